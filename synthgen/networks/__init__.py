@@ -1,0 +1,1 @@
+"""Networks: plain modules that know images and labels and nothing of training."""

@@ -1,0 +1,1 @@
+"""Samplers: whatever draws labelled images, and the folder they are saved in."""

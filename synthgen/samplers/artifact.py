@@ -1,0 +1,109 @@
+"""A sampler on disk: ``sampler.json`` says how to rebuild it, ``weights.safetensors`` holds numbers.
+
+Loading needs neither Hydra nor Lightning nor pickle. It refuses files whose hash is wrong and
+classes outside the allow-list.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+
+import synthgen
+from synthgen.errors import SynthgenError
+from synthgen.paths import canonical_digest, new_folder, read_json, write_bytes, write_json
+from synthgen.samplers.base import FittedSampler, Sampler
+from synthgen.spec import from_spec, to_spec
+
+FORMAT = "synthgen-sampler/1"
+DESCRIPTION = "sampler.json"
+WEIGHTS = "weights.safetensors"
+
+
+def save_sampler(sampler: Sampler, folder: Path, provenance: dict[str, Any]) -> Path:
+    """Write ``sampler`` to a new ``folder``. ``provenance`` (plain JSON) travels with everything
+    that the sampler draws, so it must hold no list of training images."""
+    weights = save({name: value.contiguous() for name, value in sampler.state_dict().items()})
+    description = {
+        "format": FORMAT,
+        "sampler": to_spec(sampler),
+        "image": sampler.image.to_json(),
+        "exposes_real": sampler.exposes_real,
+        "weights_sha256": _sha256(weights),
+        "execution": {"chunk": sampler.chunk, "threads": torch.get_num_threads()},
+        "versions": {
+            "synthgen": synthgen.__version__,
+            "torch": torch.__version__,
+            "python": platform.python_version(),
+        },
+        "provenance": provenance,
+    }
+    description["sha256"] = canonical_digest(description)
+    with new_folder(Path(folder)) as staging:
+        write_bytes(staging / WEIGHTS, weights)
+        write_json(staging / DESCRIPTION, description)
+    return Path(folder)
+
+
+def load_sampler(path: str | Path, allow: Iterable[str] = (), device: str = "cpu") -> Sampler:
+    """Load a sampler folder, or the ``sampler/`` of a run folder, ready to draw.
+
+    ``allow`` names further Python packages whose samplers you trust.
+    Raises SynthgenError when something is missing, damaged or not allowed.
+    """
+    folder = sampler_folder(path)
+    description = read_description(folder)
+    weights = (folder / WEIGHTS).read_bytes()
+    if _sha256(weights) != description["weights_sha256"]:
+        raise SynthgenError(
+            f"{folder / WEIGHTS} was changed or cut short since it was saved (its SHA-256 differs)."
+            "\nCopy the sampler again, or export it again from its run."
+        )
+    sampler = from_spec(description["sampler"], allow)
+    if not isinstance(sampler, Sampler):
+        raise SynthgenError(f"{folder / DESCRIPTION} does not describe a sampler.")
+    try:
+        tensors = load(weights)
+        if isinstance(sampler, FittedSampler):
+            sampler.set_fitted(**tensors)
+        else:
+            sampler.load_state_dict(tensors)
+    except (SafetensorError, RuntimeError, ValueError) as error:
+        raise SynthgenError(f"{folder / WEIGHTS} does not fit its description: {error}") from error
+    return sampler.to(device).eval().requires_grad_(False)
+
+
+def read_description(folder: Path) -> dict[str, Any]:
+    """The checked contents of ``sampler.json``."""
+    description = read_json(folder / DESCRIPTION)
+    if not isinstance(description, dict) or description.get("format") != FORMAT:
+        raise SynthgenError(f"{folder / DESCRIPTION} is not a sampler of the form {FORMAT}.")
+    body = {key: value for key, value in description.items() if key != "sha256"}
+    if canonical_digest(body) != description.get("sha256"):
+        raise SynthgenError(
+            f"{folder / DESCRIPTION} was changed since it was saved (its SHA-256 differs).\n"
+            "Copy the sampler again, or export it again from its run."
+        )
+    return description
+
+
+def sampler_folder(path: str | Path) -> Path:
+    """``path`` itself or its ``sampler/``, whichever holds a complete sampler."""
+    for folder in (Path(path), Path(path) / "sampler"):
+        if (folder / DESCRIPTION).is_file() and (folder / WEIGHTS).is_file():
+            return folder
+    raise SynthgenError(
+        f"There is no sampler in {path} (looked for {DESCRIPTION} and {WEIGHTS}).\n"
+        "Give the folder of a finished run, or of its sampler/."
+    )
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

@@ -1,0 +1,78 @@
+"""Whatever draws labelled images is a Sampler: a network, a density, a set of rules, a copy."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from synthgen.spec import Rebuildable
+from synthgen.types import ImageSpec, LabelledImages, Samples
+
+
+class Sampler(nn.Module, Rebuildable, ABC):
+    """Draws uint8 images for given labels and seeds; image ``i`` depends on (label, seed) alone.
+
+    Requests are cut into chunks of exactly ``chunk`` images (the last one padded), so the
+    arithmetic behind an image has the same shapes whatever the size and order of the request.
+    Together with a fixed number of threads this makes images identical to the byte on one machine.
+    """
+
+    chunk: ClassVar[int] = 64
+    exposes_real: ClassVar[bool] = False  # True: outputs are copies or transforms of real images
+
+    def __init__(self, image: ImageSpec) -> None:
+        super().__init__()
+        self.image = image
+
+    @property
+    def device(self) -> torch.device:
+        tensors = [*self.parameters(), *self.buffers()]
+        return tensors[0].device if tensors else torch.device("cpu")
+
+    @torch.inference_mode()
+    def sample(self, labels: Tensor, seeds: Tensor) -> Samples:
+        """int64 ``(N,)`` labels and seeds -> uint8 ``(N, C, H, W)`` on the CPU."""
+        labels = torch.as_tensor(labels, dtype=torch.int64)
+        seeds = torch.as_tensor(seeds, dtype=torch.int64)
+        if labels.ndim != 1 or labels.shape != seeds.shape:
+            raise ValueError("labels and seeds must be 1-D and of equal length")
+        if labels.numel() and not 0 <= int(labels.min()) <= int(labels.max()) < len(
+            self.image.classes
+        ):
+            raise ValueError(f"labels must be in 0..{len(self.image.classes) - 1}")
+        images = torch.empty(len(labels), *self.image.shape, dtype=torch.uint8)
+        for start in range(0, len(labels), self.chunk):
+            part = slice(start, min(start + self.chunk, len(labels)))
+            count = part.stop - part.start
+            chunk_labels = torch.zeros(self.chunk, dtype=torch.int64)
+            chunk_seeds = torch.zeros(self.chunk, dtype=torch.int64)
+            chunk_labels[:count], chunk_seeds[:count] = labels[part], seeds[part]
+            images[part] = self.draw(chunk_labels, chunk_seeds)[:count].cpu()
+        return Samples(images, labels, seeds)
+
+    @abstractmethod
+    def draw(self, labels: Tensor, seeds: Tensor) -> Tensor:
+        """One chunk: int64 ``(chunk,)`` on the CPU -> uint8 ``(chunk, C, H, W)``, any device."""
+
+
+class FittedSampler(Sampler):
+    """A sampler that is estimated from real images in one call instead of being trained.
+
+    Everything learned lives in buffers whose shapes depend on the data; they start empty and are
+    replaced by ``fit`` or by loading.
+    """
+
+    @abstractmethod
+    def fit(self, real: LabelledImages) -> None:
+        """Estimate from the real training images; replaces any earlier fit."""
+
+    def set_fitted(self, **tensors: Tensor) -> None:
+        """Replace the buffers that hold what was learned, checking that the names are right."""
+        expected = set(dict(self.named_buffers(recurse=False)))
+        if set(tensors) != expected:
+            raise ValueError(f"expected tensors {sorted(expected)}, got {sorted(tensors)}")
+        for name, tensor in tensors.items():
+            setattr(self, name, tensor.contiguous())

@@ -1,0 +1,42 @@
+"""Randomness that belongs to an image or to a training step, never to a batch or a process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+ROWS_PER_PLAN = 2**32
+MAX_PLAN_SEED = 2**21 - 1  # plan_seed * 2**32 + row stays below 2**53, exact in any JSON reader
+
+
+def row_seeds(plan_seed: int, first: int, count: int) -> Tensor:
+    """Seeds of rows ``first`` … ``first + count - 1`` of a plan: distinct for every (plan, row)."""
+    if not 0 <= plan_seed <= MAX_PLAN_SEED:
+        raise ValueError(f"seed must be between 0 and {MAX_PLAN_SEED}, got {plan_seed}")
+    return torch.arange(first, first + count, dtype=torch.int64) + plan_seed * ROWS_PER_PLAN
+
+
+def image_rng(seed: int, stream: int = 0) -> np.random.Generator:
+    """The random numbers of one image. Philox is keyed by all 64 bits, so neighbouring seeds are
+    unrelated; ``torch.Generator`` keeps 32 bits only and would repeat images in large sets."""
+    return np.random.Generator(np.random.Philox(key=[seed, stream]))
+
+
+def normal_latents(seeds: Tensor | Iterable[int], size: int, stream: int = 0) -> Tensor:
+    """float32 ``(N, size)`` from N(0, I); row ``i`` depends on ``seeds[i]`` alone."""
+    values = [int(seed) for seed in seeds]
+    out = np.empty((len(values), size), dtype=np.float32)
+    for row, seed in enumerate(values):
+        image_rng(seed, stream).standard_normal(size, dtype=np.float32, out=out[row])
+    return torch.from_numpy(out)
+
+
+def step_generator(seed: int, *position: int) -> torch.Generator:
+    """A CPU generator that is a pure function of the run's seed and a position (for example the
+    images seen so far). Training draws all its noise from such generators, so a resumed run needs
+    no stored random state to continue exactly."""
+    entropy = np.random.SeedSequence([seed, *position]).generate_state(1, dtype=np.uint32)
+    return torch.Generator().manual_seed(int(entropy[0]))

@@ -1,0 +1,94 @@
+"""The values that travel between the rooms of the house."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class ImageSpec:
+    """Shape of one image and the names of the classes; label ``i`` means ``classes[i]``."""
+
+    channels: int
+    height: int
+    width: int
+    classes: tuple[str, ...]
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(channels, height, width)."""
+        return self.channels, self.height, self.width
+
+    @property
+    def num_classes(self) -> int:
+        return len(self.classes)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "channels": self.channels,
+            "height": self.height,
+            "width": self.width,
+            "classes": list(self.classes),
+        }
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> ImageSpec:
+        return cls(
+            int(value["channels"]),
+            int(value["height"]),
+            int(value["width"]),
+            tuple(str(name) for name in value["classes"]),
+        )
+
+
+@dataclass(frozen=True)
+class LabelledImages:
+    """Images in memory: uint8 ``(N, C, H, W)``, int64 labels ``(N,)``, class names by label."""
+
+    images: Tensor
+    labels: Tensor
+    classes: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if self.images.dtype != torch.uint8 or self.images.ndim != 4:
+            raise ValueError(
+                f"images must be uint8 (N, C, H, W), got {self.images.dtype} "
+                f"{tuple(self.images.shape)}"
+            )
+        if self.labels.dtype != torch.int64 or self.labels.shape != self.images.shape[:1]:
+            raise ValueError("labels must be int64 (N,), one per image")
+
+    def __len__(self) -> int:
+        return self.images.shape[0]
+
+    @property
+    def image(self) -> ImageSpec:
+        _, channels, height, width = self.images.shape
+        return ImageSpec(channels, height, width, self.classes)
+
+    @property
+    def counts(self) -> list[int]:
+        """Number of images of each class, in label order."""
+        return torch.bincount(self.labels, minlength=len(self.classes)).tolist()
+
+    def subset(self, index: Tensor | Sequence[int]) -> LabelledImages:
+        """The images at ``index`` (int64 positions or a bool mask), in that order."""
+        index = torch.as_tensor(index)
+        return LabelledImages(self.images[index], self.labels[index], self.classes)
+
+    def of_class(self, label: int) -> LabelledImages:
+        return self.subset(self.labels == label)
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Drawn images: uint8 ``(N, C, H, W)`` with the int64 labels and seeds that they came from."""
+
+    images: Tensor
+    labels: Tensor
+    seeds: Tensor
