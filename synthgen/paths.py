@@ -40,6 +40,7 @@ def readable_os_errors(target: Path) -> Iterator[None]:
             errno.EROFS: "the file system is read-only. Choose another out=",
             errno.EACCES: "you have no permission to write there. Choose another out=",
             errno.EPERM: "you have no permission to write there. Choose another out=",
+            errno.ENOTEMPTY: "something else was written there meanwhile. Choose another out=",
             errno.ENOTDIR: "a part of the path is a file, not a folder. Choose another out=",
         }
         reason = reasons.get(error.errno or 0)

@@ -42,11 +42,21 @@ def _recording(init: Any) -> Any:
     def wrapper(self: Rebuildable, *args: Any, **kwargs: Any) -> None:
         if "constructor_arguments" not in self.__dict__:  # the outermost class's own arguments
             bound = signature.bind(self, *args, **kwargs)
-            arguments = dict(list(bound.arguments.items())[1:])
-            object.__setattr__(self, "constructor_arguments", arguments)
+            object.__setattr__(self, "constructor_arguments", _by_name(signature, bound))
         init(self, *args, **kwargs)
 
     return wrapper
+
+
+def _by_name(signature: inspect.Signature, bound: inspect.BoundArguments) -> dict[str, Any]:
+    """The arguments without ``self``, as keywords; ``**settings`` are spread out again."""
+    arguments: dict[str, Any] = {}
+    for name, value in list(bound.arguments.items())[1:]:
+        kind = signature.parameters[name].kind
+        if kind is inspect.Parameter.VAR_POSITIONAL:
+            raise TypeError(f"*{name} can't be recorded; take a sequence instead")
+        arguments.update(value if kind is inspect.Parameter.VAR_KEYWORD else {name: value})
+    return arguments
 
 
 def to_spec(value: Any) -> Any:

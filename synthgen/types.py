@@ -79,6 +79,8 @@ class LabelledImages:
     def subset(self, index: Tensor | Sequence[int]) -> LabelledImages:
         """The images at ``index`` (int64 positions or a bool mask), in that order."""
         index = torch.as_tensor(index)
+        if index.dtype != torch.bool:
+            index = index.to(torch.int64)  # an empty list would be float
         return LabelledImages(self.images[index], self.labels[index], self.classes)
 
     def of_class(self, label: int) -> LabelledImages:

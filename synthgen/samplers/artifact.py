@@ -1,4 +1,4 @@
-"""A sampler on disk: ``sampler.json`` says how to rebuild it, ``weights.safetensors`` holds numbers.
+"""A sampler on disk: ``sampler.json`` says how to rebuild it, ``weights.safetensors`` the numbers.
 
 Loading needs neither Hydra nor Lightning nor pickle. It refuses files whose hash is wrong and
 classes outside the allow-list.
@@ -37,7 +37,10 @@ def save_sampler(sampler: Sampler, folder: Path, provenance: dict[str, Any]) -> 
         "image": sampler.image.to_json(),
         "exposes_real": sampler.exposes_real,
         "weights_sha256": _sha256(weights),
-        "execution": {"chunk": sampler.chunk, "threads": torch.get_num_threads()},
+        "execution": {
+            "chunk": sampler.chunk,
+            "threads": sampler.threads or torch.get_num_threads(),
+        },
         "versions": {
             "synthgen": synthgen.__version__,
             "torch": torch.__version__,
@@ -77,6 +80,7 @@ def load_sampler(path: str | Path, allow: Iterable[str] = (), device: str = "cpu
             sampler.load_state_dict(tensors)
     except (SafetensorError, RuntimeError, ValueError) as error:
         raise SynthgenError(f"{folder / WEIGHTS} does not fit its description: {error}") from error
+    sampler.threads = int(description["execution"]["threads"])
     return sampler.to(device).eval().requires_grad_(False)
 
 
@@ -91,6 +95,10 @@ def read_description(folder: Path) -> dict[str, Any]:
             f"{folder / DESCRIPTION} was changed since it was saved (its SHA-256 differs).\n"
             "Copy the sampler again, or export it again from its run."
         )
+    required = {"sampler", "exposes_real", "weights_sha256", "execution", "provenance"}
+    if not required <= description.keys():
+        missing = ", ".join(sorted(required - description.keys()))
+        raise SynthgenError(f"{folder / DESCRIPTION} is damaged: it lacks {missing}.")
     return description
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import ClassVar
 
 import torch
@@ -17,11 +20,13 @@ class Sampler(nn.Module, Rebuildable, ABC):
 
     Requests are cut into chunks of exactly ``chunk`` images (the last one padded), so the
     arithmetic behind an image has the same shapes whatever the size and order of the request.
-    Together with a fixed number of threads this makes images identical to the byte on one machine.
+    Together with a fixed number of threads this makes images identical to the byte on one machine:
+    ``threads`` is what torch has when the sampler is saved, and is set by loading it.
     """
 
     chunk: ClassVar[int] = 64
     exposes_real: ClassVar[bool] = False  # True: outputs are copies or transforms of real images
+    threads: int | None = None  # None: as many as torch has at the moment
 
     def __init__(self, image: ImageSpec) -> None:
         super().__init__()
@@ -44,13 +49,14 @@ class Sampler(nn.Module, Rebuildable, ABC):
         ):
             raise ValueError(f"labels must be in 0..{len(self.image.classes) - 1}")
         images = torch.empty(len(labels), *self.image.shape, dtype=torch.uint8)
-        for start in range(0, len(labels), self.chunk):
-            part = slice(start, min(start + self.chunk, len(labels)))
-            count = part.stop - part.start
-            chunk_labels = torch.zeros(self.chunk, dtype=torch.int64)
-            chunk_seeds = torch.zeros(self.chunk, dtype=torch.int64)
-            chunk_labels[:count], chunk_seeds[:count] = labels[part], seeds[part]
-            images[part] = self.draw(chunk_labels, chunk_seeds)[:count].cpu()
+        with torch_threads(self.threads or torch.get_num_threads()):
+            for start in range(0, len(labels), self.chunk):
+                part = slice(start, min(start + self.chunk, len(labels)))
+                count = part.stop - part.start
+                chunk_labels = torch.zeros(self.chunk, dtype=torch.int64)
+                chunk_seeds = torch.zeros(self.chunk, dtype=torch.int64)
+                chunk_labels[:count], chunk_seeds[:count] = labels[part], seeds[part]
+                images[part] = self.draw(chunk_labels, chunk_seeds)[:count].cpu()
         return Samples(images, labels, seeds)
 
     @abstractmethod
@@ -65,6 +71,8 @@ class FittedSampler(Sampler):
     replaced by ``fit`` or by loading.
     """
 
+    threads = 1  # so little arithmetic per image that sharing it costs more than it saves
+
     @abstractmethod
     def fit(self, real: LabelledImages) -> None:
         """Estimate from the real training images; replaces any earlier fit."""
@@ -75,4 +83,23 @@ class FittedSampler(Sampler):
         if set(tensors) != expected:
             raise ValueError(f"expected tensors {sorted(expected)}, got {sorted(tensors)}")
         for name, tensor in tensors.items():
-            setattr(self, name, tensor.contiguous())
+            # A fresh copy is aligned alike in every process; products may depend on alignment.
+            setattr(self, name, tensor.clone(memory_format=torch.contiguous_format))
+
+
+@contextmanager
+def torch_threads(count: int) -> Iterator[None]:
+    """Compute with ``count`` threads inside: how sums are shared out depends on their number."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def available_cores() -> int:
+    """Processor cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -1,1 +1,1 @@
-
+"""What every trained family shares: the clock, EMA, schedules, callbacks and the loop."""

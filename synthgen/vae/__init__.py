@@ -1,1 +1,5 @@
+"""Variational autoencoders."""
 
+from synthgen.vae.module import VAE
+
+__all__ = ["VAE"]

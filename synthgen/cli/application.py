@@ -1,0 +1,130 @@
+"""One verb as a Hydra application: compose, validate, do the job, say where the result lies."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+
+from synthgen.cli.failures import explain
+from synthgen.cli.overrides import quote_paths
+from synthgen.cli.validate import SETTINGS, RunSettings, Settings, validate
+from synthgen.paths import config_dir
+
+MULTIRUN = {"-m", "--multirun"}
+
+
+@dataclass(frozen=True)
+class Invocation:
+    """How the job was started, for what its settings don't say."""
+
+    verb: str
+    overrides: tuple[str, ...]  # key=value, as given
+    groups: tuple[str, ...]  # names of the config groups
+    name: str  # the experiment's, else the verb's
+    job: int | None  # number within a multirun
+
+    def folder(self, out: str | None) -> Path:
+        """Where to write: ``out``, ``out``/<job> in a multirun, or a new name under runs/."""
+        if out is None:
+            return Path("runs") / f"{self.name}-{datetime.now():%Y-%m-%d_%H-%M-%S-%f}"
+        return Path(out) if self.job is None else Path(out) / str(self.job)
+
+
+def run_application(verb: str, arguments: Sequence[str]) -> int:
+    """Run ``verb`` with Hydra's command line ``arguments``; returns the exit code."""
+    codes: list[int] = []
+
+    def task(config: DictConfig) -> None:
+        codes.append(run_job(verb, config))
+
+    config_name = verb.replace(" ", "_")
+    with _command_line(verb, quote_paths(arguments)):
+        try:
+            folder = str(config_dir())
+            hydra.main(version_base="1.3", config_path=folder, config_name=config_name)(task)()
+        except SystemExit as error:  # --help, or argparse refusing a flag
+            codes.append(error.code if isinstance(error.code, int) else 1)
+        except (Exception, KeyboardInterrupt) as error:
+            codes.append(explain(error, config_name, arguments))
+    return next((code for code in codes if code), 0)
+
+
+def run_job(verb: str, config: DictConfig) -> int:
+    """Do one job; the last line on stdout is the folder that it wrote, all else goes to stderr."""
+    try:
+        _log_to_stderr()
+        with redirect_stdout(sys.stderr):
+            invocation = _invocation(verb)
+            settings = _settings(verb, config)
+            if settings.allow:
+                sys.path.append(os.getcwd())  # the person's own package may lie here, uninstalled
+            job: Any = importlib.import_module(f"synthgen.cli.jobs.{verb.replace(' ', '_')}")
+            folder = job.run(settings, invocation)
+        print(folder, flush=True)
+    except (Exception, KeyboardInterrupt) as error:
+        return explain(error)
+    return 0
+
+
+def _settings(verb: str, config: DictConfig) -> Settings:
+    plain: Any = OmegaConf.to_container(config, resolve=True)
+    chosen = HydraConfig.get().runtime.choices
+    whole_line = [*RunSettings.__dataclass_fields__] if chosen.get("experiment") else []
+    return validate(plain, SETTINGS[verb], also_known=whole_line)
+
+
+def _invocation(verb: str) -> Invocation:
+    context = HydraConfig.get()
+    choices = context.runtime.choices
+    multirun = context.mode is not None and context.mode.name == "MULTIRUN"
+    return Invocation(
+        verb=verb,
+        overrides=tuple(context.overrides.task),
+        groups=tuple(str(group) for group in choices if not str(group).startswith("hydra/")),
+        name=str(choices.get("experiment") or verb.replace(" ", "-")),
+        job=int(context.job.num) if multirun else None,
+    )
+
+
+def _log_to_stderr() -> None:
+    """Our own messages, bare, on the stderr of this moment."""
+    logger = logging.getLogger("synthgen")
+    for handler in list(logger.handlers):
+        logger.removeHandler(handler)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+
+
+@contextmanager
+def _command_line(verb: str, arguments: Sequence[str]) -> Iterator[None]:
+    """Hydra reads ``sys.argv``, swallows errors unless an environment variable forbids it, and
+    writes a multirun.yaml somewhere: give it what it wants and put everything back."""
+    before, full_error = sys.argv, os.environ.get("HYDRA_FULL_ERROR")
+    with tempfile.TemporaryDirectory(prefix="synthgen-") as scratch:
+        sweep = [f"hydra.sweep.dir='{scratch}'"] if MULTIRUN & set(arguments) else []
+        sys.argv = [f"synthgen {verb}", *arguments, *sweep]
+        os.environ["HYDRA_FULL_ERROR"] = "1"
+        try:
+            yield
+        finally:
+            sys.argv = before
+            if full_error is None:
+                os.environ.pop("HYDRA_FULL_ERROR", None)
+            else:
+                os.environ["HYDRA_FULL_ERROR"] = full_error

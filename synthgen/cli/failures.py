@@ -1,0 +1,130 @@
+"""From an exception to what the person reads and the exit code that a script sees."""
+
+from __future__ import annotations
+
+import errno
+import sys
+import traceback
+from collections.abc import Iterator, Sequence
+
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import (
+    ConfigCompositionException,
+    HydraException,
+    MissingConfigException,
+    OverrideParseException,
+)
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from synthgen.cli.typed import suggestion
+from synthgen.errors import SynthgenError
+from synthgen.paths import config_dir
+
+BAD_INPUT, BUG, INTERRUPTED = 2, 1, 130
+ISSUES = "This is a bug in synthgen: please report it with the lines above."
+
+
+def explain(error: BaseException, config_name: str | None = None, given: Sequence[str] = ()) -> int:
+    """Write ``error`` to stderr, in one or two lines if the person can mend it, with its traceback
+    if it is a bug; returns the exit code.
+
+    ``config_name`` and ``given`` (the command line's arguments) help to find what was meant.
+    """
+    if isinstance(error, SynthgenError):
+        return _say(str(error), error.exit_code)
+    if isinstance(error, KeyboardInterrupt):
+        return _say("Stopped. What was not finished was removed.", INTERRUPTED)
+    if isinstance(error, HydraException | OmegaConfBaseException):
+        return _say(_about_config(error, config_name, given), BAD_INPUT)
+    if config_name is not None and isinstance(error, ValueError):  # Hydra's, on odd arguments
+        return _say(f"The arguments can't be combined: {_first_line(error)}", BAD_INPUT)
+    if _out_of_memory(error):
+        return _say(
+            f"There is not enough memory ({_first_line(error)}).\n"
+            "Use smaller batches (batch_size) or images (data.size), or close other programs.",
+            BAD_INPUT,
+        )
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return _say("The disk is full. Free some space and run again.", BAD_INPUT)
+    traceback.print_exception(error)
+    return _say(ISSUES, BUG)
+
+
+def _say(message: str, code: int) -> int:
+    print(message, file=sys.stderr)
+    return code
+
+
+def _first_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
+
+
+def _out_of_memory(error: BaseException) -> bool:
+    """torch raises RuntimeError (its own subclass on a GPU) where Python has MemoryError."""
+    if isinstance(error, MemoryError):
+        return True
+    text = str(error)
+    return isinstance(error, RuntimeError) and (
+        "can't allocate memory" in text or "out of memory" in text
+    )
+
+
+def _about_config(error: Exception, config_name: str | None, given: Sequence[str]) -> str:
+    """Hydra's own words, cut to what matters, and the nearest thing that exists."""
+    if isinstance(error, OverrideParseException):
+        return (
+            f"The argument {error.override!r} can't be read.\n"
+            "Arguments have the form key=value; quote values with special characters: "
+            "\"key='a=b, c'\"."
+        )
+    if isinstance(error, MissingConfigException):
+        return _about_option(error)
+    message = _first_line(error)
+    if isinstance(error, ConfigCompositionException) and message.startswith("Could not override"):
+        key = message.split("'")[1]
+        near = suggestion(key, _known_keys(config_name, given))
+        return f"There is no setting '{key}'.{near}\n--cfg job shows every setting."
+    cause = error.__cause__
+    detail = f" {_first_line(cause)}" if isinstance(cause, OmegaConfBaseException) else ""
+    return message + detail
+
+
+def _about_option(error: MissingConfigException) -> str:
+    group, _, option = (error.missing_cfg_file or "?").rpartition("/")
+    if not group or not error.options:
+        return " ".join(str(error).split())
+    return (
+        f"There is no {group}={option}.{suggestion(option, error.options)}\n"
+        f"The options are {', '.join(error.options)}."
+    )
+
+
+def _known_keys(config_name: str | None, given: Sequence[str]) -> list[str]:
+    """Every dotted key of the config that the arguments compose to, without those that fail."""
+    if config_name is None:
+        return []
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(version_base="1.3", config_dir=str(config_dir())):
+        try:
+            groups = [argument for argument in given if _chooses_group(argument)]
+            config = compose(config_name, overrides=groups)
+        except (HydraException, OmegaConfBaseException):
+            config = compose(config_name)
+    return list(_dotted(config))
+
+
+def _chooses_group(argument: str) -> bool:
+    key = argument.partition("=")[0].lstrip("+~").split("@")[0]
+    return "=" in argument and (config_dir() / key).is_dir()
+
+
+def _dotted(config: DictConfig, prefix: str = "") -> Iterator[str]:
+    plain = OmegaConf.to_container(config, resolve=False) if not prefix else config
+    for name, value in dict(plain).items():  # type: ignore[arg-type]
+        key = f"{prefix}{name}"
+        yield key
+        if isinstance(value, dict):
+            yield from _dotted(value, f"{key}.")  # type: ignore[arg-type]

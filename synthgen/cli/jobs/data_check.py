@@ -1,0 +1,32 @@
+"""``synthgen data check``: images in, what is wrong with them out, as tables and thumbnails."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from synthgen.cli.assemble import build_source
+from synthgen.data import check, tables, write_check
+from synthgen.paths import require_absent
+
+if TYPE_CHECKING:
+    from synthgen.cli.application import Invocation
+    from synthgen.cli.validate import DataCheckSettings
+
+log = logging.getLogger(__name__)
+
+
+def run(settings: DataCheckSettings, invocation: Invocation) -> Path:
+    out = invocation.folder(settings.out)
+    require_absent(out)
+    result = check(build_source(settings.data, settings.allow))
+    console = Console(stderr=True)
+    for table in tables(result):
+        console.print(table)
+    for note in result.notes:
+        log.info(note)
+    log.info("Training accepts this." if result.usable else "Training would refuse this.")
+    return write_check(result, out)

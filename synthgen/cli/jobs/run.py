@@ -1,0 +1,69 @@
+"""``synthgen run``: train, synthesize and evaluate into one folder."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from synthgen.cli.jobs import evaluate, synthesize, train
+from synthgen.cli.saved import resumed
+from synthgen.errors import SynthgenError
+from synthgen.paths import require_absent
+from synthgen.synthesis.plan import checked_quotas
+
+if TYPE_CHECKING:
+    from synthgen.cli.application import Invocation
+    from synthgen.cli.validate import RunSettings
+    from synthgen.synthesis import Plan
+    from synthgen.types import LabelledImages
+
+SAMPLER, SET, REPORT = "sampler", "synthetic", "report"
+log = logging.getLogger(__name__)
+
+
+def run(settings: RunSettings, invocation: Invocation) -> Path:
+    """Each stage's folder appears in one step, so a folder that is there is complete. What later
+    stages need is built before training starts: a mistake there must not cost a training."""
+    if settings.resume is not None:
+        settings = resumed(settings, invocation)
+    plan, instruments = synthesize.plan_of(settings), evaluate.instruments_of(settings)
+    if settings.resume is None:
+        out = invocation.folder(settings.out)
+        require_absent(out)
+        splits = train.prepare_splits(settings)
+        _check_plan(plan, splits.train)
+        train.fit(settings, out, splits, verb=invocation.verb)
+    else:
+        out = Path(settings.resume)
+        _resume_training(settings, invocation, out)
+    if not (out / SET).is_dir():
+        synthesize.draw(settings, plan, out, out / SET, run=out)
+    if not (out / REPORT).is_dir():
+        evaluate.report(
+            settings, instruments, out / SET, out / REPORT, run=out, training_log=_training_log(out)
+        )
+    return out
+
+
+def _check_plan(plan: Plan, real: LabelledImages) -> None:
+    """Raises SynthgenError if the plan can't be fulfilled."""
+    checked_quotas(plan, real.classes, dict(zip(real.classes, real.counts, strict=True)))
+
+
+def _resume_training(settings: RunSettings, invocation: Invocation, out: Path) -> None:
+    if not (out / SAMPLER).is_dir():
+        train.fit(settings, out, train.prepare_splits(settings), resume=True)
+        return
+    longer = [one for one in invocation.overrides if one.startswith(("max_images", "max_time"))]
+    if longer:
+        raise SynthgenError(
+            f"{out} has finished training; {' '.join(longer)} would make its set and report stale."
+            f"\nTrain on with synthgen train resume={out}, or start a new run."
+        )
+    log.info("Training is complete.")
+
+
+def _training_log(out: Path) -> Path | None:
+    path = out / "metrics.csv"
+    return path if path.is_file() else None

@@ -1,0 +1,80 @@
+"""``synthgen train``: real images in, a run folder with a sampler out."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from synthgen.cli.assemble import build_source, keyword_arguments, stage_tracker
+from synthgen.cli.build import build, check
+from synthgen.cli.saved import resumed, save_config
+from synthgen.data.splits import prepare
+from synthgen.paths import readable_os_errors, require_absent
+from synthgen.samplers import FittedSampler
+from synthgen.samplers.artifact import sampler_folder
+from synthgen.tracking import log_sampler
+from synthgen.training.train import train
+
+if TYPE_CHECKING:
+    from synthgen.cli.application import Invocation
+    from synthgen.cli.validate import TrainSettings
+    from synthgen.data.splits import Splits
+
+DEFAULT_MINUTES = 10.0
+log = logging.getLogger(__name__)
+
+
+def run(settings: TrainSettings, invocation: Invocation) -> Path:
+    if settings.resume is not None:
+        settings = resumed(settings, invocation)
+        return fit(settings, Path(str(settings.resume)), prepare_splits(settings), resume=True)
+    out = invocation.folder(settings.out)
+    require_absent(out)
+    return fit(settings, out, prepare_splits(settings), verb=invocation.verb)
+
+
+def prepare_splits(settings: TrainSettings) -> Splits:
+    """Read the data, once the model's settings are known to be sound."""
+    check(settings.model, key="model", allow=settings.allow)
+    splits = prepare(build_source(settings.data, settings.allow))
+    for note in splits.notes:
+        log.info(note)
+    return splits
+
+
+def fit(
+    settings: TrainSettings,
+    out: Path,
+    splits: Splits,
+    *,
+    verb: str = "train",
+    resume: bool = False,
+) -> Path:
+    """Build the model (its weights follow the seed) and hand both to the training room."""
+    torch.manual_seed(settings.seed)
+    facts = {"image": splits.train.image}
+    model = build(settings.model, key="model", allow=settings.allow, facts=facts)
+    unlimited = settings.max_images is None and settings.max_time is None
+    if unlimited and not isinstance(model, FittedSampler):
+        settings = dataclasses.replace(settings, max_time=DEFAULT_MINUTES)
+        log.info("max_images and max_time are not set: training %g minutes.", DEFAULT_MINUTES)
+    own: dict[str, Any] = {
+        "seed": settings.seed,
+        "max_images": settings.max_images,
+        "max_minutes": settings.max_time,
+        "resume": resume,
+    }
+    taken = {"model", "splits", "out", "loggers", *own}
+    options = keyword_arguments(train, settings.trainer, "trainer", without=taken)
+    if not resume:
+        with readable_os_errors(out):
+            out.mkdir(parents=True, exist_ok=True)
+        save_config(settings, verb, out)
+    with stage_tracker(settings, out, "train", run=out) as tracker:
+        train(model, splits, out, loggers=tracker.loggers(), **own, **options)
+        log_sampler(tracker, sampler_folder(out))
+    return out

@@ -1,0 +1,69 @@
+"""The ``synthgen`` command: find the verb, hand the rest to its Hydra application."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+import synthgen
+from synthgen.cli.typed import suggestion
+
+VERBS = {
+    "train": "fit a model on real images",
+    "synthesize": "draw a labelled set from a trained model",
+    "evaluate": "say what a synthetic set is worth, as a report",
+    "compare": "put reports side by side: synthgen compare DIR DIR …",
+    "run": "train, synthesize and evaluate in one go",
+    "data check": "list what is wrong with a folder or file of images",
+}
+EXAMPLES = """\
+Examples:
+  synthgen run experiment=digits_gan out=runs/first
+  synthgen train data=image_folder data.root=PHOTOS model=vae max_time=10
+  synthgen synthesize sampler=RUN plan=balanced plan.per_class=500 out=SET
+  synthgen evaluate data=image_folder data.root=PHOTOS synthetic=SET out=REPORT
+
+synthgen VERB --help lists a verb's settings, --cfg job --resolve shows what it would use."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line ``arguments`` (default: this process's); returns the exit code."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    if not arguments or arguments[0] in {"-h", "--help", "help"}:
+        print(usage())
+        return 0
+    if arguments[0] in {"-V", "--version"}:
+        print(f"synthgen {synthgen.__version__}")
+        return 0
+    words = 2 if arguments[:2] == ["data", "check"] else 1
+    verb, rest = " ".join(arguments[:words]), arguments[words:]
+    if verb not in VERBS:
+        near = suggestion(" ".join(arguments[:2]), VERBS) or suggestion(verb, VERBS)
+        print(f"There is no verb '{verb}'.{near}", file=sys.stderr)
+        print(f"The verbs are {', '.join(VERBS)}.", file=sys.stderr)
+        return 2
+
+    from synthgen.cli.application import run_application
+    from synthgen.cli.overrides import folders_as_override
+
+    return run_application(verb, folders_as_override(rest) if verb == "compare" else rest)
+
+
+def usage() -> str:
+    width = max(map(len, VERBS))
+    lines = [f"  {verb:<{width}}  {summary}" for verb, summary in VERBS.items()]
+    return "\n".join(
+        [
+            f"{synthgen.__doc__}",
+            "",
+            "Usage: synthgen VERB [key=value …]",
+            "",
+            *lines,
+            "",
+            EXAMPLES,
+        ]
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

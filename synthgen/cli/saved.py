@@ -1,0 +1,97 @@
+"""The settings of a run, kept in its folder, and read back to go on with it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from omegaconf import OmegaConf
+from yaml import YAMLError
+
+import synthgen
+from synthgen.cli.overrides import PATH_KEYS
+from synthgen.cli.validate import RunSettings, TrainSettings, validate
+from synthgen.errors import SynthgenError
+from synthgen.paths import write_text
+
+if TYPE_CHECKING:
+    from synthgen.cli.application import Invocation
+
+CONFIG = "config.yaml"
+CHANGEABLE = ("max_images", "max_time", "logger", "allow")
+ResumableType = TypeVar("ResumableType", bound=TrainSettings)
+
+
+def save_config(settings: TrainSettings, verb: str, folder: Path) -> None:
+    """Write ``folder``/config.yaml. Paths become absolute, so that the run can be resumed from
+    anywhere; ``out``, ``resume`` and ``allow`` belong to the command line and are left out."""
+    plain = plain_config(settings)
+    text = OmegaConf.to_yaml(OmegaConf.create(absolute_paths(plain)))
+    write_text(folder / CONFIG, f"# synthgen {synthgen.__version__}: synthgen {verb}\n{text}")
+
+
+def plain_config(settings: Any) -> dict[str, Any]:
+    """What was asked for, without how and where: plain values, fit for a report."""
+    return {
+        name: value
+        for name, value in dataclasses.asdict(settings).items()
+        if name not in ("out", "resume", "allow")
+    }
+
+
+def absolute_paths(value: Any, key: str = "") -> Any:
+    if isinstance(value, Mapping):
+        return {name: absolute_paths(item, str(name)) for name, item in value.items()}
+    is_path = key in PATH_KEYS and isinstance(value, str)
+    return str(Path(value).expanduser().absolute()) if is_path else value
+
+
+def resumed(settings: ResumableType, invocation: Invocation) -> ResumableType:
+    """The settings kept in ``settings.resume``, with the few changes that resuming admits.
+
+    The file is checked like any other config, and can't admit packages by itself.
+    """
+    folder = Path(str(settings.resume))
+    saved = _read(folder)
+    changes = {name: getattr(settings, name) for name in _changed(invocation, folder)}
+    merged = {**saved, **changes, "out": None, "resume": str(folder), "allow": settings.allow}
+    schema = type(settings)
+    missing = [field.name for field in dataclasses.fields(schema) if field.name not in merged]
+    if missing and schema is RunSettings:
+        raise SynthgenError(
+            f"{folder} was not written by synthgen run.\nUse: synthgen train resume={folder}"
+        )
+    return validate(merged, schema, also_known=RunSettings.__dataclass_fields__)
+
+
+def _read(folder: Path) -> dict[str, Any]:
+    path = folder / CONFIG
+    if not path.is_file():
+        raise SynthgenError(
+            f"There is no run to resume in {folder} ({CONFIG} is missing).\n"
+            "Give the folder that synthgen train or synthgen run wrote."
+        )
+    try:
+        content = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
+    except (YAMLError, UnicodeDecodeError, OSError) as error:
+        raise SynthgenError(f"{path} is damaged: {str(error).splitlines()[0]}.") from None
+    if not isinstance(content, dict):
+        raise SynthgenError(f"{path} is damaged: it holds no settings.")
+    return {str(name): value for name, value in content.items()}
+
+
+def _changed(invocation: Invocation, folder: Path) -> set[str]:
+    names = {
+        override.lstrip("+~").partition("=")[0].partition(".")[0]
+        for override in invocation.overrides
+    } - {"resume"}
+    refused = sorted(names - set(CHANGEABLE))
+    if refused:
+        raise SynthgenError(
+            f"resume= goes on with the settings in {folder / CONFIG}; "
+            f"{', '.join(refused)} can't be changed.\n"
+            f"Leave it out (only {', '.join(CHANGEABLE)} can change), or start a new run."
+        )
+    return names

@@ -1,0 +1,118 @@
+"""What each verb's config holds at its root, with types; and the check that it holds just that."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar
+
+from synthgen.cli.typed import conform, suggestion
+from synthgen.errors import SynthgenError
+
+Node = dict[str, Any]  # a table that build() turns into an object
+MISSING = "???"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What every verb takes."""
+
+    out: str | None  # None: runs/<experiment or verb>-<date and time>
+    allow: list[str]  # further packages whose classes may be built; from the command line only
+    logger: Node
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainSettings(Settings):
+    data: Node
+    model: Node
+    trainer: Node
+    seed: int
+    max_images: int | None  # images shown to the model, None: no limit
+    max_time: float | None  # minutes, None: no limit
+    resume: str | None  # folder of the run to go on with
+
+
+@dataclass(frozen=True, kw_only=True)
+class SynthesizeSettings(Settings):
+    sampler: str  # a run folder or its sampler/
+    plan: Node
+    seed: int
+    batch_size: int
+    device: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateSettings(Settings):
+    data: Node
+    synthetic: str  # a folder that we wrote, any ImageFolder, or an npz file
+    extractor: Node  # name -> node
+    judge: Node
+    seeds: int  # training repetitions of the transfer classifiers
+    seed: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompareSettings(Settings):
+    folders: list[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataCheckSettings(Settings):
+    data: Node
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSettings(TrainSettings):
+    plan: Node
+    batch_size: int
+    device: str
+    extractor: Node
+    judge: Node
+    seeds: int
+
+
+VerbName = Literal["train", "synthesize", "evaluate", "compare", "run", "data check"]
+SETTINGS: dict[str, type[Settings]] = {
+    "train": TrainSettings,
+    "synthesize": SynthesizeSettings,
+    "evaluate": EvaluateSettings,
+    "compare": CompareSettings,
+    "run": RunSettings,
+    "data check": DataCheckSettings,
+}
+SettingsType = TypeVar("SettingsType", bound=Settings)
+
+
+def validate(
+    config: Mapping[str, Any], schema: type[SettingsType], *, also_known: Iterable[str] = ()
+) -> SettingsType:
+    """The typed settings in ``config`` (plain values, resolved).
+
+    Keys in ``also_known`` belong to other verbs (an experiment describes the whole line) and are
+    left aside. Raises SynthgenError for unknown, missing and wrongly typed values.
+    """
+    annotations = typing.get_type_hints(schema)
+    known = [field.name for field in dataclasses.fields(schema)]
+    for name in config:
+        if name not in known and name not in set(also_known):
+            raise SynthgenError(
+                f"There is no setting '{name}' here.{suggestion(str(name), known)}\n"
+                f"The settings are {', '.join(known)}."
+            )
+    for name in known:
+        if name not in config:
+            raise SynthgenError(f"The setting '{name}' is missing. Set it: {name}=VALUE")
+    _refuse_missing(dict(config))
+    return schema(**{name: conform(config[name], annotations[name], name) for name in known})
+
+
+def _refuse_missing(value: Any, key: str = "") -> None:
+    """``???`` marks what only the person can know."""
+    if value == MISSING:
+        raise SynthgenError(f"{key} must be given. Set it on the command line: {key}=VALUE")
+    if isinstance(value, dict):
+        for name, item in value.items():
+            _refuse_missing(item, f"{key}.{name}" if key else str(name))

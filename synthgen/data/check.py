@@ -1,0 +1,223 @@
+"""``synthgen data check``: everything that is wrong or odd about a source, file by file."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from synthgen.data.cifar10 import CIFAR10
+from synthgen.data.contact_sheet import contact_sheet
+from synthgen.data.files import FileSource, Listing, Scan, go_on, scan_files
+from synthgen.data.hashing import image_hashes
+from synthgen.data.source import Source, requested_size
+from synthgen.data.splits import FEWEST_PER_CLASS
+from synthgen.errors import SynthgenError
+from synthgen.images import encode_png
+from synthgen.paths import new_folder, write_bytes, write_json
+from synthgen.types import LabelledImages
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+HARD_BELOW = 25  # a class this small can be trained on, but hardly learned
+SHOWN_PER_KIND = 10
+MEANING = {
+    "layout": "in the wrong place",
+    "corrupt": "can't be decoded",
+    "not_image": "no image",
+    "duplicate": "same picture as another file",
+    "two_classes": "same picture under another class",
+    "odd_size": "not the commonest size; will be fitted",
+    "mixed_mode": "not the commonest mode; will be converted",
+    "rare_class": "too rare to learn",
+}
+SERIOUS = frozenset({"layout", "corrupt", "not_image"})
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing to look at. ``kind`` is a key of ``MEANING``; ``file`` a class for rare_class."""
+
+    kind: str
+    file: str
+    detail: str
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """What a source holds (readable images only) and every finding about it.
+
+    ``sizes`` counts (height, width) as stored, ``modes`` PIL modes; both are empty for sources
+    that aren't image files. ``usable`` is False if training would refuse the source.
+    """
+
+    name: str
+    images: LabelledImages
+    files: tuple[str, ...]
+    sizes: Counter[tuple[int, int]]
+    modes: Counter[str]
+    findings: tuple[Finding, ...]
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def usable(self) -> bool:
+        too_few = any(count < FEWEST_PER_CLASS for count in self.images.counts)
+        return not too_few and not any(finding.kind in SERIOUS for finding in self.findings)
+
+    def of_kind(self, kind: str) -> list[Finding]:
+        return [finding for finding in self.findings if finding.kind == kind]
+
+    def to_json(self) -> dict[str, Any]:
+        image = self.images.image
+        return {
+            "format": "synthgen-check/1",
+            "name": self.name,
+            "usable": self.usable,
+            "images": len(self.images),
+            "size": [image.height, image.width],
+            "channels": image.channels,
+            "classes": dict(zip(image.classes, self.images.counts, strict=True)),
+            "stored_sizes": [[h, w, count] for (h, w), count in self.sizes.most_common()],
+            "stored_modes": dict(self.modes.most_common()),
+            "findings": [vars(finding) for finding in self.findings],
+            "notes": list(self.notes),
+        }
+
+
+def check(source: Source) -> CheckResult:
+    """Look at every file and go on after problems. Raises SynthgenError only where there is
+    nothing to look at (a missing folder, a damaged archive)."""
+    folder = source.as_folder() if isinstance(source, CIFAR10) else None
+    files = folder or source
+    if isinstance(files, FileSource):
+        return _check_files(files)
+    records = source.read()
+    findings = (*_copies(records.images, records.files), *_rare(records.images))
+    return CheckResult(
+        source.name,
+        records.images,
+        records.files,
+        Counter(),
+        Counter(),
+        findings,
+        records.notes,
+    )
+
+
+def _check_files(source: FileSource) -> CheckResult:
+    listing = source.listing()
+    scan = scan_files(listing.paths, requested_size(source.size), source.fit, on_error=go_on)
+    good = [index for index, error in enumerate(scan.errors) if error is None]
+    labels = torch.tensor([listing.labels[index] for index in good], dtype=torch.int64)
+    images = LabelledImages(scan.pixels[good], labels, listing.classes)
+    names = tuple(listing.names[index] for index in good)
+    headers = [header for header in (scan.headers[index] for index in good) if header]
+    sizes = Counter((header.height, header.width) for header in headers)
+    modes = Counter(header.mode for header in headers)
+    findings = (
+        *_layout(listing.problems),
+        *_unreadable(listing, scan),
+        *_copies(images, names),
+        *_odd(names, [f"{h.height} × {h.width}" for h in headers], "odd_size"),
+        *_odd(names, [h.mode for h in headers], "mixed_mode"),
+        *_rare(images),
+    )
+    notes = listing.notes + scan.notes
+    return CheckResult(source.name, images, names, sizes, modes, findings, notes)
+
+
+def _layout(problems: Sequence[SynthgenError]) -> Iterator[Finding]:
+    for problem in problems:
+        what, _, advice = str(problem).partition("\n")
+        yield Finding("layout", what, advice)
+
+
+def _unreadable(listing: Listing, scan: Scan) -> Iterator[Finding]:
+    for name, error in zip(listing.names, scan.errors, strict=True):
+        if error is not None:
+            yield Finding(error.kind, name, error.problem)
+
+
+def _copies(images: LabelledImages, files: Sequence[str]) -> Iterator[Finding]:
+    """Every copy beside the first: of the same class, or (worse) of another."""
+    places = defaultdict(list)
+    for index, digest in enumerate(image_hashes(images.images)):
+        places[digest].append(index)
+    for first, *others in places.values():
+        for other in others:
+            label, original = int(images.labels[other]), int(images.labels[first])
+            detail = f"same picture as {files[first]}"
+            if label != original:
+                detail += f" of class {images.classes[original]}"
+            yield Finding("duplicate" if label == original else "two_classes", files[other], detail)
+
+
+def _odd(files: Sequence[str], values: Sequence[str], kind: str) -> Iterator[Finding]:
+    """Files whose value isn't the commonest one."""
+    counts = Counter(values).most_common(1)
+    for file, value in zip(files, values, strict=True):
+        if value != counts[0][0]:
+            yield Finding(kind, file, f"{value}, most are {counts[0][0]}")
+
+
+def _rare(images: LabelledImages) -> Iterator[Finding]:
+    for name, count in zip(images.classes, images.counts, strict=True):
+        if count < FEWEST_PER_CLASS:
+            detail = f"{count} usable images; fewer than {FEWEST_PER_CLASS} are refused"
+            yield Finding("rare_class", name, detail)
+        elif count < HARD_BELOW:
+            yield Finding("rare_class", name, f"{count} images are hardly enough to learn from")
+
+
+def tables(result: CheckResult) -> list[Table]:
+    """For the terminal: one table of classes, and one of findings if there are any."""
+    from rich.table import Table
+    from rich.text import Text
+
+    image = result.images.image
+    title = (
+        f"{result.name}: {len(result.images):,} images, brought to {image.height} × {image.width}, "
+        f"{image.channels} channel{'s' if image.channels > 1 else ''}"
+    )
+    classes = Table(title=Text(title), title_justify="left")
+    classes.add_column("class")
+    classes.add_column("images", justify="right")
+    for name, count in zip(image.classes, result.images.counts, strict=True):
+        classes.add_row(Text(name), f"{count:,}")
+    if not result.findings:
+        return [classes]
+    found = Table(title="Findings", title_justify="left")
+    for column in ("what", "file or class", "detail"):
+        found.add_column(column, overflow="fold")
+    for kind, meaning in MEANING.items():
+        of_kind = result.of_kind(kind)
+        for finding in of_kind[:SHOWN_PER_KIND]:
+            found.add_row(meaning, Text(finding.file), Text(finding.detail))
+        if len(of_kind) > SHOWN_PER_KIND:
+            found.add_row(
+                meaning, f"… and {len(of_kind) - SHOWN_PER_KIND:,} more", "see check.json"
+            )
+    return [classes, found]
+
+
+def write_check(result: CheckResult, out: Path) -> Path:
+    """Write ``check.json`` (all findings) and ``thumbnails.png`` into the new folder ``out``."""
+    position = {file: index for index, file in enumerate(result.files)}
+    rows = [
+        (name, torch.nonzero(result.images.labels == label).flatten().tolist())
+        for label, name in enumerate(result.images.classes)
+    ]
+    for kind in ("duplicate", "two_classes", "odd_size", "mixed_mode"):
+        shown = [position[finding.file] for finding in result.of_kind(kind)]
+        rows += [(MEANING[kind].split(";")[0], shown)] if shown else []
+    with new_folder(Path(out)) as staging:
+        write_json(staging / "check.json", result.to_json())
+        write_bytes(
+            staging / "thumbnails.png", encode_png(contact_sheet(result.images.images, rows))
+        )
+    return Path(out)

@@ -1,0 +1,192 @@
+"""A folder with one subfolder of images per class."""
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from synthgen.data.decode import EXTENSIONS
+from synthgen.data.files import FileSource, Listing
+from synthgen.data.names import SET_FILES, require_safe_names
+from synthgen.data.source import existing
+from synthgen.errors import SynthgenError
+
+SPLIT_FOLDERS = {
+    "train": "train",
+    "training": "train",
+    "holdout": "holdout",
+    "val": "holdout",
+    "valid": "holdout",
+    "validation": "holdout",
+    "test": "test",
+    "testing": "test",
+}
+JUNK = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "__macosx"})
+KNOWN_FILES = SET_FILES | {"license", "license.txt"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageFolder(FileSource):
+    """``root/<class>/…`` or ``root/{train,holdout|val,test}/<class>/…``; classes in alphabetical
+    order. Images may lie deeper inside a class folder."""
+
+    root: str
+
+    kind: ClassVar[str] = "image_folder"
+
+    @property
+    def name(self) -> str:
+        return Path(self.root).expanduser().resolve().name or self.kind
+
+    def listing(self) -> Listing:
+        root = existing(self.root, "data.root")
+        if not root.is_dir():
+            raise SynthgenError(
+                f"data.root={self.root} is a file, not a folder.\n"
+                "Give the folder that holds the class folders, or use data=csv or data=npz."
+            )
+        splits = split_folders(root)
+        return list_folders(root, splits or {None: root})
+
+
+def split_folders(root: Path) -> dict[str | None, Path]:
+    """The official split folders of ``root`` by split name; empty if its folders are classes."""
+    folders = _subfolders(root)
+    found: dict[str | None, Path] = {}
+    for folder in folders:
+        split = SPLIT_FOLDERS.get(folder.name.lower())
+        # A class may be called "train" too; but then it holds images, not folders.
+        if split is None or not _subfolders(folder) or _images(folder):
+            continue
+        if split in found:
+            raise SynthgenError(
+                f"{root} has both {found[split].name}/ and {folder.name}/ for the {split} split.\n"
+                "Keep one of the two."
+            )
+        found[split] = folder
+    if not found:
+        return {}
+    if "train" not in found:
+        present = "/, ".join(folder.name for folder in found.values())
+        raise SynthgenError(f"{root} has {present}/ but no train/.\nAdd train/ with the classes.")
+    others = [folder.name for folder in folders if folder not in found.values()]
+    if others:
+        raise SynthgenError(
+            f"{root} has {', '.join(others[:3])} beside train/, so what is a class is unclear.\n"
+            "Keep only train/, holdout/ (or val/) and test/ there."
+        )
+    return found
+
+
+def list_folders(root: Path, splits: dict[str | None, Path]) -> Listing:
+    """List the class folders inside each split folder (the key None: no official split)."""
+    problems: list[SynthgenError] = []
+    notes: list[str] = []
+    folders = {split: _subfolders(folder) for split, folder in splits.items()}
+    classes = tuple(sorted({folder.name for found in folders.values() for folder in found}))
+    for place in dict.fromkeys((root, *splits.values())):
+        _look_at_loose_files(place, problems, notes)
+    if not classes:
+        raise problems[0] if problems else _no_classes(root)
+    require_safe_names(classes)
+    paths: list[Path] = []
+    labels: list[int] = []
+    split_of: list[str | None] = []
+    for split, found in folders.items():
+        problems += _missing_classes(splits[split], found, classes)
+        for folder in found:
+            files = image_files(folder)
+            if not files:
+                problems.append(_empty_class(folder))
+            paths += files
+            labels += [classes.index(folder.name)] * len(files)
+            split_of += [split] * len(files)
+    if not paths:
+        raise problems[0]
+    prefix = len(str(root).rstrip(os.sep)) + 1 if str(root) != "." else 0
+    return Listing(
+        tuple(paths),
+        tuple(str(path)[prefix:] for path in paths),  # relative_to is slow for many files
+        tuple(labels),
+        classes,
+        tuple(split_of),
+        (None,) * len(paths),
+        tuple(problems),
+        tuple(notes),
+    )
+
+
+def image_files(folder: Path) -> list[Path]:
+    """All files in ``folder`` and below, sorted, less hidden files and what systems leave behind.
+    Whether they are images shows when they are opened."""
+    found = []
+    for place, folders, files in os.walk(folder, followlinks=True):
+        folders[:] = sorted(name for name in folders if not _is_junk(name))
+        found += [Path(place, name) for name in sorted(files) if not _is_junk(name)]
+    return found
+
+
+def _is_junk(name: str) -> bool:
+    return name.startswith(".") or name.lower() in JUNK
+
+
+def _subfolders(folder: Path) -> list[Path]:
+    with os.scandir(folder) as entries:
+        names = [entry.name for entry in entries if entry.is_dir() and not _is_junk(entry.name)]
+    return [folder / name for name in sorted(names)]
+
+
+def _files(folder: Path) -> list[str]:
+    with os.scandir(folder) as entries:
+        return sorted(e.name for e in entries if e.is_file() and not _is_junk(e.name))
+
+
+def _images(folder: Path) -> list[str]:
+    return [name for name in _files(folder) if Path(name).suffix.lower() in EXTENSIONS]
+
+
+def _look_at_loose_files(folder: Path, problems: list[SynthgenError], notes: list[str]) -> None:
+    """Images beside the class folders belong to no class: a problem. Other files: a note."""
+    images = [name for name in _images(folder) if name.lower() not in KNOWN_FILES]
+    if images:
+        problems.append(
+            SynthgenError(
+                f"{folder / images[0]} lies beside the class folders{_more(images)}.\n"
+                "Each image belongs into a folder named after its class."
+            )
+        )
+    others = [name for name in _files(folder) if name not in images]
+    others = [name for name in others if name.lower() not in KNOWN_FILES]
+    if others:
+        notes.append(f"Ignored {folder / others[0]}{_more(others)}: not in a class folder.")
+
+
+def _more(names: list[str]) -> str:
+    return f" (and {len(names) - 1:,} more)" if len(names) > 1 else ""
+
+
+def _missing_classes(
+    place: Path, found: Iterable[Path], classes: tuple[str, ...]
+) -> list[SynthgenError]:
+    present = {folder.name for folder in found}
+    return [
+        SynthgenError(
+            f"{place} has no folder {name}/, though the other splits have.\n"
+            "Add images of that class to it, or remove the class everywhere."
+        )
+        for name in classes
+        if name not in present
+    ]
+
+
+def _no_classes(root: Path) -> SynthgenError:
+    return SynthgenError(
+        f"{root} holds no class folders.\nMake one folder per class in it, with the images inside."
+    )
+
+
+def _empty_class(folder: Path) -> SynthgenError:
+    return SynthgenError(
+        f"The class folder {folder} holds no images.\nAdd at least 5, or remove the folder."
+    )

@@ -1,0 +1,107 @@
+"""What every data source has in common: its options, and the records that it reads."""
+
+# No `from __future__ import annotations` in modules with sources: their generated constructors
+# must carry real types, which the command line checks values against.
+import dataclasses
+import os
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Self
+
+from synthgen.errors import SynthgenError
+from synthgen.types import LabelledImages
+
+FITS = ("pad", "stretch", "crop")
+
+
+@dataclasses.dataclass(frozen=True)
+class Records:
+    """All images of a source, with what its files say about each.
+
+    ``split`` holds the official split of each image ("train", "holdout", "test") or None where
+    the source has none; ``groups`` names what must stay together (a patient, a film) or None.
+    ``notes`` are plain sentences: what was converted, which size was chosen and why.
+    """
+
+    images: LabelledImages
+    files: tuple[str, ...]
+    split: tuple[str | None, ...]
+    groups: tuple[str | None, ...]
+    notes: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Source(ABC):
+    """Where labelled real images come from.
+
+    Args:
+        size: height and width of the images, or one number for both; None takes the commonest
+            size, scaled down to a longer side of 64 pixels if it is larger.
+        fit: how an image of another shape gets there. ``pad`` keeps the aspect and fills the rest
+            with the median colour of the image's own border, ``stretch`` ignores the aspect,
+            ``crop`` keeps it and cuts off what sticks out on two sides.
+        holdout: share of each class held out for choosing; ignored if the source has its own.
+        test: share of each class kept for the final test; ignored if the source has its own.
+        split_seed: another seed, another split.
+    """
+
+    size: int | list[int] | None = None
+    fit: Literal["pad", "stretch", "crop"] = "pad"
+    holdout: float = 0.1
+    test: float = 0.2
+    split_seed: int = 0
+
+    kind: ClassVar[str]
+
+    def __post_init__(self) -> None:
+        requested_size(self.size)
+        if self.fit not in FITS:
+            raise SynthgenError(
+                f"data.fit={self.fit} is unknown.\nChoose one of {', '.join(FITS)}."
+            )
+        for key in ("holdout", "test"):
+            share = getattr(self, key)
+            if not isinstance(share, int | float) or not 0 < share < 1:
+                raise SynthgenError(
+                    f"data.{key}={share} is not a share.\nGive a number between 0 and 1, like 0.1."
+                )
+        if self.holdout + self.test >= 1:
+            raise SynthgenError(
+                f"data.holdout={self.holdout} and data.test={self.test} leave nothing to train on."
+                "\nTheir sum must be below 1."
+            )
+
+    @property
+    def name(self) -> str:
+        """A short name for tables and reports."""
+        return self.kind
+
+    @abstractmethod
+    def read(self) -> Records:
+        """All images, converted to one size and one number of channels."""
+
+    def with_options(self, **options: Any) -> Self:
+        """The same source with other options."""
+        return dataclasses.replace(self, **options)
+
+
+def requested_size(size: int | list[int] | None) -> tuple[int, int] | None:
+    """``data.size`` as (height, width), or None to choose it from the images."""
+    if size is None:
+        return None
+    sides = [size, size] if isinstance(size, int) else list(size)
+    if len(sides) != 2 or not all(isinstance(side, int) and side > 0 for side in sides):
+        raise SynthgenError(
+            f"data.size={size} is not a size.\nGive one number, or [height, width], in pixels."
+        )
+    return sides[0], sides[1]
+
+
+def existing(path: str | Path, key: str) -> Path:
+    """``path`` with ``~`` expanded, or one sentence that it is missing."""
+    found = Path(path).expanduser()
+    if not found.exists():
+        raise SynthgenError(f"{key}={path} does not exist.\nCheck the path; it may be relative.")
+    if not os.access(found, os.R_OK):
+        raise SynthgenError(f"{key}={path} can't be read: you have no permission.\nAsk its owner.")
+    return found

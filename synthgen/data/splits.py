@@ -1,0 +1,202 @@
+"""Train, holdout and test: cut once, written down, and rebuilt from a recipe to be checked."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from synthgen.data.assign import SPLITS, assign
+from synthgen.data.hashing import image_hashes, lines_digest
+from synthgen.data.source import Records, Source
+from synthgen.errors import SynthgenError
+from synthgen.paths import write_json
+from synthgen.types import LabelledImages
+
+FEWEST_PER_CLASS = 5
+FORMAT = "synthgen-split/1"
+SPLIT_FILE = "split.json"
+
+
+@dataclass(frozen=True)
+class Splits:
+    """The three parts of a source, each ordered by content hash whatever the order of the files.
+
+    ``recipe`` is plain JSON without anything about single images: it may be shared.
+    ``assignment`` (SHA-256 of an image -> split) tells who was trained on: it stays with the run.
+    """
+
+    train: LabelledImages
+    holdout: LabelledImages
+    test: LabelledImages
+    digest: str
+    recipe: dict[str, Any]
+    assignment: dict[str, str]
+    notes: tuple[str, ...]
+    name: str
+
+
+def prepare(source: Source) -> Splits:
+    """Read a source and divide it.
+
+    70/10/20 by default, stratified by class. Copies of an image, and images of one group, always
+    share a split. A training image equal to an official test or holdout image is dropped. Raises
+    SynthgenError for a class with fewer than 5 images or one that can't be in every split.
+    """
+    records = source.read()
+    images = records.images
+    _require_enough(images)
+    hashes = image_hashes(images.images)
+    names = [images.classes[label] for label in images.labels.tolist()]
+    split = assign(
+        hashes,
+        names,
+        records.split,
+        records.groups,
+        holdout=source.holdout,
+        test=source.test,
+        seed=source.split_seed,
+    )
+    notes = (*records.notes, *_copy_notes(hashes, names), *_drop_notes(records, split))
+    positions: dict[str, list[int]] = {part: [] for part in SPLITS}
+    for i in sorted(range(len(hashes)), key=lambda i: (hashes[i], names[i])):
+        if split[i] is not None:
+            positions[str(split[i])].append(i)
+    parts = {part: images.subset(found) for part, found in positions.items()}
+    _require_every_class(parts, records.split)
+    kept = [i for found in positions.values() for i in found]
+    return Splits(
+        **parts,
+        digest=lines_digest(f"{hashes[i]} {split[i]} {names[i]}" for i in kept),
+        recipe=_recipe(source, records, fingerprint(records, hashes)),
+        assignment={hashes[i]: str(split[i]) for i in sorted(kept, key=hashes.__getitem__)},
+        notes=notes,
+        name=source.name,
+    )
+
+
+def rebuild(source: Source, recipe: dict[str, Any], digest: str) -> Splits:
+    """Divide ``source`` again as ``recipe`` says, and make sure that it is the same split.
+
+    The recipe's size, fit, shares and seed replace those of ``source``. Raises SynthgenError if the
+    images differ from those that the recipe was written for, since test images could then have
+    been trained on.
+    """
+    keys = ("fingerprint", "size", "fit", "holdout", "test", "split_seed")
+    absent = [key for key in keys if key not in recipe]
+    if absent or recipe.get("format") != FORMAT:
+        what = f"lacks {', '.join(absent)}" if absent else f"isn't {FORMAT}"
+        raise SynthgenError(
+            f"The recipe of the split {what}, so the test images can't be told from the training "
+            "images.\nTrain and synthesize again with this version."
+        )
+    options = {key: recipe[key] for key in keys[1:]}
+    splits = prepare(source.with_options(**options))
+    if splits.recipe["fingerprint"] != recipe["fingerprint"]:
+        raise SynthgenError(
+            f"data={source.kind} does not hold the images that the generator's split was made of "
+            f"({splits.recipe['images']:,} images here, {recipe.get('images', '?')} there), so "
+            "test images could have been trained on.\n"
+            f"Give the same data as in training ({recipe.get('source')}: {recipe.get('name')})."
+        )
+    if splits.digest != digest:
+        raise SynthgenError(
+            f"The split rebuilt from its recipe is another one ({splits.digest[:8]} instead of "
+            f"{digest[:8]}), so test images could have been trained on.\n"
+            "Evaluate with the version of synthgen that trained, or train again."
+        )
+    return splits
+
+
+def write_split(splits: Splits, run_folder: Path) -> None:
+    """Write ``split.json`` into the run's folder. It reveals membership: never share it."""
+    content = {
+        "format": FORMAT,
+        "digest": splits.digest,
+        "recipe": splits.recipe,
+        "assignment": splits.assignment,
+    }
+    write_json(Path(run_folder) / SPLIT_FILE, content)
+
+
+def fingerprint(records: Records, hashes: Sequence[str]) -> str:
+    """SHA-256 of a source's contents (images, classes, official splits, groups) in any order."""
+    classes = records.images.classes
+    rows = zip(hashes, records.images.labels.tolist(), records.split, records.groups, strict=True)
+    return lines_digest(f"{h} {s or '-'} {classes[y]} / {g or ''}" for h, y, s, g in rows)
+
+
+def _recipe(source: Source, records: Records, contents: str) -> dict[str, Any]:
+    image = records.images.image
+    return {
+        "format": FORMAT,
+        "source": source.kind,
+        "name": source.name,
+        "fingerprint": contents,
+        "images": len(records.images),
+        "channels": image.channels,
+        "size": [image.height, image.width],
+        "classes": list(image.classes),
+        "fit": source.fit,
+        "holdout": source.holdout,
+        "test": source.test,
+        "split_seed": source.split_seed,
+        "official": sorted({part for part in records.split if part is not None}),
+        "grouped": any(group is not None for group in records.groups),
+    }
+
+
+def _require_enough(images: LabelledImages) -> None:
+    few = [
+        (name, count)
+        for name, count in zip(images.classes, images.counts, strict=True)
+        if count < FEWEST_PER_CLASS
+    ]
+    if few:
+        listed = ", ".join(f"{name!r} ({count})" for name, count in few[:5])
+        raise SynthgenError(
+            f"Too few images to learn from, at least {FEWEST_PER_CLASS} per class are needed: "
+            f"{listed}{', …' if len(few) > 5 else ''}.\n"
+            "Add images of these classes, merge them into others, or leave them out."
+        )
+
+
+def _require_every_class(parts: dict[str, LabelledImages], official: Sequence[str | None]) -> None:
+    """Only official splits can still lack a class here; the cut ones got one image each."""
+    for part, images in parts.items():
+        for name, count in zip(images.classes, images.counts, strict=True):
+            if count == 0:
+                lost = part == "train" and part in official
+                reason = " that isn't also in test or holdout" if lost else ""
+                raise SynthgenError(
+                    f"Class {name!r} has no image in {part}{reason}.\n"
+                    "Add some there, or leave the class out everywhere."
+                )
+
+
+def _copy_notes(hashes: Sequence[str], names: Sequence[str]) -> list[str]:
+    copies = Counter(hashes)
+    extra = len(hashes) - len(copies)
+    if not extra:
+        return []
+    notes = [f"{extra:,} images are exact copies of others; copies always share a split."]
+    classes_of = defaultdict(set)
+    for image, name in zip(hashes, names, strict=True):
+        classes_of[image].add(name)
+    several = sum(len(found) > 1 for found in classes_of.values())
+    if several:
+        notes.append(f"{several:,} images occur under more than one class; look at the labels.")
+    return notes
+
+
+def _drop_notes(records: Records, split: Sequence[str | None]) -> list[str]:
+    dropped = [i for i, part in enumerate(split) if part is None]
+    if not dropped:
+        return []
+    names = ", ".join(records.files[i] for i in dropped[:3]) + (", …" if len(dropped) > 3 else "")
+    return [
+        f"{len(dropped):,} images were dropped from training (or holdout) because the same "
+        f"image (or group) is in the official test or holdout set: {names}."
+    ]

@@ -1,0 +1,81 @@
+"""A CSV file that lists images, their labels and, if wanted, what belongs together."""
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from synthgen.data.files import FileSource, Listing
+from synthgen.data.names import label_names, require_safe_names
+from synthgen.data.source import existing
+from synthgen.errors import SynthgenError
+
+COLUMNS = ("path", "label", "group")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CSV(FileSource):
+    """A CSV file with the columns ``path``, ``label`` and optionally ``group``, in any order.
+
+    Paths are relative to the CSV file. Images of one group (a patient, a camera, a film) always
+    stay in the same split; an empty group is no group.
+    """
+
+    path: str
+
+    kind: ClassVar[str] = "csv"
+
+    @property
+    def name(self) -> str:
+        return Path(self.path).stem
+
+    def listing(self) -> Listing:
+        path = existing(self.path, "data.path")
+        rows, notes = _rows(path)
+        problems = []
+        for number, row in enumerate(rows, start=2):
+            if not row["path"] or not row["label"]:
+                problems.append(
+                    SynthgenError(
+                        f"{path} has an empty path or label in data row {number - 1}.\n"
+                        "Complete the row or remove it."
+                    )
+                )
+        rows = [row for row in rows if row["path"] and row["label"]]
+        if not rows:
+            raise problems[0] if problems else SynthgenError(f"{path} lists no images.\nAdd rows.")
+        classes = label_names([row["label"] for row in rows])
+        require_safe_names(classes)
+        number_of = {name: number for number, name in enumerate(classes)}
+        return Listing(
+            tuple(path.parent / row["path"] for row in rows),
+            tuple(row["path"] for row in rows),
+            tuple(number_of[row["label"]] for row in rows),
+            classes,
+            (None,) * len(rows),
+            tuple(row["group"] or None for row in rows),
+            tuple(problems),
+            notes,
+        )
+
+
+def _rows(path: Path) -> tuple[list[dict[str, str]], tuple[str, ...]]:
+    """The rows with exactly the known columns, stripped, and a note on columns left out."""
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            header = [(name or "").strip().lower() for name in reader.fieldnames or ()]
+            reader.fieldnames = header
+            table = [{name: (row.get(name) or "").strip() for name in COLUMNS} for row in reader]
+    except (UnicodeDecodeError, csv.Error, IsADirectoryError) as error:
+        raise SynthgenError(f"{path} is not a CSV file in UTF-8 ({error}).\nSave it so.") from error
+    missing = [name for name in ("path", "label") if name not in header]
+    if missing:
+        raise SynthgenError(
+            f"{path} has no column {' and '.join(missing)}; its first line has "
+            f"{', '.join(filter(None, header)) or 'nothing'}.\n"
+            "The first line must name the columns: path,label or path,label,group."
+        )
+    ignored = [name for name in header if name not in COLUMNS]
+    notes = (f"Ignored the columns {', '.join(ignored)} of {path.name}.",) if ignored else ()
+    return table, notes

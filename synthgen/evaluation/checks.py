@@ -1,0 +1,129 @@
+"""What must hold before any long work, and what must be said about where a set came from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from synthgen.data.hashing import image_hashes
+from synthgen.data.splits import Splits
+from synthgen.data.synthetic import SyntheticSet
+from synthgen.errors import SynthgenError
+from synthgen.evaluation.features import Extractor
+
+
+def require_comparable(splits: Splits, synthetic: SyntheticSet) -> None:
+    """Refuse a set that is empty, has other classes or another image shape than the real data."""
+    found, wanted = synthetic.images, splits.test
+    if not len(found):
+        raise SynthgenError(f"{synthetic.path} holds no images.\nSynthesize some first.")
+    if found.classes != wanted.classes:
+        raise SynthgenError(
+            f"{synthetic.path} has the classes {listed(found.classes)}, the real data has "
+            f"{listed(wanted.classes)}.\nUse the real data's class names."
+        )
+    if found.image.shape != wanted.image.shape:
+        raise SynthgenError(
+            f"{synthetic.path} holds images of {shape(found.image.shape)}, the real ones have "
+            f"{shape(wanted.image.shape)}.\nSet data.size, or convert the set first."
+        )
+
+
+def require_unseen_test(splits: Splits, synthetic: SyntheticSet) -> None:
+    """Refuse if the generator could have been trained on test images: its split must be ours."""
+    trained_on = generator_data(synthetic)
+    digest = trained_on.get("digest")
+    if digest is None or digest == splits.digest:
+        return
+    name = trained_on.get("name", "other data")
+    raise SynthgenError(
+        f"The generator of {synthetic.path} was trained on another split ({name}, "
+        f"{str(digest)[:8]}) than this one ({splits.name}, {splits.digest[:8]}): it may have seen "
+        "these test images.\n"
+        "Evaluate with the data=… options of its training (source, size, shares and split_seed)."
+    )
+
+
+def generator_data(synthetic: SyntheticSet) -> dict[str, Any]:
+    """What ``dataset.json`` says of the generator's training data; empty if unknown."""
+    data = generator_facts(synthetic).get("data")
+    return data if isinstance(data, dict) else {}
+
+
+def generator_facts(synthetic: SyntheticSet) -> dict[str, Any]:
+    """What ``dataset.json`` copied from the sampler; empty if unknown."""
+    facts = (synthetic.provenance or {}).get("provenance")
+    return facts if isinstance(facts, dict) else {}
+
+
+def exact_copies(splits: Splits, synthetic: SyntheticSet) -> dict[str, int]:
+    """How many synthetic images equal, pixel for pixel, a real one of each split."""
+    copies = dict.fromkeys(("train", "holdout", "test"), 0)
+    for image in image_hashes(synthetic.images.images):
+        split = splits.assignment.get(image)
+        if split in copies:
+            copies[split] += 1
+    return copies
+
+
+def provenance_sentences(synthetic: SyntheticSet, copies: dict[str, int]) -> list[str]:
+    """Where the set came from, as far as we know, and whether it holds real images."""
+    sentences = []
+    total = len(synthetic.images)
+    if generator_facts(synthetic).get("exposes_real"):
+        sentences.append(
+            "The generator gives out copies or transforms of single real images: the set is as "
+            "confidential as they are."
+        )
+    if synthetic.provenance is None:
+        sentences.append(
+            "This set's origin is unknown, so nobody can say whether its generator saw the test "
+            f"images; all {total:,} images were checked for exact copies only."
+        )
+    elif "digest" not in generator_data(synthetic):
+        sentences.append(
+            "The set does not say which images its generator was trained on, so it may have seen "
+            "the test images."
+        )
+    for split in ("train", "holdout", "test"):
+        if copies[split]:
+            sentences.append(
+                f"{copies[split]:,} of {total:,} synthetic images are exact copies of real "
+                f"{split} images."
+            )
+    if not any(copies.values()):
+        sentences.append(f"None of the {total:,} synthetic images is an exact copy of a real one.")
+    return sentences
+
+
+def class_sentences(splits: Splits, synthetic: SyntheticSet) -> list[str]:
+    """Classes that the set lacks."""
+    counts = synthetic.images.counts
+    missing = [name for name, count in zip(splits.test.classes, counts, strict=True) if not count]
+    if not missing:
+        return []
+    return [
+        f"The synthetic set has no image of {listed(missing)}: a classifier trained on it can't "
+        "learn these classes, and they have no fidelity by class."
+    ]
+
+
+def listed(names: tuple[str, ...] | list[str], at_most: int = 8) -> str:
+    """``a, b, c`` and how many more."""
+    more = len(names) - at_most
+    return ", ".join(names[:at_most]) + (f" and {more} more" if more > 0 else "")
+
+
+def shape(channels_height_width: tuple[int, int, int]) -> str:
+    channels, height, width = channels_height_width
+    return f"{width} × {height} pixels in {'grey' if channels == 1 else 'colour'}"
+
+
+def require_options(extractors: Sequence[Extractor], seeds: int, seed: int) -> None:
+    """Options that make no sense are refused before they cost minutes."""
+    if seeds < 1:
+        raise SynthgenError(f"seeds must be at least 1, got {seeds}.\nUse 3 for an interval.")
+    if seed < 0:
+        raise SynthgenError(f"seed must not be negative, got {seed}.")
+    if not extractors:
+        raise SynthgenError("No extractor was given.\nUse extractor=classifier.")

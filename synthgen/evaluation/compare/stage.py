@@ -1,0 +1,143 @@
+"""Read reports, refuse what can't be compared, write the comparison."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from synthgen.errors import SynthgenError
+from synthgen.evaluation.compare.comparison import (
+    Comparison,
+    Run,
+    differing_settings,
+    shared_lines,
+)
+from synthgen.evaluation.compare.output import write_comparison
+from synthgen.paths import new_folder, read_json
+
+FORMAT = "synthgen-report/1"
+BEST_SENTENCE = (
+    "A value is marked as best (*) only where its interval overlaps with no other run's interval; "
+    "where nothing is marked, the runs can't be told apart by it."
+)
+
+
+def compare(folders: Sequence[Path], out: Path) -> Comparison:
+    """Put the reports in ``folders`` (report folders, or run folders with ``report/`` in them)
+    side by side and write ``out/comparison.{json,csv,html}``.
+
+    Raises SynthgenError for fewer than two folders, a folder without a report, different splits
+    or reference splits, different extractors of one kind, or nothing shared.
+    """
+    if len(folders) < 2:
+        raise SynthgenError(
+            f"Comparing needs at least two reports, got {len(folders)}.\n"
+            "Name their folders: synthgen compare DIR DIR"
+        )
+    places = [report_folder(folder) for folder in folders]
+    names = labels([Path(folder) for folder in folders])
+    runs = [Run(name, place, read_report(place)) for name, place in zip(names, places, strict=True)]
+    require_same_split(runs)
+    require_same_extractors(runs)
+    lines = shared_lines(runs)
+    if not lines:
+        raise SynthgenError(
+            "These reports have no result in common (name, extractor, classifier and scope).\n"
+            "Evaluate them again with the same extractors and judge."
+        )
+    comparison = Comparison(runs, lines, differing_settings(runs), sentences(runs))
+    with new_folder(Path(out)) as staging:
+        write_comparison(comparison, staging)
+    return comparison
+
+
+def report_folder(folder: Path) -> Path:
+    """``folder`` itself or its ``report/``, whichever holds a report.json."""
+    for place in (Path(folder), Path(folder) / "report"):
+        if (place / "report.json").is_file():
+            return place
+    raise SynthgenError(
+        f"There is no report in {folder} (looked for report.json and report/report.json).\n"
+        "Make one: synthgen evaluate data=… synthetic=… out=…"
+    )
+
+
+def read_report(folder: Path) -> dict:
+    report = read_json(folder / "report.json")
+    if not isinstance(report, dict) or report.get("format") != FORMAT:
+        raise SynthgenError(
+            f"{folder / 'report.json'} is not a report of the form {FORMAT}.\n"
+            "Evaluate the set again with this version."
+        )
+    return report
+
+
+def require_same_split(runs: Sequence[Run]) -> None:
+    """Numbers from different test images are different measurements."""
+    for what, of in (
+        ("splits of the data", _split_digest),
+        ("reference splits", lambda run: (run.report.get("protocol") or {}).get("reference_split")),
+    ):
+        first = of(runs[0])
+        for run in runs[1:]:
+            if of(run) != first:
+                raise SynthgenError(
+                    f"{runs[0].name} and {run.name} were tested on different {what} "
+                    f"({_short(first)} and {_short(of(run))}).\n"
+                    "Evaluate both with the same data and split settings."
+                )
+
+
+def require_same_extractors(runs: Sequence[Run]) -> None:
+    """A distance in one network's features says nothing about a distance in another's. Extractors
+    of one kind (the part of the name before the weights' hash) must have the same weights."""
+    first = _extractors(runs[0])
+    for run in runs[1:]:
+        own = _extractors(run)
+        for kind in first.keys() & own.keys():
+            if first[kind] != own[kind]:
+                raise SynthgenError(
+                    f"{runs[0].name} and {run.name} were seen by different {kind} networks "
+                    f"({', '.join(sorted(first[kind]))} and {', '.join(sorted(own[kind]))}).\n"
+                    "Evaluate both with the same extractor: same data, split, seed and settings."
+                )
+
+
+def labels(folders: Sequence[Path]) -> list[str]:
+    """Short distinct names: the folder's, with as many parents as it takes to tell them apart."""
+    parts = [folder.absolute().parts for folder in folders]
+    parts = [part[:-1] if part[-1] == "report" and len(part) > 2 else part for part in parts]
+    for depth in range(1, max(map(len, parts)) + 1):
+        names = ["/".join(part[-depth:]) for part in parts]
+        if len(set(names)) == len(names):
+            return names
+    return [f"{number}: {'/'.join(part[-1:])}" for number, part in enumerate(parts, 1)]
+
+
+def sentences(runs: Sequence[Run]) -> list[str]:
+    """What to keep in mind while reading the table."""
+    said = [BEST_SENTENCE]
+    judges = [(run.report.get("protocol") or {}).get("judge") for run in runs]
+    if any(judge != judges[0] for judge in judges):
+        said.append(
+            "The judges were trained with different settings (see the differences), so the "
+            "transfer results of these runs are not the same test."
+        )
+    return said
+
+
+def _split_digest(run: Run) -> object:
+    return ((run.report.get("provenance") or {}).get("data") or {}).get("digest")
+
+
+def _extractors(run: Run) -> dict[str, set[str]]:
+    kinds: dict[str, set[str]] = {}
+    for result in run.report.get("results") or []:
+        if name := result.get("extractor"):
+            kinds.setdefault(str(name).split("-")[0], set()).add(str(name))
+    return kinds
+
+
+def _short(value: object) -> str:
+    text = str(value)
+    return f"{text[:12]}…" if len(text) > 16 else text

@@ -1,0 +1,65 @@
+"""95 % intervals for the kinds of numbers that appear in a report."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+LEVEL = 0.95
+
+
+class Estimate(NamedTuple):
+    """A value with its 95 % interval; all three are None when there were too few images."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+
+    def within(self, least: float, most: float = math.inf) -> Estimate:
+        """The interval cut off where the value can't be."""
+        low = None if self.low is None else max(least, self.low)
+        high = None if self.high is None else min(most, self.high)
+        return Estimate(self.value, low, high)
+
+
+TOO_FEW = Estimate(None, None, None)
+
+
+def t_critical(degrees: float) -> float:
+    """Two-sided 95 % point of Student's t; ``degrees`` may be fractional or infinite."""
+    from scipy.stats import norm, t
+
+    tail = (1 + LEVEL) / 2
+    return float(norm.ppf(tail) if math.isinf(degrees) else t.ppf(tail, degrees))
+
+
+def wilson(successes: float, count: int) -> Estimate:
+    """Share with its Wilson score interval (Wilson 1927); stays inside [0, 1]."""
+    z = t_critical(math.inf)
+    share = successes / count
+    centre = (share + z**2 / (2 * count)) / (1 + z**2 / count)
+    spread = math.sqrt(share * (1 - share) / count + (z / (2 * count)) ** 2)
+    half = z * spread / (1 + z**2 / count)
+    return Estimate(share, min(share, max(0.0, centre - half)), max(share, min(1.0, centre + half)))
+
+
+def t_interval(value: float, parts: Sequence[tuple[float, float]]) -> Estimate:
+    """Interval of an estimate whose variance is a sum of ``parts`` (variance, degrees of freedom).
+
+    The degrees of freedom of the sum follow Satterthwaite (1946).
+    """
+    total = sum(variance for variance, _ in parts)
+    if total == 0:
+        return Estimate(value, value, value)
+    degrees = total**2 / sum(variance**2 / freedom for variance, freedom in parts if variance > 0)
+    half = t_critical(degrees) * math.sqrt(total)
+    return Estimate(value, value - half, value + half)
+
+
+def jackknife_variance(values: Sequence[float]) -> tuple[float, float]:
+    """Variance of a statistic from its values with one of G equal groups left out, and G - 1."""
+    groups = len(values)
+    mean = sum(values) / groups
+    variance = (groups - 1) / groups * sum((value - mean) ** 2 for value in values)
+    return variance, groups - 1

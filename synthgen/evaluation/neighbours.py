@@ -1,0 +1,94 @@
+"""Which training image is nearest to a synthetic one, and how near would a new real image be?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from synthgen.evaluation.metrics.manifold import CHUNK, squared_distances
+from synthgen.evaluation.subsets import positions_by_class
+from synthgen.types import LabelledImages
+
+SEARCHED_FROM = 5000  # synthetic images, in proportion to the classes
+CALIBRATED_ON = 2000  # real test images
+PER_CLASS = 3
+NEAREST = 3
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A synthetic image, its nearest training images (nearest first), and distances."""
+
+    label: int
+    synthetic: int  # position in the synthetic features
+    training: list[int]  # positions in the training features
+    distance: float
+    median_real_distance: float  # of real test images of the class to their nearest training image
+
+
+@dataclass(frozen=True)
+class Search:
+    """The pairs shown, and how many images were searched."""
+
+    pairs: list[Pair]
+    searched: int
+    training: int
+    closer: float  # share of them nearer than the median of the real test images of their class
+
+
+def closest_pairs(
+    *,
+    train: Tensor,
+    synthetic: Tensor,
+    synthetic_labels: Tensor,
+    test: Tensor,
+    test_labels: Tensor,
+) -> Search:
+    """For each class the synthetic images that lie closest to any training image: if anything was
+    copied, it is among these. All tensors are features ``(N, D)`` or labels ``(N,)``."""
+    asked = positions_by_class(synthetic_labels, SEARCHED_FROM)
+    distances, found = nearest(synthetic[asked], train, NEAREST)
+    calibration = positions_by_class(test_labels, CALIBRATED_ON)
+    usual, _ = nearest(test[calibration], train, 1)
+    pairs, closer = [], 0
+    for label in synthetic_labels[asked].unique().tolist():
+        of_class = (synthetic_labels[asked] == label).nonzero().flatten()
+        real = usual[test_labels[calibration] == label, 0]
+        median = float(real.median()) if len(real) else float(usual.median())
+        closer += int((distances[of_class, 0] < median).sum())
+        for row in of_class[distances[of_class, 0].argsort(stable=True)][:PER_CLASS].tolist():
+            pairs.append(
+                Pair(label, int(asked[row]), found[row].tolist(), float(distances[row, 0]), median)
+            )
+    return Search(pairs, len(asked), len(train), closer / len(asked))
+
+
+def nearest(queries: Tensor, train: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """Euclidean distances and positions ``(N, count)`` of the nearest rows of ``train``."""
+    centre = train.double().mean(0)
+    columns = train.double() - centre
+    distances, found = [], []
+    for chunk in (queries.double() - centre).split(CHUNK):
+        squared = squared_distances(chunk, columns)
+        values, positions = squared.topk(min(count, len(train)), dim=1, largest=False)
+        distances.append(values.sqrt())
+        found.append(positions)
+    return torch.cat(distances), torch.cat(found)
+
+
+def rows(search: Search, classes: tuple[str, ...]) -> list[dict[str, str | float]]:
+    """Plain JSON for the report."""
+    return [
+        {
+            "class": classes[pair.label],
+            "distance": pair.distance,
+            "median_real_distance": pair.median_real_distance,
+        }
+        for pair in search.pairs
+    ]
+
+
+def picked(images: LabelledImages, positions: list[int]) -> Tensor:
+    return images.images[torch.tensor(positions, dtype=torch.int64)]

@@ -1,0 +1,103 @@
+"""What stands beside every value: real against real, the same set elsewhere, and the controls."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from synthgen.evaluation.features import Extractor
+from synthgen.evaluation.fidelity import fidelity_results
+from synthgen.evaluation.result import Result
+from synthgen.evaluation.subsets import positions_by_class
+from synthgen.progress import track
+from synthgen.types import LabelledImages
+
+CONTROL_NOTES = {
+    "bootstrap": "{n:,} copies of real training images, drawn with replacement",
+    "noise": "{n:,} images of uniform noise",
+    "pca_gaussian": "{n:,} images from one Gaussian per class in its principal components",
+}
+
+
+@dataclass(frozen=True)
+class FeatureSet:
+    """Features ``(N, D)`` with the labels ``(N,)`` of the same images."""
+
+    features: Tensor
+    labels: Tensor
+
+    def at_most(self, count: int) -> FeatureSet:
+        """A subset in the classes' proportions; the whole set if it has no more."""
+        positions = positions_by_class(self.labels, count)
+        return FeatureSet(self.features[positions], self.labels[positions])
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+
+def extract_set(
+    extractor: Extractor, images: LabelledImages, at_most: int, what: str
+) -> FeatureSet:
+    chosen = positions_by_class(images.labels, at_most)
+    features = extractor.extract(images.images[chosen], f"{extractor.name}: {what}")
+    return FeatureSet(features, images.labels[chosen])
+
+
+def fidelity_references(
+    *,
+    extractor: str,
+    train: FeatureSet,
+    holdout: FeatureSet,
+    test: FeatureSet,
+    synthetic: FeatureSet,
+    controls: dict[str, FeatureSet],
+) -> list[dict[str, Any]]:
+    """Overall fidelity of everything that the model's own values are read against. The real side
+    always has as many images as the test side of the model's value."""
+    floor = min(len(holdout), len(synthetic))
+    same = min(len(train), len(synthetic))
+    comparisons = [
+        (
+            "floor",
+            test,
+            holdout.at_most(floor),
+            f"real holdout images against real test images, {floor:,} against {len(test):,}",
+        ),
+        (
+            "model_at_floor_n",
+            test,
+            synthetic.at_most(floor),
+            f"the synthetic set cut down to the floor's {floor:,} images",
+        ),
+        (
+            "train",
+            train.at_most(len(test)),
+            synthetic,
+            "the synthetic set against real training images; much better than against the test "
+            "images hints at copying",
+        ),
+        (
+            "real_at_same_n",
+            test,
+            train.at_most(same),
+            f"{same:,} real training images in place of the synthetic ones",
+        ),
+        *(
+            (name, test, control, CONTROL_NOTES[name].format(n=len(control)))
+            for name, control in controls.items()
+        ),
+    ]
+    found = []
+    with track(len(comparisons), f"references ({extractor})", "comparisons") as advance:
+        for name, real, fake, note in comparisons:
+            results = fidelity_results(real.features, fake.features, extractor=extractor)
+            found += as_references(name, results, note)
+            advance(1)
+    return found
+
+
+def as_references(name: str, results: Iterable[Result], note: str) -> list[dict[str, Any]]:
+    return [{**result.to_json(), "reference": name, "note": note} for result in results]

@@ -1,0 +1,191 @@
+"""The page's smaller parts: headline tiles, confusion matrices, neighbours, provenance."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from synthgen.evaluation.report.embed import Figure, embed
+from synthgen.evaluation.report.settings import flatten, masked
+from synthgen.evaluation.report.tables import Cell, Column, Row, Table, Worst, overall
+from synthgen.evaluation.report.wording import ARMS, direction, is_number, metric_label, plain, show
+
+NOT_TESTED = "not tested: run a trial"
+NARROW_NAME = 3  # characters of a class name that still fit above a column of a matrix
+
+
+@dataclass(frozen=True)
+class Tile:
+    label: str
+    value: str
+    under: str
+    style: str = ""
+    words: bool = False  # the value is a name or a sentence and is set smaller
+
+
+@dataclass(frozen=True)
+class Entry:
+    text: str
+    share: float  # of the row, 0..1
+    style: str
+
+
+@dataclass(frozen=True)
+class MatrixRow:
+    label: str
+    entries: list[Entry]
+
+
+@dataclass(frozen=True)
+class Matrix:
+    title: str
+    classes: list[str]
+    rows: list[MatrixRow]
+    tall: bool  # class names stand upright above the columns
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    figure: Figure
+    extractor: str
+    table: Table
+
+
+@dataclass(frozen=True)
+class Details:
+    title: str
+    rows: list[tuple[str, str]]
+
+
+def verdict_text(verdict: Any) -> str:
+    """Null means that no trial was made; a verdict may be a text or a dict with a sentence."""
+    if verdict is None:
+        return NOT_TESTED
+    if isinstance(verdict, dict):
+        return str(verdict.get("sentence") or json.dumps(verdict, ensure_ascii=False))
+    return str(verdict)
+
+
+def tested_sentence(report: dict[str, Any]) -> str:
+    """Which set was held against which data."""
+    provenance = report.get("provenance") or {}
+    data, synthetic = provenance.get("data") or {}, provenance.get("synthetic") or {}
+    counts = synthetic.get("counts") or {}
+    made = synthetic.get("dataset") or {}
+    model = (made.get("provenance") or {}).get("model")
+    origin = f"drawn by {model}" if model else "of unknown origin"
+    digest = str(synthetic.get("digest") or "")[:12]
+    return (
+        f"Tested: {sum(counts.values()):,} synthetic images in {len(counts):,} "
+        f"{'class' if len(counts) == 1 else 'classes'}, {origin}"
+        f"{f' (content {digest}…)' if digest else ''}, "
+        f"against real images of {data.get('name') or 'unnamed data'} that nothing was trained on."
+    )
+
+
+def tiles(report: dict[str, Any], worst: Sequence[Worst]) -> list[Tile]:
+    """The half-dozen numbers to read first."""
+    results, references = report.get("results") or [], report.get("references") or []
+    found: list[Tile] = []
+    for arm, label in ARMS.items():
+        for result in overall(results, f"transfer/{arm}/accuracy")[:1]:
+            text, interval = show(result)
+            under = f"{interval}\naccuracy of {result.get('classifier')}, real test images"
+            found.append(_tile(f"Trained on {label.lower()}", text, under.strip(), f"arm-{arm}"))
+    floors = {(r["name"], r.get("extractor")): r for r in references if r["reference"] == "floor"}
+    for result in overall(results, "fidelity/frechet_distance"):
+        floor = floors.get((result["name"], result.get("extractor")))
+        lines = [str(result.get("extractor")), direction(result.get("higher_is_better"))]
+        if floor is not None:
+            lines.append(f"real against real: {show(floor)[0]}")
+        found.append(_tile("Fréchet distance", show(result)[0], "\n".join(lines)))
+    for item in headline_worst(worst)[:1]:
+        under = f"{item.text}\n{item.label.lower()}, {item.measured_by}"
+        found.append(Tile("Worst class", item.of_class, under, words=len(item.of_class) > 8))
+    copies = ((report.get("provenance") or {}).get("exact_copies") or {}).get("train")
+    if is_number(copies):
+        found.append(_tile("Exact copies", f"{copies:,}", "of training images in the set"))
+    return found
+
+
+def headline_worst(worst: Sequence[Worst]) -> list[Worst]:
+    """The two worst classes to name in words: by what synthetic images teach, and by distance.
+    All others are marked in the table."""
+    taught = [item for item in worst if item.label.startswith(ARMS["synthetic_only"])]
+    far = [item for item in worst if item.label == metric_label("frechet_distance")]
+    return [*taught[:1], *far[:1]] or list(worst[:1])
+
+
+def _tile(label: str, value: str, under: str, style: str = "") -> Tile:
+    return Tile(label, value, under, style, words=len(value) > 12)
+
+
+def matrices(confusion: dict[str, Any]) -> list[Matrix]:
+    """One table per arm, in the order in which the arms are always shown."""
+    arms = [*(a for a in ARMS if a in confusion), *(a for a in confusion if a not in ARMS)]
+    made = []
+    for arm in arms:
+        classes = [str(name) for name in confusion[arm]["classes"]]
+        rows = [
+            MatrixRow(name, [_entry(count, sum(counts), i == j) for j, count in enumerate(counts)])
+            for i, (name, counts) in enumerate(zip(classes, confusion[arm]["matrix"], strict=True))
+        ]
+        tall = any(len(name) > NARROW_NAME for name in classes)
+        made.append(Matrix(ARMS.get(arm, arm), classes, rows, tall))
+    return made
+
+
+def _entry(count: int, total: int, right: bool) -> Entry:
+    share = round(count / total, 3) if total else 0.0
+    styles = ["right" if right else "", "dark" if share > 0.5 else "", "" if count else "none"]
+    return Entry(f"{count:,}" if count else "0", share, " ".join(filter(None, styles)))
+
+
+def neighbour_blocks(report: dict[str, Any], folder: Path) -> list[Neighbours]:
+    """Each neighbour figure with its distances and what is usual among real images."""
+    figures = {figure.get("file"): figure for figure in report.get("figures") or []}
+    blocks = []
+    for block in report.get("neighbours") or []:
+        file = block.get("figure")
+        figure = embed(figures.get(file) or {"file": file, "kind": "neighbours"}, folder)
+        rows = [Row(str(r.get("class")), "", _distances(r)) for r in block.get("rows") or []]
+        columns = [
+            Column("Distance", "to the nearest training image", "distance"),
+            Column("Usual distance", "median among real images", "median"),
+            Column("Ratio", "far below 1: perhaps a copy", "ratio"),
+        ]
+        table = Table("Neighbours", columns, rows)
+        blocks.append(Neighbours(figure, str(block.get("extractor")), table))
+    return blocks
+
+
+def _distances(row: dict[str, Any]) -> list[Cell | None]:
+    distance, usual = row.get("distance"), row.get("median_real_distance")
+    ratio = distance / usual if is_number(distance) and is_number(usual) and usual > 0 else None
+    return [Cell(plain(distance)), Cell(plain(usual)), Cell("–" if ratio is None else plain(ratio))]
+
+
+def detail_blocks(report: dict[str, Any]) -> list[Details]:
+    """Protocol, provenance and configuration as flat lists of masked settings."""
+    provenance = dict(report.get("provenance") or {})
+    sources = [
+        ("Protocol", report.get("protocol")),
+        ("Real data", provenance.pop("data", None)),
+        ("Synthetic set", provenance.pop("synthetic", None)),
+        ("Configuration", provenance.pop("config", None)),
+        ("Everything else", provenance),
+    ]
+    blocks = []
+    for title, value in sources:
+        flat = flatten(masked(value)) if isinstance(value, dict) else {}
+        if flat:
+            blocks.append(Details(title, [(key, text_of(item)) for key, item in flat.items()]))
+    return blocks
+
+
+def text_of(value: Any) -> str:
+    """A setting's value as one line; JSON for everything that isn't text."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)

@@ -1,0 +1,231 @@
+"""The report's numbers arranged as the page shows them: plain dataclasses, no markup."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from synthgen.evaluation.report.wording import (
+    ARMS,
+    REFERENCES,
+    arm_of,
+    classifier_note,
+    direction,
+    full_label,
+    is_number,
+    metric_label,
+    show,
+)
+
+Result = dict[str, Any]
+MODEL, REAL = "model", "real"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One number as text; ``strong`` marks the worst or best of its column."""
+
+    text: str
+    interval: str = ""
+    strong: bool = False
+
+
+@dataclass(frozen=True)
+class Column:
+    label: str
+    note: str  # direction, and what measured it
+    name: str
+
+
+@dataclass(frozen=True)
+class Row:
+    label: str
+    note: str
+    cells: list[Cell | None]
+    style: str = ""
+
+
+@dataclass(frozen=True)
+class Table:
+    title: str
+    columns: list[Column]
+    rows: list[Row]
+
+
+def class_of(result: Result) -> str | None:
+    """The class that a result is about, or None for an overall (or group) result."""
+    scope = result.get("scope")
+    return str(scope["class"]) if isinstance(scope, dict) and "class" in scope else None
+
+
+def overall(results: Iterable[Result], prefix: str) -> list[Result]:
+    """Results of no particular class or group whose name starts with ``prefix``."""
+    return [r for r in results if r.get("scope") is None and str(r["name"]).startswith(prefix)]
+
+
+def cell(result: Result | None) -> Cell | None:
+    return None if result is None else Cell(*show(result))
+
+
+def column(result: Result) -> Column:
+    """Head of a column. The extractor or classifier is always part of it."""
+    measured_by = [str(result[key]) for key in ("extractor", "classifier") if result.get(key)]
+    notes = [*measured_by, direction(result.get("higher_is_better"))]
+    return Column(metric_label(str(result["name"])), "\n".join(filter(None, notes)), result["name"])
+
+
+def counts_note(result: Result) -> str:
+    """How many images stand behind a number: compared ones, or for transfer the real ones that
+    were tested and the synthetic ones that were trained on."""
+    real, fake = result.get("n_real"), result.get("n_fake")
+    if not is_number(real):
+        return ""
+    if not str(result["name"]).startswith("transfer/"):
+        return f"{real:,} real images against {fake:,}" if is_number(fake) else ""
+    trained = f", {fake:,} synthetic" if is_number(fake) and fake else ""
+    return f"{real:,} test images{trained}"
+
+
+def transfer_table(results: Sequence[Result]) -> Table | None:
+    """Arms × metrics of the transfer test, numbers of images beside each arm."""
+    found = overall(results, "transfer/")
+    arms = list(dict.fromkeys(arm for r in found if (arm := arm_of(str(r["name"])))))
+    if not arms:
+        return None
+    by_key = {(arm_of(str(r["name"])), *_measure(r)): r for r in found}
+    measures = list(dict.fromkeys(_measure(r) for r in found if arm_of(str(r["name"]))))
+    columns, rows = [], []
+    for measure in measures:
+        columns.append(
+            column(next(by_key[arm, *measure] for arm in arms if (arm, *measure) in by_key))
+        )
+    for arm in sorted(arms, key=_position(ARMS)):
+        own = [by_key.get((arm, *measure)) for measure in measures]
+        note = counts_note(next(r for r in own if r is not None))
+        label = ARMS.get(arm, arm.replace("_", " "))
+        rows.append(Row(label, note, [cell(r) for r in own], f"arm-{arm}"))
+    return Table("Transfer", columns, rows)
+
+
+def control_table(results: Sequence[Result], references: Sequence[Result]) -> Table | None:
+    """What the same judge learns from the controls: sources × metrics, this set among them. A
+    source is trained on alone, so the arm needs no column."""
+    found = overall(references, "transfer/")
+    if not found:
+        return None
+    measures = list(dict.fromkeys(_measure(r) for r in found))
+    by_key = {(r["reference"], *_measure(r)): r for r in found}
+    for arm, kind in (("real_only", REAL), ("synthetic_only", MODEL)):
+        by_key |= {(kind, *_measure(r)): r for r in overall(results, f"transfer/{arm}/")}
+    kinds = dict.fromkeys(key[0] for key in by_key)
+    columns = [column(next(r for r in found if _measure(r) == measure)) for measure in measures]
+    rows = [
+        _reference_row(kind, [by_key.get((kind, *measure)) for measure in measures])
+        for kind in sorted(kinds, key=_position(REFERENCES))
+    ]
+    return Table("Beside controls", columns, rows)
+
+
+def reference_tables(results: Sequence[Result], references: Sequence[Result]) -> list[Table]:
+    """One table per extractor: the model first, then its references; metrics across."""
+    model = [{**r, "reference": MODEL} for r in overall(results, "fidelity/")]
+    by_extractor: dict[str, list[Result]] = {}
+    for r in [*model, *overall(references, "fidelity/")]:
+        by_extractor.setdefault(str(r.get("extractor")), []).append(r)
+    return [_reference_table(name, own) for name, own in by_extractor.items()]
+
+
+def _reference_table(extractor: str, results: Sequence[Result]) -> Table:
+    names = list(dict.fromkeys(str(r["name"]) for r in results))
+    by_key = {(r["reference"], r["name"]): r for r in results}
+    kinds = sorted({r["reference"] for r in results}, key=_position(REFERENCES))
+    columns = [column(next(r for r in results if r["name"] == name)) for name in names]
+    rows = [_reference_row(kind, [by_key.get((kind, name)) for name in names]) for kind in kinds]
+    return Table(classifier_note(extractor), columns, rows)
+
+
+def _reference_row(kind: str, results: list[Result | None]) -> Row:
+    first = next((r for r in results if r is not None), None)
+    notes = [] if first is None else [str(first.get("note") or ""), counts_note(first)]
+    label = REFERENCES.get(kind, str(kind).replace("_", " "))
+    note, style = "\n".join(filter(None, notes)), "model" if kind == MODEL else ""
+    return Row(label, note, [cell(r) for r in results], style)
+
+
+@dataclass(frozen=True)
+class Worst:
+    """The class with the lowest (or for distances the highest) value of one metric."""
+
+    of_class: str
+    label: str
+    text: str
+    measured_by: str
+
+
+def class_table(results: Sequence[Result]) -> tuple[Table | None, list[Worst]]:
+    """Classes × metrics; the worst class of each metric is marked and returned."""
+    scoped = [r for r in results if class_of(r) is not None]
+    if not scoped:
+        return None, []
+    keys = list(dict.fromkeys(_identity(r) for r in scoped))
+    classes = list(dict.fromkeys(str(class_of(r)) for r in scoped))
+    by_key = {(class_of(r), *_identity(r)): r for r in scoped}
+    columns, worst = [], []
+    for key in keys:
+        own = [by_key[name, *key] for name in classes if (name, *key) in by_key]
+        columns.append(_full_column(own[0]))
+        if (found := _worst(own)) is not None:
+            worst.append((key, found))
+    marked = {(class_of(r), *key) for key, r in worst}
+    rows = []
+    for name in classes:
+        cells = []
+        for key in keys:
+            result = by_key.get((name, *key))
+            strong = (name, *key) in marked
+            cells.append(None if result is None else Cell(*show(result), strong=strong))
+        counted = max(
+            (by_key[name, *key] for key in keys if (name, *key) in by_key), key=_image_counts
+        )
+        rows.append(Row(name, counts_note(counted), cells))
+    return Table("Per class", columns, rows), [_worst_note(r) for _, r in worst]
+
+
+def _full_column(result: Result) -> Column:
+    base = column(result)
+    return Column(full_label(base.name), base.note, base.name)
+
+
+def _worst(results: Sequence[Result]) -> Result | None:
+    measured = [
+        r for r in results if is_number(r.get("value")) and r.get("higher_is_better") is not None
+    ]
+    if len(measured) < 2:
+        return None
+    return min(measured, key=lambda r: r["value"] if r["higher_is_better"] else -r["value"])
+
+
+def _worst_note(result: Result) -> Worst:
+    measured_by = ", ".join(str(result[k]) for k in ("extractor", "classifier") if result.get(k))
+    label = full_label(str(result["name"]))
+    return Worst(str(class_of(result)), label, show(result)[0], measured_by)
+
+
+def _measure(result: Result) -> tuple[str, Any, Any]:
+    metric = str(result["name"]).rsplit("/", 1)[-1]
+    return metric, result.get("extractor"), result.get("classifier")
+
+
+def _identity(result: Result) -> tuple[str, Any, Any]:
+    return str(result["name"]), result.get("extractor"), result.get("classifier")
+
+
+def _image_counts(result: Result) -> tuple[float, float]:
+    real, fake = result.get("n_real"), result.get("n_fake")
+    return (real if is_number(real) else -1), (fake if is_number(fake) else -1)
+
+
+def _position(order: dict[str, str]) -> Any:
+    names = list(order)
+    return lambda name: (names.index(name) if name in names else len(names), str(name))

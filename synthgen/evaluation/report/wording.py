@@ -1,0 +1,115 @@
+"""How metrics are called and how many of a number's digits are shown."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, TypeGuard
+
+TOO_FEW = "too few images to say"
+
+ARMS = {
+    "real_only": "Real only",
+    "synthetic_only": "Synthetic only",
+    "real_and_synthetic": "Real + synthetic",
+}
+REFERENCES = {
+    "real": "All real training images",
+    "model": "This set",
+    "model_at_floor_n": "This set, at the floor's size",
+    "floor": "Floor: holdout against test",
+    "train": "This set against train",
+    "real_at_same_n": "Real, at this set's size",
+    "bootstrap": "Bootstrap: copies of real images",
+    "pca_gaussian": "PCA-Gaussian",
+    "noise": "Noise",
+}
+_SPELLED = {
+    "frechet_distance": "Fréchet distance",
+    "kid": "KID",
+    "macro_f1": "Macro F1",
+    "f1": "F1",
+}
+
+
+def metric_label(name: str) -> str:
+    """``fidelity/frechet_distance`` -> ``Fréchet distance``; unknown names become plain words."""
+    last = name.rsplit("/", 1)[-1]
+    return _SPELLED.get(last, last.replace("_", " ").capitalize())
+
+
+def full_label(name: str) -> str:
+    """The metric's label, after its arm if it has one: ``Synthetic only: macro F1``."""
+    arm, label = arm_of(name), metric_label(name)
+    if arm is None:
+        return label
+    inner = label if label.isupper() else label[0].lower() + label[1:]
+    return f"{ARMS.get(arm, arm.replace('_', ' '))}: {inner}"
+
+
+def arm_of(name: str) -> str | None:
+    """The middle of ``transfer/<arm>/<metric>``, or None for other names."""
+    parts = name.split("/")
+    return parts[1] if len(parts) == 3 and parts[0] == "transfer" else None
+
+
+def is_share(name: str) -> bool:
+    """Transfer results are shares of test images and are shown in per cent."""
+    return name.startswith("transfer/")
+
+
+def direction(higher_is_better: bool | None) -> str:
+    """An arrow and words, so that the arrow isn't the only carrier of the meaning."""
+    if higher_is_better is None:
+        return ""
+    return "↑ higher is better" if higher_is_better else "↓ lower is better"
+
+
+def is_number(value: Any) -> TypeGuard[float]:
+    """A finite int or float; not a bool, not NaN."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def decimals(value: float, low: float | None, high: float | None) -> int:
+    """Decimals that the interval supports: its half-width keeps one significant digit, two when
+    it starts with 1 or 2. Without an interval the value keeps three significant digits."""
+    if low is not None and high is not None and high > low:
+        half = (high - low) / 2
+        exponent = math.floor(math.log10(half))
+        digits = 2 if half / 10**exponent < 3 else 1
+        return min(max(digits - 1 - exponent, 0), 8)
+    if value == 0:
+        return 0
+    return min(max(2 - math.floor(math.log10(abs(value))), 0), 8)
+
+
+def show(result: dict[str, Any]) -> tuple[str, str]:
+    """The value of a result and its interval as text: ``("95.4 %", "95.0 to 95.7")``.
+
+    A missing value becomes a sentence; a missing interval an empty text.
+    """
+    value, low, high = result.get("value"), result.get("ci_low"), result.get("ci_high")
+    if not is_number(value):
+        return TOO_FEW, ""
+    if not (is_number(low) and is_number(high)):
+        low = high = None
+    scale, unit = (100.0, " %") if is_share(str(result.get("name"))) else (1.0, "")
+    if low is None or high is None:
+        places = decimals(value * scale, None, None)
+        return f"{value * scale:z,.{places}f}{unit}".replace("-", "−"), ""
+    places = decimals(value * scale, low * scale, high * scale)
+    interval = f"{low * scale:z,.{places}f} to {high * scale:z,.{places}f}"
+    return f"{value * scale:z,.{places}f}{unit}".replace("-", "−"), interval.replace("-", "−")
+
+
+def plain(value: float | None) -> str:
+    """A number without an interval (a distance, a loss): three significant digits."""
+    if not is_number(value):
+        return TOO_FEW
+    return f"{value:z,.{decimals(value, None, None)}f}".replace("-", "−")
+
+
+def classifier_note(name: str) -> str:
+    """Say what an extractor is, so that nobody takes its Fréchet distance for Inception FID."""
+    if name.startswith("classifier"):
+        return f"{name}: a small network trained on the real training images, not Inception"
+    return name

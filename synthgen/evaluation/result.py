@@ -1,0 +1,73 @@
+"""One number of a report, with all that is needed to read it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from synthgen.evaluation.metrics.intervals import Estimate
+
+HIGHER_IS_BETTER = {
+    "frechet_distance": False,
+    "kid": False,
+    "precision": True,
+    "recall": True,
+    "density": True,
+    "coverage": True,
+    "accuracy": True,
+    "balanced_accuracy": True,
+    "macro_precision": True,
+    "macro_recall": True,
+    "macro_f1": True,
+}
+
+
+@dataclass(frozen=True)
+class Result:
+    """Identified by (name, extractor, classifier, scope).
+
+    ``scope`` is None or ``{"class": name}``; value and interval (95 %) are None when there were too
+    few images to say; ``seconds`` is wall-clock time, shared evenly by results of one computation.
+    """
+
+    name: str
+    extractor: str | None
+    classifier: str | None
+    scope: dict[str, str] | None
+    value: float | None
+    ci_low: float | None
+    ci_high: float | None
+    n_real: int
+    n_fake: int
+    higher_is_better: bool
+    seconds: float
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def make_result(
+    name: str,
+    estimate: Estimate,
+    *,
+    n_real: int,
+    n_fake: int,
+    seconds: float,
+    extractor: str | None = None,
+    classifier: str | None = None,
+    scope: dict[str, str] | None = None,
+) -> Result:
+    """A result whose direction follows from the last part of its name."""
+    return Result(
+        name=name,
+        extractor=extractor,
+        classifier=classifier,
+        scope=scope,
+        value=estimate.value,
+        ci_low=estimate.low,
+        ci_high=estimate.high,
+        n_real=n_real,
+        n_fake=n_fake,
+        higher_is_better=HIGHER_IS_BETTER[name.rsplit("/", 1)[-1]],
+        seconds=round(seconds, 3),
+    )

@@ -1,0 +1,135 @@
+"""What the numbers mean, in plain sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from synthgen.evaluation.result import Result
+
+
+def transfer_sentences(results: Sequence[Result], n_seeds: int) -> list[str]:
+    """What a classifier learned from each training set, real-only beside it."""
+    found = {r.name: r for r in results if r.scope is None}
+    real = found["transfer/real_only/accuracy"]
+    synthetic = found["transfer/synthetic_only/accuracy"]
+    both = found["transfer/real_and_synthetic/accuracy"]
+    return [
+        f"A classifier trained only on the {synthetic.n_fake:,} synthetic images got "
+        f"{share(synthetic)} of the {synthetic.n_real:,} real test images right; trained on the "
+        f"real ones {share(real)}, on both {share(both)} (mean of {n_seeds} "
+        f"{'training' if n_seeds == 1 else 'trainings'} each, 95 % intervals).",
+        addition(real, both),
+    ]
+
+
+def addition(real: Result, both: Result) -> str:
+    """Cautious: intervals that overlap decide nothing, and only a trial would."""
+    if both.ci_low is not None and real.ci_high is not None and both.ci_low > real.ci_high:
+        return "Adding the synthetic images to the real ones came out better than the real alone."
+    if both.ci_high is not None and real.ci_low is not None and both.ci_high < real.ci_low:
+        return "Adding the synthetic images to the real ones came out worse than the real alone."
+    return (
+        "Whether adding the synthetic images to the real ones helps can't be told from this "
+        "report: the intervals overlap."
+    )
+
+
+def worst_class_sentence(results: Sequence[Result]) -> list[str]:
+    """The class that the synthetic set teaches worst."""
+    recalls = [r for r in results if r.name == "transfer/synthetic_only/recall"]
+    if len(recalls) < 2:
+        return []
+    worst = min(recalls, key=lambda r: r.value if r.value is not None else 2.0)
+    return [
+        f"The class it teaches worst is {worst.scope['class'] if worst.scope else '?'}: "
+        f"{share(worst)} of its {worst.n_real:,} test images were recognised."
+    ]
+
+
+def fidelity_sentences(
+    results: Sequence[Result], references: Sequence[dict[str, Any]], extractor: str
+) -> list[str]:
+    """The Fréchet distance among its references, or that there were too few images to say."""
+    model = next(
+        r
+        for r in results
+        if r.name == "fidelity/frechet_distance" and r.extractor == extractor and r.scope is None
+    )
+    if model.value is None:
+        return [
+            f"Too few images to say anything about fidelity ({model.n_real:,} real test images, "
+            f"{model.n_fake:,} synthetic)."
+        ]
+    values = {
+        r["reference"]: r
+        for r in references
+        if r["name"] == model.name and r["extractor"] == extractor and r["value"] is not None
+    }
+    sentences = [
+        f"The Fréchet distance to the real test images in the space {extractor} is "
+        f"{model.value:.4g}" + beside(values) + "."
+    ]
+    return sentences + copying_sentence(model, values)
+
+
+def beside(values: dict[str, dict[str, Any]]) -> str:
+    """``; the floor is … at n images, where the set has …``"""
+    parts = []
+    if "floor" in values and "model_at_floor_n" in values:
+        floor = values["floor"]
+        parts.append(
+            f"other real images have {floor['value']:.4g} at {floor['n_fake']:,} images, where "
+            f"this set has {values['model_at_floor_n']['value']:.4g}"
+        )
+    parts += [
+        f"{name.replace('_', '-')} {values[name]['value']:.4g}"
+        for name in ("pca_gaussian", "noise")
+        if name in values
+    ]
+    return "".join(f"; {part}" for part in parts)
+
+
+def copying_sentence(model: Result, values: dict[str, dict[str, Any]]) -> list[str]:
+    """A set clearly nearer to the images it was trained on than to new ones may hold copies. Real
+    training and test images differ by their own distance, which is the allowance."""
+    train, same = values.get("train"), values.get("real_at_same_n")
+    if train is None or same is None or model.value is None or model.ci_low is None:
+        return []
+    closer = model.value - train["value"]
+    if train["ci_high"] is not None and train["ci_high"] < model.ci_low and closer > 0:
+        return [
+            f"The set is nearer to the training images ({train['value']:.4g}) than to the test "
+            f"images ({model.value:.4g}) at equal numbers: a hint that training images were copied."
+        ]
+    return []
+
+
+def closeness_sentence(neighbours: dict[str, Any]) -> str:
+    """Distance to the nearest training image, calibrated on real images that nobody trained on."""
+    closer = neighbours["share_closer_than_median_real"]
+    return (
+        f"{100 * closer:.0f} % of the synthetic images ({neighbours['searched']:,} looked at) are "
+        "nearer to a training image than the median real test image of their class; new real "
+        "images would be at 50 %, and far more hints at copies or at little variety."
+    )
+
+
+def extractor_sentence(name: str) -> list[str]:
+    """Which numbers these must not be mistaken for."""
+    if not name.startswith("classifier"):
+        return []
+    return [
+        f"Fidelity in the space {name} is measured with a small classifier trained on the real "
+        "training images: it is not Inception FID and can't be compared with published values."
+    ]
+
+
+def share(result: Result) -> str:
+    """``95.1 % (94.6–95.6)``."""
+    if result.value is None:
+        return "an unknown share"
+    text = f"{100 * result.value:.1f} %"
+    if result.ci_low is None or result.ci_high is None:
+        return text
+    return f"{text} ({100 * result.ci_low:.1f}–{100 * result.ci_high:.1f})"

@@ -1,0 +1,129 @@
+"""Everything that one feature space contributes to a report."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from synthgen.data.splits import Splits
+from synthgen.evaluation.features import Extractor
+from synthgen.evaluation.fidelity import fidelity_by_class, fidelity_results
+from synthgen.evaluation.neighbours import NEAREST, PER_CLASS, Search, closest_pairs, picked, rows
+from synthgen.evaluation.pictures import MOST_CLASSES, neighbour_figure
+from synthgen.evaluation.references import FeatureSet, extract_set, fidelity_references
+from synthgen.evaluation.result import Result
+from synthgen.evaluation.subsets import positions_by_class
+from synthgen.types import LabelledImages
+
+
+@dataclass(frozen=True)
+class Space:
+    """Fidelity in one extractor's space: results, references, and what lies nearest."""
+
+    results: list[Result]
+    references: list[dict[str, Any]]
+    neighbours: dict[str, Any]
+    figure: dict[str, Any]
+
+
+def measure_space(
+    extractor: Extractor,
+    splits: Splits,
+    synthetic: LabelledImages,
+    controls: dict[str, LabelledImages],
+    folder: Path,
+) -> Space:
+    """Extract each set once, then compare. ``extractor`` must be prepared; writes one figure."""
+    most, name = extractor.max_images, extractor.name
+    train = extract_set(extractor, splits.train, extractor.max_searched, "training images")
+    holdout = extract_set(extractor, splits.holdout, most, "holdout images")
+    test = extract_set(extractor, splits.test, most, "test images")
+    fake = extract_set(extractor, synthetic, most, "synthetic images")
+    control_sets = {
+        control: extract_set(extractor, images, most, control)
+        for control, images in controls.items()
+    }
+    results = fidelity_results(test.features, fake.features, extractor=name)
+    results += fidelity_by_class(
+        test.features,
+        test.labels,
+        fake.features,
+        fake.labels,
+        extractor=name,
+        classes=splits.test.classes,
+    )
+    references = fidelity_references(
+        extractor=name,
+        train=train.at_most(most),
+        holdout=holdout,
+        test=test,
+        synthetic=fake,
+        controls=control_sets,
+    )
+    neighbours, figure = find_neighbours(
+        extractor, splits.train, synthetic, train, fake, test, folder
+    )
+    return Space(results, references, neighbours, figure)
+
+
+def find_neighbours(
+    extractor: Extractor,
+    train_images: LabelledImages,
+    synthetic: LabelledImages,
+    train: FeatureSet,
+    fake: FeatureSet,
+    test: FeatureSet,
+    folder: Path,
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The report's ``neighbours`` and ``figures`` entries, and the PNG that they name."""
+    search = closest_pairs(
+        train=train.features,
+        synthetic=fake.features,
+        synthetic_labels=fake.labels,
+        test=test.features,
+        test_labels=test.labels,
+    )
+    in_train = positions_by_class(train_images.labels, extractor.max_searched)
+    in_synthetic = positions_by_class(synthetic.labels, extractor.max_images)
+    file = f"figures/neighbours_{extractor.name}.png"
+    neighbour_figure(
+        [
+            (
+                synthetic.classes[pair.label],
+                synthetic.images[in_synthetic[pair.synthetic]],
+                picked(train_images, in_train[pair.training].tolist()),
+            )
+            for pair in search.pairs
+        ],
+        folder / file,
+        across=PER_CLASS,
+    )
+    table = {
+        "figure": file,
+        "extractor": extractor.name,
+        "rows": rows(search, synthetic.classes),
+        "searched": search.searched,
+        "share_closer_than_median_real": search.closer,
+    }
+    figure = {
+        "file": file,
+        "kind": "neighbours",
+        "class": None,
+        "caption": caption(search, extractor.name, len(synthetic.classes)),
+    }
+    return table, figure
+
+
+def caption(search: Search, extractor: str, classes: int) -> str:
+    """What is shown, out of how many, by which distance."""
+    cut = (
+        f" The first {MOST_CLASSES} of {classes} classes are shown."
+        if classes > MOST_CLASSES
+        else ""
+    )
+    return (
+        f"Per class the synthetic images closest to a training image (of {search.searched:,} "
+        f"looked at), each followed by its {NEAREST} nearest of {search.training:,} training "
+        f"images by distance in the space {extractor}.{cut}"
+    )

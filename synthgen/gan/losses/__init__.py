@@ -1,0 +1,8 @@
+"""Adversarial losses: each sees logits only and returns one value per image."""
+
+from synthgen.gan.losses.base import GANLoss
+from synthgen.gan.losses.hinge import Hinge
+from synthgen.gan.losses.non_saturating import NonSaturating
+from synthgen.gan.losses.relativistic import RelativisticPairing
+
+__all__ = ["GANLoss", "Hinge", "NonSaturating", "RelativisticPairing"]

@@ -1,0 +1,257 @@
+"""Generator and discriminator after R3GAN (Huang et al. 2024, "The GAN is dead; long live the
+GAN!"), for any size from 8 to 256 pixels. No normalisation layers, so the same image comes out
+whatever else is in the batch."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from synthgen.networks.blocks import (
+    GAIN,
+    SLOPE,
+    ResidualBlock,
+    crop_to,
+    downsample,
+    pad_to,
+    scaled_,
+    stages,
+    upsample,
+)
+from synthgen.spec import Rebuildable
+from synthgen.types import ImageSpec
+
+
+class Pyramid:
+    """Sizes, widths and block counts of the stages, from the base to full resolution.
+
+    Width doubles with every halving of the resolution up to ``max_width``; the last stage, where
+    a block costs most, has its own number of blocks.
+    """
+
+    def __init__(
+        self,
+        image: ImageSpec,
+        patch: int,
+        width: int,
+        max_width: int,
+        blocks: int,
+        last_blocks: int,
+    ) -> None:
+        height, columns = math.ceil(image.height / patch), math.ceil(image.width / patch)
+        doublings, _ = stages(max(height, columns))
+        self.base = (math.ceil(height / 2**doublings), math.ceil(columns / 2**doublings))
+        scale = patch * 2**doublings
+        self.full = (self.base[0] * scale, self.base[1] * scale)
+        self.widths = [min(width * 2**level, max_width) for level in range(doublings, -1, -1)]
+        self.blocks = [blocks] * doublings + [last_blocks]
+
+    @property
+    def total_blocks(self) -> int:
+        return max(1, sum(self.blocks))
+
+
+class R3Generator(nn.Module, Rebuildable):
+    """Latents and labels to images.
+
+    Args:
+        image: shape and classes of the images to make.
+        z_dim: length of a latent vector.
+        patch: side of the square of pixels that is one position of the last stage (pixel shuffle).
+            2 spares the costly stage at full resolution; 1 is the published network.
+        width: channels of the last stage; doubles with every halving, up to ``max_width``.
+        blocks: residual blocks per stage; ``last_blocks`` in the last stage.
+        expansion: inner channels of a block relative to its width.
+        group_size: channels per group of the 3x3 convolutions; None = one group.
+        embedding_dim: length of the class embedding that is appended to the latents.
+    """
+
+    def __init__(
+        self,
+        image: ImageSpec,
+        *,
+        z_dim: int = 64,
+        patch: int = 1,
+        width: int = 32,
+        max_width: int = 128,
+        blocks: int = 1,
+        last_blocks: int = 1,
+        expansion: int = 2,
+        group_size: int | None = 16,
+        embedding_dim: int = 64,
+    ) -> None:
+        super().__init__()
+        self.image, self.z_dim, self.patch = image, z_dim, patch
+        shape = Pyramid(image, patch, width, max_width, blocks, last_blocks)
+        self.base, self.first_width = shape.base, shape.widths[0]
+        self.embedding = nn.Embedding(image.num_classes, embedding_dim)
+        base_size = self.base[0] * self.base[1]
+        self.project = scaled_(nn.Linear(z_dim + embedding_dim, self.first_width * base_size))
+        self.stages = nn.ModuleList()
+        before = shape.widths[0]
+        for channels, count in zip(shape.widths, shape.blocks, strict=True):
+            layers: list[nn.Module] = [Change(before, channels)]
+            layers += residual_blocks(channels, count, expansion, group_size, shape.total_blocks)
+            self.stages.append(nn.Sequential(*layers))
+            before = channels
+        self.to_image = scaled_(
+            nn.Conv2d(shape.widths[-1], image.channels * patch**2, 3, padding=1), 0.5
+        )
+
+    def forward(self, z: Tensor, labels: Tensor) -> Tensor:
+        """float32 ``(N, z_dim)``, int64 ``(N,)`` -> float ``(N, C, H, W)``, nominally [-1, 1]."""
+        x = self.project(torch.cat([z, self.embedding(labels).to(z.dtype)], dim=1))
+        x = x.view(len(z), self.first_width, *self.base).to(memory_format=torch.channels_last)
+        for level, stage in enumerate(self.stages):
+            x = stage(upsample(x) if level else x)
+        x = F.pixel_shuffle(self.to_image(F.leaky_relu(x, SLOPE)), self.patch)
+        return crop_to(x, self.image.height, self.image.width)
+
+
+class Downward(nn.Module):
+    """Images to a small feature map ``(N, out_width, *base)``; the mirror of R3Generator."""
+
+    def __init__(
+        self,
+        image: ImageSpec,
+        *,
+        patch: int,
+        width: int,
+        max_width: int,
+        blocks: int,
+        last_blocks: int,
+        expansion: int,
+        group_size: int | None,
+    ) -> None:
+        super().__init__()
+        shape = Pyramid(image, patch, width, max_width, blocks, last_blocks)
+        self.patch, self.full, self.base = patch, shape.full, shape.base
+        self.out_width = shape.widths[0]
+        self.from_image = scaled_(
+            nn.Conv2d(image.channels * patch**2, shape.widths[-1], 3, padding=1), GAIN
+        )
+        self.stages = nn.ModuleList()
+        before = shape.widths[-1]
+        for channels, count in zip(reversed(shape.widths), reversed(shape.blocks), strict=True):
+            layers: list[nn.Module] = [Change(before, channels)]
+            layers += residual_blocks(channels, count, expansion, group_size, shape.total_blocks)
+            self.stages.append(nn.Sequential(*layers))
+            before = channels
+
+    def forward(self, images: Tensor) -> Tensor:  # (N, C, H, W) in [-1, 1]
+        x = F.pixel_unshuffle(pad_to(images, *self.full), self.patch)
+        x = self.from_image(x.contiguous(memory_format=torch.channels_last))
+        x = F.leaky_relu(x, SLOPE)
+        for level, stage in enumerate(self.stages):
+            x = stage(downsample(x) if level else x)
+        return x
+
+
+class R3Discriminator(nn.Module, Rebuildable):
+    """Images and labels to one logit each, by projection on a class embedding (Miyato & Koyama
+    2018, eq. 3, without the unconditional term, as in R3GAN). Arguments as in R3Generator;
+    ``embedding_dim`` is the length of the features that are projected."""
+
+    def __init__(
+        self,
+        image: ImageSpec,
+        *,
+        patch: int = 1,
+        width: int = 32,
+        max_width: int = 128,
+        blocks: int = 1,
+        last_blocks: int = 1,
+        expansion: int = 2,
+        group_size: int | None = 16,
+        embedding_dim: int = 128,
+    ) -> None:
+        super().__init__()
+        self.image = image
+        self.down = Downward(
+            image,
+            patch=patch,
+            width=width,
+            max_width=max_width,
+            blocks=blocks,
+            last_blocks=last_blocks,
+            expansion=expansion,
+            group_size=group_size,
+        )
+        last = self.down.out_width
+        self.collapse = scaled_(nn.Conv2d(last, last, self.down.base, groups=last, bias=False))
+        self.head = scaled_(nn.Linear(last, embedding_dim, bias=False))
+        self.embedding = nn.Embedding(image.num_classes, embedding_dim)
+
+    def forward(self, images: Tensor, labels: Tensor) -> Tensor:
+        """float ``(N, C, H, W)`` in [-1, 1], int64 ``(N,)`` -> float32 logits ``(N,)``."""
+        features = self.head(self.collapse(self.down(images)).flatten(1)).float()
+        embedded = self.embedding(labels) / math.sqrt(self.embedding.embedding_dim)
+        return (features * embedded).sum(dim=1)
+
+
+class R3Encoder(nn.Module, Rebuildable):
+    """Images and labels to the mean and log-variance of a Gaussian over latents: the encoder of a
+    VAE with the discriminator's layers. Arguments as in R3Generator."""
+
+    def __init__(
+        self,
+        image: ImageSpec,
+        *,
+        z_dim: int = 64,
+        patch: int = 1,
+        width: int = 32,
+        max_width: int = 128,
+        blocks: int = 1,
+        last_blocks: int = 1,
+        expansion: int = 2,
+        group_size: int | None = 16,
+        embedding_dim: int = 64,
+    ) -> None:
+        super().__init__()
+        self.image, self.z_dim = image, z_dim
+        self.down = Downward(
+            image,
+            patch=patch,
+            width=width,
+            max_width=max_width,
+            blocks=blocks,
+            last_blocks=last_blocks,
+            expansion=expansion,
+            group_size=group_size,
+        )
+        flat = self.down.out_width * self.down.base[0] * self.down.base[1]
+        self.embedding = nn.Embedding(image.num_classes, embedding_dim)
+        self.mean = scaled_(nn.Linear(flat + embedding_dim, z_dim))
+        self.logvar = scaled_(nn.Linear(flat + embedding_dim, z_dim), 0.1)
+
+    def forward(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """float ``(N, C, H, W)``, int64 ``(N,)`` -> mean and log-variance, float32 ``(N, Z)``."""
+        features = self.down(images).flatten(1)
+        features = torch.cat([features, self.embedding(labels).to(features.dtype)], dim=1)
+        return self.mean(features).float(), self.logvar(features).float()
+
+
+def residual_blocks(
+    width: int, count: int, expansion: int, group_size: int | None, total: int
+) -> list[nn.Module]:
+    """``count`` blocks of a network that has ``total`` of them."""
+    return [
+        ResidualBlock(width, expansion=expansion, group_size=group_size, blocks=total)
+        for _ in range(count)
+    ]
+
+
+class Change(nn.Module):
+    """A 1x1 convolution where the width changes, nothing where it doesn't."""
+
+    def __init__(self, before: int, after: int) -> None:
+        super().__init__()
+        self.convolve: nn.Module = (
+            nn.Identity() if before == after else scaled_(nn.Conv2d(before, after, 1, bias=False))
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.convolve(x)

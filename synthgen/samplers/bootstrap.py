@@ -1,0 +1,48 @@
+"""Copies of real images: the control that a good evaluator must catch."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from synthgen.errors import SynthgenError
+from synthgen.samplers.base import FittedSampler
+from synthgen.seeds import image_rng
+from synthgen.types import ImageSpec, LabelledImages
+
+
+class Bootstrap(FittedSampler):
+    """Draws real training images of the class with replacement (Efron 1979).
+
+    The artifact holds the training images themselves, so it is as confidential as they are.
+    """
+
+    exposes_real: ClassVar[bool] = True
+
+    def __init__(self, image: ImageSpec) -> None:
+        super().__init__(image)
+        self.register_buffer("images", torch.empty(0, *image.shape, dtype=torch.uint8))
+        self.register_buffer("first", torch.zeros(image.num_classes + 1, dtype=torch.int64))
+
+    images: Tensor  # uint8 (N, C, H, W), sorted by class
+    first: Tensor  # int64 (classes + 1,): class i is images[first[i]:first[i + 1]]
+
+    def fit(self, real: LabelledImages) -> None:
+        counts = real.counts
+        if 0 in counts:
+            raise SynthgenError(
+                f"Class {self.image.classes[counts.index(0)]!r} has no training images to copy.\n"
+                "Add images to it or leave the class out."
+            )
+        self.images = real.images[real.labels.argsort(stable=True)].clone()
+        self.first = torch.tensor([0, *counts]).cumsum(0)
+
+    def draw(self, labels: Tensor, seeds: Tensor) -> Tensor:
+        first = self.first.tolist()
+        index = [
+            int(image_rng(seed).integers(first[label], first[label + 1]))
+            for label, seed in zip(labels.tolist(), seeds.tolist(), strict=True)
+        ]
+        return self.images[index]

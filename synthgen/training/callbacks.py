@@ -1,0 +1,241 @@
+"""What happens between batches: stopping, watching the loss, checkpoints, previews, a bar."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
+from pytorch_lightning import Callback, Trainer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from synthgen.errors import SynthgenError
+from synthgen.images import encode_png, grid
+from synthgen.paths import readable_os_errors, write_bytes
+from synthgen.seeds import row_seeds
+from synthgen.training.module import GenerativeModule
+
+log = logging.getLogger(__name__)
+
+
+class StopWhenDone(Callback):
+    """Ends the run at its limit, or after the batch during which Ctrl-C or SIGTERM arrived.
+
+    Attributes:
+        interrupted: whether a signal ended the run.
+    """
+
+    def __init__(self) -> None:
+        self.interrupted = False
+        self._previous: dict[int, Any] = {}
+
+    def on_train_start(self, trainer: Trainer, pl_module: GenerativeModule) -> None:
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._previous[number] = signal.signal(number, self._interrupt)
+        if pl_module.clock.finished:
+            trainer.should_stop = True
+
+    def _interrupt(self, number: int, frame: FrameType | None) -> None:
+        log.warning("Stopping after this batch (once more to stop at once) …")
+        self.interrupted = True
+        self._restore()
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: GenerativeModule, *args: object
+    ) -> None:
+        done = pl_module.clock.finished or self.interrupted
+        if trainer.world_size > 1:  # clocks differ a little: every process follows the first
+            done = trainer.strategy.broadcast(done)
+        if done:
+            trainer.should_stop = True
+
+    def teardown(self, trainer: Trainer, pl_module: GenerativeModule, stage: str) -> None:
+        self._restore()
+
+    def _restore(self) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+        self._previous = {}
+
+
+class WatchLosses(Callback):
+    """Logs the losses every ``every_seconds`` and stops the run when one is no longer finite."""
+
+    def __init__(self, every_seconds: float = 2.0) -> None:
+        self.every_seconds = every_seconds
+        self._last_time, self._last_images = 0.0, 0
+
+    def on_train_start(self, trainer: Trainer, pl_module: GenerativeModule) -> None:
+        self._last_time, self._last_images = time.monotonic(), pl_module.clock.images_seen
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: GenerativeModule, *args: object
+    ) -> None:
+        if time.monotonic() - self._last_time >= self.every_seconds:
+            self.record(trainer, pl_module)
+
+    def on_train_end(self, trainer: Trainer, pl_module: GenerativeModule) -> None:
+        self.record(trainer, pl_module)
+
+    def record(self, trainer: Trainer, pl_module: GenerativeModule) -> None:
+        """Read the losses (this waits for the device), check them, hand them to the loggers."""
+        values = finite_losses(pl_module)
+        clock, now = pl_module.clock, time.monotonic()
+        elapsed = max(now - self._last_time, 1e-9)
+        row = {
+            "images_seen": float(clock.images_seen),
+            "seconds": clock.seconds,
+            "images_per_second": (clock.images_seen - self._last_images) / elapsed,
+            **values,
+        }
+        self._last_time, self._last_images = now, clock.images_seen
+        for logger in trainer.loggers:
+            logger.log_metrics(row, step=trainer.global_step)
+
+
+def finite_losses(module: GenerativeModule) -> dict[str, float]:
+    """The losses of the last step as numbers; raises SynthgenError when one is NaN or infinite."""
+    values = {name: float(value) for name, value in module.losses.items()}
+    for name, value in values.items():
+        if not math.isfinite(value):
+            raise SynthgenError(
+                f"The loss '{name}' became {value} after {module.clock.images_seen:,} images "
+                f"({module.clock.seconds:.0f} s); training stopped.\n"
+                "The last good state, if one was reached, is in checkpoints/last.ckpt of the run. "
+                "Lower the learning rate (model.lr.start) and train again."
+            )
+    return values
+
+
+class KeepLastState(Callback):
+    """Writes ``last.ckpt`` every ``every_seconds`` and at the end, never half and never broken:
+    under a temporary name first, and only while losses and weights are finite."""
+
+    def __init__(self, folder: Path, every_seconds: float = 120.0) -> None:
+        self.path = Path(folder) / "last.ckpt"
+        self.every_seconds = every_seconds
+        self._last_time = 0.0
+
+    def on_train_start(self, trainer: Trainer, pl_module: GenerativeModule) -> None:
+        self._last_time = time.monotonic()
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: GenerativeModule, *args: object
+    ) -> None:
+        due = time.monotonic() - self._last_time >= self.every_seconds
+        if trainer.world_size > 1:
+            due = trainer.strategy.broadcast(due)
+        if due or trainer.should_stop:
+            self.save(trainer, pl_module)
+
+    def save(self, trainer: Trainer, module: GenerativeModule) -> None:
+        finite_losses(module)
+        broken = [n for n, p in module.named_parameters() if not bool(p.isfinite().all())]
+        if broken:
+            raise SynthgenError(
+                f"The weights of {broken[0]} are no longer finite after "
+                f"{module.clock.images_seen:,} images; training stopped, {self.path} was kept.\n"
+                "Lower the learning rate (model.lr.start) and train again."
+            )
+        temporary = self.path.with_name(f".{self.path.name}.partial-{os.getpid()}")
+        with readable_os_errors(self.path):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                trainer.save_checkpoint(temporary)
+                if trainer.is_global_zero:
+                    temporary.replace(self.path)
+            finally:
+                temporary.unlink(missing_ok=True)
+        self._last_time = time.monotonic()
+
+
+class Previews(Callback):
+    """A grid of the same seeds, a column per class, at ``count`` moments spread over the run."""
+
+    def __init__(self, folder: Path, count: int = 20, rows: int = 8, columns: int = 10) -> None:
+        self.folder = Path(folder)
+        self.count, self.rows, self.columns = count, rows, columns
+        self._next = 0.0
+
+    def on_train_start(self, trainer: Trainer, pl_module: GenerativeModule) -> None:
+        self._next = pl_module.clock.progress
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: GenerativeModule, *args: object
+    ) -> None:
+        progress = pl_module.clock.progress
+        if progress < self._next and progress < 1:
+            return
+        self._next = progress + 1 / max(1, self.count)
+        if trainer.is_global_zero:
+            picture = self.draw(pl_module)
+            name = f"{pl_module.clock.images_seen:012d}.png"
+            self.folder.mkdir(parents=True, exist_ok=True)
+            write_bytes(self.folder / name, encode_png(picture))
+
+    def draw(self, module: GenerativeModule) -> torch.Tensor:
+        """uint8 ``(C, H', W')``; up to ``columns`` classes are shown."""
+        classes = min(self.columns, module.image.num_classes)
+        labels = torch.arange(classes).repeat(self.rows)
+        sampler = module.sampler()
+        was_training = sampler.training
+        samples = sampler.eval().sample(labels, row_seeds(0, 0, len(labels)))
+        sampler.train(was_training)
+        return grid(samples.images, columns=classes)
+
+
+class ShowProgress(Callback):
+    """A bar with images/s and time left; plain log lines where there is no terminal."""
+
+    def __init__(self, seconds_between_lines: float = 10.0) -> None:
+        self.seconds_between_lines = seconds_between_lines
+        self._bar: Progress | None = None
+        self._last_line = 0.0
+
+    def on_train_start(self, trainer: Trainer, pl_module: GenerativeModule) -> None:
+        self._start = (time.monotonic(), pl_module.clock.images_seen, pl_module.clock.progress)
+        console = Console(stderr=True)
+        if console.is_terminal and trainer.is_global_zero:
+            text = TextColumn("{task.fields[text]}", markup=False)
+            self._bar = Progress(
+                "Training", BarColumn(), text, TimeElapsedColumn(), console=console
+            )
+            self._task = self._bar.add_task("train", total=1.0, text="")
+            self._bar.start()
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: GenerativeModule, *args: object
+    ) -> None:
+        if self._bar is not None:
+            self._bar.update(
+                self._task, completed=pl_module.clock.progress, text=self.describe(pl_module)
+            )
+        elif (
+            trainer.is_global_zero
+            and time.monotonic() - self._last_line > self.seconds_between_lines
+        ):
+            self._last_line = time.monotonic()
+            log.info("Training %s", self.describe(pl_module))
+
+    def describe(self, module: GenerativeModule) -> str:
+        started, images, progress = self._start
+        elapsed = max(time.monotonic() - started, 1e-9)
+        rate = (module.clock.images_seen - images) / elapsed
+        gained = module.clock.progress - progress
+        left = elapsed * (1 - module.clock.progress) / gained if gained > 0 else math.inf
+        minutes = f"{left / 60:.1f} min left" if math.isfinite(left) else "…"
+        return f"{module.clock.images_seen:,} images · {rate:,.0f} images/s · {minutes}"
+
+    def teardown(self, trainer: Trainer, pl_module: GenerativeModule, stage: str) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None

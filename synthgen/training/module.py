@@ -1,0 +1,91 @@
+"""What the Lightning modules of all families share: the clock, noise, schedules, one optimizer
+step counted per batch."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from contextlib import AbstractContextManager
+
+import torch
+from pytorch_lightning import LightningModule
+from pytorch_lightning.core.optimizer import LightningOptimizer
+from torch import Tensor
+
+from synthgen.samplers.base import Sampler
+from synthgen.seeds import step_generator
+from synthgen.training.clock import Clock
+from synthgen.training.precision import Precision, autocast, compute_dtype
+from synthgen.types import ImageSpec, LabelledImages
+
+NOISE = 2  # the stream of random numbers that draws latents; batches are shuffled by another
+
+
+class GenerativeModule(LightningModule):
+    """Base of GAN and VAE: manual optimization on an images-seen clock.
+
+    Subclasses implement ``step`` and ``sampler``. They put the losses of the last step,
+    as detached tensors, into ``self.losses``; these are read (and checked for NaN) now and then.
+    """
+
+    automatic_optimization = False
+
+    def __init__(self, image: ImageSpec, batch_size: int) -> None:
+        super().__init__()
+        if batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1, got {batch_size}")
+        self.image, self.batch_size = image, batch_size
+        self.clock = Clock()
+        self.run_seed = 0
+        self.precision: Precision = "auto"
+        self.losses: dict[str, Tensor] = {}
+
+    @abstractmethod
+    def sampler(self) -> Sampler:
+        """What people use: the averaged weights, sharing storage with this module."""
+
+    def finish(self, real: LabelledImages) -> Sampler:
+        """The final sampler; a family may estimate more from the training images first."""
+        return self.sampler()
+
+    def autocast(self) -> AbstractContextManager[object]:
+        return autocast(self.device, compute_dtype(self.precision, self.device))
+
+    def noise(self, count: int, size: int) -> Tensor:
+        """float32 ``(count, size)`` from N(0, I), a pure function of the run's seed and the images
+        seen, so that a resumed run repeats it. Each process takes its rows of the global batch."""
+        generator = step_generator(self.run_seed, NOISE, self.clock.images_seen)
+        world = self.trainer.world_size if self._trainer is not None else 1
+        rank = self.trainer.global_rank if self._trainer is not None else 0
+        drawn = torch.randn(count * world, size, generator=generator)
+        return drawn[rank * count : (rank + 1) * count].to(self.device, non_blocking=True)
+
+    def optimizer_list(self) -> list[LightningOptimizer]:
+        """The optimizers, of which the first alone advances ``trainer.global_step``: Lightning
+        would count every optimizer's step, and its own schedules and triggers with it."""
+        found = self.optimizers()
+        listed = found if isinstance(found, list) else [found]
+        for optimizer in listed[1:]:
+            optimizer._on_before_step = optimizer._on_after_step = _nothing
+        return listed
+
+    @abstractmethod
+    def step(self, images: Tensor, labels: Tensor) -> None:
+        """Train on one batch: uint8 ``(B, C, H, W)``, int64 ``(B,)``."""
+
+    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
+        self.step(*batch)
+        self.clock.tick(self.batch_size)
+
+
+def set_hyperparameters(
+    optimizer: LightningOptimizer, *, lr: float, beta2: float | None = None
+) -> None:
+    """Write scheduled values into every parameter group."""
+    for group in optimizer.param_groups:
+        group["lr"] = lr
+        if beta2 is not None:
+            group["betas"] = (group["betas"][0], beta2)
+
+
+def _nothing() -> None:
+    return None

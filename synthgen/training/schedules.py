@@ -1,0 +1,45 @@
+"""Values that change over a run, as functions of its progress from 0 to 1."""
+
+from __future__ import annotations
+
+import math
+from typing import Protocol
+
+
+class Schedule(Protocol):
+    def __call__(self, progress: float) -> float: ...
+
+
+class Constant:
+    """The same value throughout."""
+
+    def __init__(self, value: float) -> None:
+        self.value = value
+
+    def __call__(self, progress: float) -> float:
+        return self.value
+
+
+class Cosine:
+    """Half a cosine from ``start`` to ``end``, reached at progress ``until``, then held."""
+
+    def __init__(self, start: float, end: float, until: float = 1.0) -> None:
+        if not 0 < until <= 1:
+            raise ValueError(f"until must be in (0, 1], got {until}")
+        self.start, self.end, self.until = start, end, until
+
+    def __call__(self, progress: float) -> float:
+        share = min(1.0, progress / self.until)
+        return self.end + (self.start - self.end) * 0.5 * (1 + math.cos(math.pi * share))
+
+
+class Linear:
+    """A straight line from ``start`` to ``end``, reached at progress ``until`` and held."""
+
+    def __init__(self, start: float, end: float, until: float = 1.0) -> None:
+        if not 0 < until <= 1:
+            raise ValueError(f"until must be in (0, 1], got {until}")
+        self.start, self.end, self.until = start, end, until
+
+    def __call__(self, progress: float) -> float:
+        return self.start + (self.end - self.start) * min(1.0, progress / self.until)

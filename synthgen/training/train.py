@@ -1,0 +1,213 @@
+"""The stage ``train``: a model and real images in, a run folder with a sampler out."""
+
+from __future__ import annotations
+
+import logging
+import platform
+import shutil
+import time
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from pytorch_lightning import LightningDataModule, Trainer
+from pytorch_lightning.loggers import Logger
+from torch.utils.data import DataLoader
+
+import synthgen
+from synthgen.data import Splits, write_split
+from synthgen.errors import StoppedByUserError, SynthgenError
+from synthgen.paths import readable_os_errors, write_json
+from synthgen.samplers.artifact import save_sampler
+from synthgen.samplers.base import FittedSampler, Sampler
+from synthgen.training.batches import Batches
+from synthgen.training.callbacks import (
+    KeepLastState,
+    Previews,
+    ShowProgress,
+    StopWhenDone,
+    WatchLosses,
+)
+from synthgen.training.module import GenerativeModule
+from synthgen.training.precision import Precision, compute_dtype
+
+log = logging.getLogger(__name__)
+
+
+def train(
+    model: GenerativeModule | FittedSampler,
+    splits: Splits,
+    out: Path,
+    *,
+    seed: int = 0,
+    max_images: int | None = None,
+    max_minutes: float | None = None,
+    loggers: Sequence[Logger] = (),
+    precision: Precision = "auto",
+    accelerator: str = "auto",
+    devices: int = 1,
+    strategy: str = "auto",
+    checkpoint_minutes: float = 2.0,
+    previews: int = 20,
+    resume: bool = False,
+) -> Path:
+    """Train or fit ``model`` on the training split and save its sampler to ``out/sampler``.
+
+    ``out`` belongs to this run and may hold its config already. With ``resume`` it continues
+    from ``out/checkpoints/last.ckpt``; on the same machine, a run limited by ``max_images`` then
+    ends with the same weights as one that was never stopped.
+
+    Raises SynthgenError when a loss is no longer finite or there is nothing to resume from, and
+    StoppedByUserError after Ctrl-C or SIGTERM, once the state is saved.
+    """
+    out = Path(out)
+    with readable_os_errors(out):
+        out.mkdir(parents=True, exist_ok=True)
+    if not resume:
+        write_split(splits, out)
+    if isinstance(model, FittedSampler):
+        started = time.monotonic()
+        model.fit(splits.train)
+        sampler: Sampler = model
+        record = {"images_seen": len(splits.train), "seconds": time.monotonic() - started}
+    else:
+        settings = {
+            "accelerator": accelerator,
+            "devices": devices,
+            "strategy": strategy,
+            "logger": list(loggers) or False,
+        }
+        model.precision, model.run_seed = precision, seed
+        model.clock.start(max_images, None if max_minutes is None else max_minutes * 60)
+        record = fit(model, splits, out, settings, checkpoint_minutes, previews, resume)
+        sampler = model.finish(splits.train)
+    record |= {"seed": seed, "torch": torch.__version__, "machine": platform.machine()}
+    write_json(out / "training.json", record)
+    return export(sampler, splits, out, record)
+
+
+def fit(
+    module: GenerativeModule,
+    splits: Splits,
+    out: Path,
+    settings: dict[str, Any],
+    checkpoint_minutes: float,
+    previews: int,
+    resume: bool,
+) -> dict[str, Any]:
+    """Run Lightning until the clock says stop; returns what ``training.json`` records."""
+    checkpoint = out / "checkpoints" / "last.ckpt"
+    if resume and not checkpoint.is_file():
+        raise SynthgenError(
+            f"There is no saved state in {checkpoint.parent} to resume from.\n"
+            "Train again into a new out=; a state is saved every few minutes and on Ctrl-C."
+        )
+    stop = StopWhenDone()
+    keep = KeepLastState(checkpoint.parent, checkpoint_minutes * 60)
+    looks = [Previews(out / "samples", previews)] if previews else []
+    # The order matters: the limit is read first, then losses are checked, then the state is saved.
+    callbacks = [stop, WatchLosses(), *looks, keep, ShowProgress()]
+    module.to(memory_format=torch.channels_last)
+    with quiet_lightning():
+        trainer = Trainer(
+            **settings,
+            callbacks=callbacks,
+            max_epochs=-1,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            use_distributed_sampler=False,
+            num_sanity_val_steps=0,
+        )
+        data = RealBatches(splits, module)
+        trainer.fit(module, data, ckpt_path=checkpoint if resume else None, weights_only=True)
+    clock = module.clock
+    if stop.interrupted and not clock.finished:
+        raise StoppedByUserError(
+            f"Stopped after {clock.images_seen:,} images; the state is in {checkpoint}.\n"
+            f"Go on with: synthgen train resume={out}"
+        )
+    return {
+        "images_seen": clock.images_seen,
+        "seconds": round(clock.seconds, 3),
+        "images_per_second": round(clock.images_seen / max(clock.seconds, 1e-9), 1),
+        "batch_size": module.batch_size,
+        "parameters": sum(p.numel() for p in module.parameters() if p.requires_grad),
+        "compute_dtype": str(compute_dtype(module.precision, module.device)).split(".")[1],
+        "device": str(module.device),
+        "threads": torch.get_num_threads(),
+    }
+
+
+class RealBatches(LightningDataModule):
+    """The training split as an endless stream that starts where the clock stands."""
+
+    def __init__(self, splits: Splits, module: GenerativeModule) -> None:
+        super().__init__()
+        self.real, self.module = splits.train, module
+
+    def train_dataloader(self) -> DataLoader:
+        assert self.trainer is not None
+        batches = Batches(
+            self.real,
+            self.module.batch_size,
+            self.module.run_seed,
+            first_image=self.module.clock.images_seen,
+            rank=self.trainer.global_rank,
+            world_size=self.trainer.world_size,
+        )
+        return DataLoader(batches, batch_size=None)
+
+
+def export(sampler: Sampler, splits: Splits, out: Path, record: dict[str, Any]) -> Path:
+    """Write ``out/sampler``, replacing the one of an earlier part of a resumed run only once the
+    new one is complete. Its provenance holds no list of training images."""
+    provenance = {
+        "data": {
+            "name": splits.name,
+            "digest": splits.digest,
+            "recipe": splits.recipe,
+            "class_counts": dict(zip(splits.train.classes, splits.train.counts, strict=True)),
+        },
+        "training": record,
+        "model": type(sampler).__name__,
+        "exposes_real": sampler.exposes_real,
+        "synthgen": synthgen.__version__,
+    }
+    final, earlier = out / "sampler", out / ".sampler-earlier"
+    if final.exists():
+        shutil.rmtree(earlier, ignore_errors=True)
+        final.rename(earlier)
+    try:
+        save_sampler(sampler.cpu().eval(), final, provenance)
+    except BaseException:
+        if earlier.exists():
+            earlier.rename(final)
+        raise
+    shutil.rmtree(earlier, ignore_errors=True)
+    return final
+
+
+@contextmanager
+def quiet_lightning() -> Iterator[None]:
+    """Hide what Lightning says about choices that are made on purpose here."""
+    logger = logging.getLogger("pytorch_lightning")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            for text in (
+                ".*does not have many workers.*",
+                ".*`isinstance\\(treespec, LeafSpec\\)` is deprecated.*",
+                ".*pre-optimization state was saved.*",
+                ".*resuming from a checkpoint that ended before the epoch ended.*",
+                ".*GPU available but not used.*",
+                ".*Starting from v1.9.0, `tensorboardX`.*",
+            ):
+                warnings.filterwarnings("ignore", message=text)
+            yield
+    finally:
+        logger.setLevel(level)

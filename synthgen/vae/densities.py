@@ -1,0 +1,72 @@
+"""Densities over latents that are fitted after training, per class (Ghosh et al. 2020, section 4):
+what the encoder really produces, where the prior is only what it was asked to produce."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from synthgen.seeds import image_rng, normal_latents
+from synthgen.spec import Rebuildable
+
+COMPONENT = 1  # the stream that picks a mixture component; stream 0 draws the normal numbers
+
+
+class GaussianMixtureDensity(nn.Module, Rebuildable):
+    """A Gaussian mixture with full covariances for each class.
+
+    Args:
+        components: mixture components per class at most; a class gets one per ``min_images``
+            images, and at least one.
+        regularization: added to the diagonal of the covariances.
+    """
+
+    weights: Tensor
+    means: Tensor
+    factors: Tensor
+
+    def __init__(
+        self,
+        num_classes: int,
+        z_dim: int,
+        components: int = 10,
+        min_images: int = 100,
+        regularization: float = 1e-4,
+    ) -> None:
+        super().__init__()
+        self.components, self.min_images = components, min_images
+        self.regularization = regularization
+        shape = (num_classes, components)
+        self.register_buffer("weights", torch.zeros(*shape))
+        self.register_buffer("means", torch.zeros(*shape, z_dim))
+        self.register_buffer("factors", torch.zeros(*shape, z_dim, z_dim))
+
+    def fit(self, latents: Tensor, labels: Tensor, seed: int) -> None:
+        """Estimate from float32 ``(N, Z)`` latents of the training images by EM (scikit-learn)."""
+        from sklearn.mixture import GaussianMixture
+
+        for label in range(len(self.weights)):
+            mine = latents[labels == label].double().cpu().numpy()
+            count = max(1, min(self.components, len(mine) // self.min_images))
+            mixture = GaussianMixture(
+                count, reg_covar=self.regularization, random_state=seed, max_iter=50
+            ).fit(mine)
+            self.weights[label].zero_()
+            self.weights[label, :count] = torch.from_numpy(mixture.weights_)
+            self.means[label, :count] = torch.from_numpy(mixture.means_)
+            self.factors[label, :count] = torch.linalg.cholesky(
+                torch.from_numpy(mixture.covariances_)
+            )
+
+    def sample(self, labels: Tensor, seeds: Tensor) -> Tensor:
+        """int64 ``(N,)`` labels and seeds -> float32 ``(N, Z)``."""
+        uniform = torch.tensor([image_rng(int(seed), COMPONENT).random() for seed in seeds])
+        device = self.means.device
+        edges = self.weights[labels].cumsum(dim=1)
+        edges = edges / edges[:, -1:]
+        chosen = torch.searchsorted(edges, uniform.to(device, edges.dtype)[:, None], right=True)
+        chosen = chosen.squeeze(1).clamp_max(self.components - 1)
+        standard = normal_latents(seeds, self.means.shape[-1]).to(device)
+        # A sum over a product, not a batched matmul: each row's arithmetic stays its own.
+        offset = (self.factors[labels, chosen] * standard[:, None, :]).sum(dim=2)
+        return self.means[labels, chosen] + offset

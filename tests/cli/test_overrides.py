@@ -1,0 +1,45 @@
+import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
+
+from synthgen.cli.overrides import folders_as_override, quote_paths
+
+ODD = [
+    "/tmp/a=b",
+    "a (1)",
+    "/home/José/Bilder",
+    "it's",
+    "C:\\data",
+    "a b  c",
+    "100%",
+    "x#y",
+    "[",
+    "~/x",
+]
+
+
+def value_of(argument: str) -> object:
+    return OverridesParser.create().parse_override(argument).value()
+
+
+@pytest.mark.parametrize("folder", [name for name in ODD if not name.startswith("[")])
+def test_any_path_reaches_hydra_as_it_is(folder):
+    (argument,) = quote_paths([f"data.root={folder}"])
+    assert value_of(argument) == folder
+
+
+@pytest.mark.parametrize(
+    "argument", ["out=null", "out='a b'", "sampler=a,b", "out=${oc.env:HOME}/x", "model=vae", "-m"]
+)
+def test_what_hydra_should_see_stays(argument):
+    assert quote_paths([argument]) == [argument]
+
+
+@pytest.mark.parametrize("folder", ODD)
+def test_folders_become_one_override(folder):
+    rest = folders_as_override([folder.replace("=", ""), "b", "out=c", "--cfg", "job", "--resolve"])
+    assert rest[:-1] == ["out=c", "--cfg", "job", "--resolve"]
+    assert value_of(rest[-1]) == [folder.replace("=", ""), "b"]
+
+
+def test_no_folders_no_override():
+    assert folders_as_override(["--help"]) == ["--help"]

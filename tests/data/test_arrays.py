@@ -1,0 +1,238 @@
+"""Digits, MNIST's raw files, .npz and MedMNIST."""
+
+import gzip
+
+import numpy as np
+import pytest
+import torch
+
+from synthgen.data import MNIST, NPZ, Digits, FashionMNIST, MedMNIST, prepare
+from synthgen.errors import SynthgenError
+
+
+def test_digits():
+    from sklearn.datasets import load_digits
+
+    images = Digits().read().images
+    assert images.images.shape == (1797, 1, 8, 8)
+    assert images.classes == tuple("0123456789")
+    expected = np.rint(load_digits().images * 255 / 16)
+    assert np.array_equal(images.images[:, 0].numpy(), expected)
+    assert images.images.max() == 255
+
+
+def test_arrays_are_brought_to_a_size():
+    records = Digits(size=[16, 12]).read()
+    assert records.images.images.shape == (1797, 1, 16, 12)
+    assert any("brought to 16 × 12" in note for note in records.notes)
+
+
+def idx(array):
+    header = bytes([0, 0, 8, array.ndim]) + np.array(array.shape, dtype=">i4").tobytes()
+    return header + array.tobytes()
+
+
+@pytest.fixture
+def raw(tmp_path, digits):
+    """200 + 100 real digits in MNIST's layout under tmp_path/MNIST/raw."""
+    pixels, labels = digits
+    folder = tmp_path / "MNIST" / "raw"
+    folder.mkdir(parents=True)
+    for prefix, part in (("train", slice(0, 200)), ("t10k", slice(200, 300))):
+        (folder / f"{prefix}-images-idx3-ubyte").write_bytes(idx(pixels[part]))
+        (folder / f"{prefix}-labels-idx1-ubyte").write_bytes(idx(labels[part].astype(np.uint8)))
+    return folder
+
+
+def test_mnist_from_either_root_and_from_gz(raw, digits):
+    for root in (raw.parent.parent, raw.parent, raw):
+        records = MNIST(root=str(root)).read()
+        assert np.array_equal(records.images.images[:, 0].numpy(), digits[0][:300])
+        assert np.array_equal(records.images.labels.numpy(), digits[1][:300])
+        assert records.split == ("train",) * 200 + ("test",) * 100
+    for path in list(raw.iterdir()):
+        path.with_name(path.name + ".gz").write_bytes(gzip.compress(path.read_bytes()))
+        path.unlink()
+    assert torch.equal(MNIST(root=str(raw)).read().images.images, records.images.images)
+
+
+def test_mnist_equals_torchvision(raw):
+    from torchvision.datasets import MNIST as Theirs  # noqa: N811
+
+    theirs = Theirs(raw.parent.parent, train=False)
+    mine = MNIST(root=str(raw.parent.parent)).read().images
+    assert torch.equal(mine.images[200:, 0], theirs.data)
+    assert torch.equal(mine.labels[200:], theirs.targets)
+
+
+def test_mnist_keeps_its_test_set(raw, digits):
+    splits = prepare(MNIST(root=str(raw)))
+    assert splits.test.counts == np.bincount(digits[1][200:300], minlength=10).tolist()
+    assert len(splits.test) == 100
+
+
+def test_missing_sets_say_how_to_get_them(tmp_path, raw):
+    for source in (FashionMNIST(root=str(tmp_path)), MNIST(root=str(tmp_path / "MNIST" / ".."))):
+        if source.kind == "fashion_mnist":
+            with pytest.raises(SynthgenError, match="download=True"):
+                source.read()
+        else:
+            source.read()
+    with pytest.raises(SynthgenError, match="does not exist"):
+        MNIST(root=str(tmp_path / "nowhere")).read()
+
+
+@pytest.mark.parametrize("damage", ["cut", "magic", "swapped", "gone", "gz"])
+def test_damaged_mnist_is_refused(raw, damage):
+    images, labels = raw / "train-images-idx3-ubyte", raw / "train-labels-idx1-ubyte"
+    if damage == "cut":
+        images.write_bytes(images.read_bytes()[:-1])
+    elif damage == "magic":
+        images.write_bytes(b"nonsense" + images.read_bytes()[8:])
+    elif damage == "swapped":
+        labels.write_bytes((raw / "t10k-labels-idx1-ubyte").read_bytes())
+    elif damage == "gone":
+        labels.unlink()
+    else:
+        labels.unlink()
+        labels.with_name(labels.name + ".gz").write_bytes(b"\x1f\x8b\x08broken")
+    with pytest.raises(SynthgenError) as error:
+        MNIST(root=str(raw)).read()
+    assert "ownload" in str(error.value)
+
+
+def test_fashion_names_can_be_folders(tmp_path, raw):
+    raw.parent.rename(tmp_path / "FashionMNIST")
+    records = FashionMNIST(root=str(tmp_path)).read()
+    assert records.images.classes[0] == "T-shirt"
+    assert len(records.images.classes) == 10
+
+
+def write_npz(path, **arrays):
+    np.savez(path, **arrays)
+    return str(path)
+
+
+@pytest.mark.parametrize("layout", ["NHW", "NHWC", "NCHW"])
+def test_npz_layouts(tmp_path, layout, digits, colour_noise):
+    if layout == "NHW":
+        images = digits[0][:20]
+        expected = images[:, None]
+    else:
+        nhwc = np.stack([colour_noise(6, 9, i) for i in range(20)])
+        expected = nhwc.transpose(0, 3, 1, 2)
+        images = nhwc if layout == "NHWC" else expected
+    path = write_npz(tmp_path / "a.npz", images=images, labels=np.arange(20) % 2)
+    read = NPZ(path=path).read().images
+    assert np.array_equal(read.images.numpy(), expected)
+    assert read.classes == ("0", "1")
+
+
+def test_npz_labels(tmp_path, digits):
+    images = digits[0][:4]
+    for labels, extra, classes, expected in (
+        ([10, 9, 10, 9], {}, ("9", "10"), [1, 0, 1, 0]),
+        (["cat", "dog", "cat", "ant"], {}, ("ant", "cat", "dog"), [1, 2, 1, 0]),
+        ([1, 0, 1, 0], {"classes": ["b", "a"]}, ("b", "a"), [1, 0, 1, 0]),
+        ([[1], [0], [1], [0]], {}, ("0", "1"), [1, 0, 1, 0]),
+    ):
+        path = write_npz(tmp_path / "a.npz", images=images, labels=labels, **extra)
+        read = NPZ(path=path).read().images
+        assert (read.classes, read.labels.tolist()) == (classes, expected)
+
+
+IMAGES = np.zeros((4, 8, 8), dtype=np.uint8)
+BAD_NPZ = {
+    "no images": ({"x": IMAGES, "labels": [0] * 4}, "no array 'images'; it has labels, x"),
+    "no labels": ({"images": IMAGES}, "no array 'labels'"),
+    "floats": ({"images": IMAGES / 255.0, "labels": [0] * 4}, "float64, not uint8"),
+    "too few labels": ({"images": IMAGES, "labels": [0] * 3}, "for 4 images"),
+    "float labels": ({"images": IMAGES, "labels": [0.5] * 4}, "one whole number"),
+    "five channels": ({"images": np.zeros((4, 8, 8, 5), "u1"), "labels": [0] * 4}, "the shape"),
+    "none": ({"images": np.zeros((0, 8, 8), "u1"), "labels": []}, "not empty"),
+    "beyond classes": ({"images": IMAGES, "labels": [0, 1, 2, 0], "classes": ["a", "b"]}, "0 to 2"),
+    "stranger": ({"images": IMAGES, "labels": ["a", "b", "z", "a"], "classes": ["a", "b"]}, "'z'"),
+    "pickled": ({"images": np.array([None] * 4), "labels": [0] * 4}, "never opened"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_NPZ)
+def test_bad_npz(tmp_path, case):
+    arrays, message = BAD_NPZ[case]
+    with pytest.raises(SynthgenError) as error:
+        NPZ(path=write_npz(tmp_path / "a.npz", **arrays)).read()
+    assert message in str(error.value)
+
+
+def test_unreadable_npz(tmp_path):
+    path = tmp_path / "a.npz"
+    path.write_bytes(b"PK\x03\x04 not a zip")
+    with pytest.raises(SynthgenError, match="damaged"):
+        NPZ(path=str(path)).read()
+    np.savez_compressed(path, images=IMAGES, labels=[0] * 4)
+    path.write_bytes(path.read_bytes()[:-40])
+    with pytest.raises(SynthgenError, match="damaged"):
+        NPZ(path=str(path)).read()
+    path.write_text("hello")
+    with pytest.raises(SynthgenError, match=r"no \.npz"):
+        NPZ(path=str(path)).read()
+    path.write_bytes(b"")
+    with pytest.raises(SynthgenError, match=r"no \.npz"):
+        NPZ(path=str(path)).read()
+    with pytest.raises(SynthgenError, match="folder"):
+        NPZ(path=str(tmp_path)).read()
+
+
+def medmnist(digits, **changes):
+    pixels, labels = digits
+    arrays = {}
+    for prefix, part in (
+        ("train", slice(200)),
+        ("val", slice(200, 300)),
+        ("test", slice(300, 400)),
+    ):
+        arrays[f"{prefix}_images"] = pixels[part]
+        arrays[f"{prefix}_labels"] = labels[part, None].astype(np.uint8)
+    return {**arrays, **changes}
+
+
+def test_medmnist_keeps_all_three_splits(tmp_path, digits):
+    path = write_npz(tmp_path / "digitmnist.npz", **medmnist(digits))
+    splits = prepare(MedMNIST(path=path))
+    assert (len(splits.train), len(splits.holdout), len(splits.test)) == (200, 100, 100)
+    assert splits.name == "digitmnist"
+    assert splits.recipe["official"] == ["holdout", "test", "train"]
+    from synthgen.data import image_hashes
+
+    validation = image_hashes(torch.from_numpy(digits[0][200:300])[:, None])
+    assert sorted(image_hashes(splits.holdout.images)) == sorted(validation)
+
+
+def test_medmnist_larger_files_are_scaled(tmp_path):
+    arrays = {}
+    for prefix in ("train", "val", "test"):
+        arrays[f"{prefix}_images"] = np.zeros((10, 128, 128, 3), dtype=np.uint8)
+        arrays[f"{prefix}_labels"] = np.zeros((10, 1), dtype=np.uint8)
+    records = MedMNIST(path=write_npz(tmp_path / "a.npz", **arrays)).read()
+    assert records.images.images.shape == (30, 1, 64, 64)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("train_labels", np.zeros((200, 14), dtype=np.uint8), "multi-label"),
+        ("train_images", np.zeros((200, 8, 8, 8), dtype=np.uint8), "3-D"),
+        ("val_images", np.zeros((100, 9, 9), dtype=np.uint8), "differ in image size"),
+        ("test_labels", np.zeros((3, 1), dtype=np.uint8), "one class number"),
+    ],
+)
+def test_medmnist_refused(tmp_path, digits, key, value, message):
+    path = write_npz(tmp_path / "a.npz", **medmnist(digits, **{key: value}))
+    with pytest.raises(SynthgenError, match=message):
+        MedMNIST(path=path).read()
+
+
+def test_medmnist_from_another_layout(tmp_path):
+    path = write_npz(tmp_path / "a.npz", images=IMAGES, labels=[0] * 4)
+    with pytest.raises(SynthgenError, match="no array 'train_images'"):
+        MedMNIST(path=path).read()

@@ -1,0 +1,153 @@
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from synthgen.data import Synthetic, prepare, read_synthetic
+from synthgen.errors import SynthgenError
+
+CLASSES = ("1", "0")  # not alphabetical
+
+
+@pytest.fixture
+def ours(tmp_path, write_classes):
+    """A set as synthgen writes it: 8 images of "0", 9 of "1", class order 1, 0."""
+    root = write_classes(tmp_path / "set", {"0": 8, "1": 9})
+    rows = [
+        {"file": f"{name}/{i:03d}.png", "label": CLASSES.index(name), "class": name, "seed": i}
+        for name, count in (("0", 8), ("1", 9))
+        for i in range(count)
+    ]
+    (root / "manifest.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    image = {"channels": 1, "height": 8, "width": 8, "classes": list(CLASSES)}
+    description = {"classes": list(CLASSES), "image": image, "provenance": {"model": "gan"}}
+    (root / "dataset.json").write_text(json.dumps(description))
+    (root / "contact_sheet.png").write_bytes(b"")
+    return root
+
+
+def test_our_set_keeps_its_class_order(ours):
+    records = Synthetic(root=str(ours)).read()
+    assert records.images.classes == CLASSES
+    assert records.images.counts == [9, 8]
+    assert len(prepare(Synthetic(root=str(ours))).test) == 4
+
+
+def test_files_outside_the_manifest_do_not_belong_to_our_set(ours):
+    Image.new("L", (8, 8)).save(ours / "0" / "extra.png")
+    assert len(Synthetic(root=str(ours)).read().images) == 17
+    assert len(read_synthetic(ours, CLASSES).images) == 17
+
+
+def test_other_folders_are_not_ours(tmp_path, write_classes):
+    root = write_classes(tmp_path, {"0": 5})
+    with pytest.raises(SynthgenError, match="data=image_folder"):
+        Synthetic(root=str(root)).read()
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("{broken", "damaged"),
+        ('{"file": "../x.png", "class": "0"}', "names ../x.png"),
+        ('{"file": "0/x.png", "class": "7"}', "of class 7"),
+        ('{"file": "0/x.png"}', "damaged"),
+        ('{"file": "0/x.png", "class": "0"}', "x.png does not exist"),
+    ],
+)
+def test_damaged_manifest(ours, line, message):
+    with (ours / "manifest.jsonl").open("a") as file:
+        file.write(line + "\n")
+    with pytest.raises(SynthgenError, match=message):
+        Synthetic(root=str(ours)).read()
+
+
+def test_missing_manifest_and_damaged_description(ours):
+    (ours / "manifest.jsonl").unlink()
+    with pytest.raises(SynthgenError, match="is missing"):
+        Synthetic(root=str(ours)).read()
+    (ours / "dataset.json").write_text("[]")
+    with pytest.raises(SynthgenError, match="class order"):
+        Synthetic(root=str(ours)).read()
+    (ours / "dataset.json").write_text("{")
+    with pytest.raises(SynthgenError, match="damaged"):
+        read_synthetic(ours, CLASSES)
+
+
+def test_labels_follow_the_real_classes(ours, digits):
+    one = read_synthetic(ours, ("0", "1"))
+    other = read_synthetic(ours, ("1", "0"))
+    assert one.images.counts == [8, 9]
+    assert other.images.counts == [9, 8]
+    assert torch.equal(one.images.images, other.images.images)
+    assert one.digest == other.digest
+    assert one.provenance["provenance"] == {"model": "gan"}
+    pixels, labels = digits
+    zeros = one.images.of_class(0).images[:, 0].numpy()
+    assert np.array_equal(zeros, pixels[labels == 0][:8])
+
+
+def test_strangers_folder_has_no_provenance_and_the_same_digest(ours, tmp_path, write_classes):
+    theirs = write_classes(tmp_path / "theirs", {"0": 8, "1": 9})
+    read = read_synthetic(str(theirs), ("0", "1"))
+    assert read.provenance is None
+    assert read.digest == read_synthetic(ours, ("0", "1")).digest
+    (theirs / "0" / "000.png").unlink()
+    assert read_synthetic(theirs, ("0", "1")).digest != read.digest
+
+
+def test_npz_equals_the_folder(ours, tmp_path):
+    folder = read_synthetic(ours, ("0", "1"))
+    arrays = {"images": folder.images.images.numpy(), "labels": folder.images.labels.numpy()}
+    np.savez(tmp_path / "a.npz", **arrays)
+    npz = read_synthetic(tmp_path / "a.npz", ("0", "1"))
+    assert npz.digest == folder.digest
+    assert npz.provenance is None
+    # numbers that are no names are positions …
+    assert read_synthetic(tmp_path / "a.npz", ("cat", "dog")).images.counts == [8, 9]
+    # … and numbers that are names are names
+    assert read_synthetic(tmp_path / "a.npz", ("1", "0")).images.counts == [9, 8]
+    np.savez(tmp_path / "b.npz", **arrays, classes=["dog", "cat"])
+    assert read_synthetic(tmp_path / "b.npz", ("cat", "dog")).images.counts == [9, 8]
+
+
+def test_unknown_and_missing_classes(ours, tmp_path):
+    with pytest.raises(SynthgenError, match="class '0' that the real data doesn't have"):
+        read_synthetic(ours, ("1", "2"))
+    with pytest.raises(SynthgenError, match=r"no images of the class '2' \(nor of 1 more\)"):
+        read_synthetic(ours, ("0", "1", "2", "3"))
+    np.savez(tmp_path / "a.npz", images=np.zeros((3, 8, 8), "u1"), labels=[0, 1, 7])
+    with pytest.raises(SynthgenError, match="from 0 to 7"):
+        read_synthetic(tmp_path / "a.npz", ("cat", "dog"))
+
+
+def test_unreadable_sets(tmp_path, write_classes):
+    with pytest.raises(SynthgenError, match="does not exist"):
+        read_synthetic(tmp_path / "nowhere", ("0",))
+    np.savez(tmp_path / "a.npz", images=np.array([{}, {}]), labels=[0, 1])
+    with pytest.raises(SynthgenError, match="never opened"):
+        read_synthetic(tmp_path / "a.npz", ("0",))
+    root = write_classes(tmp_path / "set", {"0": 5})
+    (root / "0" / "notes.txt").write_text("notes")
+    with pytest.raises(SynthgenError, match=r"notes\.txt is not an image"):
+        read_synthetic(root, ("0",))
+
+
+def test_size_is_kept_however_large(tmp_path, colour_noise):
+    (tmp_path / "0").mkdir()
+    for i in range(3):
+        Image.fromarray(colour_noise(100, 80, i)).save(tmp_path / "0" / f"{i}.png")
+    assert read_synthetic(tmp_path, ("0",)).images.images.shape == (3, 3, 100, 80)
+
+
+def test_colour_sets_that_came_out_grey_keep_three_channels(ours):
+    assert read_synthetic(ours, CLASSES).images.images.shape[1] == 1
+    three = read_synthetic(ours, CLASSES, channels=3).images.images
+    assert three.shape[1] == 3
+    assert torch.equal(three[:, 0], three[:, 2])
+    description = json.loads((ours / "dataset.json").read_text())
+    description["image"]["channels"] = 3
+    (ours / "dataset.json").write_text(json.dumps(description))
+    assert torch.equal(read_synthetic(ours, CLASSES).images.images, three)

@@ -1,0 +1,76 @@
+import pytest
+
+from synthgen.data import CSV, prepare
+from synthgen.errors import SynthgenError
+
+
+@pytest.fixture
+def write_csv(tmp_path, write_classes):
+    write_classes(tmp_path / "pictures", {"2": 10, "10": 10})
+
+    def write(columns=("path", "label"), rows=None, **values):
+        rows = rows or [
+            {"path": f"pictures/{name}/{i:03d}.png", "label": name, "group": f"{name}-{i // 2}"}
+            for name in ("2", "10")
+            for i in range(10)
+        ]
+        lines = [",".join(columns)] + [
+            ",".join(row.get(column, "x") for column in columns) for row in rows
+        ]
+        path = tmp_path / "table.csv"
+        path.write_text("\n".join(lines), encoding=values.get("encoding", "utf-8"))
+        return str(path)
+
+    return write
+
+
+def test_paths_are_relative_to_the_file_and_numbers_sort_as_numbers(write_csv, monkeypatch):
+    monkeypatch.chdir("/")
+    records = CSV(path=write_csv()).read()
+    assert records.images.classes == ("2", "10")
+    assert records.images.counts == [10, 10]
+    assert records.files[0] == "pictures/2/000.png"
+
+
+def test_order_of_columns_does_not_matter(write_csv):
+    one = prepare(CSV(path=write_csv(("path", "label", "group"))))
+    other = prepare(CSV(path=write_csv(("group", "extra", "label", "path"), encoding="utf-8-sig")))
+    assert one.digest == other.digest
+    assert one.recipe == other.recipe
+    assert any("Ignored the columns extra" in note for note in other.notes)
+
+
+def test_groups_decide_the_split(write_csv):
+    path = write_csv(("path", "label", "group"))
+    records = CSV(path=path).read()
+    splits = prepare(CSV(path=path))
+    from synthgen.data import image_hashes
+
+    where = [splits.assignment[h] for h in image_hashes(records.images.images)]
+    assert all(where[i] == where[i + 1] for i in range(0, 20, 2))
+    assert set(where) == {"train", "holdout", "test"}
+
+
+@pytest.mark.parametrize(
+    ("columns", "rows", "message"),
+    [
+        (("path", "class"), None, "no column label"),
+        (("path", "label"), [{"path": "nowhere.png", "label": "a"}], "nowhere.png does not exist"),
+        (("path", "label"), [{"path": "x.png", "label": ""}], "empty path or label in data row 1"),
+        (("path", "label"), [{"path": "x.png", "label": "../x"}], "'../x' can't be"),
+        (("path", "label"), [{"path": "x.png", "label": ".."}], "begins with a dot"),
+    ],
+)
+def test_refused(write_csv, columns, rows, message):
+    with pytest.raises(SynthgenError) as error:
+        CSV(path=write_csv(columns, rows)).read()
+    assert message in str(error.value)
+
+
+def test_not_text(tmp_path):
+    (tmp_path / "a.csv").write_bytes(b"\xff\xfe\x00\x80path")
+    with pytest.raises(SynthgenError, match="UTF-8"):
+        CSV(path=str(tmp_path / "a.csv")).read()
+    (tmp_path / "b.csv").write_text("path,label\n")
+    with pytest.raises(SynthgenError, match="lists no images"):
+        CSV(path=str(tmp_path / "b.csv")).read()

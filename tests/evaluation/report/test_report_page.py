@@ -1,0 +1,241 @@
+"""The page: complete, honest about what is missing, and safe with names from strangers."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+
+import pytest
+import torch
+
+from synthgen.evaluation.report import write_page
+from synthgen.evaluation.report.charts import Mark, dot_plot, line_chart, nice_ticks, thin
+from synthgen.evaluation.report.settings import MASK, flatten, masked
+from synthgen.evaluation.report.tables import (
+    class_table,
+    control_table,
+    reference_tables,
+    transfer_table,
+)
+from synthgen.images import encode_png
+
+VOID = {"meta", "img", "br", "line", "circle", "polyline", "input"}
+
+
+class Outline(HTMLParser):
+    """Tags with attributes, visible text, and whether every element is closed in order."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags, self.text, self.stack, self.damage = [], [], [], []
+        self.feed(page)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.stack.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        if not self.stack or self.stack.pop() != tag:
+            self.damage.append(tag)
+
+    def handle_data(self, data):
+        if self.stack and self.stack[-1] != "style":
+            self.text.append(data)
+
+
+@pytest.fixture
+def page(tmp_path, make_report):
+    """``page(classes)`` -> (html, outline)."""
+
+    def write(*arguments, **changes):
+        report = {**make_report(tmp_path, *arguments), **changes}
+        html = write_page(report, tmp_path).read_text(encoding="utf-8")
+        return html, Outline(html)
+
+    return write
+
+
+def test_everything_is_there_and_in_order(page):
+    html, outline = page()
+    text = " ".join(outline.text)
+    for wanted in (
+        "not tested: run a trial",
+        "names 95.8 % of the real test images",
+        "Real + synthetic",
+        "95.84 %",
+        "95.63 to 96.05",
+        "10,000 test images, 50,000 synthetic",
+        "10,000 real images against 50,000",
+        "mean over 3 seeds",
+        "too few images to say",
+        "Floor: holdout against test",
+        "PCA-Gaussian",
+        "↓ lower is better",
+        "not Inception",
+        "95 % intervals from 1,000 bootstrap draws",
+    ):
+        assert wanted in text, wanted
+    assert not outline.damage
+    assert not outline.stack
+    assert html.count("data:image/png;base64,") == 3  # each picture once
+
+
+def test_the_page_needs_no_network_and_runs_no_script(page):
+    html, outline = page()
+    tags = [tag for tag, _ in outline.tags]
+    assert "script" not in tags
+    assert "link" not in tags
+    assert not re.search(r"https?://", html)
+    assert all(a["src"].startswith("data:") for tag, a in outline.tags if tag == "img")
+    assert any("default-src 'none'" in (a.get("content") or "") for _, a in outline.tags)
+
+
+def test_names_from_strangers_stay_text(page):
+    evil = '"><script>alert(1)</script>'
+    html, outline = page((evil, "{{ 7*7 }}", "plain"))
+    assert "<script" not in html
+    assert evil in "".join(outline.text)
+    assert "{{ 7*7 }}" in html
+    assert not outline.damage
+
+
+def test_accessible_names(page):
+    _, outline = page()
+    assert all(a.get("alt") for tag, a in outline.tags if tag == "img")
+    drawings = [a for tag, a in outline.tags if tag == "svg" and "aria-hidden" not in a]
+    assert drawings
+    assert all(a.get("role") == "img" and a.get("aria-label") for a in drawings)
+    assert all(a.get("scope") in {"row", "col"} for tag, a in outline.tags if tag == "th")
+    assert outline.tags[0] == ("html", {"lang": "en"})
+
+
+def test_the_extractor_stands_beside_every_fidelity_metric(tmp_path, make_report):
+    report = make_report(tmp_path)
+    per_class, _ = class_table(report["results"])
+    tables = [*reference_tables(report["results"], report["references"]), per_class]
+    columns = [c for t in tables for c in t.columns if c.name.startswith("fidelity/")]
+    assert len(columns) == 7
+    assert all("classifier-1a2b3c4d" in column.note for column in columns)
+
+
+def test_the_worst_class_is_found_in_the_right_direction(tmp_path, make_report):
+    report = make_report(tmp_path, ("a", "b", "c", "d"))
+    for result in report["results"]:
+        if result["scope"] == {"class": "b"}:
+            result["value"] = 1.0  # the best recall, and the smallest distance
+        if result["scope"] == {"class": "c"}:
+            result["value"] = 0.5 if result["higher_is_better"] else 99.0
+    _, worst = class_table(report["results"])
+    assert {item.of_class for item in worst} == {"c"}
+
+
+def test_controls_stand_beside_this_set_and_all_real_images(tmp_path, make_report):
+    report = make_report(tmp_path)
+    table = control_table(report["results"], report["references"])
+    assert [(row.label.split(",")[0], row.cells[0].text) for row in table.rows] == [
+        ("All real training images", "99.21 %"),
+        ("This set", "95.84 %"),
+        ("Real", "99.0 %"),
+        ("PCA-Gaussian", "87.0 %"),
+        ("Noise", "11.0 %"),
+    ]
+    assert control_table(report["results"], []) is None
+
+
+def test_an_arm_that_was_not_measured_leaves_a_gap(tmp_path, make_report):
+    report = make_report(tmp_path)
+    gone = "transfer/real_only/macro_f1"
+    table = transfer_table([r for r in report["results"] if r["name"] != gone])
+    assert [row.label for row in table.rows] == ["Real only", "Synthetic only", "Real + synthetic"]
+    assert table.rows[0].cells[2] is None
+    assert table.rows[1].cells[2].text == "95.64 %"
+
+
+def test_thirty_classes_and_null_everywhere(page):
+    names = tuple(f"class number {i}" for i in range(30))
+    _, outline = page(names)
+    assert not outline.damage
+    empty = {"verdict": None, "curves": {"transfer": {}, "training": None}, "confusion": {}}
+    html, outline = page(names, results=[], references=[], neighbours=[], figures=[], **empty)
+    assert not outline.damage
+    assert "NaN" not in html
+    assert "None" not in "".join(outline.text)
+
+
+def test_pictures_outside_the_folder_are_never_read(page, tmp_path):
+    outside = tmp_path.parent / "outside.png"
+    outside.write_bytes(encode_png(torch.zeros(1, 4, 4, dtype=torch.uint8)))
+    figures = [
+        {"file": f"../{outside.name}", "kind": "class_grid", "class": None, "caption": "stolen"},
+        {"file": "figures/none.png", "kind": "class_grid", "class": None, "caption": "gone"},
+    ]
+    html, _ = page(figures=figures, neighbours=[])
+    assert "data:image" not in html
+    assert html.count("The picture is missing") == 2
+
+
+def test_a_verdict_is_shown_when_there_is_one(page):
+    _, outline = page(verdict={"sentence": "It helped."})
+    assert "It helped." in outline.text
+    assert "not tested: run a trial" not in " ".join(outline.text)
+
+
+def test_secrets_are_masked(page):
+    html, _ = page()
+    assert "hunter2" not in html
+    assert MASK in html
+
+
+@pytest.mark.parametrize(
+    "key", ["api_key", "apiKey", "WANDB_API_KEY", "key", "auth-token", "password", "client_secret"]
+)
+def test_secret_looking_keys(key):
+    assert masked({"a": {key: "s3cret"}}) == {"a": {key: MASK}}
+
+
+def test_harmless_keys_stay_and_addresses_lose_their_user():
+    settings = {"monkey": 1, "keyboard": "x", "url": "https://me:pw@host/x", "token": None}
+    assert masked(settings) == {**settings, "url": f"https://{MASK}@host/x"}
+
+
+def test_flatten():
+    assert flatten({"a": {"b": 1, "c": []}, "d": {}}) == {"a.b": 1, "a.c": [], "d": {}}
+
+
+def test_ticks_are_round_and_inside():
+    assert nice_ticks(0, 1, 5) == [0, 0.2, 0.4, 0.6, 0.8, 1.0]
+    assert nice_ticks(95.1, 99.3, 4) == [96, 98]
+    assert nice_ticks(3, 3) == [3]
+
+
+def test_a_larger_value_lies_further_right_and_missing_ones_nowhere():
+    marks = [Mark("a", 1.0, 0.5, 1.5, "1"), Mark("b", None, None, None, "–"),
+             Mark("c", 2.0, None, None, "2")]  # fmt: skip
+    plot = dot_plot("t", "n", marks)
+    assert plot.left <= plot.dots[0].left < plot.dots[0].x < plot.dots[0].right < plot.dots[2].x
+    assert plot.dots[1].x is None
+    assert dot_plot("t", "n", [marks[1]]) is None
+
+
+def test_distances_that_span_powers_of_ten_get_a_logarithmic_axis():
+    marks = [Mark(str(v), v, v * 0.9, v * 1.1, str(v)) for v in (1.0, 10.0, 1000.0)]
+    x = [dot.x for dot in dot_plot("t", "n", marks, axis="by_span").dots]
+    assert (x[2] - x[1]) == pytest.approx(2 * (x[1] - x[0]), abs=0.2)
+    assert not dot_plot("t", "n", marks).logarithmic
+
+
+def test_long_curves_are_thinned_and_keep_their_ends():
+    points = [(i, i * i) for i in range(10_000)]
+    assert len(thin(points)) == 300
+    assert thin(points)[0] == points[0]
+    assert thin(points)[-1] == points[-1]
+
+
+def test_values_that_are_no_numbers_are_left_out_of_curves():
+    points = [(1, 2.0), (2, None), (3, float("nan")), (4, 5.0)]
+    assert len(line_chart("t", "x", [("l", points, "model")]).lines[0].markers) == 2
+    assert line_chart("t", "x", [("l", [(1, None)], "model")]) is None

@@ -1,0 +1,54 @@
+import pytest
+import torch
+
+from synthgen.errors import SynthgenError
+from synthgen.evaluation import checks
+from synthgen.evaluation.subsets import positions_by_class
+from synthgen.types import LabelledImages
+
+
+def test_other_shapes_classes_and_empty_sets_are_refused(digits, drawn, as_set):
+    larger = LabelledImages(drawn.images.repeat(1, 1, 2, 2), drawn.labels, drawn.classes)
+    with pytest.raises(SynthgenError, match=r"16 × 16 pixels in grey.*8 × 8"):
+        checks.require_comparable(digits, as_set(larger))
+    colour = LabelledImages(drawn.images.expand(-1, 3, -1, -1), drawn.labels, drawn.classes)
+    with pytest.raises(SynthgenError, match="colour"):
+        checks.require_comparable(digits, as_set(colour))
+    renamed = LabelledImages(drawn.images, drawn.labels, tuple("abcdefghij"))
+    with pytest.raises(SynthgenError, match="classes a, b, c"):
+        checks.require_comparable(digits, as_set(renamed))
+    with pytest.raises(SynthgenError, match="no images"):
+        checks.require_comparable(digits, as_set(drawn.subset([])))
+    checks.require_comparable(digits, as_set(drawn))
+
+
+def test_a_generator_trained_on_another_split_is_refused(digits, drawn, as_set):
+    def described(digest):
+        data = {"name": "digits", "digest": digest}
+        return as_set(drawn, {"provenance": {"data": data}})
+
+    checks.require_unseen_test(digits, described(digits.digest))
+    checks.require_unseen_test(digits, as_set(drawn))
+    with pytest.raises(SynthgenError, match=r"may have seen these test images.*\n.*split_seed"):
+        checks.require_unseen_test(digits, described("f" * 64))
+
+
+def test_copies_are_counted_by_split(digits, drawn, as_set):
+    planted = LabelledImages(
+        torch.cat([drawn.images, digits.train.images[:3], digits.test.images[:2]]),
+        torch.cat([drawn.labels, digits.train.labels[:3], digits.test.labels[:2]]),
+        drawn.classes,
+    )
+    copies = checks.exact_copies(digits, as_set(planted))
+    assert copies == {"train": 3, "holdout": 0, "test": 2}
+    said = " ".join(checks.provenance_sentences(as_set(planted), copies))
+    assert "3 of 305 synthetic images are exact copies of real train images" in said
+    assert "origin is unknown" in said
+
+
+def test_subsets_keep_the_classes_proportions_in_any_order():
+    interleaved = torch.arange(1000) % 10
+    chosen = positions_by_class(interleaved, 100)
+    assert torch.bincount(interleaved[chosen]).tolist() == [10] * 10
+    assert torch.equal(chosen, chosen.sort().values)
+    assert torch.equal(positions_by_class(interleaved, 5000), torch.arange(1000))

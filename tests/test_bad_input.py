@@ -1,0 +1,230 @@
+"""Bad input at the command line: one or two lines, a code other than 0, nothing lost or left half
+written."""
+
+import errno
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+from sklearn.datasets import load_digits
+
+from synthgen.images import to_pil
+
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
+
+
+def refused(outcome, *said):
+    """``outcome`` is a refusal in one or two lines that say all of ``said``."""
+    assert outcome.code not in (0, 1), outcome.err
+    lines = [line for line in outcome.err.splitlines() if "W&B" not in line]
+    assert 1 <= len(lines) <= 2, outcome.err
+    assert "Traceback" not in outcome.err
+    for words in said:
+        assert words in outcome.err
+    return True
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """Eight real digits of each of two classes as PNG files."""
+    import torch
+
+    digits = load_digits()
+    for label in (3, 7):
+        folder = tmp_path / "photos" / f"digit {label}"
+        folder.mkdir(parents=True)
+        chosen = digits.images[digits.target == label][:8]
+        for number, pixels in enumerate(chosen):
+            image = torch.from_numpy(pixels * 255 / 16).to(torch.uint8)[None]
+            to_pil(image).save(folder / f"{number}.png")
+    return tmp_path / "photos"
+
+
+def train(synthgen, root, *more):
+    return synthgen(
+        "train", "data=image_folder", f"data.root={root}", "model=pca_gaussian", "logger=csv",
+        "out=run", *more,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def trained(synthgen, photos):
+    done = train(synthgen, photos)
+    assert done.code == 0, done.err
+    return Path("run")
+
+
+def nothing_written(folder, *known):
+    return {path.name for path in folder.iterdir()} == {"photos", *known}
+
+
+def test_good_photos_are_accepted(trained):
+    assert (trained / "sampler" / "sampler.json").is_file()
+
+
+def test_a_missing_folder(synthgen, photos, tmp_path):
+    assert refused(train(synthgen, photos / "nowhere"), "nowhere does not exist")
+    assert nothing_written(tmp_path)
+
+
+def test_an_empty_folder(synthgen, photos, tmp_path):
+    (tmp_path / "photos" / "empty").mkdir()
+    assert refused(train(synthgen, photos / "empty"), "empty")
+    assert nothing_written(tmp_path)
+
+
+def test_a_class_with_one_image(synthgen, photos, tmp_path):
+    (photos / "rare").mkdir()
+    shutil.copy(photos / "digit 3" / "0.png", photos / "rare" / "0.png")
+    assert refused(train(synthgen, photos), "'rare' (1)")
+    assert nothing_written(tmp_path)
+
+
+@pytest.mark.parametrize("keep", [0, 20, 60])
+def test_a_corrupt_file(synthgen, photos, tmp_path, keep):
+    broken = photos / "digit 3" / "2.png"
+    broken.write_bytes(broken.read_bytes()[:keep])
+    assert refused(train(synthgen, photos), "2.png")
+    assert nothing_written(tmp_path)
+
+
+def test_a_text_file_among_the_images(synthgen, photos, tmp_path):
+    (photos / "digit 3" / "notes.txt").write_text("do not use 2.png")
+    outcome = train(synthgen, photos)
+    assert refused(outcome, "notes.txt")
+    assert nothing_written(tmp_path)
+
+
+def test_mixed_sizes_and_modes_are_no_error(synthgen, photos):
+    from PIL import Image
+
+    picture = Image.open(photos / "digit 3" / "1.png")
+    picture.resize((20, 12)).save(photos / "digit 3" / "1.png")
+    picture.convert("RGB").save(photos / "digit 3" / "2.png")
+    checked = synthgen("data", "check", "data=image_folder", f"data.root={photos}", "out=checked")
+    assert checked.code == 0
+    found = json.loads(Path("checked/check.json").read_text())["findings"]
+    assert {finding["kind"] for finding in found} >= {"odd_size", "mixed_mode"}
+    assert train(synthgen, photos).code == 0
+
+
+def test_an_out_that_exists(synthgen, photos, trained):
+    before = sorted(path.name for path in trained.rglob("*"))
+    assert refused(train(synthgen, photos), "run already exists and was left as it is.")
+    assert sorted(path.name for path in trained.rglob("*")) == before
+
+
+def test_no_sampler(synthgen, tmp_path):
+    assert refused(synthgen("synthesize", "sampler=nowhere", "out=set"), "no sampler in nowhere")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_truncated_sampler(synthgen, trained):
+    weights = trained / "sampler" / "weights.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-10])
+    assert refused(synthgen("synthesize", f"sampler={trained}", "out=set"), "weights.safetensors")
+    assert not Path("set").exists()
+
+
+def test_a_tampered_sampler(synthgen, trained):
+    path = trained / "sampler" / "sampler.json"
+    description = json.loads(path.read_text())
+    description["sampler"]["_target_"] = "os.system"
+    path.write_text(json.dumps(description))
+    assert refused(synthgen("synthesize", f"sampler={trained}", "out=set"), "sampler.json")
+    assert not Path("set").exists()
+
+
+def test_a_forged_sampler_with_a_right_hash(synthgen, trained):
+    from synthgen.paths import canonical_digest
+
+    path = trained / "sampler" / "sampler.json"
+    description = json.loads(path.read_text())
+    description["sampler"] = {"_target_": "os.system", "command": "touch hacked"}
+    del description["sha256"]
+    path.write_text(json.dumps({**description, "sha256": canonical_digest(description)}))
+    assert refused(synthgen("synthesize", f"sampler={trained}", "out=set"), "os.system")
+    assert not Path("hacked").exists()
+
+
+@pytest.mark.parametrize("key", ["model", "plan", "judge", "data"])
+def test_a_target_of_os_system(synthgen, tmp_path, key):
+    outcome = synthgen("run", "model=pca_gaussian", "logger=csv", f"{key}._target_=os.system")
+    assert refused(outcome, f"{key}._target_ is os.system, which a config may not build.")
+
+
+def test_a_resumed_config_can_neither_run_code_nor_allow_it(synthgen, trained):
+    config = trained / "config.yaml"
+    text = config.read_text().replace("synthgen.samplers.PCAGaussian", "os.system")
+    assert "os.system" in text
+    config.write_text(text + "allow: [os]\n")
+    assert refused(synthgen("train", f"resume={trained}"), "os.system")
+
+
+def test_nothing_to_resume(synthgen, tmp_path):
+    assert refused(synthgen("train", "resume=nowhere"), "no run to resume in nowhere")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("change", ["model=vae", "data.size=16", "seed=3", "experiment=demo"])
+def test_resuming_with_other_settings(synthgen, trained, change):
+    key = change.split("=")[0].split(".")[0]
+    assert refused(synthgen("train", f"resume={trained}", change), f"{key} can't be changed")
+
+
+def test_a_damaged_config(synthgen, trained):
+    (trained / "config.yaml").write_text("seed: [")
+    assert refused(synthgen("train", f"resume={trained}"), "config.yaml is damaged")
+
+
+@pytest.mark.parametrize("name", ["../x", "a/b", "..", "", ".hidden"])
+def test_a_class_name_that_is_no_folder_name(synthgen, photos, tmp_path, name):
+    rows = [f"{path},{name}" for path in sorted(photos.rglob("*.png"))]
+    (tmp_path / "photos.csv").write_text("\n".join(["path,label", *rows]))
+    outcome = synthgen(
+        "train", "data=csv", "data.path=photos.csv", "model=pca_gaussian", "logger=csv", "out=run"
+    )
+    assert refused(outcome, "photos.csv" if name == "" else repr(name))
+    assert nothing_written(tmp_path, "photos.csv")
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="/sys is Linux's")
+@pytest.mark.parametrize("verb", ["train", "data check"])
+def test_a_read_only_folder(synthgen, verb):
+    outcome = synthgen(*verb.split(), "out=/sys/synthgen", "logger=csv", *(
+        ["model=pca_gaussian"] if verb == "train" else []
+    ))  # fmt: skip
+    assert outcome.code == 2
+    assert "Could not write /sys/synthgen" in outcome.err
+    assert "Choose another out=" in outcome.err.splitlines()[-1]
+
+
+def test_a_full_disk(synthgen, trained, monkeypatch):
+    def full(*args):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("synthgen.paths.os.fsync", full)
+    outcome = synthgen("synthesize", f"sampler={trained}", "out=set", "logger=csv")
+    assert refused(outcome, "the disk is full")
+    assert {path.name for path in Path().iterdir()} == {"photos", "run"}
+
+
+def test_a_synthetic_set_of_other_classes(synthgen, trained, photos):
+    outcome = synthgen("evaluate", "data=digits", f"synthetic={photos}", "out=report")
+    assert refused(outcome, "digit 3")
+    assert not Path("report").exists()
+
+
+def test_other_data_than_the_generator_saw(synthgen, photos, trained):
+    drawn = synthgen(
+        "synthesize", f"sampler={trained}", "plan.per_class=6", "out=set", "logger=csv"
+    )
+    assert drawn.code == 0, drawn.err
+    (photos / "digit 3" / "7.png").unlink()
+    outcome = synthgen(
+        "evaluate", "data=image_folder", f"data.root={photos}", "synthetic=set", "out=report"
+    )
+    assert refused(outcome, "test images could have been trained on")
+    assert not Path("report").exists()

@@ -1,0 +1,52 @@
+import numpy as np
+import pytest
+import torch
+
+from synthgen.seeds import MAX_PLAN_SEED, image_rng, normal_latents, row_seeds, step_generator
+
+
+def test_seeds_are_distinct_over_plans_and_rows():
+    blocks = [
+        row_seeds(plan, first, 1000)
+        for plan in (0, 1, 2, MAX_PLAN_SEED)
+        for first in (0, 1000, 2**32 - 1000)
+    ]
+    seeds = torch.cat(blocks).tolist()
+    assert len(set(seeds)) == len(seeds)
+
+
+def test_every_seed_is_exact_as_a_json_number():
+    assert int(float(int(row_seeds(MAX_PLAN_SEED, 2**32 - 1, 1)))) == 2**53 - 1
+
+
+@pytest.mark.parametrize("seed", [-1, MAX_PLAN_SEED + 1])
+def test_a_plan_seed_out_of_range_is_refused(seed):
+    with pytest.raises(ValueError, match="seed must be between"):
+        row_seeds(seed, 0, 1)
+
+
+def test_latents_are_those_of_the_images_own_generator():
+    seeds = [0, 1, 2**32, 2**53 - 1, -1]
+    for stream in (0, 1):
+        expected = [image_rng(s, stream).standard_normal(33, dtype=np.float32) for s in seeds]
+        assert np.array_equal(normal_latents(seeds, 33, stream).numpy(), np.stack(expected))
+
+
+def test_latents_of_all_64_bits_of_the_seed_differ():
+    seeds = torch.tensor([7, 7 + 2**32, 7 + 2**40, 7 + 2**52])
+    assert len({bytes(row.numpy()) for row in normal_latents(seeds, 8)}) == 4
+
+
+def test_streams_and_neighbouring_seeds_are_unrelated():
+    a, b = normal_latents(range(2000), 50), normal_latents(range(2000), 50, stream=1)
+    for x, y in ((a, b), (a[:-1], a[1:])):
+        correlation = torch.corrcoef(torch.stack([x.flatten(), y.flatten()]))[0, 1]
+        assert abs(float(correlation)) < 0.015
+    assert float(a.mean()) == pytest.approx(0, abs=0.015)
+    assert float(a.std()) == pytest.approx(1, abs=0.015)
+
+
+def test_training_noise_is_a_function_of_seed_and_position():
+    draw = [torch.randn(4, generator=step_generator(*key)) for key in ((0, 5), (0, 5), (0, 6))]
+    assert torch.equal(draw[0], draw[1])
+    assert not torch.equal(draw[0], draw[2])

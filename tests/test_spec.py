@@ -1,0 +1,64 @@
+import pytest
+
+from synthgen.errors import SynthgenError
+from synthgen.spec import Rebuildable, from_spec, to_spec
+from synthgen.synthesis import Balanced, PerClass
+from synthgen.types import ImageSpec
+
+IMAGE = ImageSpec(3, 4, 5, ("a", "b"))
+
+
+class Settings(Rebuildable):
+    def __init__(self, first, *, second=2, **rest):
+        self.first = first
+
+
+class Derived(Settings):
+    def __init__(self, size):
+        super().__init__(size * 2, third=3)
+
+
+def test_arguments_are_recorded_by_name():
+    spec = to_spec(Settings([1, (2.5, "x")], second=None, third=IMAGE, fourth={"k": True}))
+    target = spec.pop("_target_")
+    assert target == f"{__name__}.Settings"
+    assert spec == {
+        "first": [1, [2.5, "x"]],
+        "second": None,
+        "third": {"_image_": IMAGE.to_json()},
+        "fourth": {"k": True},
+    }
+
+
+def test_the_outermost_constructor_is_the_one_recorded():
+    assert to_spec(Derived(4)) == {"_target_": f"{__name__}.Derived", "size": 4}
+
+
+def test_rebuildables_nest():
+    spec = to_spec(Settings(Balanced(3)))
+    assert spec["first"] == {"_target_": "synthgen.synthesis.plan.Balanced", "per_class": 3}
+
+
+def test_round_trip_through_plain_values():
+    plan = from_spec(to_spec(PerClass({"a": 1, "b": 2})))
+    assert plan.quotas(("a", "b"), None) == {"a": 1, "b": 2}
+    assert from_spec(to_spec(IMAGE)) == IMAGE
+
+
+def test_what_json_cannot_hold_is_refused_when_saving():
+    with pytest.raises(TypeError, match="can't be recorded"):
+        to_spec(Settings(object()))
+
+
+def test_positional_rest_is_refused():
+    class Greedy(Rebuildable):
+        def __init__(self, *values):
+            pass
+
+    with pytest.raises(TypeError, match="take a sequence"):
+        Greedy(1, 2)
+
+
+def test_a_constructors_own_complaint_comes_through():
+    with pytest.raises(SynthgenError, match="per_class"):
+        from_spec({"_target_": "synthgen.synthesis.Balanced", "per_class": -1})
