@@ -16,7 +16,7 @@ def to_float(images: Tensor) -> Tensor:
 
 
 def to_uint8(images: Tensor) -> Tensor:
-    """Float in [-1, 1] -> uint8 0..255; rounds to the nearest level and clamps what lies outside."""
+    """Float in [-1, 1] -> uint8 0..255; rounds to the nearest level, clamps what is outside."""
     return images.float().add(1).mul_(127.5).round_().clamp_(0, 255).to(torch.uint8)
 
 

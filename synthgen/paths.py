@@ -18,7 +18,7 @@ PACKAGE = Path(__file__).resolve().parent
 
 
 def config_dir() -> Path:
-    """The folder of YAML groups: inside an installed wheel, else beside the package in a checkout."""
+    """The folder of YAML groups: in an installed wheel, else beside the package in a checkout."""
     for folder in (PACKAGE / "configs", PACKAGE.parent / "configs"):
         if (folder / "train.yaml").is_file():
             return folder

@@ -42,6 +42,7 @@ def _recording(init: Any) -> Any:
     def wrapper(self: Rebuildable, *args: Any, **kwargs: Any) -> None:
         if "constructor_arguments" not in self.__dict__:  # the outermost class's own arguments
             bound = signature.bind(self, *args, **kwargs)
+            bound.apply_defaults()  # a default that changes later must not change old samplers
             object.__setattr__(self, "constructor_arguments", _by_name(signature, bound))
         init(self, *args, **kwargs)
 

@@ -4,7 +4,10 @@ written."""
 import errno
 import json
 import shutil
+import signal
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -228,3 +231,50 @@ def test_other_data_than_the_generator_saw(synthgen, photos, trained):
     )
     assert refused(outcome, "test images could have been trained on")
     assert not Path("report").exists()
+
+
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)]
+)
+def test_ctrl_c_keeps_the_last_state_and_says_how_to_go_on(synthgen, number):
+    command = [sys.executable, "-m", "synthgen.cli.main", "run", "model=vae", "max_time=3"]
+    with subprocess.Popen(
+        [*command, "model.batch_size=16", "logger=csv", "out=run", "trainer.previews=1000"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        deadline = time.monotonic() + 90
+        while not list(Path("run").glob("samples/*.png")) and time.monotonic() < deadline:
+            time.sleep(0.2)
+        process.send_signal(number)
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert out == ""
+    assert err.splitlines()[-1] == "Go on with: synthgen run resume=run"
+    assert "Traceback" not in err
+    assert Path("run/checkpoints/last.ckpt").is_file()
+    gone_on = synthgen("train", "resume=run", "max_images=16")
+    assert gone_on.code == 0, gone_on.err
+    assert Path("run/sampler/sampler.json").is_file()
+
+
+def test_ctrl_c_between_stages_of_a_run(synthgen, monkeypatch):
+    def interrupt(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("synthgen.cli.jobs.evaluate.evaluate", interrupt)
+    stopped = synthgen("run", "model=noise", "out=my run", "plan.per_class=2", "logger=csv")
+    assert stopped.code == 130
+    assert stopped.err.endswith("Go on with: synthgen run 'resume=my run'\n")
+    assert {path.name for path in Path("my run").iterdir()} >= {"sampler", "synthetic"}
+    assert not Path("my run/report").exists()
+
+
+def test_a_loss_that_is_no_number(synthgen):
+    stopped = synthgen(
+        "train", "model=vae", "model.batch_size=16", "logger=csv", "out=run", "max_images=100000",
+        "model.lr._target_=synthgen.training.schedules.Constant", "~model.lr.start",
+        "~model.lr.end", "+model.lr.value=1e30",
+    )  # fmt: skip
+    assert stopped.code == 2
+    assert "images" in stopped.err.splitlines()[-2]
+    assert not Path("run/sampler").exists()

@@ -5,8 +5,10 @@ from __future__ import annotations
 import importlib
 import logging
 import os
+import signal
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
@@ -116,6 +118,7 @@ def _command_line(verb: str, arguments: Sequence[str]) -> Iterator[None]:
     """Hydra reads ``sys.argv``, swallows errors unless an environment variable forbids it, and
     writes a multirun.yaml somewhere: give it what it wants and put everything back."""
     before, full_error = sys.argv, os.environ.get("HYDRA_FULL_ERROR")
+    terminate = _end_like_ctrl_c()
     with tempfile.TemporaryDirectory(prefix="synthgen-") as scratch:
         sweep = [f"hydra.sweep.dir='{scratch}'"] if MULTIRUN & set(arguments) else []
         sys.argv = [f"synthgen {verb}", *arguments, *sweep]
@@ -124,7 +127,16 @@ def _command_line(verb: str, arguments: Sequence[str]) -> Iterator[None]:
             yield
         finally:
             sys.argv = before
+            if terminate is not None:
+                signal.signal(signal.SIGTERM, terminate)
             if full_error is None:
                 os.environ.pop("HYDRA_FULL_ERROR", None)
             else:
                 os.environ["HYDRA_FULL_ERROR"] = full_error
+
+
+def _end_like_ctrl_c() -> Any:
+    """Let SIGTERM clean up as Ctrl-C does; returns the handler to put back."""
+    if threading.current_thread() is not threading.main_thread():
+        return None  # only the main thread may handle signals
+    return signal.signal(signal.SIGTERM, signal.default_int_handler)

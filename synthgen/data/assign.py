@@ -118,7 +118,7 @@ def _count(unit: list[int], names: Sequence[str]) -> dict[str, int]:
 def _targets(
     contents: list[dict[str, int]], shares: dict[str, float]
 ) -> tuple[dict[str, dict[str, int]], dict[str, int]]:
-    """Images of each class that each split should get (at least one), and units of each class."""
+    """Images of each class that each split should get, and units of each class."""
     images: dict[str, int] = defaultdict(int)
     units: dict[str, int] = defaultdict(int)
     for content in contents:
@@ -126,7 +126,7 @@ def _targets(
             images[name] += count
             units[name] += 1
     lacking = {
-        split: {name: max(1, round(share * count)) for name, count in images.items()}
+        split: {name: round(share * count) for name, count in images.items()}
         for split, share in shares.items()
     }
     rest = {

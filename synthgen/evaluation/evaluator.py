@@ -24,6 +24,7 @@ from synthgen.paths import new_folder, write_json
 from synthgen.types import LabelledImages
 
 FORMAT = "synthgen-report/1"
+CLEARLY_FEWER = 0.8  # above, "as many real images" would be the real-only arm once more
 CONTROL_SCORES = ("accuracy", "balanced_accuracy", "macro_f1")
 
 
@@ -145,7 +146,7 @@ def add_transfer_references(
         name: ("synthetic_only", images, CONTROL_NOTES[name].format(n=len(images)))
         for name, images in controls.items()
     }
-    if len(synthetic) < len(splits.train):
+    if len(synthetic) <= CLEARLY_FEWER * len(splits.train):
         fewer = spread_by_class(splits.train, len(synthetic))
         sets["real_at_same_n"] = ("real_only", fewer, f"{len(fewer):,} real training images")
     for name, (arm, images, note) in sets.items():

@@ -14,11 +14,12 @@ def transfer_sentences(results: Sequence[Result], n_seeds: int) -> list[str]:
     real = found["transfer/real_only/accuracy"]
     synthetic = found["transfer/synthetic_only/accuracy"]
     both = found["transfer/real_and_synthetic/accuracy"]
+    trainings = "one training each" if n_seeds == 1 else f"mean of {n_seeds} trainings each"
     return [
         f"A classifier trained only on the {synthetic.n_fake:,} synthetic images got "
         f"{share(synthetic)} of the {synthetic.n_real:,} real test images right; trained on the "
-        f"real ones {share(real)}, on both {share(both)} (mean of {n_seeds} "
-        f"{'training' if n_seeds == 1 else 'trainings'} each, 95 % intervals).",
+        f"real ones {share(real)}, on both {share(both)} ({trainings}, 95 % "
+        "intervals).",
         addition(real, both),
     ]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 
 import torch
+from pytorch_lightning.core.optimizer import LightningOptimizer
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
@@ -71,7 +72,7 @@ class GAN(GenerativeModule):
             set_hyperparameters(
                 optimizer,
                 lr=self.lr(self.clock.progress),
-                beta2=self.beta2 and self.beta2(self.clock.progress),
+                beta2=None if self.beta2 is None else self.beta2(self.clock.progress),
             )
         z = self.noise(len(real), self.generator.z_dim)
         with self.autocast():
@@ -112,7 +113,7 @@ class GAN(GenerativeModule):
         self.discriminator.requires_grad_(True)
         self.losses["generator"] = loss.detach()
 
-    def _step(self, optimizer: Optimizer, loss: Tensor) -> None:
+    def _step(self, optimizer: LightningOptimizer, loss: Tensor) -> None:
         optimizer.zero_grad(set_to_none=True)
         self.manual_backward(loss)
         optimizer.step()

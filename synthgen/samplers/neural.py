@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from synthgen.images import to_uint8
 from synthgen.networks.r3gan import R3Generator
@@ -32,13 +32,26 @@ class LatentDensity(Protocol):
         ...
 
 
-class DecoderSampler(Sampler):
-    """Latents from a class-conditional density through a decoder; the likelihood's mean image."""
+class Likelihood(Protocol):
+    """How images are distributed around a decoder's output."""
 
-    def __init__(self, decoder: R3Generator, density: LatentDensity, likelihood: nn.Module) -> None:
+    def mean(self, outputs: Tensor) -> Tensor:
+        """The mean image in [-1, 1], float32 ``(N, C, H, W)``."""
+        ...
+
+
+class DecoderSampler(Sampler):
+    """Latents from a class-conditional density through a decoder; the likelihood's mean image.
+
+    Density and likelihood are modules and Rebuildable, so that they can be saved.
+    """
+
+    def __init__(
+        self, decoder: R3Generator, density: LatentDensity, likelihood: Likelihood
+    ) -> None:
         super().__init__(decoder.image)
-        self.decoder, self.likelihood = decoder, likelihood
-        self.density = density
+        self.decoder = decoder
+        self.density, self.likelihood = density, likelihood
 
     def draw(self, labels: Tensor, seeds: Tensor) -> Tensor:
         labels = labels.to(self.device)

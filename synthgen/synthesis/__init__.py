@@ -1,7 +1,7 @@
 """Synthesis: from a sampler and a plan to a labelled set on disk."""
 
-from synthgen.synthesis.plan import Balanced, MatchReal, PerClass, Plan
 from synthgen.synthesis.draw import regenerate, regenerate_row, synthesize
+from synthgen.synthesis.plan import Balanced, MatchReal, PerClass, Plan
 
 __all__ = [
     "Balanced",

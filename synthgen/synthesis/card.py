@@ -45,6 +45,7 @@ class ContactSheet:
             found = images[labels == label][: SHEET_COLUMNS - seen]
             self.images[self.lines[label], seen : seen + len(found)] = found
             self.seen[label] = seen + len(found)
+        self.seen = {label: seen for label, seen in self.seen.items() if seen < SHEET_COLUMNS}
 
     def write(self, folder: Path) -> None:
         sheet = grid(self.images.flatten(0, 1), columns=SHEET_COLUMNS)

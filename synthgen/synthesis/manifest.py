@@ -19,18 +19,22 @@ def manifest_lines(
     rows: Rows, numbers: range, digests: Sequence[str], *, sampler: str, source: str
 ) -> str:
     """The lines of some rows. ``sampler`` is the hash of the sampler, ``source`` its kind."""
+    part = slice(numbers.start, numbers.stop)
+    labels, seeds = rows.labels[part].tolist(), rows.seeds[part].tolist()
     entries = (
         {
-            "file": rows.file(row),
-            "label": int(rows.labels[row]),
-            "class": rows.classes[int(rows.labels[row])],
-            "seed": int(rows.seeds[row]),
+            "file": file,
+            "label": label,
+            "class": rows.classes[label],
+            "seed": seed,
             "sampler": sampler,
             "origin": "synthetic",
             "source": source,
             "sha256": digest,
         }
-        for row, digest in zip(numbers, digests, strict=True)
+        for file, label, seed, digest in zip(
+            rows.files(numbers), labels, seeds, digests, strict=True
+        )
     )
     return "".join(json.dumps(entry, ensure_ascii=False) + "\n" for entry in entries)
 
@@ -54,13 +58,15 @@ def read_manifest(folder: Path) -> list[dict[str, Any]]:
 
 def rows_from_manifest(entries: Sequence[dict[str, Any]], classes: tuple[str, ...]) -> Rows:
     """The rows as they were drawn; file names must be the ones that follow from them."""
+    wrong = SynthgenError(
+        "The manifest doesn't belong to this sampler's classes.\n"
+        "Use the sampler that the set was made with."
+    )
+    if not all(entry["label"] in range(len(classes)) for entry in entries):
+        raise wrong
     labels = torch.tensor([entry["label"] for entry in entries], dtype=torch.int64)
     seeds = torch.tensor([entry["seed"] for entry in entries], dtype=torch.int64)
     rows = Rows(classes, labels, seeds)
-    for row, entry in enumerate(entries):
-        if not 0 <= entry["label"] < len(classes) or rows.file(row) != entry["file"]:
-            raise SynthgenError(
-                f"Row {row} of the manifest ({entry['file']!r}) doesn't belong to this sampler's "
-                "classes.\nUse the sampler that the set was made with."
-            )
+    if rows.files(range(len(rows))) != [entry["file"] for entry in entries]:
+        raise wrong
     return rows

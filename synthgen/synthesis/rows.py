@@ -25,10 +25,14 @@ class Rows:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def file(self, row: int) -> str:
+    def files(self, numbers: range) -> list[str]:
         """``<class>/<row>.png``, relative to the set, with as many digits for every row."""
         digits = max(MIN_DIGITS, len(str(len(self) - 1)))
-        return f"{self.classes[int(self.labels[row])]}/{row:0{digits}d}.png"
+        labels = self.labels[numbers.start : numbers.stop].tolist()
+        return [
+            f"{self.classes[label]}/{row:0{digits}d}.png"
+            for row, label in zip(numbers, labels, strict=True)
+        ]
 
     def batches(self, size: int) -> Iterator[range]:
         """Consecutive row numbers, ``size`` at a time."""

@@ -46,8 +46,8 @@ def write_images(
 def _write_batch(folder: Path, rows: Rows, numbers: range, images: Tensor) -> list[str]:
     """Files are not flushed one by one: the set becomes visible in one rename at the end."""
     digests = []
-    for row, content in zip(numbers, encode_pngs(images), strict=True):
-        _write_new(f"{folder}/{rows.file(row)}", content)
+    for file, content in zip(rows.files(numbers), encode_pngs(images), strict=True):
+        _write_new(f"{folder}/{file}", content)
         digests.append(hashlib.sha256(content).hexdigest())
     return digests
 

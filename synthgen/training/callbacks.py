@@ -13,7 +13,7 @@ from types import FrameType
 from typing import Any
 
 import torch
-from pytorch_lightning import Callback, Trainer
+from pytorch_lightning import Callback, LightningModule, Trainer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -26,7 +26,35 @@ from synthgen.training.module import GenerativeModule
 log = logging.getLogger(__name__)
 
 
-class StopWhenDone(Callback):
+class BetweenBatches(Callback):
+    """Lightning's callback with the two hooks that are used here, typed for our modules."""
+
+    def start(self, trainer: Trainer, module: GenerativeModule) -> None:
+        """Before the first batch, also of a resumed run."""
+
+    def after_batch(self, trainer: Trainer, module: GenerativeModule) -> None:
+        """After every batch, when the clock has moved on."""
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.start(trainer, _ours(pl_module))
+
+    def on_train_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        self.after_batch(trainer, _ours(pl_module))
+
+
+def _ours(module: LightningModule) -> GenerativeModule:
+    assert isinstance(module, GenerativeModule)
+    return module
+
+
+class StopWhenDone(BetweenBatches):
     """Ends the run at its limit, or after the batch during which Ctrl-C or SIGTERM arrived.
 
     Attributes:
@@ -37,11 +65,11 @@ class StopWhenDone(Callback):
         self.interrupted = False
         self._previous: dict[int, Any] = {}
 
-    def on_train_start(self, trainer: Trainer, pl_module: GenerativeModule) -> None:
+    def start(self, trainer: Trainer, module: GenerativeModule) -> None:
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
                 self._previous[number] = signal.signal(number, self._interrupt)
-        if pl_module.clock.finished:
+        if module.clock.finished:
             trainer.should_stop = True
 
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
@@ -49,16 +77,14 @@ class StopWhenDone(Callback):
         self.interrupted = True
         self._restore()
 
-    def on_train_batch_end(
-        self, trainer: Trainer, pl_module: GenerativeModule, *args: object
-    ) -> None:
-        done = pl_module.clock.finished or self.interrupted
+    def after_batch(self, trainer: Trainer, module: GenerativeModule) -> None:
+        done = module.clock.finished or self.interrupted
         if trainer.world_size > 1:  # clocks differ a little: every process follows the first
             done = trainer.strategy.broadcast(done)
         if done:
             trainer.should_stop = True
 
-    def teardown(self, trainer: Trainer, pl_module: GenerativeModule, stage: str) -> None:
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         self._restore()
 
     def _restore(self) -> None:
@@ -67,29 +93,27 @@ class StopWhenDone(Callback):
         self._previous = {}
 
 
-class WatchLosses(Callback):
+class WatchLosses(BetweenBatches):
     """Logs the losses every ``every_seconds`` and stops the run when one is no longer finite."""
 
     def __init__(self, every_seconds: float = 2.0) -> None:
         self.every_seconds = every_seconds
         self._last_time, self._last_images = 0.0, 0
 
-    def on_train_start(self, trainer: Trainer, pl_module: GenerativeModule) -> None:
-        self._last_time, self._last_images = time.monotonic(), pl_module.clock.images_seen
+    def start(self, trainer: Trainer, module: GenerativeModule) -> None:
+        self._last_time, self._last_images = time.monotonic(), module.clock.images_seen
 
-    def on_train_batch_end(
-        self, trainer: Trainer, pl_module: GenerativeModule, *args: object
-    ) -> None:
+    def after_batch(self, trainer: Trainer, module: GenerativeModule) -> None:
         if time.monotonic() - self._last_time >= self.every_seconds:
-            self.record(trainer, pl_module)
+            self.record(trainer, module)
 
-    def on_train_end(self, trainer: Trainer, pl_module: GenerativeModule) -> None:
-        self.record(trainer, pl_module)
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.record(trainer, _ours(pl_module))
 
-    def record(self, trainer: Trainer, pl_module: GenerativeModule) -> None:
+    def record(self, trainer: Trainer, module: GenerativeModule) -> None:
         """Read the losses (this waits for the device), check them, hand them to the loggers."""
-        values = finite_losses(pl_module)
-        clock, now = pl_module.clock, time.monotonic()
+        values = finite_losses(module)
+        clock, now = module.clock, time.monotonic()
         elapsed = max(now - self._last_time, 1e-9)
         row = {
             "images_seen": float(clock.images_seen),
@@ -116,7 +140,7 @@ def finite_losses(module: GenerativeModule) -> dict[str, float]:
     return values
 
 
-class KeepLastState(Callback):
+class KeepLastState(BetweenBatches):
     """Writes ``last.ckpt`` every ``every_seconds`` and at the end, never half and never broken:
     under a temporary name first, and only while losses and weights are finite."""
 
@@ -125,17 +149,15 @@ class KeepLastState(Callback):
         self.every_seconds = every_seconds
         self._last_time = 0.0
 
-    def on_train_start(self, trainer: Trainer, pl_module: GenerativeModule) -> None:
+    def start(self, trainer: Trainer, module: GenerativeModule) -> None:
         self._last_time = time.monotonic()
 
-    def on_train_batch_end(
-        self, trainer: Trainer, pl_module: GenerativeModule, *args: object
-    ) -> None:
+    def after_batch(self, trainer: Trainer, module: GenerativeModule) -> None:
         due = time.monotonic() - self._last_time >= self.every_seconds
         if trainer.world_size > 1:
             due = trainer.strategy.broadcast(due)
         if due or trainer.should_stop:
-            self.save(trainer, pl_module)
+            self.save(trainer, module)
 
     def save(self, trainer: Trainer, module: GenerativeModule) -> None:
         finite_losses(module)
@@ -158,7 +180,7 @@ class KeepLastState(Callback):
         self._last_time = time.monotonic()
 
 
-class Previews(Callback):
+class Previews(BetweenBatches):
     """A grid of the same seeds, a column per class, at ``count`` moments spread over the run."""
 
     def __init__(self, folder: Path, count: int = 20, rows: int = 8, columns: int = 10) -> None:
@@ -166,19 +188,17 @@ class Previews(Callback):
         self.count, self.rows, self.columns = count, rows, columns
         self._next = 0.0
 
-    def on_train_start(self, trainer: Trainer, pl_module: GenerativeModule) -> None:
-        self._next = pl_module.clock.progress
+    def start(self, trainer: Trainer, module: GenerativeModule) -> None:
+        self._next = module.clock.progress
 
-    def on_train_batch_end(
-        self, trainer: Trainer, pl_module: GenerativeModule, *args: object
-    ) -> None:
-        progress = pl_module.clock.progress
+    def after_batch(self, trainer: Trainer, module: GenerativeModule) -> None:
+        progress = module.clock.progress
         if progress < self._next and progress < 1:
             return
         self._next = progress + 1 / max(1, self.count)
         if trainer.is_global_zero:
-            picture = self.draw(pl_module)
-            name = f"{pl_module.clock.images_seen:012d}.png"
+            picture = self.draw(module)
+            name = f"{module.clock.images_seen:012d}.png"
             self.folder.mkdir(parents=True, exist_ok=True)
             write_bytes(self.folder / name, encode_png(picture))
 
@@ -193,7 +213,7 @@ class Previews(Callback):
         return grid(samples.images, columns=classes)
 
 
-class ShowProgress(Callback):
+class ShowProgress(BetweenBatches):
     """A bar with images/s and time left; plain log lines where there is no terminal."""
 
     def __init__(self, seconds_between_lines: float = 10.0) -> None:
@@ -201,8 +221,8 @@ class ShowProgress(Callback):
         self._bar: Progress | None = None
         self._last_line = 0.0
 
-    def on_train_start(self, trainer: Trainer, pl_module: GenerativeModule) -> None:
-        self._start = (time.monotonic(), pl_module.clock.images_seen, pl_module.clock.progress)
+    def start(self, trainer: Trainer, module: GenerativeModule) -> None:
+        self._start = (time.monotonic(), module.clock.images_seen, module.clock.progress)
         console = Console(stderr=True)
         if console.is_terminal and trainer.is_global_zero:
             text = TextColumn("{task.fields[text]}", markup=False)
@@ -212,19 +232,17 @@ class ShowProgress(Callback):
             self._task = self._bar.add_task("train", total=1.0, text="")
             self._bar.start()
 
-    def on_train_batch_end(
-        self, trainer: Trainer, pl_module: GenerativeModule, *args: object
-    ) -> None:
+    def after_batch(self, trainer: Trainer, module: GenerativeModule) -> None:
         if self._bar is not None:
             self._bar.update(
-                self._task, completed=pl_module.clock.progress, text=self.describe(pl_module)
+                self._task, completed=module.clock.progress, text=self.describe(module)
             )
         elif (
             trainer.is_global_zero
             and time.monotonic() - self._last_line > self.seconds_between_lines
         ):
             self._last_line = time.monotonic()
-            log.info("Training %s", self.describe(pl_module))
+            log.info("Training %s", self.describe(module))
 
     def describe(self, module: GenerativeModule) -> str:
         started, images, progress = self._start
@@ -235,7 +253,7 @@ class ShowProgress(Callback):
         minutes = f"{left / 60:.1f} min left" if math.isfinite(left) else "…"
         return f"{module.clock.images_seen:,} images · {rate:,.0f} images/s · {minutes}"
 
-    def teardown(self, trainer: Trainer, pl_module: GenerativeModule, stage: str) -> None:
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         if self._bar is not None:
             self._bar.stop()
             self._bar = None

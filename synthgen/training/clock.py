@@ -4,6 +4,7 @@ it, because under manual optimization with several optimizers a step count means
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -59,11 +60,11 @@ class Clock(nn.Module):
     def finished(self) -> bool:
         return self.progress >= 1.0
 
-    def _save_to_state_dict(self, *args: object, **kwargs: object) -> None:
+    def _save_to_state_dict(self, *args: Any, **kwargs: Any) -> None:
         self._images.fill_(self.images_seen)
         self._seconds.fill_(self.seconds)
-        super()._save_to_state_dict(*args, **kwargs)  # type: ignore[arg-type]
+        super()._save_to_state_dict(*args, **kwargs)
 
-    def _load_from_state_dict(self, *args: object, **kwargs: object) -> None:
-        super()._load_from_state_dict(*args, **kwargs)  # type: ignore[arg-type]
+    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
+        super()._load_from_state_dict(*args, **kwargs)
         self.images_seen, self.seconds = int(self._images), float(self._seconds)

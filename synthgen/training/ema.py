@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import copy
+from typing import Generic, TypeVar
 
 import torch
 from torch import nn
 
+Network = TypeVar("Network", bound=nn.Module)
 
-class EMA(nn.Module):
+
+class EMA(nn.Module, Generic[Network]):
     """Keeps ``average``, a slowly following copy of ``network``.
 
     The half-life grows with the run, ``min(half_life, ramp * images_seen)``, so that short runs
@@ -16,13 +19,13 @@ class EMA(nn.Module):
     Parameters are averaged; buffers are copied.
     """
 
-    def __init__(self, network: nn.Module, half_life: int, ramp: float = 0.05) -> None:
+    def __init__(self, network: Network, half_life: int, ramp: float = 0.05) -> None:
         super().__init__()
-        self.average = copy.deepcopy(network).requires_grad_(False)
+        self.average: Network = copy.deepcopy(network).requires_grad_(False)
         self.half_life, self.ramp = half_life, ramp
 
     @torch.no_grad()
-    def update(self, network: nn.Module, batch: int, images_seen: int) -> None:
+    def update(self, network: Network, batch: int, images_seen: int) -> None:
         """Move the average towards ``network`` after ``batch`` more images."""
         half_life = min(self.half_life, self.ramp * images_seen)
         keep = 0.5 ** (batch / half_life) if half_life > 0 else 0.0

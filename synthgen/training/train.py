@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pytorch_lightning import LightningDataModule, Trainer
+from pytorch_lightning import Callback, LightningDataModule, Trainer
 from pytorch_lightning.loggers import Logger
 from torch.utils.data import DataLoader
 
@@ -72,7 +72,10 @@ def train(
         started = time.monotonic()
         model.fit(splits.train)
         sampler: Sampler = model
-        record = {"images_seen": len(splits.train), "seconds": time.monotonic() - started}
+        record: dict[str, Any] = {
+            "images_seen": len(splits.train),
+            "seconds": time.monotonic() - started,
+        }
     else:
         settings = {
             "accelerator": accelerator,
@@ -84,7 +87,7 @@ def train(
         model.clock.start(max_images, None if max_minutes is None else max_minutes * 60)
         record = fit(model, splits, out, settings, checkpoint_minutes, previews, resume)
         sampler = model.finish(splits.train)
-    record |= {"seed": seed, "torch": torch.__version__, "machine": platform.machine()}
+    record |= {"seed": seed, "torch": str(torch.__version__), "machine": platform.machine()}
     write_json(out / "training.json", record)
     return export(sampler, splits, out, record)
 
@@ -109,7 +112,7 @@ def fit(
     keep = KeepLastState(checkpoint.parent, checkpoint_minutes * 60)
     looks = [Previews(out / "samples", previews)] if previews else []
     # The order matters: the limit is read first, then losses are checked, then the state is saved.
-    callbacks = [stop, WatchLosses(), *looks, keep, ShowProgress()]
+    callbacks: list[Callback] = [stop, WatchLosses(), *looks, keep, ShowProgress()]
     module.to(memory_format=torch.channels_last)
     with quiet_lightning():
         trainer = Trainer(

@@ -12,19 +12,46 @@ from torch.optim import Optimizer
 from synthgen.images import to_float
 from synthgen.networks.r3gan import R3Encoder, R3Generator
 from synthgen.samplers.base import Sampler
-from synthgen.samplers.neural import DecoderSampler
+from synthgen.samplers.neural import DecoderSampler, LatentDensity, Likelihood
 from synthgen.training.ema import EMA
 from synthgen.training.module import GenerativeModule, set_hyperparameters
 from synthgen.training.schedules import Schedule
 from synthgen.types import LabelledImages
 
 
-class FittedDensity(Protocol):
-    """A density over latents that is estimated after training."""
+class Prior(LatentDensity, Protocol):
+    """p(z | y), a module with parameters."""
 
-    def fit(self, latents: Tensor, labels: Tensor, seed: int) -> None: ...
+    def kl(self, mean: Tensor, logvar: Tensor, labels: Tensor) -> Tensor:
+        """KL(q ‖ p) in nats per latent dimension, float32 ``(N, Z)``."""
+        ...
 
-    def sample(self, labels: Tensor, seeds: Tensor) -> Tensor: ...
+
+class PixelLikelihood(Likelihood, Protocol):
+    """p(x | z, y), a module."""
+
+    def negative_log_likelihood(self, outputs: Tensor, images: Tensor) -> Tensor:
+        """float32 ``(N, C, H, W)`` both, images in [-1, 1] -> nats per image ``(N,)``."""
+        ...
+
+
+class FittedDensity(LatentDensity, Protocol):
+    """A density over latents, a module that is estimated after training."""
+
+    def fit(self, latents: Tensor, labels: Tensor, seed: int) -> None:
+        """float32 ``(N, Z)``, int64 ``(N,)``."""
+        ...
+
+
+class Networks(nn.Module):
+    """The four parts of a VAE, trained and averaged together."""
+
+    def __init__(
+        self, encoder: R3Encoder, decoder: R3Generator, prior: Prior, likelihood: PixelLikelihood
+    ) -> None:
+        super().__init__()
+        self.encoder, self.decoder = encoder, decoder
+        self.prior, self.likelihood = prior, likelihood
 
 
 class VAE(GenerativeModule):
@@ -50,13 +77,13 @@ class VAE(GenerativeModule):
         self,
         encoder: R3Encoder,
         decoder: R3Generator,
-        prior: Callable[[int, int], nn.Module],
-        likelihood: nn.Module,
+        prior: Callable[[int, int], Prior],
+        likelihood: PixelLikelihood,
         optimizer: Callable[[Iterable[nn.Parameter]], Optimizer],
         lr: Schedule,
         beta: Schedule,
         free_bits: float = 0.0,
-        density: Callable[[int, int], nn.Module] | None = None,
+        density: Callable[[int, int], FittedDensity] | None = None,
         ema_half_life: int = 100_000,
         batch_size: int = 128,
     ) -> None:
@@ -66,8 +93,7 @@ class VAE(GenerativeModule):
                 f"the encoder's z_dim is {encoder.z_dim}, the decoder's {decoder.z_dim}"
             )
         sizes = (decoder.image.num_classes, decoder.z_dim)
-        networks = {"encoder": encoder, "decoder": decoder, "prior": prior(*sizes)}
-        self.networks = nn.ModuleDict({**networks, "likelihood": likelihood})
+        self.networks = Networks(encoder, decoder, prior(*sizes), likelihood)
         self.ema = EMA(self.networks, ema_half_life)
         self.density = None if density is None else density(*sizes)
         self.lr, self.beta, self.free_bits = lr, beta, free_bits
@@ -78,18 +104,18 @@ class VAE(GenerativeModule):
 
     def sampler(self) -> Sampler:
         average = self.ema.average
-        return DecoderSampler(average["decoder"], average["prior"], average["likelihood"])
+        return DecoderSampler(average.decoder, average.prior, average.likelihood)
 
     def step(self, images: Tensor, labels: Tensor) -> None:
         (optimizer,) = self.optimizer_list()
         set_hyperparameters(optimizer, lr=self.lr(self.clock.progress))
         real = to_float(images)
         with self.autocast():
-            mean, logvar = self.networks["encoder"](real, labels)
+            mean, logvar = self.networks.encoder(real, labels)
             standard = self.noise(len(real), mean.shape[1])
-            outputs = self.networks["decoder"](mean + standard * (0.5 * logvar).exp(), labels)
-        reconstruction = self.networks["likelihood"].negative_log_likelihood(outputs.float(), real)
-        kl = self.networks["prior"].kl(mean, logvar, labels)
+            outputs = self.networks.decoder(mean + standard * (0.5 * logvar).exp(), labels)
+        reconstruction = self.networks.likelihood.negative_log_likelihood(outputs.float(), real)
+        kl = self.networks.prior.kl(mean, logvar, labels)
         force = kl.mean(dim=0).clamp_min(self.free_bits).sum()
         loss = reconstruction.mean() + self.beta(self.clock.progress) * force
         optimizer.zero_grad(set_to_none=True)
@@ -108,13 +134,13 @@ class VAE(GenerativeModule):
         latents = self.encode(real)
         self.density.fit(latents, real.labels, self.run_seed)
         average = self.ema.average
-        return DecoderSampler(average["decoder"], self.density, average["likelihood"])
+        return DecoderSampler(average.decoder, self.density, average.likelihood)
 
     @torch.inference_mode()
     def encode(self, real: LabelledImages, batch_size: int = 512) -> Tensor:
         """Latents drawn from q(z | x, y) for every image, float32 ``(N, Z)`` on the CPU. Draws,
         not means: their spread is part of what the decoder has learned to expect."""
-        encoder, drawn = self.ema.average["encoder"], []
+        encoder, drawn = self.ema.average.encoder, []
         for start in range(0, len(real), batch_size):
             images = to_float(real.images[start : start + batch_size].to(self.device))
             labels = real.labels[start : start + batch_size].to(self.device)

@@ -38,10 +38,10 @@ def test_jpeg_is_close(tmp_path):
 
 
 def test_sixteen_bits_are_scaled_not_cut(tmp_path):
-    levels = np.array([[0, 257, 32896, 65535]], dtype=np.uint16)
+    levels = np.array([[0, 254, 257, 32896, 65535]], dtype=np.uint16)
     for name in ("a.png", "a.tif"):
         path = save(levels, tmp_path / name)
-        assert decode(path, (1, 4), "pad").tolist() == [[0, 1, 128, 255]]
+        assert decode(path, (1, 5), "pad").tolist() == [[0, 1, 1, 128, 255]]
 
 
 def test_levels_without_a_known_range_are_refused(tmp_path):
@@ -109,6 +109,13 @@ def test_pad_keeps_every_border_colour_channel():
     )
 
 
+def test_a_speck_on_the_border_does_not_colour_the_padding():
+    image = np.full((10, 20), 90, dtype=np.uint8)
+    image[0, :3], image[9, :3] = 0, 255
+    fitted = np.asarray(fit_image(Image.fromarray(image), (20, 20), "pad"))
+    assert (fitted[:4] == 90).all()
+
+
 def test_stretch_fills_and_crop_cuts_the_sides():
     image = np.zeros((10, 30), dtype=np.uint8)
     image[:, :5] = 255  # white on the far left only
@@ -140,9 +147,10 @@ def test_commonest_size_is_chosen_and_bounded():
     assert choose_size(Counter({(375, 500): 3}), None)[0] == (375, 500)
 
 
-def test_large_jpeg_is_reduced_like_any_other(tmp_path):
-    rows, columns = np.mgrid[0:512, 0:512]
-    smooth = (127 + 100 * np.sin(rows / 60) * np.cos(columns / 80)).astype(np.uint8)
+@pytest.mark.parametrize("side", [128, 512])
+def test_large_jpeg_is_reduced_like_any_other(tmp_path, side):
+    rows, columns = np.mgrid[0:side, 0:side] * (64 / side)
+    smooth = (127 + 100 * np.sin(rows / 3) * np.cos(columns / 4)).astype(np.uint8)
     small = decode(save(smooth, tmp_path / "a.jpg", quality=95), (32, 32), "pad").astype(int)
     exact = np.asarray(Image.fromarray(smooth).resize((32, 32), Image.Resampling.BICUBIC))
     assert np.abs(small - exact).max() <= 4

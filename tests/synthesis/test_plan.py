@@ -80,14 +80,14 @@ def test_rows_are_numbered_class_by_class_with_the_seed_of_their_number():
     rows = rows_of({"b": 2, "a": 0, "c": 3}, seed=7)
     assert rows.labels.tolist() == [0, 0, 2, 2, 2]
     assert rows.seeds.tolist() == row_seeds(7, 0, 5).tolist()
-    assert [rows.file(row) for row in (0, 4)] == ["b/000000.png", "c/000004.png"]
+    assert rows.files(range(1, 3)) == ["b/000001.png", "c/000002.png"]
     assert rows.used_classes == ["b", "c"]
 
 
 def test_names_are_equally_wide_beyond_a_million_rows():
     rows = rows_of({"a": 1_000_001}, seed=0)
-    assert rows.file(0) == "a/0000000.png"
-    assert rows.file(1_000_000) == "a/1000000.png"
+    assert rows.files(range(1)) == ["a/0000000.png"]
+    assert rows.files(range(1_000_000, 1_000_001)) == ["a/1000000.png"]
 
 
 @pytest.mark.parametrize("seed", [-1, 2**21, 1.0, None, True])

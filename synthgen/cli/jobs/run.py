@@ -14,6 +14,7 @@ from synthgen.synthesis.plan import checked_quotas
 
 if TYPE_CHECKING:
     from synthgen.cli.application import Invocation
+    from synthgen.cli.jobs.evaluate import Instruments
     from synthgen.cli.validate import RunSettings
     from synthgen.synthesis import Plan
     from synthgen.types import LabelledImages
@@ -37,13 +38,21 @@ def run(settings: RunSettings, invocation: Invocation) -> Path:
     else:
         out = Path(settings.resume)
         _resume_training(settings, invocation, out)
+    try:
+        _later_stages(settings, plan, instruments, out)
+    except KeyboardInterrupt:
+        what = f"Stopped. The stages that were finished are in {out}."
+        raise train.stopped(what, invocation.verb, out) from None
+    return out
+
+
+def _later_stages(settings: RunSettings, plan: Plan, instruments: Instruments, out: Path) -> None:
     if not (out / SET).is_dir():
         synthesize.draw(settings, plan, out, out / SET, run=out)
     if not (out / REPORT).is_dir():
         evaluate.report(
             settings, instruments, out / SET, out / REPORT, run=out, training_log=_training_log(out)
         )
-    return out
 
 
 def _check_plan(plan: Plan, real: LabelledImages) -> None:
@@ -53,7 +62,7 @@ def _check_plan(plan: Plan, real: LabelledImages) -> None:
 
 def _resume_training(settings: RunSettings, invocation: Invocation, out: Path) -> None:
     if not (out / SAMPLER).is_dir():
-        train.fit(settings, out, train.prepare_splits(settings), resume=True)
+        train.fit(settings, out, train.prepare_splits(settings), verb=invocation.verb, resume=True)
         return
     longer = [one for one in invocation.overrides if one.startswith(("max_images", "max_time"))]
     if longer:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from synthgen.cli.assemble import build_source, keyword_arguments, stage_tracker
 from synthgen.cli.build import build, check
 from synthgen.cli.saved import resumed, save_config
 from synthgen.data.splits import prepare
+from synthgen.errors import StoppedByUserError
 from synthgen.paths import readable_os_errors, require_absent
 from synthgen.samplers import FittedSampler
 from synthgen.samplers.artifact import sampler_folder
@@ -31,7 +33,8 @@ log = logging.getLogger(__name__)
 def run(settings: TrainSettings, invocation: Invocation) -> Path:
     if settings.resume is not None:
         settings = resumed(settings, invocation)
-        return fit(settings, Path(str(settings.resume)), prepare_splits(settings), resume=True)
+        out = Path(str(settings.resume))
+        return fit(settings, out, prepare_splits(settings), verb=invocation.verb, resume=True)
     out = invocation.folder(settings.out)
     require_absent(out)
     return fit(settings, out, prepare_splits(settings), verb=invocation.verb)
@@ -51,7 +54,7 @@ def fit(
     out: Path,
     splits: Splits,
     *,
-    verb: str = "train",
+    verb: str,
     resume: bool = False,
 ) -> Path:
     """Build the model (its weights follow the seed) and hand both to the training room."""
@@ -75,6 +78,15 @@ def fit(
             out.mkdir(parents=True, exist_ok=True)
         save_config(settings, verb, out)
     with stage_tracker(settings, out, "train", run=out) as tracker:
-        train(model, splits, out, loggers=tracker.loggers(), **own, **options)
+        try:
+            train(model, splits, out, loggers=tracker.loggers(), **own, **options)
+        except StoppedByUserError as error:
+            raise stopped(str(error).partition("\n")[0], verb, out) from None
         log_sampler(tracker, sampler_folder(out))
     return out
+
+
+def stopped(what: str, verb: str, out: Path) -> StoppedByUserError:
+    """``what`` happened, and the command that goes on."""
+    resume = shlex.quote(f"resume={out}")
+    return StoppedByUserError(f"{what}\nGo on with: synthgen {verb} {resume}")

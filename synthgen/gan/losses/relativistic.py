@@ -13,4 +13,5 @@ class RelativisticPairing:
         return F.softplus(fake_logits - real_logits)
 
     def generator(self, fake_logits: Tensor, real_logits: Tensor | None) -> Tensor:
+        assert real_logits is not None, "pairs_real asks for them"
         return F.softplus(real_logits - fake_logits)
