@@ -21,7 +21,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from synthgen.cli.failures import explain
-from synthgen.cli.overrides import quote_paths
+from synthgen.cli.overrides import flags_first, quote_paths
 from synthgen.cli.validate import SETTINGS, RunSettings, Settings, validate
 from synthgen.paths import config_dir
 
@@ -53,7 +53,7 @@ def run_application(verb: str, arguments: Sequence[str]) -> int:
         codes.append(run_job(verb, config))
 
     config_name = verb.replace(" ", "_")
-    with _command_line(verb, quote_paths(arguments)):
+    with _command_line(verb, quote_paths(flags_first(arguments))):
         try:
             folder = str(config_dir())
             hydra.main(version_base="1.3", config_path=folder, config_name=config_name)(task)()

@@ -1,17 +1,35 @@
-"""Reading and writing Hydra's ``key=value`` arguments."""
+"""From what a person types to what Hydra's parser understands."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 PATH_KEYS = {"out", "resume", "sampler", "synthetic", "root", "path", "weights"}
-SPOKEN_BY_HYDRA = ("'", '"', "[", "{", "${", "???")
+SPOKEN_BY_HYDRA = ("'", '"', "[", "{", "???")
+FLAGS_WITH_A_VALUE = {
+    "--cfg", "-c", "--package", "-p", "--config-path", "-cp",
+    "--config-name", "-cn", "--config-dir", "-cd", "--info", "-i",
+}  # fmt: skip
 
 
 def quote(text: str) -> str:
     """``text`` as one value of Hydra's grammar, whatever characters it holds."""
     escaped = text.replace("\\", "\\\\") if text.endswith("\\") else text
     return "'" + escaped.replace("'", "\\'") + "'"
+
+
+def flags_first(arguments: Sequence[str]) -> list[str]:
+    """Argparse refuses flags between settings: bring them, with their values, to the front."""
+    flags, rest = _split(arguments)
+    return [*flags, *rest]
+
+
+def folders_as_override(arguments: Sequence[str]) -> list[str]:
+    """``compare``'s positional folders become ``folders=[…]``; the rest stays, flags first."""
+    flags, rest = _split(arguments)
+    folders = ",".join(quote(argument) for argument in rest if "=" not in argument)
+    settings = [argument for argument in rest if "=" in argument]
+    return [*flags, *settings, *([f"folders=[{folders}]"] if folders else [])]
 
 
 def quote_paths(arguments: Sequence[str]) -> list[str]:
@@ -22,31 +40,22 @@ def quote_paths(arguments: Sequence[str]) -> list[str]:
     return [_quote_path(argument) for argument in arguments]
 
 
+def _split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Flags with their values, and the rest."""
+    flags: list[str] = []
+    rest: list[str] = []
+    takes_value = False
+    for argument in arguments:
+        is_flag = argument.startswith("-")
+        (flags if is_flag or takes_value else rest).append(argument)
+        takes_value = argument in FLAGS_WITH_A_VALUE
+    return flags, rest
+
+
 def _quote_path(argument: str) -> str:
     key, equals, value = argument.partition("=")
     is_path = key.lstrip("+").rsplit(".", 1)[-1] in PATH_KEYS
-    plain = value and value != "null" and not value.startswith(SPOKEN_BY_HYDRA) and "," not in value
-    interpolated = "${" in value
-    return (
-        f"{key}={quote(value)}" if equals and is_path and plain and not interpolated else argument
-    )
-
-
-def folders_as_override(arguments: Sequence[str]) -> list[str]:
-    """``compare``'s positional folders become ``folders=[…]``; the rest stays."""
-    folders, rest, takes_value = [], [], False
-    for argument in arguments:
-        if takes_value or argument.startswith("-") or "=" in argument:
-            rest.append(argument)
-        else:
-            folders.append(argument)
-        takes_value = argument in VALUE_FLAGS
-    return (
-        [*rest, f"folders=[{','.join(quote(folder) for folder in folders)}]"] if folders else rest
-    )
-
-
-VALUE_FLAGS = {
-    "--cfg", "-c", "--package", "-p", "--config-path", "-cp",
-    "--config-name", "-cn", "--config-dir", "-cd", "--info", "-i",
-}  # fmt: skip
+    for_hydra = value in ("", "null") or value.startswith(SPOKEN_BY_HYDRA)
+    if not equals or not is_path or for_hydra or "," in value or "${" in value:
+        return argument
+    return f"{key}={quote(value)}"

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from synthgen.hardware import autocast, compute_dtype
 from synthgen.images import to_float
 from synthgen.seeds import step_generator
 from synthgen.types import ImageSpec, LabelledImages
@@ -87,7 +88,7 @@ def train_classifier(
         for step in range(1, steps + 1):
             index = next(order).to(device)
             network.train()
-            with autocast(device):
+            with autocast(device, compute_dtype("auto", device)):
                 logits = network(as_input(images[index]))
             loss = F.cross_entropy(logits.float(), labels[index])
             optimizer.zero_grad(set_to_none=True)
@@ -121,7 +122,7 @@ def predict(network: SmallCNN, images: Tensor, *, batch_size: int = 512) -> Tens
     device = next(network.parameters()).device
     found = []
     for batch in images.split(batch_size):
-        with autocast(device):
+        with autocast(device, compute_dtype("auto", device)):
             found.append(network(as_input(batch.to(device))).argmax(1).cpu())
     return torch.cat(found)
 
@@ -130,38 +131,9 @@ def as_input(images: Tensor) -> Tensor:
     return to_float(images).contiguous(memory_format=torch.channels_last)
 
 
-def default_device() -> torch.device:
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
-def autocast(device: torch.device) -> torch.autocast:
-    """bfloat16 where the hardware multiplies it natively, float32 elsewhere."""
-    return torch.autocast(device.type, torch.bfloat16, enabled=multiplies_bfloat16(device))
-
-
-def multiplies_bfloat16(device: torch.device) -> bool:
-    if device.type == "cuda":
-        return torch.cuda.get_device_capability(device) >= (8, 0)
-    return device.type == "cpu" and (
-        torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-    )
-
-
 @contextmanager
 def isolated_randomness(seed: int, device: torch.device) -> Iterator[None]:
     """Torch's global generators seeded inside, and left as they were outside."""
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(seed)
         yield
-
-
-@contextmanager
-def threads(count: int) -> Iterator[None]:
-    """A fixed number of CPU threads: sums are grouped by thread, so their rounding depends on
-    it."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

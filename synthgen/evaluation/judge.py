@@ -10,13 +10,12 @@ from torch import Tensor
 
 from synthgen.evaluation.classifier import (
     SmallCNN,
-    default_device,
-    multiplies_bfloat16,
     predict,
     train_classifier,
 )
 from synthgen.evaluation.steps import automatic_steps
 from synthgen.evaluation.subsets import spread_by_class
+from synthgen.hardware import compute_dtype, default_device
 from synthgen.progress import track
 from synthgen.types import LabelledImages
 
@@ -111,6 +110,6 @@ class Judge:
             "optimizer": f"AdamW, one-cycle learning rate up to {self.learning_rate:g}, "
             "weight decay 0.05",
             "augmentation": "none",
-            "precision": "bf16" if multiplies_bfloat16(device) else "float32",
+            "precision": str(compute_dtype("auto", device)).removeprefix("torch."),
             "device": device.type,
         }

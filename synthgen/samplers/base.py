@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
+from synthgen.hardware import torch_threads
 from synthgen.spec import Rebuildable
 from synthgen.types import ImageSpec, LabelledImages, Samples
 
@@ -85,21 +83,3 @@ class FittedSampler(Sampler):
         for name, tensor in tensors.items():
             # A fresh copy is aligned alike in every process; products may depend on alignment.
             setattr(self, name, tensor.clone(memory_format=torch.contiguous_format))
-
-
-@contextmanager
-def torch_threads(count: int) -> Iterator[None]:
-    """Compute with ``count`` threads inside: how sums are shared out depends on their number."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-def available_cores() -> int:
-    """Processor cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

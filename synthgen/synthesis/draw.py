@@ -14,6 +14,7 @@ from torch import Tensor
 import synthgen
 from synthgen.data.names import require_safe_names
 from synthgen.errors import SynthgenError
+from synthgen.hardware import available_cores
 from synthgen.paths import (
     file_digest,
     new_folder,
@@ -23,7 +24,7 @@ from synthgen.paths import (
 )
 from synthgen.progress import track
 from synthgen.samplers.artifact import load_sampler, read_description, sampler_folder
-from synthgen.samplers.base import Sampler, available_cores
+from synthgen.samplers.base import Sampler
 from synthgen.spec import to_spec
 from synthgen.synthesis.card import ContactSheet, execution_record, write_readme
 from synthgen.synthesis.manifest import (

@@ -11,10 +11,10 @@ from pytorch_lightning import LightningModule
 from pytorch_lightning.core.optimizer import LightningOptimizer
 from torch import Tensor
 
+from synthgen.hardware import Precision, autocast, compute_dtype
 from synthgen.samplers.base import Sampler
 from synthgen.seeds import step_generator
 from synthgen.training.clock import Clock
-from synthgen.training.precision import Precision, autocast, compute_dtype
 from synthgen.types import ImageSpec, LabelledImages
 
 NOISE = 2  # the stream of random numbers that draws latents; batches are shuffled by another

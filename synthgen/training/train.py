@@ -20,6 +20,7 @@ from torch.utils.data import DataLoader
 import synthgen
 from synthgen.data import Splits, write_split
 from synthgen.errors import StoppedByUserError, SynthgenError
+from synthgen.hardware import Precision, compute_dtype
 from synthgen.paths import readable_os_errors, write_json
 from synthgen.samplers.artifact import save_sampler
 from synthgen.samplers.base import FittedSampler, Sampler
@@ -32,7 +33,6 @@ from synthgen.training.callbacks import (
     WatchLosses,
 )
 from synthgen.training.module import GenerativeModule
-from synthgen.training.precision import Precision, compute_dtype
 
 log = logging.getLogger(__name__)
 

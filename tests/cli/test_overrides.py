@@ -1,7 +1,7 @@
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from synthgen.cli.overrides import folders_as_override, quote_paths
+from synthgen.cli.overrides import flags_first, folders_as_override, quote_paths
 
 ODD = [
     "/tmp/a=b",
@@ -37,9 +37,15 @@ def test_what_hydra_should_see_stays(argument):
 @pytest.mark.parametrize("folder", ODD)
 def test_folders_become_one_override(folder):
     rest = folders_as_override([folder.replace("=", ""), "b", "out=c", "--cfg", "job", "--resolve"])
-    assert rest[:-1] == ["out=c", "--cfg", "job", "--resolve"]
+    assert rest[:-1] == ["--cfg", "job", "--resolve", "out=c"]
     assert value_of(rest[-1]) == [folder.replace("=", ""), "b"]
 
 
 def test_no_folders_no_override():
     assert folders_as_override(["--help"]) == ["--help"]
+
+
+def test_flags_may_stand_anywhere():
+    assert flags_first(["a=1", "-m", "b=2", "--config-dir", "here", "c=3"]) == [
+        "-m", "--config-dir", "here", "a=1", "b=2", "c=3",
+    ]  # fmt: skip

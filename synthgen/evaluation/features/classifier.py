@@ -11,13 +11,12 @@ from torch import Tensor
 from synthgen.evaluation.classifier import (
     SmallCNN,
     as_input,
-    default_device,
     predict,
-    threads,
     train_classifier,
 )
 from synthgen.evaluation.features.base import Extractor
 from synthgen.evaluation.steps import automatic_steps
+from synthgen.hardware import default_device, torch_threads
 from synthgen.progress import track
 from synthgen.types import LabelledImages
 
@@ -62,7 +61,7 @@ class ClassifierExtractor(Extractor):
         if self.network is not None:
             return
         steps = self.steps or min(MOST_STEPS, automatic_steps(len(train), self.train_batch_size))
-        with threads(THREADS), track(steps, "feature classifier", "steps") as advance:
+        with torch_threads(THREADS), track(steps, "feature classifier", "steps") as advance:
             network = train_classifier(
                 train,
                 width=self.width,

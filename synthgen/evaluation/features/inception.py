@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from synthgen.errors import SynthgenError
-from synthgen.evaluation.classifier import default_device
 from synthgen.evaluation.features.base import Extractor
+from synthgen.hardware import default_device
 from synthgen.paths import file_digest
 from synthgen.types import LabelledImages
 

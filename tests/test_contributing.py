@@ -1,0 +1,67 @@
+"""The three examples in CONTRIBUTING.md work, as a package of the reader's own."""
+
+import json
+import re
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits
+
+TEXT = (Path(__file__).parents[1] / "CONTRIBUTING.md").read_text()
+EXAMPLES = re.findall(r"^```python\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
+CLASSES = {"loss": "LeastSquares", "data": "Sketches", "model": "MeanImage"}
+CONFIGS = {
+    "gan/loss/mine.yaml": "_target_: reader_loss.LeastSquares\n",
+    "data/mine.yaml": "_target_: reader_data.Sketches\nroot: ???\n",
+    "model/mine.yaml": "_target_: reader_model.MeanImage\n",
+}
+
+
+@pytest.fixture(autouse=True)
+def package(tmp_path, monkeypatch):
+    """Modules reader_loss, reader_data and reader_model, their YAML, and two classes of digits."""
+    for (name, cls), example in zip(CLASSES.items(), EXAMPLES, strict=True):
+        assert f"class {cls}" in example
+        (tmp_path / f"reader_{name}.py").write_text(example)
+    for name, text in CONFIGS.items():
+        (tmp_path / "configs" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "configs" / name).write_text(text)
+    digits = load_digits()
+    chosen = digits.target < 2
+    np.save(tmp_path / "pixels.npy", (digits.images[chosen] * 15).astype(np.uint8))
+    np.save(tmp_path / "labels.npy", digits.target[chosen])
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    yield
+    for name in CLASSES:
+        sys.modules.pop(f"reader_{name}", None)
+
+
+def test_a_dataset_and_a_sampler(synthgen):
+    own = ("--config-dir", "configs", "allow=[reader_data,reader_model]", "logger=csv")
+    done = synthgen("train", "data=mine", "data.root=.", "model=mine", "out=run", *own)
+    assert done.code == 0, done.err
+    drawn = synthgen(
+        "synthesize", "sampler=run", "plan.per_class=2", "allow=[reader_model]", "out=set",
+        "logger=csv",
+    )  # fmt: skip
+    assert drawn.code == 0, drawn.err
+    assert json.loads(Path("set/dataset.json").read_text())["classes"] == ["cat", "dog"]
+
+
+def test_a_sampler_of_someones_own_is_refused_unless_it_is_named(synthgen):
+    own = ("--config-dir", "configs", "allow=[reader_model]", "logger=csv")
+    assert synthgen("train", "model=mine", "out=run", *own).code == 0
+    refused = synthgen("synthesize", "sampler=run", "out=set")
+    assert refused.code == 2
+    assert "allow=[" in refused.err
+
+
+def test_a_loss(synthgen):
+    done = synthgen(
+        "train", "model=gan", "gan/loss@model.loss=mine", "max_images=64", "model.batch_size=32",
+        "--config-dir", "configs", "allow=[reader_loss]", "out=run", "logger=csv",
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    assert "LeastSquares" in Path("run/config.yaml").read_text()
