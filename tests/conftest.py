@@ -1,5 +1,11 @@
 """What tests of several rooms share."""
 
+import os
+
+# One thread: the networks of the tests are so small that a second one costs more than it brings,
+# and on a busy machine waiting for it costs a hundredfold. Subprocesses inherit this.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 from collections.abc import Callable
 from dataclasses import dataclass
 
