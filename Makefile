@@ -5,7 +5,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-DEMO := runs/demo
+DEMO := runs/demo-$(shell date +%Y%m%d-%H%M%S)
 export WANDB_SILENT ?= true
 
 .PHONY: demo test test-slow lint format typecheck clean
@@ -28,7 +28,6 @@ $(VENV)/.installed-dev: pyproject.toml | $(VENV)/pyvenv.cfg
 	@touch $@ $(VENV)/.installed
 
 demo: $(VENV)/.installed
-	@rm -rf $(DEMO)
 	$(BIN)/synthgen run experiment=demo model=gan out=$(DEMO)/gan
 	$(BIN)/synthgen run experiment=demo model=vae out=$(DEMO)/vae
 	$(BIN)/synthgen compare $(DEMO)/gan $(DEMO)/vae out=$(DEMO)/comparison

@@ -175,6 +175,35 @@ def test_reports_are_compared(report_folder, whole_run):
     assert any("transfer/synthetic_only/accuracy" in row for row in rows)
 
 
+def test_a_report_for_choosing_rests_on_the_holdout_and_is_not_mixed_with_final_ones(
+    report_folder, set_folder, capsys
+):
+    asked = ("data=digits", f"synthetic={set_folder}", "reference=holdout", "seeds=1")
+    folder = line("evaluate", *asked, "out=choosing", *QUICK)
+    final, report = (
+        json.loads((one / "report.json").read_text()) for one in (report_folder, folder)
+    )
+    counts = final["provenance"]["data"]["counts"]
+    assert {r["n_real"] for r in report["results"] if r["scope"] is None} == {
+        sum(counts["holdout"].values())
+    }
+    assert report["protocol"]["reference_split"] == "holdout"
+    assert report["provenance"]["config"]["reference"] == "holdout"
+    assert report["provenance"]["data"]["digest"] == final["provenance"]["data"]["digest"]
+    assert main(["compare", str(report_folder), str(folder), "out=mixed", "logger=csv"]) == 2
+    assert "different reference splits" in capsys.readouterr().err
+    assert not Path("mixed").exists()
+
+
+def test_a_run_from_before_there_was_a_choice_of_reference_goes_on(whole_run, workplace):
+    older = shutil.copytree(whole_run, "older")
+    config = Path(older, "config.yaml")
+    text = config.read_text()
+    assert "reference: test\n" in text
+    config.write_text(text.replace("reference: test\n", ""))
+    assert line("run", f"resume={older}") == Path(older)
+
+
 def test_a_folder_that_we_did_not_write_is_evaluated(set_folder, workplace):
     shutil.copytree(set_folder, "strangers")
     for name in ("dataset.json", "manifest.jsonl"):

@@ -56,9 +56,12 @@ def resumed(settings: ResumableType, invocation: Invocation) -> ResumableType:
     folder = Path(str(settings.resume))
     saved = _read(folder)
     changes = {name: getattr(settings, name) for name in _changed(invocation, folder)}
-    merged = {**saved, **changes, "out": None, "resume": str(folder), "allow": settings.allow}
     schema = type(settings)
-    missing = [field.name for field in dataclasses.fields(schema) if field.name not in merged]
+    fields = dataclasses.fields(schema)
+    defaults = {one.name: one.default for one in fields if one.default is not dataclasses.MISSING}
+    asked = {"out": None, "resume": str(folder), "allow": settings.allow}
+    merged = {**defaults, **saved, **changes, **asked}
+    missing = [field.name for field in fields if field.name not in merged]
     if missing and schema is RunSettings:
         raise SynthgenError(
             f"{folder} was not written by synthgen run.\nUse: synthgen train resume={folder}"

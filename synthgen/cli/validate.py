@@ -13,6 +13,7 @@ from synthgen.errors import SynthgenError
 
 Node = dict[str, Any]  # a table that build() turns into an object
 MISSING = "???"
+Reference = Literal["test", "holdout"]  # the final report; while choosing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +51,7 @@ class EvaluateSettings(Settings):
     synthetic: str  # a folder that we wrote, any ImageFolder, or an npz file
     extractor: Node  # name -> node
     judge: Node
+    reference: Reference
     seeds: int  # training repetitions of the transfer classifiers
     seed: int
 
@@ -71,6 +73,7 @@ class RunSettings(TrainSettings):
     device: str
     extractor: Node
     judge: Node
+    reference: Reference = "test"  # older runs, which resume= goes on with, don't say it
     seeds: int
 
 

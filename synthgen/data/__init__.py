@@ -2,6 +2,7 @@
 
 from synthgen.data.arrays import Arrays, ArraySource
 from synthgen.data.check import CheckResult, Finding, check, tables, write_check
+from synthgen.data.choosing import for_choosing
 from synthgen.data.cifar10 import CIFAR10
 from synthgen.data.digits import Digits
 from synthgen.data.files import FileSource, Listing
@@ -35,6 +36,7 @@ __all__ = [
     "Synthetic",
     "SyntheticSet",
     "check",
+    "for_choosing",
     "image_hashes",
     "lines_digest",
     "prepare",

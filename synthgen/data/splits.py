@@ -36,6 +36,12 @@ class Splits:
     assignment: dict[str, str]
     notes: tuple[str, ...]
     name: str
+    reference: str = "test"  # what ``test`` holds: the test split, or the holdout while choosing
+
+    @property
+    def held_back(self) -> str:
+        """What ``holdout`` holds, in words; see :func:`synthgen.data.choosing.for_choosing`."""
+        return "holdout" if self.reference == "test" else "held-back training"
 
 
 def prepare(source: Source) -> Splits:
@@ -68,7 +74,9 @@ def prepare(source: Source) -> Splits:
     _require_every_class(parts, records.split)
     kept = [i for found in positions.values() for i in found]
     return Splits(
-        **parts,
+        train=parts["train"],
+        holdout=parts["holdout"],
+        test=parts["test"],
         digest=lines_digest(f"{hashes[i]} {split[i]} {names[i]}" for i in kept),
         recipe=_recipe(source, records, fingerprint(records, hashes)),
         assignment={hashes[i]: str(split[i]) for i in sorted(kept, key=hashes.__getitem__)},

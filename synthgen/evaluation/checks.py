@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from synthgen.data.assign import SPLITS
 from synthgen.data.hashing import image_hashes
 from synthgen.data.splits import Splits
 from synthgen.data.synthetic import SyntheticSet
@@ -30,7 +31,7 @@ def require_comparable(splits: Splits, synthetic: SyntheticSet) -> None:
 
 
 def require_unseen_test(splits: Splits, synthetic: SyntheticSet) -> None:
-    """Refuse if the generator could have been trained on test images: its split must be ours."""
+    """Refuse if the generator could have been trained on the reference: its split must be ours."""
     trained_on = generator_data(synthetic)
     digest = trained_on.get("digest")
     if digest is None or digest == splits.digest:
@@ -39,7 +40,7 @@ def require_unseen_test(splits: Splits, synthetic: SyntheticSet) -> None:
     raise SynthgenError(
         f"The generator of {synthetic.path} was trained on another split ({name}, "
         f"{str(digest)[:8]}) than this one ({splits.name}, {splits.digest[:8]}): it may have seen "
-        "these test images.\n"
+        f"these {splits.reference} images.\n"
         "Evaluate with the data=… options of its training (source, size, shares and split_seed)."
     )
 
@@ -57,8 +58,9 @@ def generator_facts(synthetic: SyntheticSet) -> dict[str, Any]:
 
 
 def exact_copies(splits: Splits, synthetic: SyntheticSet) -> dict[str, int]:
-    """How many synthetic images equal, pixel for pixel, a real one of each split."""
-    copies = dict.fromkeys(("train", "holdout", "test"), 0)
+    """How many synthetic images equal, pixel for pixel, a real one of each split that is known."""
+    known = set(splits.assignment.values())  # without the test split while choosing
+    copies = {split: 0 for split in SPLITS if split in known}
     for image in image_hashes(synthetic.images.images):
         split = splits.assignment.get(image)
         if split in copies:
@@ -66,7 +68,9 @@ def exact_copies(splits: Splits, synthetic: SyntheticSet) -> dict[str, int]:
     return copies
 
 
-def provenance_sentences(synthetic: SyntheticSet, copies: dict[str, int]) -> list[str]:
+def provenance_sentences(
+    splits: Splits, synthetic: SyntheticSet, copies: dict[str, int]
+) -> list[str]:
     """Where the set came from, as far as we know, and whether it holds real images."""
     sentences = []
     total = len(synthetic.images)
@@ -77,19 +81,18 @@ def provenance_sentences(synthetic: SyntheticSet, copies: dict[str, int]) -> lis
         )
     if synthetic.provenance is None:
         sentences.append(
-            "This set's origin is unknown, so nobody can say whether its generator saw the test "
-            f"images; all {total:,} images were checked for exact copies only."
+            "This set's origin is unknown, so nobody can say whether its generator saw the "
+            f"{splits.reference} images; all {total:,} images were checked for exact copies only."
         )
     elif "digest" not in generator_data(synthetic):
         sentences.append(
             "The set does not say which images its generator was trained on, so it may have seen "
-            "the test images."
+            f"the {splits.reference} images."
         )
-    for split in ("train", "holdout", "test"):
-        if copies[split]:
+    for split, count in copies.items():
+        if count:
             sentences.append(
-                f"{copies[split]:,} of {total:,} synthetic images are exact copies of real "
-                f"{split} images."
+                f"{count:,} of {total:,} synthetic images are exact copies of real {split} images."
             )
     if not any(copies.values()):
         sentences.append(f"None of the {total:,} synthetic images is an exact copy of a real one.")

@@ -56,10 +56,11 @@ def evaluate(
     """Measure transfer and fidelity, and write ``report.json``, ``report.html`` and ``figures/`` to
     the new folder ``out``.
 
-    The reference is the test split. ``seeds`` is the number of judges per arm, ``seed`` fixes every
-    random choice, ``training_log`` is the generator's ``metrics.csv`` for the curves. Returns the
-    report. Raises SynthgenError, before any long work, for a set that does not fit the real data or
-    whose generator may have seen the test images.
+    The reference is ``splits.test``: the test split, or the holdout while choosing. ``seeds`` is
+    the number of judges per arm, ``seed`` fixes every random choice, ``training_log`` is
+    the generator's ``metrics.csv`` for the curves. Returns the report. Raises SynthgenError, before
+    any long work, for a set that does not fit the real data or whose generator may have seen the
+    reference images.
     """
     started = time.perf_counter()
     checks.require_comparable(splits, synthetic)
@@ -70,7 +71,7 @@ def evaluate(
         (folder / "figures").mkdir()
         copies = checks.exact_copies(splits, synthetic)
         steps = judge.steps_for(splits.train)
-        found = Findings()
+        found = Findings(sentences=sentences.choosing_sentence(splits.reference))
         control_labels = spread_by_class(synthetic.images, CONTROL_IMAGES).labels
         controls, problems = draw_controls(splits.train, control_labels, seed)
         add_transfer(found, splits, synthetic.images, judge, steps, seeds, seed)
@@ -78,7 +79,7 @@ def evaluate(
         add_class_grid(found, splits, synthetic.images, folder)
         add_fidelity(found, splits, synthetic.images, controls, extractors, seed, folder)
         found.sentences += checks.class_sentences(splits, synthetic)
-        found.sentences += checks.provenance_sentences(synthetic, copies) + problems
+        found.sentences += checks.provenance_sentences(splits, synthetic, copies) + problems
         report = {
             "format": FORMAT,
             "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -128,8 +129,8 @@ def add_transfer(
         )
         found.confusion[arm] = transfer.summed_confusion(examinations, splits.test)
         found.curves[arm] = transfer.mean_curve(examinations)
-    found.sentences += sentences.transfer_sentences(found.results, seeds)
-    found.sentences += sentences.worst_class_sentence(found.results)
+    found.sentences += sentences.transfer_sentences(found.results, seeds, splits.reference)
+    found.sentences += sentences.worst_class_sentence(found.results, splits.reference)
 
 
 def add_transfer_references(
@@ -176,7 +177,7 @@ def add_class_grid(
 ) -> None:
     """The first figure: what the classes look like, real beside synthetic."""
     file = "figures/class_grid.png"
-    caption = class_grid(splits.test, synthetic, folder / file)
+    caption = class_grid(splits.test, synthetic, folder / file, reference=splits.reference)
     figure = {"file": file, "kind": "class_grid", "class": None, "caption": caption}
     found.figures.append(figure)
 
@@ -199,9 +200,9 @@ def add_fidelity(
         found.neighbours.append(space.neighbours)
         found.figures.append(space.figure)
         found.sentences += sentences.fidelity_sentences(
-            space.results, space.references, extractor.name
+            space.results, space.references, extractor.name, splits.reference
         )
-        found.sentences.append(sentences.closeness_sentence(space.neighbours))
+        found.sentences.append(sentences.closeness_sentence(space.neighbours, splits.reference))
         found.sentences += sentences.extractor_sentence(extractor.name)
 
 

@@ -12,7 +12,7 @@ from synthgen.evaluation.subsets import positions_by_class
 from synthgen.types import LabelledImages
 
 SEARCHED_FROM = 5000  # synthetic images, in proportion to the classes
-CALIBRATED_ON = 2000  # real test images
+CALIBRATED_ON = 2000  # real reference images
 PER_CLASS = 3
 NEAREST = 3
 
@@ -25,7 +25,7 @@ class Pair:
     synthetic: int  # position in the synthetic features
     training: list[int]  # positions in the training features
     distance: float
-    median_real_distance: float  # of real test images of the class to their nearest training image
+    median_real_distance: float  # of real ones of the class to their nearest training image
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,9 @@ class Search:
     pairs: list[Pair]
     searched: int
     training: int
-    closer: float  # share of them nearer than the median of the real test images of their class
+    closer: (
+        float  # share of them nearer than the median of the real reference images of their class
+    )
 
 
 def closest_pairs(

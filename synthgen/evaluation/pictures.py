@@ -21,8 +21,11 @@ LETTER = 13
 MARGIN = 8
 
 
-def class_grid(real: LabelledImages, synthetic: LabelledImages, path: Path) -> str:
-    """Rows = classes; real images left, synthetic ones right. Returns the caption."""
+def class_grid(
+    real: LabelledImages, synthetic: LabelledImages, path: Path, *, reference: str
+) -> str:
+    """Rows = classes; real images (of the split ``reference``) left, synthetic ones right. Returns
+    the caption."""
     shown = real.classes[:MOST_CLASSES]
     rows = [
         [list(first_of_class(real, label)), list(first_of_class(synthetic, label))]
@@ -31,7 +34,7 @@ def class_grid(real: LabelledImages, synthetic: LabelledImages, path: Path) -> s
     draw_rows(rows, shown, ("real", "synthetic"), (COLUMNS, COLUMNS), path)
     cut = len(real.classes) - len(shown)
     more = f" The first {len(shown)} of {len(real.classes)} classes are shown." if cut else ""
-    return f"Real test images (left) and synthetic images (right), not selected.{more}"
+    return f"Real {reference} images (left) and synthetic images (right), not selected.{more}"
 
 
 def first_of_class(images: LabelledImages, label: int) -> Tensor:

@@ -24,9 +24,9 @@ from synthgen.types import LabelledImages
 
 PACKAGES = ("torch", "torchvision", "torchmetrics", "numpy", "scipy", "scikit-learn")
 INTERVALS = (
-    "95 %. Transfer: mean over seeds; variance = between test images (delete-one jackknife) + "
-    "between seeds, t quantile with Satterthwaite's degrees of freedom. Fréchet distance and KID: "
-    "jackknife over 10 groups of each set, t quantile. Precision, recall, coverage: Wilson. "
+    "95 %. Transfer: mean over seeds; variance = between {reference} images (delete-one jackknife) "
+    "+ between seeds, t quantile with Satterthwaite's degrees of freedom. Fréchet distance and "
+    "KID: jackknife over 10 groups of each set, t quantile. Precision, recall, coverage: Wilson. "
     "Density: t over the synthetic images. None of them contains the scatter between generators."
 )
 METRICS = (
@@ -50,15 +50,16 @@ def protocol(
             **judge.describe(steps),
             "seeds": seeds,
             "training": "the same number of optimizer steps and batch size for every arm; "
-            "nothing selected on the test split",
+            f"nothing selected on the {splits.reference} split",
         },
         "extractors": {extractor.name: extractor.describe() for extractor in extractors},
         "metrics": METRICS,
-        "intervals": INTERVALS,
+        "intervals": INTERVALS.format(reference=splits.reference),
         "counts": "fidelity: n_real and n_fake are the images compared; transfer: n_real is the "
-        "number of real test images, n_fake of synthetic training images",
+        f"number of real {splits.reference} images, n_fake of synthetic training images",
         "controls": f"at most {CONTROL_IMAGES:,} images, in the synthetic set's proportions",
-        "reference_split": "test",
+        "reference_split": splits.reference,
+        "held_back_split": splits.held_back,
         "seed": seed,
         "split_notes": list(splits.notes),
     }
@@ -71,7 +72,11 @@ def provenance(
     config: dict[str, Any] | None,
 ) -> dict[str, Any]:
     """What was compared, with what, on what."""
-    parts = {"train": splits.train, "holdout": splits.holdout, "test": splits.test}
+    parts = {
+        "train": splits.train,
+        splits.held_back: splits.holdout,
+        splits.reference: splits.test,
+    }
     return {
         "data": {
             "name": splits.name,

@@ -49,6 +49,8 @@ def extract_set(
 def fidelity_references(
     *,
     extractor: str,
+    reference: str,
+    held_back: str,
     train: FeatureSet,
     holdout: FeatureSet,
     test: FeatureSet,
@@ -56,7 +58,8 @@ def fidelity_references(
     controls: dict[str, FeatureSet],
 ) -> list[dict[str, Any]]:
     """Overall fidelity of everything that the model's own values are read against. The real side
-    always has as many images as the test side of the model's value."""
+    always has as many images as the test side of the model's value. ``reference`` and
+    ``held_back`` say what ``test`` and ``holdout`` are."""
     floor = min(len(holdout), len(synthetic))
     same = min(len(train), len(synthetic))
     comparisons = [
@@ -64,7 +67,8 @@ def fidelity_references(
             "floor",
             test,
             holdout.at_most(floor),
-            f"real holdout images against real test images, {floor:,} against {len(test):,}",
+            f"real {held_back} images against real {reference} images, "
+            f"{floor:,} against {len(test):,}",
         ),
         (
             "model_at_floor_n",
@@ -76,8 +80,8 @@ def fidelity_references(
             "train",
             train.at_most(len(test)),
             synthetic,
-            "the synthetic set against real training images; much better than against the test "
-            "images hints at copying",
+            "the synthetic set against real training images; much better than against the "
+            f"{reference} images hints at copying",
         ),
         (
             "real_at_same_n",

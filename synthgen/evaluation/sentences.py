@@ -8,7 +8,17 @@ from typing import Any
 from synthgen.evaluation.result import Result
 
 
-def transfer_sentences(results: Sequence[Result], n_seeds: int) -> list[str]:
+def choosing_sentence(reference: str) -> list[str]:
+    """What a report on another split than the test split is for."""
+    if reference == "test":
+        return []
+    return [
+        f"This report is for choosing: its reference is the {reference} split, and no test image "
+        "was used. The final report, once everything is chosen, uses reference=test."
+    ]
+
+
+def transfer_sentences(results: Sequence[Result], n_seeds: int, reference: str) -> list[str]:
     """What a classifier learned from each training set, real-only beside it."""
     found = {r.name: r for r in results if r.scope is None}
     real = found["transfer/real_only/accuracy"]
@@ -17,8 +27,8 @@ def transfer_sentences(results: Sequence[Result], n_seeds: int) -> list[str]:
     trainings = "one training each" if n_seeds == 1 else f"mean of {n_seeds} trainings each"
     return [
         f"A classifier trained only on the {synthetic.n_fake:,} synthetic images got "
-        f"{share(synthetic)} of the {synthetic.n_real:,} real test images right; trained on the "
-        f"real ones {share(real)}, on both {share(both)} ({trainings}, 95 % "
+        f"{share(synthetic)} of the {synthetic.n_real:,} real {reference} images right; trained on "
+        f"the real ones {share(real)}, on both {share(both)} ({trainings}, 95 % "
         "intervals).",
         addition(real, both),
     ]
@@ -36,7 +46,7 @@ def addition(real: Result, both: Result) -> str:
     )
 
 
-def worst_class_sentence(results: Sequence[Result]) -> list[str]:
+def worst_class_sentence(results: Sequence[Result], reference: str) -> list[str]:
     """The class that the synthetic set teaches worst."""
     recalls = [r for r in results if r.name == "transfer/synthetic_only/recall"]
     if len(recalls) < 2:
@@ -44,12 +54,15 @@ def worst_class_sentence(results: Sequence[Result]) -> list[str]:
     worst = min(recalls, key=lambda r: r.value if r.value is not None else 2.0)
     return [
         f"The class it teaches worst is {worst.scope['class'] if worst.scope else '?'}: "
-        f"{share(worst)} of its {worst.n_real:,} test images were recognised."
+        f"{share(worst)} of its {worst.n_real:,} {reference} images were recognised."
     ]
 
 
 def fidelity_sentences(
-    results: Sequence[Result], references: Sequence[dict[str, Any]], extractor: str
+    results: Sequence[Result],
+    references: Sequence[dict[str, Any]],
+    extractor: str,
+    reference: str,
 ) -> list[str]:
     """The Fréchet distance among its references, or that there were too few images to say."""
     model = next(
@@ -59,8 +72,8 @@ def fidelity_sentences(
     )
     if model.value is None:
         return [
-            f"Too few images to say anything about fidelity ({model.n_real:,} real test images, "
-            f"{model.n_fake:,} synthetic)."
+            f"Too few images to say anything about fidelity ({model.n_real:,} real {reference} "
+            f"images, {model.n_fake:,} synthetic)."
         ]
     values = {
         r["reference"]: r
@@ -68,10 +81,10 @@ def fidelity_sentences(
         if r["name"] == model.name and r["extractor"] == extractor and r["value"] is not None
     }
     sentences = [
-        f"The Fréchet distance to the real test images in the space {extractor} is "
+        f"The Fréchet distance to the real {reference} images in the space {extractor} is "
         f"{model.value:.4g}" + beside(values) + "."
     ]
-    return sentences + copying_sentence(model, values)
+    return sentences + copying_sentence(model, values, reference)
 
 
 def beside(values: dict[str, dict[str, Any]]) -> str:
@@ -91,28 +104,29 @@ def beside(values: dict[str, dict[str, Any]]) -> str:
     return "".join(f"; {part}" for part in parts)
 
 
-def copying_sentence(model: Result, values: dict[str, dict[str, Any]]) -> list[str]:
+def copying_sentence(model: Result, values: dict[str, dict[str, Any]], reference: str) -> list[str]:
     """A set clearly nearer to the images it was trained on than to new ones may hold copies. Real
-    training and test images differ by their own distance, which is the allowance."""
+    training and reference images differ by their own distance, which is the allowance."""
     train, same = values.get("train"), values.get("real_at_same_n")
     if train is None or same is None or model.value is None or model.ci_low is None:
         return []
     closer = model.value - train["value"]
     if train["ci_high"] is not None and train["ci_high"] < model.ci_low and closer > 0:
         return [
-            f"The set is nearer to the training images ({train['value']:.4g}) than to the test "
-            f"images ({model.value:.4g}) at equal numbers: a hint that training images were copied."
+            f"The set is nearer to the training images ({train['value']:.4g}) than to the "
+            f"{reference} images ({model.value:.4g}) at equal numbers: a hint that training "
+            "images were copied."
         ]
     return []
 
 
-def closeness_sentence(neighbours: dict[str, Any]) -> str:
+def closeness_sentence(neighbours: dict[str, Any], reference: str) -> str:
     """Distance to the nearest training image, calibrated on real images that nobody trained on."""
     closer = neighbours["share_closer_than_median_real"]
     return (
         f"{100 * closer:.0f} % of the synthetic images ({neighbours['searched']:,} looked at) are "
-        "nearer to a training image than the median real test image of their class; new real "
-        "images would be at 50 %, and far more hints at copies or at little variety."
+        f"nearer to a training image than the median real {reference} image of their class; new "
+        "real images would be at 50 %, and far more hints at copies or at little variety."
     )
 
 

@@ -37,8 +37,8 @@ def measure_space(
     """Extract each set once, then compare. ``extractor`` must be prepared; writes one figure."""
     most, name = extractor.max_images, extractor.name
     train = extract_set(extractor, splits.train, extractor.max_searched, "training images")
-    holdout = extract_set(extractor, splits.holdout, most, "holdout images")
-    test = extract_set(extractor, splits.test, most, "test images")
+    holdout = extract_set(extractor, splits.holdout, most, f"{splits.held_back} images")
+    test = extract_set(extractor, splits.test, most, f"{splits.reference} images")
     fake = extract_set(extractor, synthetic, most, "synthetic images")
     control_sets = {
         control: extract_set(extractor, images, most, control)
@@ -55,6 +55,8 @@ def measure_space(
     )
     references = fidelity_references(
         extractor=name,
+        reference=splits.reference,
+        held_back=splits.held_back,
         train=train.at_most(most),
         holdout=holdout,
         test=test,

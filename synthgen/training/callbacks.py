@@ -114,6 +114,8 @@ class WatchLosses(BetweenBatches):
         """Read the losses (this waits for the device), check them, hand them to the loggers."""
         values = finite_losses(module)
         clock, now = module.clock, time.monotonic()
+        if clock.images_seen == self._last_images:
+            return
         elapsed = max(now - self._last_time, 1e-9)
         row = {
             "images_seen": float(clock.images_seen),
@@ -124,6 +126,7 @@ class WatchLosses(BetweenBatches):
         self._last_time, self._last_images = now, clock.images_seen
         for logger in trainer.loggers:
             logger.log_metrics(row, step=trainer.global_step)
+            logger.save()  # a run that dies leaves its curve behind
 
 
 def finite_losses(module: GenerativeModule) -> dict[str, float]:

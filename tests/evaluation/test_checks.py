@@ -41,7 +41,7 @@ def test_copies_are_counted_by_split(digits, drawn, as_set):
     )
     copies = checks.exact_copies(digits, as_set(planted))
     assert copies == {"train": 3, "holdout": 0, "test": 2}
-    said = " ".join(checks.provenance_sentences(as_set(planted), copies))
+    said = " ".join(checks.provenance_sentences(digits, as_set(planted), copies))
     assert "3 of 305 synthetic images are exact copies of real train images" in said
     assert "origin is unknown" in said
 

@@ -16,6 +16,9 @@ from synthgen.gan.losses import RelativisticPairing
 from synthgen.gan.penalties import R1, R2
 from synthgen.networks import R3Discriminator, R3Encoder, R3Generator
 from synthgen.seeds import row_seeds
+from synthgen.tracking.metrics_csv import MetricsCSV
+from synthgen.training import callbacks
+from synthgen.training import train as train_module
 from synthgen.training.schedules import Constant, Cosine
 from synthgen.training.train import train
 from synthgen.vae import VAE
@@ -164,6 +167,29 @@ def test_a_loss_gone_nan_stops_the_run_and_keeps_the_last_good_state(splits, tmp
     kept = torch.load(out / "checkpoints" / "last.ckpt", weights_only=True)
     assert int(kept["state_dict"]["clock._images"]) == 32 * 8
     assert all(value.isfinite().all() for value in kept["state_dict"].values())
+
+
+def test_the_curve_is_on_disk_while_training_goes_on(splits, tmp_path, monkeypatch):
+    path, lines = tmp_path / "metrics.csv", []
+
+    class Reading(GAN):
+        def step(self, images, labels):
+            super().step(images, labels)
+            lines.append(path.read_text().splitlines() if path.is_file() else [])
+
+    always = functools.partial(callbacks.WatchLosses, every_seconds=0.0)
+    monkeypatch.setattr(train_module, "WatchLosses", always)
+    train(
+        build_gan(splits.train.image, cls=Reading),
+        splits,
+        tmp_path / "run",
+        loggers=[MetricsCSV(path)],
+        **BUDGET,
+    )
+    assert len(lines[6]) == 7  # a header and the six batches before this one
+    rows = path.read_text().splitlines()
+    assert [row.split(",")[0] for row in rows[1:]] == [str(32 * n) for n in range(1, 13)]
+    assert "generator" in rows[0]
 
 
 def test_resuming_without_a_state_says_so(splits, tmp_path):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from synthgen.cli.assemble import build_instance, build_source, stage_tracker
 from synthgen.cli.saved import plain_config
+from synthgen.data.choosing import for_choosing
 from synthgen.data.splits import prepare, rebuild
 from synthgen.data.synthetic import DATASET, read_synthetic
 from synthgen.evaluation import Extractor, Judge, evaluate
@@ -58,6 +59,8 @@ def report(
 ) -> Path:
     """Write the report ``out``; ``run`` is the folder whose name groups the stages."""
     splits = splits_behind(synthetic, build_source(settings.data, settings.allow))
+    if settings.reference == "holdout":
+        splits = for_choosing(splits)
     image = splits.train.image
     drawn = read_synthetic(synthetic, image.classes, channels=image.channels)
     for note in splits.notes:

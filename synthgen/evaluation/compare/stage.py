@@ -13,6 +13,7 @@ from synthgen.evaluation.compare.comparison import (
     shared_lines,
 )
 from synthgen.evaluation.compare.output import write_comparison
+from synthgen.evaluation.report.wording import reference_split
 from synthgen.paths import new_folder, read_json
 
 FORMAT = "synthgen-report/1"
@@ -73,10 +74,10 @@ def read_report(folder: Path) -> dict:
 
 
 def require_same_split(runs: Sequence[Run]) -> None:
-    """Numbers from different test images are different measurements."""
+    """Numbers from different real images are different measurements."""
     for what, of in (
         ("splits of the data", _split_digest),
-        ("reference splits", lambda run: (run.report.get("protocol") or {}).get("reference_split")),
+        ("reference splits", lambda run: reference_split(run.report)),
     ):
         first = of(runs[0])
         for run in runs[1:]:
@@ -117,6 +118,11 @@ def labels(folders: Sequence[Path]) -> list[str]:
 def sentences(runs: Sequence[Run]) -> list[str]:
     """What to keep in mind while reading the table."""
     said = [BEST_SENTENCE]
+    if (reference := reference_split(runs[0].report)) != "test":
+        said.append(
+            f"These reports are for choosing: their reference is the {reference} split. The final "
+            "report of what is chosen uses reference=test."
+        )
     judges = [(run.report.get("protocol") or {}).get("judge") for run in runs]
     if any(judge != judges[0] for judge in judges):
         said.append(

@@ -11,7 +11,15 @@ from typing import Any
 from synthgen.evaluation.report.embed import Figure, embed
 from synthgen.evaluation.report.settings import flatten, masked
 from synthgen.evaluation.report.tables import Cell, Column, Row, Table, Worst, overall
-from synthgen.evaluation.report.wording import ARMS, direction, is_number, metric_label, plain, show
+from synthgen.evaluation.report.wording import (
+    ARMS,
+    direction,
+    is_number,
+    metric_label,
+    plain,
+    reference_split,
+    show,
+)
 
 NOT_TESTED = "not tested: run a trial"
 NARROW_NAME = 3  # characters of a class name that still fit above a column of a matrix
@@ -93,7 +101,8 @@ def tiles(report: dict[str, Any], worst: Sequence[Worst]) -> list[Tile]:
     for arm, label in ARMS.items():
         for result in overall(results, f"transfer/{arm}/accuracy")[:1]:
             text, interval = show(result)
-            under = f"{interval}\naccuracy of {result.get('classifier')}, real test images"
+            tested = f"real {reference_split(report)} images"
+            under = f"{interval}\naccuracy of {result.get('classifier')}, {tested}"
             found.append(_tile(f"Trained on {label.lower()}", text, under.strip(), f"arm-{arm}"))
     floors = {(r["name"], r.get("extractor")): r for r in references if r["reference"] == "floor"}
     for result in overall(results, "fidelity/frechet_distance"):

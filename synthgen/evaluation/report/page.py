@@ -28,7 +28,7 @@ from synthgen.evaluation.report.tables import (
     reference_tables,
     transfer_table,
 )
-from synthgen.evaluation.report.wording import TOO_FEW
+from synthgen.evaluation.report.wording import TOO_FEW, reference_split
 from synthgen.paths import write_text
 from synthgen.progress import format_duration
 
@@ -83,7 +83,7 @@ def context(report: dict[str, Any], folder: Path) -> dict[str, Any]:
         "transfer_plots": transfer_plots(results),
         "seeds": seeds_of(protocol),
         "intervals": protocol.get("intervals") or "",
-        "reference_split": protocol.get("reference_split") or "",
+        "reference_split": reference_split(report),
         "controls": control_table(results, references),
         "reference_tables": reference_tables(results, references),
         "reference_plots": reference_plots(results, references),
@@ -92,7 +92,7 @@ def context(report: dict[str, Any], folder: Path) -> dict[str, Any]:
         "worst": headline_worst(worst),
         "matrices": matrices(report.get("confusion") or {}),
         "neighbours": neighbour_blocks(report, folder),
-        "judge_chart": judge_chart(curves),
+        "judge_chart": judge_chart(curves, protocol.get("held_back_split") or "holdout"),
         "training_charts": training_charts(curves),
         "details": detail_blocks(report),
         "created": report.get("created") or "at an unknown time",

@@ -36,7 +36,9 @@ def transfer_plots(results: Sequence[Result]) -> list[DotPlot]:
         }
         arms = [arm for arm in [*ARMS, *(a for a in own if a not in ARMS)] if arm in own]
         marks = [_mark(ARMS.get(arm, arm), own[arm], f"arm-{arm}") for arm in arms]
-        note = "per cent of real test images, " + direction(own[arms[0]].get("higher_is_better"))
+        note = "per cent of the real images tested, " + direction(
+            own[arms[0]].get("higher_is_better")
+        )
         plots.append(dot_plot(metric_label(metric), note, marks))
     return [plot for plot in plots if plot is not None]
 
@@ -64,8 +66,9 @@ def reference_plots(results: Sequence[Result], references: Sequence[Result]) -> 
     return [plot for plot in plots if plot is not None]
 
 
-def judge_chart(curves: dict[str, Any]) -> LineChart | None:
-    """Holdout accuracy of the judges while they train, one line per arm, in per cent."""
+def judge_chart(curves: dict[str, Any], held_back: str) -> LineChart | None:
+    """Accuracy of the judges on ``held_back`` images while they train, one line per arm, in per
+    cent."""
     transfer = curves.get("transfer") or {}
     series = []
     for arm in sorted(
@@ -77,7 +80,8 @@ def judge_chart(curves: dict[str, Any]) -> LineChart | None:
             if is_number(p.get("accuracy_holdout"))
         ]
         series.append((ARMS.get(arm, arm), points, f"arm-{arm}"))
-    return line_chart("Holdout accuracy while the judges train, %", "optimizer step", series)
+    title = f"Accuracy on {held_back} images while the judges train, %"
+    return line_chart(title, "optimizer step", series)
 
 
 def training_charts(curves: dict[str, Any]) -> list[LineChart]:

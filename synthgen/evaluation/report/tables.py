@@ -84,7 +84,7 @@ def counts_note(result: Result) -> str:
     if not str(result["name"]).startswith("transfer/"):
         return f"{real:,} real images against {fake:,}" if is_number(fake) else ""
     trained = f", {fake:,} synthetic" if is_number(fake) and fake else ""
-    return f"{real:,} test images{trained}"
+    return f"{real:,} real images tested{trained}"
 
 
 def transfer_table(results: Sequence[Result]) -> Table | None:

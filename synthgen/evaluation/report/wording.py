@@ -16,7 +16,7 @@ REFERENCES = {
     "real": "All real training images",
     "model": "This set",
     "model_at_floor_n": "This set, at the floor's size",
-    "floor": "Floor: holdout against test",
+    "floor": "Floor: real against real",
     "train": "This set against train",
     "real_at_same_n": "Real, at this set's size",
     "bootstrap": "Bootstrap: copies of real images",
@@ -52,8 +52,13 @@ def arm_of(name: str) -> str | None:
     return parts[1] if len(parts) == 3 and parts[0] == "transfer" else None
 
 
+def reference_split(report: dict[str, Any]) -> str:
+    """The split that everything was measured on: ``test``, or ``holdout`` while choosing."""
+    return str((report.get("protocol") or {}).get("reference_split") or "test")
+
+
 def is_share(name: str) -> bool:
-    """Transfer results are shares of test images and are shown in per cent."""
+    """Transfer results are shares of the images tested and are shown in per cent."""
     return name.startswith("transfer/")
 
 

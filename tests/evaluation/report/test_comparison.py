@@ -109,6 +109,13 @@ def other_reference(report):
     report["protocol"]["reference_split"] = "holdout"
 
 
+def test_reports_for_choosing_are_compared_and_called_so(run, tmp_path):
+    made = compare([run("a", other_reference), run("b", other_reference)], tmp_path / "out")
+    assert any("for choosing" in sentence for sentence in made.sentences)
+    finals = compare([run("c"), run("d")], tmp_path / "finals")
+    assert not any("for choosing" in sentence for sentence in finals.sentences)
+
+
 def nothing_shared(report):
     report["results"] = []
 

@@ -68,11 +68,11 @@ def test_everything_is_there_and_in_order(page):
         "Real + synthetic",
         "95.84 %",
         "95.63 to 96.05",
-        "10,000 test images, 50,000 synthetic",
+        "10,000 real images tested, 50,000 synthetic",
         "10,000 real images against 50,000",
         "mean over 3 seeds",
         "too few images to say",
-        "Floor: holdout against test",
+        "Floor: real against real",
         "PCA-Gaussian",
         "↓ lower is better",
         "not Inception",
@@ -82,6 +82,19 @@ def test_everything_is_there_and_in_order(page):
     assert not outline.damage
     assert not outline.stack
     assert html.count("data:image/png;base64,") == 3  # each picture once
+
+
+def test_a_report_for_choosing_names_its_split_everywhere(page, make_report, tmp_path):
+    protocol = make_report(tmp_path)["protocol"]
+    own = {"reference_split": "holdout", "held_back_split": "held-back training"}
+    _, outline = page(protocol={**protocol, **own}, sentences=[])
+    text = " ".join(outline.text)
+    assert "Transfer to real holdout images" in text
+    assert "the reference is the real holdout split" in text
+    assert "true classes of the real holdout images" in text
+    assert "small_cnn, real holdout images" in text
+    assert "Accuracy on held-back training images while the judges train" in text
+    assert "test images" not in text
 
 
 def test_the_page_needs_no_network_and_runs_no_script(page):

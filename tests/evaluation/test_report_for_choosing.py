@@ -1,0 +1,94 @@
+"""A report for choosing must not depend on the test split in any way."""
+
+import dataclasses
+import json
+import re
+
+import pytest
+import torch
+
+from synthgen.data.choosing import for_choosing
+from synthgen.data.synthetic import SyntheticSet
+from synthgen.evaluation import ClassifierExtractor, Judge, checks, evaluate
+from synthgen.types import LabelledImages
+
+
+def reported(splits, drawn, out):
+    provenance = {"provenance": {"data": {"name": "digits", "digest": splits.digest}}}
+    evaluate(
+        splits,
+        SyntheticSet(drawn, provenance, out.parent / "set", "0" * 64),
+        out,
+        extractors=[ClassifierExtractor(steps=30)],
+        judge=Judge(steps=20, batch_size=64),
+        seeds=1,
+    )
+    return json.loads((out / "report.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def folder(digits, drawn, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("choosing")
+    reported(for_choosing(digits), drawn, folder / "report")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def report(folder):
+    return json.loads((folder / "report" / "report.json").read_text())
+
+
+def measured(report):
+    """All numbers, without the time they took."""
+    rows = [{**row, "seconds": 0} for row in report["results"] + report["references"]]
+    kept = ("sentences", "confusion", "neighbours", "protocol")
+    return rows, {key: report[key] for key in kept}, report["provenance"]["exact_copies"]
+
+
+def test_another_test_split_changes_nothing(digits, drawn, report, tmp_path):
+    """Poison: fewer, white, and all of one class; any use of them would show in the numbers."""
+    white = torch.full_like(digits.test.images[:7], 255)
+    poison = LabelledImages(white, torch.zeros(7, dtype=torch.int64), digits.test.classes)
+    poisoned = for_choosing(dataclasses.replace(digits, test=poison))
+    assert measured(reported(poisoned, drawn, tmp_path / "report")) == measured(report)
+
+
+def test_every_number_rests_on_the_holdout(digits, report):
+    overall = [row for row in report["results"] if row["scope"] is None]
+    assert {row["n_real"] for row in overall} == {len(digits.holdout)}
+    cut = len(for_choosing(digits).holdout)
+    floors = [row for row in report["references"] if row["reference"] == "floor"]
+    assert floors
+    assert {(row["n_real"], row["n_fake"]) for row in floors} == {(len(digits.holdout), cut)}
+    assert "held-back training images against real holdout images" in floors[0]["note"]
+    for matrix in report["confusion"].values():
+        assert [sum(row) for row in matrix["matrix"]] == digits.holdout.counts
+
+
+def test_the_report_says_what_it_is_for_and_never_speaks_of_test_images(folder, report):
+    assert report["protocol"]["reference_split"] == "holdout"
+    assert "for choosing" in report["sentences"][0]
+    assert "reference=test" in report["sentences"][0]
+    assert set(report["provenance"]["data"]["counts"]) == {
+        "train",
+        "held-back training",
+        "holdout",
+    }
+    rest = json.dumps(
+        [report["sentences"][1:], *(v for k, v in report.items() if k != "sentences")]
+    )
+    page = (folder / "report" / "report.html").read_text().replace(report["sentences"][0], "")
+    for text in (rest, page):
+        assert not re.search(r"\btest (image|split|set)", text, re.IGNORECASE)
+
+
+def test_copies_are_sought_in_train_and_the_reference_only(digits, drawn, as_set):
+    choosing = for_choosing(digits)
+    planted = LabelledImages(
+        torch.cat([digits.train.images[:3], digits.holdout.images[:2], digits.test.images[:4]]),
+        torch.zeros(9, dtype=torch.int64),
+        drawn.classes,
+    )
+    copies = checks.exact_copies(choosing, as_set(planted))
+    assert copies == {"train": 3, "holdout": 2}
+    assert "test" not in " ".join(checks.provenance_sentences(choosing, as_set(planted), copies))
