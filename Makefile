@@ -7,6 +7,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO := runs/demo-$(shell date +%Y%m%d-%H%M%S)
 export WANDB_SILENT ?= true
+# Digits are so small that a second thread gains little on an idle machine, and on a busy one the
+# threads wait for each other far longer than they work.
+export OMP_NUM_THREADS ?= 1
 
 .PHONY: demo test test-slow lint format typecheck clean
 .DEFAULT_GOAL := help

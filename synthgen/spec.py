@@ -98,7 +98,7 @@ def from_spec(value: Any, allow: Iterable[str] = ()) -> Any:
 def allowed_packages(allow: Iterable[str] = ()) -> set[str]:
     """This package, packages installed with a ``synthgen.packages`` entry point, and the user's."""
     entries = importlib.metadata.entry_points(group="synthgen.packages")
-    return {"synthgen", *(entry.value.split(".")[0] for entry in entries), *allow}
+    return {"synthgen", *(entry.module.split(".")[0] for entry in entries), *allow}
 
 
 def find_class(target: str, allow: Iterable[str] = ()) -> type[Rebuildable]:

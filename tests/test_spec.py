@@ -1,7 +1,9 @@
+import importlib.metadata
+
 import pytest
 
 from synthgen.errors import SynthgenError
-from synthgen.spec import Rebuildable, from_spec, to_spec
+from synthgen.spec import Rebuildable, allowed_packages, from_spec, to_spec
 from synthgen.synthesis import Balanced, PerClass
 from synthgen.types import ImageSpec
 
@@ -62,3 +64,10 @@ def test_positional_rest_is_refused():
 def test_a_constructors_own_complaint_comes_through():
     with pytest.raises(SynthgenError, match="per_class"):
         from_spec({"_target_": "synthgen.synthesis.Balanced", "per_class": -1})
+
+
+@pytest.mark.parametrize("value", ["my_package", "my_package.parts", "my_package:thing"])
+def test_an_installed_entry_point_allows_its_package(monkeypatch, value):
+    entry = importlib.metadata.EntryPoint("mine", value, "synthgen.packages")
+    monkeypatch.setattr(importlib.metadata, "entry_points", lambda group: [entry])
+    assert allowed_packages() == {"synthgen", "my_package"}

@@ -21,6 +21,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from synthgen.cli.failures import explain
+from synthgen.cli.foreign import require_own_packages, require_plain_configs
 from synthgen.cli.overrides import flags_first, quote_paths
 from synthgen.cli.validate import SETTINGS, RunSettings, Settings, validate
 from synthgen.paths import config_dir
@@ -50,11 +51,12 @@ def run_application(verb: str, arguments: Sequence[str]) -> int:
     codes: list[int] = []
 
     def task(config: DictConfig) -> None:
-        codes.append(run_job(verb, config))
+        codes.append(run_job(verb, config, arguments))
 
     config_name = verb.replace(" ", "_")
     with _command_line(verb, quote_paths(flags_first(arguments))):
         try:
+            require_plain_configs(arguments)
             folder = str(config_dir())
             hydra.main(version_base="1.3", config_path=folder, config_name=config_name)(task)()
         except SystemExit as error:  # --help, or argparse refusing a flag
@@ -64,13 +66,15 @@ def run_application(verb: str, arguments: Sequence[str]) -> int:
     return next((code for code in codes if code), 0)
 
 
-def run_job(verb: str, config: DictConfig) -> int:
-    """Do one job; the last line on stdout is the folder that it wrote, all else goes to stderr."""
+def run_job(verb: str, config: DictConfig, arguments: Sequence[str]) -> int:
+    """Do one job of the command line ``arguments``; the last line on stdout is the folder that it
+    wrote, all else goes to stderr."""
     try:
         _log_to_stderr()
         with redirect_stdout(sys.stderr):
             invocation = _invocation(verb)
             settings = _settings(verb, config)
+            require_own_packages(settings.allow, arguments)
             if settings.allow:
                 sys.path.append(os.getcwd())  # the person's own package may lie here, uninstalled
             job: Any = importlib.import_module(f"synthgen.cli.jobs.{verb.replace(' ', '_')}")

@@ -105,13 +105,12 @@ def beside(values: dict[str, dict[str, Any]]) -> str:
 
 
 def copying_sentence(model: Result, values: dict[str, dict[str, Any]], reference: str) -> list[str]:
-    """A set clearly nearer to the images it was trained on than to new ones may hold copies. Real
-    training and reference images differ by their own distance, which is the allowance."""
-    train, same = values.get("train"), values.get("real_at_same_n")
-    if train is None or same is None or model.value is None or model.ci_low is None:
+    """A set nearer to the images it was trained on than to new ones, beyond both intervals, may
+    hold copies."""
+    train = values.get("train")
+    if train is None or model.value is None or model.ci_low is None:
         return []
-    closer = model.value - train["value"]
-    if train["ci_high"] is not None and train["ci_high"] < model.ci_low and closer > 0:
+    if train["ci_high"] is not None and train["ci_high"] < model.ci_low:
         return [
             f"The set is nearer to the training images ({train['value']:.4g}) than to the "
             f"{reference} images ({model.value:.4g}) at equal numbers: a hint that training "

@@ -63,7 +63,6 @@ def synthesize(
     require_absent(out)
     size = _checked_batch_size(batch_size)
     sampler, description = _open_sampler(sampler_path, device, allow)
-    require_safe_names(sampler.image.classes)
     real = (description["provenance"].get("data") or {}).get("class_counts")
     quotas = checked_quotas(plan, sampler.image.classes, real)
     rows = rows_of(quotas, seed)
@@ -187,6 +186,7 @@ def _open_sampler(
     path: str | Path, device: str, allow: Iterable[str]
 ) -> tuple[Sampler, dict[str, Any]]:
     sampler = load_sampler(path, allow, device=resolve_device(device))
+    require_safe_names(sampler.image.classes)  # they become folders
     if sampler.threads and sampler.threads > available_cores():
         log.info(
             "The sampler was saved with %d threads, and this machine has %d cores: same images, "

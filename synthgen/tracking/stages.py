@@ -1,5 +1,7 @@
 """What each stage tells its tracker. Only files that may leave the machine are attached: never
-split.json (it would reveal who was in the training set) and never checkpoints."""
+split.json (it would reveal who was in the training set), never checkpoints, and of real images
+neither the pixels nor their hashes. Pages and their figures show real images beside synthetic ones,
+so they stay too; the numbers in them go."""
 
 from __future__ import annotations
 
@@ -14,30 +16,38 @@ if TYPE_CHECKING:
 
 
 def log_sampler(tracker: Tracker, folder: Path) -> None:
-    """After ``train``: the sampler folder (sampler.json and weights.safetensors)."""
+    """After ``train``: sampler.json and weights.safetensors; only the former where the weights are
+    real images."""
     description = read_json(Path(folder) / "sampler.json")
     data = (description.get("provenance") or {}).get("data") or {}
     tracker.log_fingerprints({"sampler": description.get("sha256"), "data": data.get("digest")})
+    files = [Path(folder) / "sampler.json"]
+    if not description.get("exposes_real"):
+        files.append(Path(folder) / "weights.safetensors")
     tracker.log_artifact(
         "sampler",
         "sampler",
-        [Path(folder) / "sampler.json", Path(folder) / "weights.safetensors"],
+        files,
         {"sha256": description.get("sha256"), "image": description.get("image")},
     )
 
 
 def log_dataset(tracker: Tracker, folder: Path) -> None:
-    """After ``synthesize``: what the set is and which image has which seed; not the images."""
-    manifest, description = Path(folder) / "manifest.jsonl", Path(folder) / "dataset.json"
-    fingerprint = file_digest(manifest)
-    tracker.log_fingerprints(
-        {"dataset": fingerprint, "sampler": _sampler_of(read_json(description))}
-    )
-    tracker.log_artifact("dataset", "dataset", [manifest, description], {"sha256": fingerprint})
+    """After ``synthesize``: what the set is, which image has which seed, and a contact sheet.
+    Of copies of real images only the description goes: the sheet would show them, and the
+    manifest's hashes would tell who was trained on."""
+    manifest, card = Path(folder) / "manifest.jsonl", Path(folder) / "dataset.json"
+    fingerprint, description = file_digest(manifest), read_json(card)
+    tracker.log_fingerprints({"dataset": fingerprint, "sampler": _sampler_of(description)})
+    files, sheet = [card], Path(folder) / "contact_sheet.png"
+    if not description.get("exposes_real"):
+        files.append(manifest)
+        tracker.log_pictures({sheet.name: sheet} if sheet.is_file() else {})
+    tracker.log_artifact("dataset", "dataset", files, {"sha256": fingerprint})
 
 
 def log_report(tracker: Tracker, report: dict[str, Any], folder: Path) -> None:
-    """After ``evaluate``: overall results as numbers, all results as a table, figures, the page."""
+    """After ``evaluate``: overall results as numbers, all results as a table, report.json."""
     folder = Path(folder)
     provenance = report.get("provenance") or {}
     tracker.log_fingerprints(
@@ -56,16 +66,15 @@ def log_report(tracker: Tracker, report: dict[str, Any], folder: Path) -> None:
     )
     columns = ["name", "extractor", "classifier", "scope", "value", "ci_low", "ci_high"]
     tracker.log_table("results", columns, [[_cell(r.get(key)) for key in columns] for r in results])
-    figures = {str(f["file"]): folder / f["file"] for f in report.get("figures") or []}
-    tracker.log_pictures({name: path for name, path in figures.items() if path.is_file()})
-    files = [path for name in ("report.json", "report.html") if (path := folder / name).is_file()]
+    files = [path] if (path := folder / "report.json").is_file() else []
     tracker.log_artifact("report", "report", files, {"created": report.get("created")})
 
 
 def log_comparison(tracker: Tracker, comparison: Comparison, folder: Path) -> None:
-    """After ``compare``: the table, and the files."""
+    """After ``compare``: the table, as W&B's own and as files."""
+    folder = Path(folder)
     tracker.log_table("comparison", comparison.columns(), comparison.records())
-    files = [path for path in sorted(Path(folder).glob("comparison.*")) if path.is_file()]
+    files = [path for end in ("csv", "json") if (path := folder / f"comparison.{end}").is_file()]
     tracker.log_artifact("comparison", "comparison", files, {"runs": comparison.names})
 
 

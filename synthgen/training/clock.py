@@ -25,7 +25,7 @@ class Clock(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.register_buffer("_images", torch.zeros((), dtype=torch.int64))
-        self.register_buffer("_seconds", torch.zeros((), dtype=torch.float64))
+        self.register_buffer("_seconds", torch.zeros(()))  # Apple's GPUs know no float64
         self.max_images: int | None = None
         self.max_seconds: float | None = None
         self.images_seen = 0  # Python numbers: reading a buffer would wait for the GPU

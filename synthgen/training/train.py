@@ -57,12 +57,18 @@ def train(
     """Train or fit ``model`` on the training split and save its sampler to ``out/sampler``.
 
     ``out`` belongs to this run and may hold its config already. With ``resume`` it continues
-    from ``out/checkpoints/last.ckpt``; on the same machine, a run limited by ``max_images`` then
-    ends with the same weights as one that was never stopped.
+    from ``out/checkpoints/last.ckpt``; on the same CPU, a run limited by ``max_images`` then ends
+    with the same weights as one that was never stopped (on a GPU nearly: resizing sums in any
+    order there).
 
     Raises SynthgenError when a loss is no longer finite or there is nothing to resume from, and
     StoppedByUserError after Ctrl-C or SIGTERM, once the state is saved.
     """
+    if devices > 1:
+        raise SynthgenError(
+            f"trainer.devices={devices}: training on several devices is not supported yet.\n"
+            "Use trainer.devices=1."
+        )
     out = Path(out)
     with readable_os_errors(out):
         out.mkdir(parents=True, exist_ok=True)
@@ -127,7 +133,7 @@ def fit(
         )
         data = RealBatches(splits, module)
         trainer.fit(module, data, ckpt_path=checkpoint if resume else None, weights_only=True)
-    clock = module.clock
+    clock, device = module.clock, trainer.strategy.root_device  # the module is on the CPU again
     if stop.interrupted and not clock.finished:
         raise StoppedByUserError(
             f"Stopped after {clock.images_seen:,} images; the state is in {checkpoint}.\n"
@@ -139,8 +145,8 @@ def fit(
         "images_per_second": round(clock.images_seen / max(clock.seconds, 1e-9), 1),
         "batch_size": module.batch_size,
         "parameters": sum(p.numel() for p in module.parameters() if p.requires_grad),
-        "compute_dtype": str(compute_dtype(module.precision, module.device)).split(".")[1],
-        "device": str(module.device),
+        "compute_dtype": str(compute_dtype(module.precision, device)).split(".")[1],
+        "device": str(device),
         "threads": torch.get_num_threads(),
     }
 

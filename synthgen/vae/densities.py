@@ -3,7 +3,9 @@ what the encoder really produces, where the prior is only what it was asked to p
 
 from __future__ import annotations
 
+import numpy as np
 import torch
+from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 
 from synthgen.seeds import image_rng, normal_latents
@@ -42,21 +44,32 @@ class GaussianMixtureDensity(nn.Module, Rebuildable):
         self.register_buffer("factors", torch.zeros(*shape, z_dim, z_dim))
 
     def fit(self, latents: Tensor, labels: Tensor, seed: int) -> None:
-        """Estimate from float32 ``(N, Z)`` latents of the training images by EM (scikit-learn)."""
-        from sklearn.mixture import GaussianMixture
-
+        """Estimate from float32 ``(N, Z)`` latents of the training images (scikit-learn): by EM,
+        or, for a class too small for two components, one Gaussian with a shrunk covariance (Ledoit
+        & Wolf 2004), so that few images never leave draws in between themselves only."""
         for label in range(len(self.weights)):
             mine = latents[labels == label].double().cpu().numpy()
             count = max(1, min(self.components, len(mine) // self.min_images))
-            mixture = GaussianMixture(
-                count, reg_covar=self.regularization, random_state=seed, max_iter=50
-            ).fit(mine)
+            with threadpool_limits(1):  # the result doesn't depend on the machine's cores then
+                weights, means, covariances = self._estimate(mine, count, seed)
             self.weights[label].zero_()
-            self.weights[label, :count] = torch.from_numpy(mixture.weights_)
-            self.means[label, :count] = torch.from_numpy(mixture.means_)
-            self.factors[label, :count] = torch.linalg.cholesky(
-                torch.from_numpy(mixture.covariances_)
-            )
+            self.weights[label, :count] = torch.from_numpy(weights)
+            self.means[label, :count] = torch.from_numpy(means)
+            self.factors[label, :count] = torch.linalg.cholesky(torch.from_numpy(covariances))
+
+    def _estimate(self, latents: np.ndarray, count: int, seed: int) -> tuple[np.ndarray, ...]:
+        """Weights ``(K,)``, means ``(K, Z)`` and covariances ``(K, Z, Z)`` of one class."""
+        from sklearn.covariance import LedoitWolf
+        from sklearn.mixture import GaussianMixture
+
+        if count == 1:
+            covariance = LedoitWolf().fit(latents).covariance_
+            covariance = covariance + self.regularization * np.eye(len(covariance))
+            return np.ones(1), latents.mean(axis=0)[None], covariance[None]
+        mixture = GaussianMixture(
+            count, reg_covar=self.regularization, random_state=seed, max_iter=50
+        ).fit(latents)
+        return mixture.weights_, mixture.means_, mixture.covariances_
 
     def sample(self, labels: Tensor, seeds: Tensor) -> Tensor:
         """int64 ``(N,)`` labels and seeds -> float32 ``(N, Z)``."""

@@ -177,3 +177,21 @@ def test_the_number_of_torch_threads_is_restored(sampler, tmp_path):
     before = torch.get_num_threads()
     synthesize(sampler, Balanced(1), tmp_path / "set")
     assert torch.get_num_threads() == before
+
+
+def test_regenerating_never_leaves_the_folder(digits, tmp_path):
+    """A sampler and a manifest from elsewhere, made for each other, with a class ``../x``."""
+    classes = ("../x", *digits.classes[1:])
+    bootstrap = Bootstrap(ImageSpec(*digits.image.shape, classes))
+    bootstrap.fit(digits)
+    sampler = save_sampler(bootstrap, tmp_path / "sampler", {})
+    given = tmp_path / "given"
+    given.mkdir()
+    digest = json.loads((sampler / "sampler.json").read_text())["sha256"]
+    described = {"format": "synthgen-dataset/1", "sampler": {"sha256": digest}}
+    (given / "dataset.json").write_text(json.dumps({**described, "execution": {"device": "cpu"}}))
+    row = {"file": "../x/000000.png", "label": 0, "seed": 0, "sha256": ""}
+    (given / "manifest.jsonl").write_text(json.dumps(row) + "\n")
+    with pytest.raises(SynthgenError, match="can't be the name of a folder"):
+        regenerate(given, sampler, tmp_path / "out" / "again")
+    assert not (tmp_path / "out").exists()

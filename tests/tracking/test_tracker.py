@@ -92,9 +92,11 @@ def files_of_stages(root):
     (root / "sampler/weights.safetensors").write_bytes(b"weights")
     (root / "synthetic/manifest.jsonl").write_text('{"file": "0/0.png"}\n')
     (root / "synthetic/dataset.json").write_text(json.dumps({"sampler": {"sha256": "a" * 64}}))
-    (root / "report/report.html").write_text("page")
+    (root / "report/report.html").write_text("page with real images")
+    (root / "report/report.json").write_text("{}")
     picture = encode_png(torch.zeros(1, 8, 8, dtype=torch.uint8))
     (root / "report/figures/grid.png").write_bytes(picture)
+    (root / "synthetic/contact_sheet.png").write_bytes(picture)
     scope = {"class": "0"}
     return {
         "created": "now",
@@ -142,6 +144,10 @@ def test_a_whole_run_offline(tmp_path, offline, caplog):
         assert wanted in b"".join(records), wanted
     names = {p.name for p in (tmp_path / "wandb").rglob("*") if p.is_file()}
     assert not names & {"requirements.txt", "output.log"}
+    assert b"page with real images" not in everything  # pages and grids show real images
+    pictures = [name for name in names if name.endswith(".png")]
+    assert len(pictures) == 1
+    assert "contact_sheet" in pictures[0]
 
 
 def test_a_failed_stage_ends_its_run(tmp_path, offline):
@@ -196,3 +202,24 @@ def test_errors_of_the_service_are_told_and_survived(tmp_path, offline, monkeypa
 def test_artifact_names():
     assert safe_name("a b/ç:1") == "a-b-1"
     assert len(safe_name("x" * 500)) == 128
+
+
+class Attached(CsvOnly):
+    """Remembers the names of the files that would be uploaded."""
+
+    def log_artifact(self, name, kind, files, metadata):
+        self.names = [file.name for file in files]
+
+
+@pytest.mark.parametrize("exposes_real", [False, True])
+def test_copies_of_real_images_and_their_hashes_stay_here(tmp_path, exposes_real):
+    files_of_stages(tmp_path)
+    for file in ("sampler/sampler.json", "synthetic/dataset.json"):
+        content = json.loads((tmp_path / file).read_text())
+        (tmp_path / file).write_text(json.dumps({**content, "exposes_real": exposes_real}))
+    tracker = Attached(tmp_path)
+    log_sampler(tracker, tmp_path / "sampler")
+    assert ("weights.safetensors" in tracker.names) is not exposes_real
+    log_dataset(tracker, tmp_path / "synthetic")
+    assert ("manifest.jsonl" in tracker.names) is not exposes_real
+    assert "dataset.json" in tracker.names

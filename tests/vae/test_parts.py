@@ -95,3 +95,14 @@ def test_small_classes_get_fewer_components():
     density = GaussianMixtureDensity(1, 2, components=5, min_images=100)
     density.fit(torch.randn(150, 2), torch.zeros(150, dtype=torch.int64), seed=0)
     assert (density.weights[0] > 0).sum().item() == 1
+
+
+def test_a_class_with_fewer_images_than_dimensions_still_fills_every_direction():
+    density = GaussianMixtureDensity(1, 32, components=5)
+    latents = torch.randn(8, 32, generator=torch.Generator().manual_seed(0))
+    density.fit(latents, torch.zeros(8, dtype=torch.int64), seed=0)
+    drawn = density.sample(torch.zeros(500, dtype=torch.int64), row_seeds(0, 0, 500))
+    centred = latents - latents.mean(0)
+    span = torch.linalg.svd(centred, full_matrices=False).Vh[:7]
+    outside = (drawn - latents.mean(0)) @ (torch.eye(32) - span.T @ span)
+    assert outside.square().sum(1).mean().item() > 1.0

@@ -85,6 +85,9 @@ def splits_behind(synthetic_path: Path, source: Source) -> Splits:
     """The split that the set's generator was trained on, rebuilt and checked; a new one for a set
     that doesn't say where it comes from."""
     description = synthetic_path / DATASET
-    provenance: Any = read_json(description).get("provenance") if description.is_file() else None
-    data = (provenance or {}).get("data")
-    return rebuild(source, data["recipe"], data["digest"]) if data else prepare(source)
+    node: Any = read_json(description) if description.is_file() else None
+    for key in ("provenance", "data"):
+        node = node.get(key) if isinstance(node, dict) else None
+    if isinstance(node, dict) and isinstance(node.get("recipe"), dict) and "digest" in node:
+        return rebuild(source, node["recipe"], str(node["digest"]))
+    return prepare(source)
