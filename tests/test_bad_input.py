@@ -171,6 +171,14 @@ def test_nothing_to_resume(synthgen, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("limit", ["max_images=-5", "max_images=0", "max_time=0", "max_time=nan"])
+@pytest.mark.parametrize("verb", ["train", "run"])
+def test_a_limit_that_no_training_reaches(synthgen, tmp_path, verb, limit):
+    outcome = synthgen(verb, "model=vae", "logger=csv", limit, "out=run")
+    assert refused(outcome, limit.split("=")[0], "must be more than 0")
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("change", ["model=vae", "data.size=16", "seed=3", "experiment=demo"])
 def test_resuming_with_other_settings(synthgen, trained, change):
     key = change.split("=")[0].split(".")[0]

@@ -35,6 +35,12 @@ class TrainSettings(Settings):
     max_time: float | None  # minutes, None: no limit
     resume: str | None  # folder of the run to go on with
 
+    def __post_init__(self) -> None:
+        for name in ("max_images", "max_time"):
+            limit = getattr(self, name)
+            if limit is not None and not limit > 0:  # NaN too: no training would reach it
+                raise SynthgenError(f"{name} is {limit}, but must be more than 0, or null.")
+
 
 @dataclass(frozen=True, kw_only=True)
 class SynthesizeSettings(Settings):

@@ -36,6 +36,8 @@ class Clock(nn.Module):
         """Set the limits and begin to count time."""
         if max_images is None and max_seconds is None:
             raise ValueError("a training needs max_images or max_seconds")
+        if any(limit is not None and not limit > 0 for limit in (max_images, max_seconds)):
+            raise ValueError("max_images and max_seconds must be more than 0")
         self.max_images, self.max_seconds = max_images, max_seconds
         self._last_tick = time.monotonic()
 

@@ -7,6 +7,7 @@ import platform
 import shutil
 import time
 import warnings
+import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -94,8 +95,9 @@ def train(
         record = fit(model, splits, out, settings, checkpoint_minutes, previews, resume)
         sampler = model.finish(splits.train)
     record |= {"seed": seed, "torch": str(torch.__version__), "machine": platform.machine()}
-    write_json(out / "training.json", record)
-    return export(sampler, splits, out, record)
+    exported = export(sampler, splits, out, record)
+    write_json(out / "training.json", record)  # last: its presence says that the run is complete
+    return exported
 
 
 def fit(
@@ -113,6 +115,11 @@ def fit(
         raise SynthgenError(
             f"There is no saved state in {checkpoint.parent} to resume from.\n"
             "Train again into a new out=; a state is saved every few minutes and on Ctrl-C."
+        )
+    if resume and not zipfile.is_zipfile(checkpoint):  # torch's format; its end is written last
+        raise SynthgenError(
+            f"{checkpoint} is damaged or cut short, so the run can't go on from it.\n"
+            "Restore it from a copy, or train again into a new out=."
         )
     stop = StopWhenDone()
     keep = KeepLastState(checkpoint.parent, checkpoint_minutes * 60)
