@@ -228,3 +228,11 @@ def test_a_network_is_trained_resumed_and_drawn_from(workplace, model):
         "synthesize", f"sampler={folder}", "plan.per_class=2", f"out={out}/set", "logger=csv"
     )
     assert len(ImageFolder(str(drawn))) == 20
+
+
+def test_a_run_whose_plan_leaves_a_class_out_is_refused_before_training(synthgen, tmp_path):
+    plan = ["plan=per_class", "plan.per_class={0: 3, 1: 3}"]
+    outcome = synthgen("run", "model=pca_gaussian", "logger=csv", *plan, "out=run")
+    assert outcome.code == 2
+    assert "draws no image of 2, 3, 4, 5, 6" in outcome.err
+    assert not (tmp_path / "run").exists()

@@ -56,8 +56,14 @@ def _later_stages(settings: RunSettings, plan: Plan, instruments: Instruments, o
 
 
 def _check_plan(plan: Plan, real: LabelledImages) -> None:
-    """Raises SynthgenError if the plan can't be fulfilled."""
-    checked_quotas(plan, real.classes, dict(zip(real.classes, real.counts, strict=True)))
+    """Raises SynthgenError if the plan can't be fulfilled, or its set not be evaluated."""
+    quotas = checked_quotas(plan, real.classes, dict(zip(real.classes, real.counts, strict=True)))
+    empty = [name for name in real.classes if not quotas.get(name)]
+    if empty:
+        raise SynthgenError(
+            f"The plan draws no image of {', '.join(empty[:5])}; its report needs every class.\n"
+            "Give each class at least one, or use train and synthesize, which don't evaluate."
+        )
 
 
 def _resume_training(settings: RunSettings, invocation: Invocation, out: Path) -> None:
