@@ -6,6 +6,7 @@ import errno
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
@@ -15,7 +16,7 @@ from hydra.errors import (
     MissingConfigException,
     OverrideParseException,
 )
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from synthgen.cli.typed import suggestion
@@ -113,7 +114,7 @@ def _known_keys(config_name: str | None, given: Sequence[str]) -> list[str]:
             config = compose(config_name, overrides=groups)
         except (HydraException, OmegaConfBaseException):
             config = compose(config_name)
-    return list(_dotted(config))
+    return list(_dotted(OmegaConf.to_container(config, resolve=False)))
 
 
 def _chooses_group(argument: str) -> bool:
@@ -121,10 +122,9 @@ def _chooses_group(argument: str) -> bool:
     return "=" in argument and (config_dir() / key).is_dir()
 
 
-def _dotted(config: DictConfig, prefix: str = "") -> Iterator[str]:
-    plain = OmegaConf.to_container(config, resolve=False) if not prefix else config
-    for name, value in dict(plain).items():  # type: ignore[arg-type]
-        key = f"{prefix}{name}"
-        yield key
-        if isinstance(value, dict):
-            yield from _dotted(value, f"{key}.")  # type: ignore[arg-type]
+def _dotted(plain: Any, prefix: str = "") -> Iterator[str]:
+    """Every key of nested tables, as ``a.b.c``."""
+    if isinstance(plain, dict):
+        for name, value in plain.items():
+            yield f"{prefix}{name}"
+            yield from _dotted(value, f"{prefix}{name}.")

@@ -68,7 +68,8 @@ class GAN(GenerativeModule):
 
     def step(self, images: Tensor, labels: Tensor) -> None:
         real = to_float(images)
-        for optimizer in self.optimizer_list():
+        discriminator_optimizer, generator_optimizer = self.optimizer_list()
+        for optimizer in (discriminator_optimizer, generator_optimizer):
             set_hyperparameters(
                 optimizer,
                 lr=self.lr(self.clock.progress),
@@ -78,11 +79,13 @@ class GAN(GenerativeModule):
         with self.autocast():
             fake = self.generator(z, labels)
         fake = fake.float()
-        self._train_discriminator(real, fake.detach(), labels)
-        self._train_generator(real, fake, labels)
+        self._train_discriminator(real, fake.detach(), labels, discriminator_optimizer)
+        self._train_generator(real, fake, labels, generator_optimizer)
         self.ema.update(self.generator, self.batch_size, self.clock.images_seen + self.batch_size)
 
-    def _train_discriminator(self, real: Tensor, fake: Tensor, labels: Tensor) -> None:
+    def _train_discriminator(
+        self, real: Tensor, fake: Tensor, labels: Tensor, optimizer: LightningOptimizer
+    ) -> None:
         number = self.clock.images_seen // self.batch_size
         due = {n: penalty for n, penalty in self.penalties.items() if number % penalty.every == 0}
         wanted = {inputs for penalty in due.values() for inputs in penalty.grad_inputs}
@@ -97,10 +100,12 @@ class GAN(GenerativeModule):
             value = penalty(step).mean()
             self.losses[name] = value.detach()
             loss = loss + penalty.weight(self.clock.progress) * penalty.every * value
-        self._step(self.optimizer_list()[0], loss)
+        self._step(optimizer, loss)
 
-    def _train_generator(self, real: Tensor, fake: Tensor, labels: Tensor) -> None:
-        # Frozen, the discriminator's weight gradients are not computed: a third of this pass.
+    def _train_generator(
+        self, real: Tensor, fake: Tensor, labels: Tensor, optimizer: LightningOptimizer
+    ) -> None:
+        # Frozen: its own weight gradients would be computed here only to be thrown away.
         self.discriminator.requires_grad_(False)
         real_logits = None
         with self.autocast():
@@ -109,7 +114,7 @@ class GAN(GenerativeModule):
                     real_logits = self.discriminator(real, labels).float()
             fake_logits = self.discriminator(fake, labels).float()
         loss = self.loss.generator(fake_logits, real_logits).mean()
-        self._step(self.optimizer_list()[1], loss)
+        self._step(optimizer, loss)
         self.discriminator.requires_grad_(True)
         self.losses["generator"] = loss.detach()
 

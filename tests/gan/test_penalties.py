@@ -5,7 +5,7 @@ from synthgen.gan.penalties import R1, R2, CriticStep
 from synthgen.training.schedules import Constant
 
 
-def linear_step(weight_real_sign=1.0):
+def linear_step():
     """A critic that is linear in its input has the same gradient everywhere."""
     weight = torch.randn(1, 4, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float32)
     weight.requires_grad_(True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from synthgen.evaluation.compare.comparison import Comparison, Line, scope_text
 from synthgen.evaluation.report.blocks import text_of
@@ -126,8 +126,8 @@ def _plot(comparison: Comparison, line: Line) -> DotPlot | None:
         label = name if len(name) <= 18 else f"…{name[-17:]}"
         marks.append(Mark(label, value, low, high, show_part(line, index)[0], style))
     note = f"{measured_by(line)} · {direction(line.higher_is_better)}"
-    axis = "by_span" if line.higher_is_better is False else "linear"
-    return dot_plot(full_label(line.name), note, marks, axis=axis)  # type: ignore[arg-type]
+    axis: Literal["linear", "by_span"] = "by_span" if line.higher_is_better is False else "linear"
+    return dot_plot(full_label(line.name), note, marks, axis=axis)
 
 
 def _differences(comparison: Comparison) -> Table:
