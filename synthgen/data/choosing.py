@@ -46,4 +46,5 @@ def for_choosing(splits: Splits) -> Splits:
         assignment={image: part for image, part in splits.assignment.items() if part != "test"},
         notes=(*splits.notes, note),
         reference="holdout",
+        test_groups=None,
     )

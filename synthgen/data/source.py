@@ -43,6 +43,9 @@ class Source(ABC):
         holdout: share of each class held out for choosing; ignored if the source has its own.
         test: share of each class kept for the final test; ignored if the source has its own.
         split_seed: another seed, another split.
+        at_most: training images to keep of each class: one number, one per class in class order,
+            or by class name (others keep all). The holdout is cut in proportion, the test split
+            never. For trying what little or unbalanced data would do.
     """
 
     size: int | list[int] | None = None
@@ -50,6 +53,7 @@ class Source(ABC):
     holdout: float = 0.1
     test: float = 0.2
     split_seed: int = 0
+    at_most: int | list[int] | dict[str, int] | None = None
 
     kind: ClassVar[str]
 

@@ -8,7 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from synthgen.data.assign import SPLITS, assign
+import torch
+from torch import Tensor
+
+from synthgen.data.assign import SPLITS, assign, connected_units
+from synthgen.data.cut import cut, limits_of
 from synthgen.data.hashing import image_hashes, lines_digest
 from synthgen.data.source import Records, Source
 from synthgen.errors import SynthgenError
@@ -26,6 +30,8 @@ class Splits:
 
     ``recipe`` is plain JSON without anything about single images: it may be shared.
     ``assignment`` (SHA-256 of an image -> split) tells who was trained on: it stays with the run.
+    ``test_groups`` (int64 per test image, equal for images of one group or with the same pixels)
+    says what the test images are independent by; None: each by itself.
     """
 
     train: LabelledImages
@@ -37,6 +43,7 @@ class Splits:
     notes: tuple[str, ...]
     name: str
     reference: str = "test"  # what ``test`` holds: the test split, or the holdout while choosing
+    test_groups: Tensor | None = None
 
     @property
     def held_back(self) -> str:
@@ -70,6 +77,8 @@ def prepare(source: Source) -> Splits:
     for i in sorted(range(len(hashes)), key=lambda i: (hashes[i], names[i])):
         if split[i] is not None:
             positions[str(split[i])].append(i)
+    if source.at_most is not None:
+        positions = cut(positions, images, limits_of(source.at_most, images.classes))
     parts = {part: images.subset(found) for part, found in positions.items()}
     _require_every_class(parts, records.split)
     kept = [i for found in positions.values() for i in found]
@@ -82,6 +91,7 @@ def prepare(source: Source) -> Splits:
         assignment={hashes[i]: str(split[i]) for i in sorted(kept, key=hashes.__getitem__)},
         notes=notes,
         name=source.name,
+        test_groups=_groups_of(positions["test"], hashes, records.groups),
     )
 
 
@@ -100,7 +110,7 @@ def rebuild(source: Source, recipe: dict[str, Any], digest: str) -> Splits:
             f"The recipe of the split {what}, so the test images can't be told from the training "
             "images.\nTrain and synthesize again with this version."
         )
-    options = {key: recipe[key] for key in keys[1:]}
+    options = {key: recipe[key] for key in keys[1:]} | {"at_most": recipe.get("at_most")}
     splits = prepare(source.with_options(**options))
     if splits.recipe["fingerprint"] != recipe["fingerprint"]:
         raise SynthgenError(
@@ -136,6 +146,21 @@ def fingerprint(records: Records, hashes: Sequence[str]) -> str:
     return lines_digest(f"{h} {s or '-'} {classes[y]} / {g or ''}" for h, y, s, g in rows)
 
 
+def _groups_of(
+    positions: Sequence[int], hashes: Sequence[str], groups: Sequence[str | None]
+) -> Tensor | None:
+    """Numbers of the connected units of some images; None where every image is one of its own."""
+    units = connected_units(
+        [hashes[position] for position in positions], [groups[position] for position in positions]
+    )
+    if len(units) == len(positions):
+        return None
+    numbers = torch.empty(len(positions), dtype=torch.int64)
+    for number, unit in enumerate(units):
+        numbers[unit] = number
+    return numbers
+
+
 def _recipe(source: Source, records: Records, contents: str) -> dict[str, Any]:
     image = records.images.image
     return {
@@ -151,6 +176,7 @@ def _recipe(source: Source, records: Records, contents: str) -> dict[str, Any]:
         "holdout": source.holdout,
         "test": source.test,
         "split_seed": source.split_seed,
+        "at_most": source.at_most,
         "official": sorted({part for part in records.split if part is not None}),
         "grouped": any(group is not None for group in records.groups),
     }

@@ -1,24 +1,27 @@
 """Sets that a program drew: as a data source, and as what an evaluation judges."""
 
-import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
 
+from synthgen.data.arrays import Arrays, ArraySource
 from synthgen.data.files import FileSource, Listing, channels_first, scan_files, stop_at
 from synthgen.data.folder import list_folders
 from synthgen.data.hashing import image_hashes, lines_digest
 from synthgen.data.names import require_safe_names
 from synthgen.data.npz import image_array, open_npz, read_labels
-from synthgen.data.source import existing
+from synthgen.data.set_rows import MANIFEST, SetRows, read_rows
+from synthgen.data.source import Records, existing
 from synthgen.errors import SynthgenError
 from synthgen.paths import read_json
 from synthgen.types import LabelledImages
 
 DATASET = "dataset.json"
-MANIFEST = "manifest.jsonl"
+JOB = ".synthgen/job.json"  # of a set that is not finished
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,14 +38,46 @@ class Synthetic(FileSource):
         return Path(self.root).expanduser().resolve().name or self.kind
 
     def listing(self) -> Listing:
+        rows = self._rows()
+        if rows.in_shards:
+            raise SynthgenError(
+                f"{self.root} keeps its images in shards, so there are no single files to look at."
+                f"\nTo check the set: synthgen verify {self.root}"
+            )
+        return rows.listing()
+
+    def read(self) -> Records:
+        rows = self._rows()
+        if rows.in_shards:
+            return _Shards(root=self.root, size=self.size, fit=self.fit).read()
+        rows.require_hashes()
+        return super().read()
+
+    def _rows(self) -> SetRows:
         root = existing(self.root, "data.root")
+        _refuse_unfinished(root)
         if not (root / DATASET).is_file():
             raise SynthgenError(
-                f"{root} has no {DATASET}, so synthgen didn't write it.\n"
+                f"{root} has no {DATASET}, so synthgen didn't write it or never finished.\n"
                 f"For any other folder of images use data=image_folder data.root={root}."
             )
-        classes = _class_order(root)
-        return _manifest_listing(root, classes)
+        return read_rows(root, _class_order(root))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Shards(ArraySource):
+    """The images of a set that keeps them in shards."""
+
+    root: str
+
+    kind: ClassVar[str] = "synthetic"
+
+    def arrays(self) -> Arrays:
+        root = Path(self.root).expanduser()
+        rows = read_rows(root, _class_order(root))
+        return Arrays(
+            rows.pixels(), np.array(rows.labels), rows.classes, (None,) * len(rows.labels)
+        )
 
 
 @dataclass(frozen=True)
@@ -71,14 +106,11 @@ def read_synthetic(
     provenance = None
     if path.is_file():
         pixels, names = _read_npz(path, classes)
-        _require_classes(path, names, classes)
+        _refuse_strangers(path, names, classes)
     else:
         if (path / DATASET).is_file():
             provenance = read_json(path / DATASET)
-        listing = _listing(path)
-        names = [listing.classes[label] for label in listing.labels]
-        _require_classes(path, names, classes)  # before minutes of decoding
-        pixels = scan_files(listing.paths, None, "pad", longest=None, on_error=stop_at).pixels
+        names, pixels = _read_folder(path, classes)
     if (channels or _described_channels(provenance)) == 3:
         pixels = pixels.expand(-1, 3, -1, -1).contiguous()
     number_of = {name: number for number, name in enumerate(classes)}
@@ -88,13 +120,36 @@ def read_synthetic(
     return SyntheticSet(images, provenance, path, lines_digest(lines))
 
 
-def _listing(root: Path) -> Listing:
+def _read_folder(root: Path, classes: tuple[str, ...]) -> tuple[list[str], torch.Tensor]:
+    """Class names and pixels. Of our own sets, only what was drawn: real images that lie beside
+    it are no part of what is judged."""
+    _refuse_unfinished(root)
     if (root / DATASET).is_file() and (root / MANIFEST).is_file():
-        return _manifest_listing(root, _class_order(root))
+        rows = read_rows(root, _class_order(root)).synthetic()
+        names = [rows.classes[label] for label in rows.labels]
+        _refuse_strangers(root, names, classes)  # before minutes of decoding
+        if rows.in_shards:
+            return names, channels_first(rows.pixels())[0]
+        rows.require_hashes()
+        return names, _scanned(rows.listing().paths)
     listing = list_folders(root, {None: root})
     if listing.problems:
         raise listing.problems[0]
-    return listing
+    names = [listing.classes[label] for label in listing.labels]
+    _refuse_strangers(root, names, classes)
+    return names, _scanned(listing.paths)
+
+
+def _refuse_unfinished(root: Path) -> None:
+    if (root / JOB).exists() and not (root / DATASET).exists():
+        raise SynthgenError(
+            f"{root} is an unfinished set: images are missing.\n"
+            "Run the command that began it again; it goes on where it stopped."
+        )
+
+
+def _scanned(paths: Iterable[Path]) -> torch.Tensor:
+    return scan_files(tuple(paths), None, "pad", longest=None, on_error=stop_at).pixels
 
 
 def _class_order(root: Path) -> tuple[str, ...]:
@@ -105,29 +160,6 @@ def _class_order(root: Path) -> tuple[str, ...]:
     names = tuple(str(name) for name in classes)
     require_safe_names(names)
     return names
-
-
-def _manifest_listing(root: Path, classes: tuple[str, ...]) -> Listing:
-    manifest = root / MANIFEST
-    paths, files, labels = [], [], []
-    try:
-        lines = manifest.read_text(encoding="utf-8").splitlines()
-        for number, line in enumerate(lines, start=1):
-            row = json.loads(line)
-            file, name = str(row["file"]), str(row["class"])
-            if name not in classes or file.split("/")[:-1] != [name]:
-                raise ValueError(f"row {number} names {file} of class {name}")
-            paths.append(root / file)
-            files.append(file)
-            labels.append(classes.index(name))
-    except FileNotFoundError as error:
-        raise SynthgenError(f"{manifest} is missing.\nWrite the set again.") from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise SynthgenError(f"{manifest} is damaged ({error}).\nWrite the set again.") from error
-    if not paths:
-        raise SynthgenError(f"{manifest} lists no images.\nWrite the set again.")
-    none = (None,) * len(paths)
-    return Listing(tuple(paths), tuple(files), tuple(labels), classes, none, none)
 
 
 def _read_npz(path: Path, classes: tuple[str, ...]) -> tuple[torch.Tensor, list[str]]:
@@ -146,21 +178,13 @@ def _read_npz(path: Path, classes: tuple[str, ...]) -> tuple[torch.Tensor, list[
     return channels_first(pixels)[0], names
 
 
-def _require_classes(path: Path, names: list[str], classes: tuple[str, ...]) -> None:
-    found = set(names)
-    strangers = sorted(found - set(classes))
-    missing = [name for name in classes if name not in found]
+def _refuse_strangers(path: Path, names: list[str], classes: tuple[str, ...]) -> None:
+    strangers = sorted(set(names) - set(classes))
     known = ", ".join(classes[:12]) + (", …" if len(classes) > 12 else "")
     if strangers:
         raise SynthgenError(
             f"{path} has a class {strangers[0]!r} that the real data doesn't have.\n"
             f"Name its classes as the real ones: {known}."
-        )
-    if missing:
-        raise SynthgenError(
-            f"{path} has no images of the class {missing[0]!r}"
-            f"{f' (nor of {len(missing) - 1} more)' if len(missing) > 1 else ''}.\n"
-            "Every real class must occur in a set that is evaluated."
         )
 
 

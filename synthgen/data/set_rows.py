@@ -1,0 +1,139 @@
+"""The manifest of a set that synthgen wrote: which image is where, and whether it still is."""
+
+import hashlib
+import json
+from dataclasses import dataclass, replace
+from itertools import compress, groupby
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from synthgen.data.decode import for_each
+from synthgen.data.files import Listing
+from synthgen.data.stored import read_stored
+from synthgen.errors import SynthgenError
+
+MANIFEST = "manifest.jsonl"
+SHARDS = "shards"
+
+
+@dataclass(frozen=True)
+class SetRows:
+    """The rows of a manifest: file, label, and what else is known of each image."""
+
+    root: Path
+    classes: tuple[str, ...]
+    files: tuple[str, ...]
+    labels: tuple[int, ...]
+    indices: tuple[int | None, ...]  # of the image within its file; None: the file is the image
+    digests: tuple[str | None, ...]
+    real: tuple[bool, ...]
+
+    @property
+    def in_shards(self) -> bool:
+        return bool(self.indices) and self.indices[0] is not None
+
+    def synthetic(self) -> Self:
+        """Only the rows that a sampler drew."""
+        keep = [not real for real in self.real]
+        if all(keep):
+            return self
+        return replace(
+            self,
+            files=tuple(compress(self.files, keep)),
+            labels=tuple(compress(self.labels, keep)),
+            indices=tuple(compress(self.indices, keep)),
+            digests=tuple(compress(self.digests, keep)),
+            real=tuple(compress(self.real, keep)),
+        )
+
+    def listing(self) -> Listing:
+        """The rows of a set with one file per image."""
+        none = (None,) * len(self.files)
+        paths = tuple(self.root / file for file in self.files)
+        return Listing(paths, self.files, self.labels, self.classes, none, none)
+
+    def require_hashes(self) -> None:
+        """Raise SynthgenError if the file of an image is not the one that was written. A missing
+        one is left to whoever reads it."""
+
+        def check(row: int) -> None:
+            path = self.root / self.files[row]
+            if self.digests[row] is None or not path.is_file():
+                return
+            if hashlib.sha256(path.read_bytes()).hexdigest() != self.digests[row]:
+                raise _changed(path, self.root)
+
+        for_each(check, range(len(self.files)), "Checking files")
+
+    def pixels(self) -> np.ndarray:
+        """The images of a set in shards, uint8 ``(N, H, W)`` or ``(N, H, W, 3)``, checked."""
+        rows = iter(zip(self.indices, self.digests, strict=True))
+        parts = []
+        for file, group in groupby(self.files):
+            count = sum(1 for _ in group)
+            wanted = [next(rows) for _ in range(count)]
+            images, digests = self._stored(file)
+            index = [place or 0 for place, _ in wanted]
+            if max(index) >= len(images) or any(
+                digest is not None and digests[place] != digest
+                for place, (_, digest) in zip(index, wanted, strict=True)
+            ):
+                raise _changed(self.root / file, self.root)
+            parts.append(images[index])
+        return np.concatenate(_alike(parts))
+
+    def _stored(self, file: str) -> tuple[np.ndarray, list[str]]:
+        try:
+            return read_stored(str(self.root / file), (self.root / file).read_bytes())
+        except FileNotFoundError:
+            raise SynthgenError(
+                f"{self.root / file} does not exist, but belongs to the set.\nGet the set again."
+            ) from None
+
+
+def _changed(path: Path, root: Path) -> SynthgenError:
+    return SynthgenError(
+        f"{path} was changed or cut short since it was written (its SHA-256 differs).\n"
+        f"What else is wrong with the set: synthgen verify {root}"
+    )
+
+
+def _alike(parts: list[np.ndarray]) -> list[np.ndarray]:
+    """Grey shards of a set whose other shards are in colour get three equal channels."""
+    if len({part.ndim for part in parts}) == 1:
+        return parts
+    return [part if part.ndim == 4 else np.repeat(part[..., None], 3, axis=3) for part in parts]
+
+
+def read_rows(root: Path, classes: tuple[str, ...]) -> SetRows:
+    """Read and check the manifest in ``root``; raises SynthgenError if it is missing or damaged."""
+    manifest = root / MANIFEST
+    columns: list[list[Any]] = [[], [], [], [], []]
+    number_of = {name: label for label, name in enumerate(classes)}
+    try:
+        with manifest.open("rb") as lines:
+            for number, line in enumerate(lines, start=1):
+                for column, value in zip(columns, _row(line, number, number_of), strict=True):
+                    column.append(value)
+    except FileNotFoundError as error:
+        raise SynthgenError(f"{manifest} is missing.\nWrite the set again.") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise SynthgenError(f"{manifest} is damaged ({error}).\nWrite the set again.") from error
+    if not columns[0]:
+        raise SynthgenError(f"{manifest} lists no images.\nWrite the set again.")
+    files, labels, indices, digests, real = map(tuple, columns)
+    if any((index is None) != (indices[0] is None) for index in indices):
+        raise SynthgenError(f"{manifest} is damaged: some rows lie in shards, others don't.")
+    return SetRows(root, classes, files, labels, indices, digests, real)
+
+
+def _row(line: bytes, number: int, number_of: dict[str, int]) -> tuple[Any, ...]:
+    row = json.loads(line)
+    file, name, index = str(row["file"]), str(row["class"]), row.get("index")
+    folder = SHARDS if index is not None else name
+    outside = "/".join(file.split("/")[:-1]) != folder or "\\" in file
+    if name not in number_of or outside or (index is not None and int(index) < 0):
+        raise ValueError(f"row {number} names {file} of class {name}")
+    return file, number_of[name], index, row.get("sha256"), row.get("origin") == "real"

@@ -1,0 +1,110 @@
+"""The files that sets are kept in, read back: pixels, and the hashes that a manifest holds."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from synthgen.errors import SynthgenError
+
+Stored = tuple[np.ndarray, list[str]]  # uint8 (N, H, W) or (N, H, W, 3); SHA-256 of each image
+
+
+def read_stored(file: str, content: bytes) -> Stored:
+    """The images of one file of a set, in row order, and the SHA-256 of each as it is stored.
+
+    ``file`` is the name that says the format. Raises SynthgenError if the content is damaged or
+    the package that reads it is missing.
+    """
+    ending = file.rpartition(".")[2].lower()
+    reader = READERS.get(ending)
+    if reader is None:
+        raise SynthgenError(f"{file} is in no format that synthgen writes.\nWrite the set again.")
+    try:
+        return reader(content)
+    except ImportError as error:
+        raise SynthgenError(
+            f"Reading {file} needs the package {error.name}, which is not installed.\n"
+            "Install it: pip install 'synthgen[formats]'"
+        ) from None
+    except _damages() as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise SynthgenError(f"{file} is damaged ({reason}).\nWrite the set again.") from error
+
+
+def decode_images(contents: Sequence[bytes]) -> np.ndarray:
+    """Image files of one size -> uint8 ``(N, H, W)`` if all are grey, else ``(N, H, W, 3)``."""
+    pictures = [Image.open(io.BytesIO(content)) for content in contents]
+    mode = "L" if all(picture.mode == "L" for picture in pictures) else "RGB"
+    return np.stack([np.asarray(picture.convert(mode)) for picture in pictures])
+
+
+def digests_of(contents: Iterable[Any]) -> list[str]:
+    return [hashlib.sha256(content).hexdigest() for content in contents]
+
+
+def _image_file(content: bytes) -> Stored:
+    return decode_images([content]), digests_of([content])
+
+
+def _npz(content: bytes) -> Stored:
+    with np.load(io.BytesIO(content), allow_pickle=False) as archive:
+        images = archive["images"]
+    return images, digests_of(np.ascontiguousarray(images))
+
+
+def _npy(content: bytes) -> Stored:
+    images = np.load(io.BytesIO(content), allow_pickle=False)
+    return images, digests_of(np.ascontiguousarray(images))
+
+
+def _tar(content: bytes) -> Stored:
+    with tarfile.open(fileobj=io.BytesIO(content)) as archive:
+        found = [archive.extractfile(one) for one in archive if one.name.endswith(".png")]
+        contents = [file.read() for file in found if file is not None]
+    return decode_images(contents), digests_of(contents)
+
+
+def _parquet(content: bytes) -> Stored:
+    from pyarrow import BufferReader
+    from pyarrow.parquet import read_table
+
+    column = read_table(BufferReader(content), columns=["image"]).column("image")
+    contents = [entry["bytes"] for entry in column.to_pylist()]
+    return decode_images(contents), digests_of(contents)
+
+
+def _hdf5(content: bytes) -> Stored:
+    import h5py
+
+    with h5py.File(io.BytesIO(content), "r") as file:
+        images = file["images"][...]
+    return images, digests_of(images)
+
+
+def _damages() -> tuple[type[Exception], ...]:
+    """What readers raise for damaged files; pyarrow's own errors are ValueErrors and OSErrors."""
+    return (
+        ValueError, OSError, EOFError, KeyError, RuntimeError, tarfile.TarError,
+        zipfile.BadZipFile, zlib.error, SyntaxError,
+    )  # fmt: skip
+
+
+READERS: dict[str, Callable[[bytes], Stored]] = {
+    "png": _image_file,
+    "webp": _image_file,
+    "jpg": _image_file,
+    "npz": _npz,
+    "npy": _npy,
+    "tar": _tar,
+    "parquet": _parquet,
+    "h5": _hdf5,
+}
