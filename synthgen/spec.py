@@ -7,6 +7,7 @@ a file that came from elsewhere can't widen that list.
 
 from __future__ import annotations
 
+import functools
 import importlib
 import importlib.metadata
 import inspect
@@ -97,8 +98,14 @@ def from_spec(value: Any, allow: Iterable[str] = ()) -> Any:
 
 def allowed_packages(allow: Iterable[str] = ()) -> set[str]:
     """This package, packages installed with a ``synthgen.packages`` entry point, and the user's."""
+    return {"synthgen", *installed_packages(), *allow}
+
+
+@functools.cache  # reading what is installed takes milliseconds, and a config names many classes
+def installed_packages() -> frozenset[str]:
+    """Packages with a ``synthgen.packages`` entry point."""
     entries = importlib.metadata.entry_points(group="synthgen.packages")
-    return {"synthgen", *(entry.module.split(".")[0] for entry in entries), *allow}
+    return frozenset(entry.module.split(".")[0] for entry in entries)
 
 
 def find_class(target: str, allow: Iterable[str] = ()) -> type[Rebuildable]:

@@ -8,6 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from synthgen.errors import SynthgenError
 from synthgen.hardware import torch_threads
 from synthgen.spec import Rebuildable
 from synthgen.types import ImageSpec, LabelledImages, Samples
@@ -29,6 +30,21 @@ class Sampler(nn.Module, Rebuildable, ABC):
     def __init__(self, image: ImageSpec) -> None:
         super().__init__()
         self.image = image
+
+    def set_latents(self, *, temperature: float | None, truncation: float | None) -> None:
+        """Draw latents of another spread from now on; None leaves a side of it as it was trained.
+
+        Args:
+            temperature: factor on their standard deviation.
+            truncation: none lies beyond so many standard deviations, before the factor.
+
+        Raises SynthgenError where there are no latents.
+        """
+        name = type(self).__name__
+        raise SynthgenError(
+            f"{name} has no latents, so temperature and truncation mean nothing to it.\n"
+            "Leave them out; they are for trained networks."
+        )
 
     @property
     def device(self) -> torch.device:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
+import torch
 from torch import Tensor
 
+from synthgen.errors import SynthgenError
 from synthgen.images import to_uint8
 from synthgen.networks.r3gan import R3Generator
-from synthgen.samplers.base import Sampler
-from synthgen.seeds import normal_latents
+from synthgen.samplers.latent_space import LatentSampler, of_mixed_classes, spherical
+from synthgen.samplers.spread import Spread
 
 
-class GeneratorSampler(Sampler):
+class GeneratorSampler(LatentSampler):
     """Standard normal latents through a generator."""
 
     def __init__(self, generator: R3Generator) -> None:
@@ -20,8 +22,16 @@ class GeneratorSampler(Sampler):
         self.generator = generator
 
     def draw(self, labels: Tensor, seeds: Tensor) -> Tensor:
-        z = normal_latents(seeds, self.generator.z_dim).to(self.device)
-        return to_uint8(self.generator(z, labels.to(self.device)))
+        return to_uint8(self.generator(self.latents(labels, seeds), labels.to(self.device)))
+
+    def latents(self, labels: Tensor, seeds: Tensor) -> Tensor:
+        return self.spread.normal(seeds, self.generator.z_dim).to(self.device)
+
+    def decode(self, z: Tensor, class_weights: Tensor) -> Tensor:
+        return of_mixed_classes(self.generator, z, class_weights)
+
+    def between(self, first: Tensor, second: Tensor, share: Tensor) -> Tensor:
+        return spherical(first, second, share)
 
 
 class LatentDensity(Protocol):
@@ -29,6 +39,16 @@ class LatentDensity(Protocol):
 
     def sample(self, labels: Tensor, seeds: Tensor) -> Tensor:
         """int64 ``(N,)``, int64 ``(N,)`` -> float32 ``(N, Z)``; row i depends on its seed alone."""
+        ...
+
+
+@runtime_checkable
+class SpreadableDensity(LatentDensity, Protocol):
+    """A density whose draws are a function of standard normal numbers."""
+
+    def place(self, labels: Tensor, seeds: Tensor, standard: Tensor) -> Tensor:
+        """As ``sample``, with the float32 ``(N, Z)`` numbers ``standard`` in place of the seeds'
+        own."""
         ...
 
 
@@ -40,7 +60,7 @@ class Likelihood(Protocol):
         ...
 
 
-class DecoderSampler(Sampler):
+class DecoderSampler(LatentSampler):
     """Latents from a class-conditional density through a decoder; the likelihood's mean image.
 
     Density and likelihood are modules and Rebuildable, so that they can be saved.
@@ -55,5 +75,26 @@ class DecoderSampler(Sampler):
 
     def draw(self, labels: Tensor, seeds: Tensor) -> Tensor:
         labels = labels.to(self.device)
-        z = self.density.sample(labels, seeds)
-        return to_uint8(self.likelihood.mean(self.decoder(z, labels)))
+        return to_uint8(self.likelihood.mean(self.decoder(self.latents(labels, seeds), labels)))
+
+    def set_latents(self, *, temperature: float | None, truncation: float | None) -> None:
+        if not isinstance(self.density, SpreadableDensity):
+            raise SynthgenError(
+                f"{type(self.density).__name__} can't be drawn from with temperature or "
+                "truncation.\nLeave them out."
+            )
+        super().set_latents(temperature=temperature, truncation=truncation)
+
+    def latents(self, labels: Tensor, seeds: Tensor) -> Tensor:
+        labels = labels.to(self.device)
+        if self.spread == Spread() or not isinstance(self.density, SpreadableDensity):
+            return self.density.sample(labels, seeds)
+        standard = self.spread.normal(seeds, self.decoder.z_dim).to(self.device)
+        return self.density.place(labels, seeds, standard)
+
+    def decode(self, z: Tensor, class_weights: Tensor) -> Tensor:
+        return self.likelihood.mean(of_mixed_classes(self.decoder, z, class_weights))
+
+    def between(self, first: Tensor, second: Tensor, share: Tensor) -> Tensor:
+        """A straight line: the density need not lie around the origin."""
+        return torch.lerp(first, second, share[:, None])

@@ -1,0 +1,79 @@
+"""Images drawn from a description of each class, with no real image seen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from synthgen.errors import SynthgenError
+from synthgen.images import to_uint8
+from synthgen.rules.attributes import Attribute
+from synthgen.rules.base import Rule
+from synthgen.rules.drawing.scene import Scene
+from synthgen.rules.randomness import ImageRandom
+from synthgen.samplers.base import FittedSampler
+from synthgen.types import ImageSpec, LabelledImages
+
+ATTRIBUTE_STREAM = 2**12  # far above those that a scene uses
+RULE_STREAM = 2**13
+
+
+class Drawn(FittedSampler):
+    """One scene per class, then attributes, then rules for all.
+
+    Nothing is learned from real images; fitting only checks that every class has a scene.
+
+    Args:
+        scenes: by the name of the class; further ones are ignored.
+        attributes: by name; each changes the finished scene.
+        rules: applied last, to all classes; an entry that is None is skipped.
+    """
+
+    def __init__(
+        self,
+        image: ImageSpec,
+        scenes: Mapping[str, Scene],
+        attributes: Mapping[str, Attribute] | None = None,
+        rules: Mapping[str, Rule | None] | None = None,
+    ) -> None:
+        super().__init__(image)
+        self.scenes = {str(name): scene for name, scene in scenes.items()}
+        self.attributes, self.rules = dict(attributes or {}), dict(rules or {})
+
+    def fit(self, real: LabelledImages) -> None:
+        """Check that every class of the real images can be drawn."""
+        for name in self.image.classes:
+            self._scene(name)
+
+    def _scene(self, name: str) -> Scene:
+        if name not in self.scenes:
+            raise SynthgenError(
+                f"There is no scene for the class {name!r}; this model draws "
+                f"{', '.join(self.scenes)}.\nAdd one to its scenes, or choose other data."
+            )
+        return self.scenes[name]
+
+    def draw(self, labels: Tensor, seeds: Tensor) -> Tensor:
+        images = torch.empty(len(labels), *self.image.shape)
+        for label in labels.unique().tolist():
+            rows = (labels == label).nonzero()[:, 0]
+            images[rows] = self._scene(self.image.classes[label]).draw(
+                self.image.shape, seeds[rows]
+            )
+        for position, attribute in enumerate(self.attributes.values()):
+            images = attribute.apply(images, seeds, ATTRIBUTE_STREAM + 2 * position)
+        for position, rule in enumerate(self.rules.values()):
+            if rule is not None:
+                images = rule.apply(images, ImageRandom(seeds, RULE_STREAM + position), images)
+        return to_uint8(images)
+
+    def attributes_of(self, seeds: Tensor) -> list[dict[str, str]]:
+        """Which option of each attribute the images with these int64 ``(N,)`` seeds show."""
+        described: list[dict[str, str]] = [{} for _ in seeds]
+        for position, (name, attribute) in enumerate(self.attributes.items()):
+            options = attribute.choose(seeds, ATTRIBUTE_STREAM + 2 * position)
+            for row, option in zip(described, options.tolist(), strict=True):
+                row[name] = attribute.names[option]
+        return described
