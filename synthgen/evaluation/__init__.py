@@ -2,8 +2,9 @@
 
 from synthgen.evaluation.evaluator import evaluate
 from synthgen.evaluation.features import ClassifierExtractor, Extractor, InceptionExtractor
-from synthgen.evaluation.judge import Examination, Judge
+from synthgen.evaluation.judges import Examination, Judge, Lesson, SmallCNNJudge
 from synthgen.evaluation.result import Result
+from synthgen.evaluation.trial import Trial
 
 __all__ = [
     "ClassifierExtractor",
@@ -11,6 +12,9 @@ __all__ = [
     "Extractor",
     "InceptionExtractor",
     "Judge",
+    "Lesson",
     "Result",
+    "SmallCNNJudge",
+    "Trial",
     "evaluate",
 ]

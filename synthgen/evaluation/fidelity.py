@@ -3,59 +3,148 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 from torch import Tensor
 
+from synthgen.evaluation.features import Extractor, InceptionExtractor
 from synthgen.evaluation.metrics import (
     Estimate,
     frechet_estimate,
-    kid_estimate,
+    frechet_infinity_estimate,
+    inception_score_estimate,
+    kernel_estimates,
     manifold_estimates,
+    mind_estimate,
+    vendi_estimate,
 )
 from synthgen.evaluation.metrics.intervals import TOO_FEW
 from synthgen.evaluation.result import Result, make_result
 from synthgen.progress import track
 
-METRICS = ("frechet_distance", "kid", "precision", "recall", "density", "coverage")
+METRICS = (
+    "frechet_distance",
+    "frechet_infinity",
+    "kid",
+    "mmd",
+    "mind",
+    "precision",
+    "recall",
+    "density",
+    "coverage",
+    "vendi",
+)
+INCEPTION_SCORE = "inception_score"  # only where the features lead to published class scores
 FEWEST = 10  # images of each set; balls need six, and below ten the numbers say nothing
+DEFINITIONS = (
+    "Fréchet distance: covariance with n - 1, float64; at infinite n: intercept of the line in 1/n"
+    " through n, n/2 and n/3 images of both sets. KID: unbiased, all pairs, kernel "
+    "(x·y/D + 1)³. MMD: unbiased, all pairs, Gaussian kernel, its bandwidth the median distance "
+    "between real images (in settings). MIND: 3·D times the squared 2-Wasserstein distance along "
+    "1,000 fixed directions. Precision and recall: k = 3; density and coverage: k = 5; the ball's "
+    "surface belongs to it. Vendi score: cosine similarities of the synthetic images alone. "
+    "Inception score: of the synthetic images alone, no splits."
+)
+INTERVALS = (
+    "Fréchet distance, KID and MMD: jackknife over 10 groups of each set; Fréchet distance at "
+    "infinite n: over 6 groups, MIND: over 10 groups of both sets together; Vendi and Inception "
+    "score: over 10 groups; t quantile. Precision, recall, coverage: Wilson. Density: t over the "
+    "synthetic images."
+)
+
+
+@dataclass(frozen=True)
+class Computed:
+    """Estimates of one computation by name, its time, and the settings that the data chose."""
+
+    estimates: dict[str, Estimate]
+    seconds: float
+    settings: dict[str, dict[str, float]] = field(default_factory=dict)
 
 
 def fidelity_results(
-    real: Tensor, fake: Tensor, *, extractor: str, scope: dict[str, str] | None = None
+    real: Tensor,
+    fake: Tensor,
+    *,
+    extractor: str,
+    scope: dict[str, str] | None = None,
+    labels: tuple[Tensor, Tensor] | None = None,
+    logits: Callable[[Tensor], Tensor] | None = None,
 ) -> list[Result]:
-    """The six metrics of float32 ``(N, D)`` features; None below 10 images of either set."""
-    results = []
-    for estimates, seconds in compute(real, fake):
-        results += [
-            make_result(
-                f"fidelity/{name}",
-                estimate,
-                extractor=extractor,
-                scope=scope,
-                n_real=len(real),
-                n_fake=len(fake),
-                seconds=seconds / len(estimates),
-            )
-            for name, estimate in estimates.items()
-        ]
-    return results
+    """All metrics of float32 ``(N, D)`` features; None below 10 images of either set.
 
+    ``labels`` of the real and the synthetic images, if both sets were drawn class by class.
 
-def compute(real: Tensor, fake: Tensor) -> list[tuple[dict[str, Estimate], float]]:
-    """Estimates by name with the seconds that each group of them took."""
-    if min(len(real), len(fake)) < FEWEST:
-        return [(dict.fromkeys(METRICS, TOO_FEW), 0.0)]
-    started = time.perf_counter()
-    frechet = {"frechet_distance": frechet_estimate(real=real, fake=fake)}
-    after_frechet = time.perf_counter()
-    kernel = {"kid": kid_estimate(real=real, fake=fake)}
-    after_kernel = time.perf_counter()
-    manifold = manifold_estimates(real=real, fake=fake)
+    ``logits`` turns features into the class scores ``(N, K)`` of the Inception score, which is left
+    out without it.
+    """
     return [
-        (frechet, after_frechet - started),
-        (kernel, after_kernel - after_frechet),
-        (manifold, time.perf_counter() - after_kernel),
+        make_result(
+            f"fidelity/{name}",
+            estimate,
+            extractor=extractor,
+            scope=scope,
+            n_real=len(real),
+            n_fake=len(fake),
+            seconds=computed.seconds / len(computed.estimates),
+            settings=computed.settings.get(name),
+        )
+        for computed in compute(real, fake, labels or (None, None), logits)
+        for name, estimate in computed.estimates.items()
     ]
+
+
+def compute(
+    real: Tensor,
+    fake: Tensor,
+    labels: tuple[Tensor | None, Tensor | None],
+    logits: Callable[[Tensor], Tensor] | None,
+) -> list[Computed]:
+    """Every metric, in the order in which a report lists them."""
+    names = METRICS if logits is None else (*METRICS, INCEPTION_SCORE)
+    if min(len(real), len(fake)) < FEWEST:
+        return [Computed(dict.fromkeys(names, TOO_FEW), 0.0)]
+    computed = [
+        timed(lambda: {"frechet_distance": frechet_estimate(real=real, fake=fake)}),
+        timed(lambda: {"frechet_infinity": infinity(real, fake, labels)}),
+        kernels(real, fake),
+        timed(lambda: {"mind": mind_estimate(real=real, fake=fake)}),
+        timed(lambda: manifold_estimates(real=real, fake=fake)),
+        timed(lambda: {"vendi": vendi_estimate(fake=fake)}),
+    ]
+    if logits is not None:
+        scores = logits(fake)
+        computed.append(
+            timed(lambda: {INCEPTION_SCORE: inception_score_estimate(fake_logits=scores)})
+        )
+    return computed
+
+
+def logits_of(extractor: Extractor) -> Callable[[Tensor], Tensor] | None:
+    """What turns features into class scores; only Inception's are those of the Inception score."""
+    return extractor.logits if isinstance(extractor, InceptionExtractor) else None
+
+
+def timed(metric: Callable[[], dict[str, Estimate]]) -> Computed:
+    started = time.perf_counter()
+    return Computed(metric(), time.perf_counter() - started)
+
+
+def infinity(real: Tensor, fake: Tensor, labels: tuple[Tensor | None, Tensor | None]) -> Estimate:
+    return frechet_infinity_estimate(
+        real=real, fake=fake, real_strata=labels[0], fake_strata=labels[1]
+    )
+
+
+def kernels(real: Tensor, fake: Tensor) -> Computed:
+    started = time.perf_counter()
+    found = kernel_estimates(real=real, fake=fake)
+    return Computed(
+        {"kid": found.kid, "mmd": found.mmd},
+        time.perf_counter() - started,
+        {"mmd": {"bandwidth": found.bandwidth}},
+    )
 
 
 def fidelity_by_class(
@@ -66,8 +155,9 @@ def fidelity_by_class(
     *,
     extractor: str,
     classes: tuple[str, ...],
+    logits: Callable[[Tensor], Tensor] | None = None,
 ) -> list[Result]:
-    """The six metrics of each class against the real images of that class."""
+    """The metrics of each class against the real images of that class."""
     results = []
     with track(len(classes), f"fidelity by class ({extractor})", "classes") as advance:
         for label, name in enumerate(classes):
@@ -76,6 +166,7 @@ def fidelity_by_class(
                 fake[fake_labels == label],
                 extractor=extractor,
                 scope={"class": name},
+                logits=logits,
             )
             advance(1)
     return results

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from synthgen.evaluation.metrics.manifold import CHUNK, squared_distances
+from synthgen.evaluation.metrics.distances import CHUNK
 from synthgen.evaluation.subsets import positions_by_class
 from synthgen.types import LabelledImages
 
@@ -15,6 +15,7 @@ SEARCHED_FROM = 5000  # synthetic images, in proportion to the classes
 CALIBRATED_ON = 2000  # real reference images
 PER_CLASS = 3
 NEAREST = 3
+SPARE = 8  # candidates measured exactly beyond those asked for
 
 
 @dataclass(frozen=True)
@@ -68,15 +69,24 @@ def closest_pairs(
 
 
 def nearest(queries: Tensor, train: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """Euclidean distances and positions ``(N, count)`` of the nearest rows of ``train``."""
+    """Euclidean distances (float64) and positions ``(N, count)`` of the nearest rows of ``train``.
+
+    float32 products pick a few more candidates than asked; these are measured exactly, so that a
+    copy has distance 0.
+    """
+    count = min(count, len(train))
     centre = train.double().mean(0)
-    columns = train.double() - centre
+    columns = (train.double() - centre).float()
+    norms = columns.square().sum(1)
     distances, found = [], []
-    for chunk in (queries.double() - centre).split(CHUNK):
-        squared = squared_distances(chunk, columns)
-        values, positions = squared.topk(min(count, len(train)), dim=1, largest=False)
-        distances.append(values.sqrt())
-        found.append(positions)
+    for chunk in queries.split(CHUNK):
+        # |x|² is the same for all candidates of a query, so the order does not need it.
+        order = torch.addmm(norms, (chunk.double() - centre).float(), columns.T, alpha=-2)
+        candidates = order.topk(min(count + SPARE, len(train)), dim=1, largest=False).indices
+        exact = (train[candidates].double() - chunk[:, None].double()).square().sum(2)
+        closest = exact.topk(count, dim=1, largest=False)
+        distances.append(closest.values.sqrt())
+        found.append(candidates.gather(1, closest.indices))
     return torch.cat(distances), torch.cat(found)
 
 

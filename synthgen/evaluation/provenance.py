@@ -19,21 +19,16 @@ from synthgen.data.synthetic import SyntheticSet
 from synthgen.errors import SynthgenError
 from synthgen.evaluation.controls import CONTROL_IMAGES
 from synthgen.evaluation.features import Extractor
-from synthgen.evaluation.judge import Judge
+from synthgen.evaluation.fidelity import DEFINITIONS, INTERVALS
+from synthgen.evaluation.judges import Judge
 from synthgen.types import LabelledImages
 
 PACKAGES = ("torch", "torchvision", "torchmetrics", "numpy", "scipy", "scikit-learn")
-INTERVALS = (
+TRANSFER_INTERVALS = (
     "95 %. Transfer: mean over seeds; variance = between {reference} images (delete-one jackknife) "
-    "+ between seeds, t quantile with Satterthwaite's degrees of freedom. Fréchet distance and "
-    "KID: jackknife over 10 groups of each set, t quantile. Precision, recall, coverage: Wilson. "
-    "Density: t over the synthetic images. None of them contains the scatter between generators."
+    "+ between seeds, t quantile with Satterthwaite's degrees of freedom. "
 )
-METRICS = (
-    "Fréchet distance: covariance with n - 1, float64. KID: unbiased, all pairs, kernel "
-    "(x·y/D + 1)³. Precision and recall: k = 3; density and coverage: k = 5; the ball's surface "
-    "belongs to it."
-)
+SCATTER = " None of them contains the scatter between generators."
 
 
 def protocol(
@@ -53,8 +48,8 @@ def protocol(
             f"nothing selected on the {splits.reference} split",
         },
         "extractors": {extractor.name: extractor.describe() for extractor in extractors},
-        "metrics": METRICS,
-        "intervals": INTERVALS.format(reference=splits.reference),
+        "metrics": DEFINITIONS,
+        "intervals": TRANSFER_INTERVALS.format(reference=splits.reference) + INTERVALS + SCATTER,
         "counts": "fidelity: n_real and n_fake are the images compared; transfer: n_real is the "
         f"number of real {splits.reference} images, n_fake of synthetic training images",
         "controls": f"at most {CONTROL_IMAGES:,} images, in the synthetic set's proportions",

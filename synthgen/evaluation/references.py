@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,6 +56,7 @@ def fidelity_references(
     test: FeatureSet,
     synthetic: FeatureSet,
     controls: dict[str, FeatureSet],
+    logits: Callable[[Tensor], Tensor] | None = None,
 ) -> list[dict[str, Any]]:
     """Overall fidelity of everything that the model's own values are read against. The real side
     always has as many images as the test side of the model's value. ``reference`` and
@@ -80,8 +81,9 @@ def fidelity_references(
             "train",
             train.at_most(len(test)),
             synthetic,
-            "the synthetic set against real training images; much better than against the "
-            f"{reference} images hints at copying",
+            "the synthetic set against real training images; nearer than to the "
+            f"{reference} images is usual where the space was learned from them, and no proof of "
+            "copying",
         ),
         (
             "real_at_same_n",
@@ -97,7 +99,13 @@ def fidelity_references(
     found = []
     with track(len(comparisons), f"references ({extractor})", "comparisons") as advance:
         for name, real, fake, note in comparisons:
-            results = fidelity_results(real.features, fake.features, extractor=extractor)
+            results = fidelity_results(
+                real.features,
+                fake.features,
+                extractor=extractor,
+                labels=(real.labels, fake.labels),
+                logits=logits,
+            )
             found += as_references(name, results, note)
             advance(1)
     return found

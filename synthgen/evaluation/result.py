@@ -9,11 +9,16 @@ from synthgen.evaluation.metrics.intervals import Estimate
 
 HIGHER_IS_BETTER = {
     "frechet_distance": False,
+    "frechet_infinity": False,
     "kid": False,
+    "mmd": False,
+    "mind": False,
     "precision": True,
     "recall": True,
     "density": True,
     "coverage": True,
+    "vendi": True,
+    "inception_score": True,
     "accuracy": True,
     "balanced_accuracy": True,
     "macro_precision": True,
@@ -28,6 +33,7 @@ class Result:
 
     ``scope`` is None or ``{"class": name}``; value and interval (95 %) are None when there were too
     few images to say; ``seconds`` is wall-clock time, shared evenly by results of one computation.
+    ``settings`` holds what a metric took from the real images (MMD: its kernel's ``bandwidth``).
     """
 
     name: str
@@ -41,6 +47,7 @@ class Result:
     n_fake: int
     higher_is_better: bool
     seconds: float
+    settings: dict[str, float] | None = None
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -56,6 +63,7 @@ def make_result(
     extractor: str | None = None,
     classifier: str | None = None,
     scope: dict[str, str] | None = None,
+    settings: dict[str, float] | None = None,
 ) -> Result:
     """A result whose direction follows from the last part of its name."""
     return Result(
@@ -70,4 +78,5 @@ def make_result(
         n_fake=n_fake,
         higher_is_better=HIGHER_IS_BETTER[name.rsplit("/", 1)[-1]],
         seconds=round(seconds, 3),
+        settings=settings,
     )

@@ -11,6 +11,7 @@ from synthgen.evaluation.metrics.intervals import Estimate, t_interval
 
 Score = Callable[[Tensor], Tensor]  # float64 (..., K, K), rows = true -> (...)
 CELLS_AT_A_TIME = 128
+UNITS_AT_A_TIME = 256
 
 
 def accuracy(matrix: Tensor) -> Tensor:
@@ -70,6 +71,7 @@ def score_estimate(
     classes: int,
     *,
     n_images: int | None = None,
+    groups: Tensor | None = None,
 ) -> Estimate:
     """Mean over seeds (one prediction vector each) with a 95 % interval inside [0, 1].
 
@@ -77,17 +79,15 @@ def score_estimate(
     seeds) and between seeds (variance of the seeds' scores / number of seeds). t quantile with
     Satterthwaite's degrees of freedom. With one seed the second part is unknown and left out.
     Noise that images and seeds share is counted in both parts, so the interval errs on the wide
-    side. ``n_images``: how many test images the score rests on, if not on all.
+    side. ``n_images``: how many test images the score rests on, if not on all; ``groups`` (int64
+    ``(n,)``): which of them belong together, and are left out together.
     """
     matrices = [confusion(labels, predicted, classes) for predicted in predictions]
     values = torch.stack([score(matrix) for matrix in matrices])
     left_out = torch.stack(
-        [
-            leave_one_out(score, matrix)[labels, predicted]
-            for matrix, predicted in zip(matrices, predictions, strict=True)
-        ]
+        [left_out_scores(score, labels, one, classes, groups) for one in predictions]
     ).mean(0)
-    parts = [(image_variance(left_out, n_images or len(labels)), float(len(labels) - 1))]
+    parts = [unit_part(left_out, n_images or len(labels), groups)]
     if len(values) > 1:
         parts.append((float(values.var()) / len(values), float(len(values) - 1)))
     return t_interval(float(values.mean()), parts).within(0.0, 1.0)
@@ -103,6 +103,43 @@ def leave_one_out(score: Score, matrix: Tensor) -> Tensor:
         reduced[torch.arange(len(some)), some[:, 0], some[:, 1]] -= 1
         result[some[:, 0], some[:, 1]] = score(reduced)
     return result
+
+
+def leave_group_out(
+    score: Score, labels: Tensor, predicted: Tensor, classes: int, groups: Tensor
+) -> Tensor:
+    """``(groups,)``: the score without each group of images, in the order of their numbers."""
+    _, group = groups.unique(return_inverse=True)
+    count, cell = int(group.max()) + 1, labels * classes + predicted
+    whole, left_out = confusion(labels, predicted, classes), []
+    for first in range(0, count, UNITS_AT_A_TIME):
+        here = (group >= first) & (group < first + UNITS_AT_A_TIME)
+        size = min(UNITS_AT_A_TIME, count - first)
+        cells = torch.bincount(
+            (group[here] - first) * classes**2 + cell[here], minlength=size * classes**2
+        )
+        left_out.append(score(whole - cells.reshape(size, classes, classes).double()))
+    return torch.cat(left_out)
+
+
+def left_out_scores(
+    score: Score, labels: Tensor, predicted: Tensor, classes: int, groups: Tensor | None
+) -> Tensor:
+    """``(units,)``: the score without each image, or without each group."""
+    if groups is not None:
+        return leave_group_out(score, labels, predicted, classes, groups)
+    return leave_one_out(score, confusion(labels, predicted, classes))[labels, predicted]
+
+
+def unit_part(left_out: Tensor, n_images: int, groups: Tensor | None) -> tuple[float, float]:
+    """Variance between images, or groups of them, and its degrees of freedom.
+
+    Groups that all say the same could still hide others, however many images they have; between
+    groups that differ the variance is known, and the least possible is that of single images.
+    """
+    units = len(left_out)
+    alike = groups is not None and not float(left_out.var(correction=0))
+    return image_variance(left_out, units if alike else n_images), max(units - 1.0, 1.0)
 
 
 def image_variance(left_out: Tensor, n_images: int) -> float:

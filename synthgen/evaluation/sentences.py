@@ -80,11 +80,10 @@ def fidelity_sentences(
         for r in references
         if r["name"] == model.name and r["extractor"] == extractor and r["value"] is not None
     }
-    sentences = [
+    return [
         f"The Fréchet distance to the real {reference} images in the space {extractor} is "
         f"{model.value:.4g}" + beside(values) + "."
     ]
-    return sentences + copying_sentence(model, values, reference)
 
 
 def beside(values: dict[str, dict[str, Any]]) -> str:
@@ -104,28 +103,13 @@ def beside(values: dict[str, dict[str, Any]]) -> str:
     return "".join(f"; {part}" for part in parts)
 
 
-def copying_sentence(model: Result, values: dict[str, dict[str, Any]], reference: str) -> list[str]:
-    """A set nearer to the images it was trained on than to new ones, beyond both intervals, may
-    hold copies."""
-    train = values.get("train")
-    if train is None or model.value is None or model.ci_low is None:
-        return []
-    if train["ci_high"] is not None and train["ci_high"] < model.ci_low:
-        return [
-            f"The set is nearer to the training images ({train['value']:.4g}) than to the "
-            f"{reference} images ({model.value:.4g}) at equal numbers: a hint that training "
-            "images were copied."
-        ]
-    return []
-
-
 def closeness_sentence(neighbours: dict[str, Any], reference: str) -> str:
     """Distance to the nearest training image, calibrated on real images that nobody trained on."""
     closer = neighbours["share_closer_than_median_real"]
     return (
         f"{100 * closer:.0f} % of the synthetic images ({neighbours['searched']:,} looked at) are "
         f"nearer to a training image than the median real {reference} image of their class; new "
-        "real images would be at 50 %, and far more hints at copies or at little variety."
+        "real images would be at 50 %. Far more means little variety or blur as often as copies."
     )
 
 

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from synthgen.data.splits import Splits
+from synthgen.evaluation.copying import find_copies, in_images
 from synthgen.evaluation.features import Extractor
-from synthgen.evaluation.fidelity import fidelity_by_class, fidelity_results
+from synthgen.evaluation.fidelity import fidelity_by_class, fidelity_results, logits_of
 from synthgen.evaluation.neighbours import NEAREST, PER_CLASS, Search, closest_pairs, picked, rows
 from synthgen.evaluation.pictures import MOST_CLASSES, neighbour_figure
 from synthgen.evaluation.references import FeatureSet, extract_set, fidelity_references
@@ -19,12 +20,19 @@ from synthgen.types import LabelledImages
 
 @dataclass(frozen=True)
 class Space:
-    """Fidelity in one extractor's space: results, references, and what lies nearest."""
+    """Fidelity in one extractor's space: results, references, and what lies nearest.
+
+    ``copying`` is described in ``synthgen.evaluation.copying``; its positions are images. ``test``
+    and ``fake`` are the features that were compared.
+    """
 
     results: list[Result]
     references: list[dict[str, Any]]
     neighbours: dict[str, Any]
     figure: dict[str, Any]
+    copying: dict[str, Any]
+    test: FeatureSet
+    fake: FeatureSet
 
 
 def measure_space(
@@ -44,7 +52,14 @@ def measure_space(
         control: extract_set(extractor, images, most, control)
         for control, images in controls.items()
     }
-    results = fidelity_results(test.features, fake.features, extractor=name)
+    logits = logits_of(extractor)
+    results = fidelity_results(
+        test.features,
+        fake.features,
+        extractor=name,
+        labels=(test.labels, fake.labels),
+        logits=logits,
+    )
     results += fidelity_by_class(
         test.features,
         test.labels,
@@ -52,6 +67,7 @@ def measure_space(
         fake.labels,
         extractor=name,
         classes=splits.test.classes,
+        logits=logits,
     )
     references = fidelity_references(
         extractor=name,
@@ -62,11 +78,30 @@ def measure_space(
         test=test,
         synthetic=fake,
         controls=control_sets,
+        logits=logits,
     )
     neighbours, figure = find_neighbours(
         extractor, splits.train, synthetic, train, fake, test, folder
     )
-    return Space(results, references, neighbours, figure)
+    copying = find_copies(
+        extractor=name,
+        reference=splits.reference,
+        train=train,
+        holdout=holdout,
+        test=test,
+        synthetic=fake,
+    )
+    in_synthetic = positions_by_class(synthetic.labels, most)
+    in_train = positions_by_class(splits.train.labels, extractor.max_searched)
+    return Space(
+        results,
+        references,
+        neighbours,
+        figure,
+        in_images(copying, in_synthetic, in_train),
+        test,
+        fake,
+    )
 
 
 def find_neighbours(

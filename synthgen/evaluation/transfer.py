@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from synthgen.evaluation.judge import Examination, Judge
+from synthgen.evaluation.judges import Examination, Judge, Lesson
 from synthgen.evaluation.result import Result, make_result
 from synthgen.evaluation.scores import SCORES, confusion, recall_of, score_estimate
 from synthgen.types import LabelledImages
@@ -40,9 +40,9 @@ def examine_arm(
     """One training per seed; the same seeds give all arms the same initial weights."""
     return [
         judge.examine(
-            data,
+            Lesson(data=data),
             holdout=holdout,
-            test=test.images,
+            exams={"test": test.images},
             steps=steps,
             seed=seed,
             description=f"{arm.replace('_', ' ')}, classifier {number}/{len(seeds)}",
@@ -63,15 +63,19 @@ def transfer_results(
     classifier: str,
     n_fake: int,
     names: Sequence[str] = tuple(SCORES),
+    groups: Tensor | None = None,
 ) -> list[Result]:
     """``transfer/<arm>/<score>`` over all test images. ``n_real`` is the number of real test
-    images, ``n_fake`` the number of synthetic images in the training set."""
-    predictions = [examination.predictions for examination in examinations]
+    images, ``n_fake`` the number of synthetic images in the training set, ``groups`` says which
+    test images belong together."""
+    predictions = [examination.predictions["test"] for examination in examinations]
     seconds = sum(examination.seconds for examination in examinations) / len(names)
     return [
         make_result(
             f"transfer/{arm}/{name}",
-            score_estimate(SCORES[name], test.labels, predictions, len(test.classes)),
+            score_estimate(
+                SCORES[name], test.labels, predictions, len(test.classes), groups=groups
+            ),
             classifier=classifier,
             n_real=len(test),
             n_fake=n_fake,
@@ -88,15 +92,21 @@ def recall_by_class(
     *,
     classifier: str,
     fake_counts: Sequence[int],
+    groups: Tensor | None = None,
 ) -> list[Result]:
     """``transfer/<arm>/macro_recall``'s terms: the recall of each class that has test images, named
     ``transfer/<arm>/recall`` with scope ``{"class": name}``."""
-    predictions = [examination.predictions for examination in examinations]
+    predictions = [examination.predictions["test"] for examination in examinations]
     return [
         make_result(
             f"transfer/{arm}/recall",
             score_estimate(
-                recall_of(label), test.labels, predictions, len(test.classes), n_images=count
+                recall_of(label),
+                test.labels,
+                predictions,
+                len(test.classes),
+                n_images=count,
+                groups=groups,
             ),
             classifier=classifier,
             scope={"class": name},
@@ -112,7 +122,7 @@ def recall_by_class(
 def summed_confusion(examinations: Sequence[Examination], test: LabelledImages) -> dict[str, Any]:
     """Rows = true class, columns = predicted class, summed over seeds."""
     matrix = sum(
-        confusion(test.labels, examination.predictions, len(test.classes))
+        confusion(test.labels, examination.predictions["test"], len(test.classes))
         for examination in examinations
     )
     assert isinstance(matrix, Tensor)

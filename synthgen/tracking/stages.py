@@ -47,7 +47,8 @@ def log_dataset(tracker: Tracker, folder: Path) -> None:
 
 
 def log_report(tracker: Tracker, report: dict[str, Any], folder: Path) -> None:
-    """After ``evaluate``: overall results as numbers, all results as a table, report.json."""
+    """After ``evaluate``: overall results and the verdict as numbers, all results and the trial's
+    comparisons as tables, and the public form of report.json."""
     folder = Path(folder)
     provenance = report.get("provenance") or {}
     tracker.log_fingerprints(
@@ -66,8 +67,20 @@ def log_report(tracker: Tracker, report: dict[str, Any], folder: Path) -> None:
     )
     columns = ["name", "extractor", "classifier", "scope", "value", "ci_low", "ci_high"]
     tracker.log_table("results", columns, [[_cell(r.get(key)) for key in columns] for r in results])
-    files = [path] if (path := folder / "report.json").is_file() else []
+    if report.get("verdict"):
+        log_verdict(tracker, report["verdict"])
+    files = [path] if (path := folder / "report.public.json").is_file() else []
     tracker.log_artifact("report", "report", files, {"created": report.get("created")})
+
+
+def log_verdict(tracker: Tracker, verdict: dict[str, Any]) -> None:
+    """The primary contrast as numbers to sort runs by, and all contrasts as a table."""
+    primary = next(arm for arm in verdict["arms"] if arm["primary"])
+    numbers = ("difference", "ci_low", "ci_high", "p", "smallest_detectable")
+    tracker.log_values({f"verdict/{name}": primary[name] for name in numbers})
+    columns = ["name", "against", "endpoint", "ratio", "verdict", *numbers, "p_adjusted"]
+    rows = [[_cell(arm.get(column)) for column in columns] for arm in verdict["arms"]]
+    tracker.log_table("trial", columns, rows)
 
 
 def log_comparison(tracker: Tracker, comparison: Comparison, folder: Path) -> None:

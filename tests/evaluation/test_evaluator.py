@@ -1,11 +1,12 @@
 import json
+from xml.etree import ElementTree
 
 import pytest
 import torch
 from PIL import Image
 
 from synthgen.errors import SynthgenError
-from synthgen.evaluation import ClassifierExtractor, Judge, evaluate
+from synthgen.evaluation import ClassifierExtractor, SmallCNNJudge, evaluate
 from synthgen.evaluation.fidelity import METRICS
 from synthgen.evaluation.scores import SCORES
 from synthgen.types import LabelledImages
@@ -17,7 +18,7 @@ def run(digits, synthetic, out, **options):
         synthetic,
         out,
         extractors=[ClassifierExtractor(steps=60)],
-        judge=Judge(steps=40, batch_size=64),
+        judge=SmallCNNJudge(steps=40, batch_size=64),
         seeds=options.pop("seeds", 2),
         **options,
     )
@@ -51,10 +52,28 @@ def found(report, name, scope=None):
 
 
 def test_folder_holds_the_report_and_its_figures(folder, report):
-    assert {path.name for path in folder.iterdir()} == {"report.json", "report.html", "figures"}
+    assert {path.name for path in folder.iterdir()} == {
+        "report.json",
+        "report.public.json",
+        "report.html",
+        "figures",
+    }
     for figure in report["figures"]:
-        assert Image.open(folder / figure["file"]).width > 100
-    assert {figure["kind"] for figure in report["figures"]} == {"class_grid", "neighbours"}
+        file = folder / figure["file"]
+        if file.suffix == ".svg":
+            assert ElementTree.parse(file).getroot().tag.endswith("svg")
+        else:
+            assert Image.open(file).width > 100
+    kinds = {figure["kind"] for figure in report["figures"]}
+    assert {"class_grid", "neighbours", "typical", "embedding_map"} <= kinds
+
+
+def test_copying_statistics_and_fairness_are_in_the_report(report):
+    (space,) = report["copying"].values()
+    assert {"share_nearer_train", "near_copies", "flagged", "sentence"} <= space.keys()
+    assert report["statistics"]["image"]
+    assert report["statistics"]["labels"]["p"] is not None
+    assert [row["name"] for row in report["fairness"]["by_class"]] == [str(i) for i in range(10)]
 
 
 def test_every_promised_result_is_there_once(report):

@@ -9,7 +9,7 @@ import torch
 
 from synthgen.data.choosing import for_choosing
 from synthgen.data.synthetic import SyntheticSet
-from synthgen.evaluation import ClassifierExtractor, Judge, checks, evaluate
+from synthgen.evaluation import ClassifierExtractor, SmallCNNJudge, checks, evaluate
 from synthgen.types import LabelledImages
 
 
@@ -20,7 +20,7 @@ def reported(splits, drawn, out):
         SyntheticSet(drawn, provenance, out.parent / "set", "0" * 64),
         out,
         extractors=[ClassifierExtractor(steps=30)],
-        judge=Judge(steps=20, batch_size=64),
+        judge=SmallCNNJudge(steps=20, batch_size=64),
         seeds=1,
     )
     return json.loads((out / "report.json").read_text())

@@ -93,7 +93,8 @@ def files_of_stages(root):
     (root / "synthetic/manifest.jsonl").write_text('{"file": "0/0.png"}\n')
     (root / "synthetic/dataset.json").write_text(json.dumps({"sampler": {"sha256": "a" * 64}}))
     (root / "report/report.html").write_text("page with real images")
-    (root / "report/report.json").write_text("{}")
+    (root / "report/report.json").write_text("private: nearest training image 4711")
+    (root / "report/report.public.json").write_text("the public form")
     picture = encode_png(torch.zeros(1, 8, 8, dtype=torch.uint8))
     (root / "report/figures/grid.png").write_bytes(picture)
     (root / "synthetic/contact_sheet.png").write_bytes(picture)
@@ -107,6 +108,11 @@ def files_of_stages(root):
              "classifier": None, "value": None, "ci_low": None, "ci_high": None},
         ],
         "figures": [{"file": "figures/grid.png"}, {"file": "figures/lost.png"}],
+        "verdict": {"arms": [
+            {"name": "real_and_synthetic_2", "against": "real_only", "primary": True,
+             "verdict": "helped", "difference": 0.03125, "ci_low": 0.01, "ci_high": 0.05,
+             "p": 0.01, "p_adjusted": 0.01, "smallest_detectable": 0.02},
+        ]},
         "provenance": {"data": {"digest": "d"}, "synthetic": {"digest": "e"}},
     }  # fmt: skip
 
@@ -148,6 +154,32 @@ def test_a_whole_run_offline(tmp_path, offline, caplog):
     pictures = [name for name in names if name.endswith(".png")]
     assert len(pictures) == 1
     assert "contact_sheet" in pictures[0]
+
+
+class Remembering(CsvOnly):
+    """A tracker that keeps what it is told."""
+
+    def __init__(self, out):
+        super().__init__(out)
+        self.values, self.tables, self.files = {}, {}, []
+
+    def log_values(self, values):
+        self.values |= values
+
+    def log_table(self, name, columns, rows):
+        self.tables[name] = (columns, rows)
+
+    def log_artifact(self, name, kind, files, metadata):
+        self.files += [file.name for file in files]
+
+
+def test_a_report_goes_in_its_public_form_with_the_verdict_as_numbers(tmp_path):
+    tracker = Remembering(tmp_path)
+    log_report(tracker, files_of_stages(tmp_path), tmp_path / "report")
+    assert tracker.files == ["report.public.json"]  # never report.json, never the page
+    assert tracker.values["verdict/difference"] == 0.03125
+    columns, rows = tracker.tables["trial"]
+    assert dict(zip(columns, rows[0], strict=True))["verdict"] == "helped"
 
 
 def test_a_failed_stage_ends_its_run(tmp_path, offline):

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from synthgen.evaluation.compare.comparison import Comparison, Line, scope_text
 from synthgen.evaluation.report.blocks import text_of
 from synthgen.evaluation.report.charts import DotPlot, Mark, dot_plot
+from synthgen.evaluation.report.drawing import environment
 from synthgen.evaluation.report.embed import Figure, embed
-from synthgen.evaluation.report.page import environment
 from synthgen.evaluation.report.tables import Cell, Column, Row, Table
 from synthgen.evaluation.report.wording import (
     direction,

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from synthgen.evaluation.features.cache import cached_features
+from synthgen.evaluation.features.float32 import full_float32
 from synthgen.progress import track
 from synthgen.types import LabelledImages
 
@@ -21,6 +24,7 @@ class Extractor(nn.Module, ABC):
     """
 
     name: str  # goes beside every metric; different features must have different names
+    cache: Path | None = None  # folder where features are kept and found again; None: nowhere
 
     def __init__(self, batch_size: int, max_images: int) -> None:
         super().__init__()
@@ -39,15 +43,28 @@ class Extractor(nn.Module, ABC):
     def describe(self) -> dict[str, Any]:
         """Plain JSON for the report's protocol: what the features are and where they came from."""
 
-    @torch.inference_mode()
     def extract(self, images: Tensor, description: str = "features") -> Tensor:
-        """All images in batches, with progress; float32 ``(N, D)`` on the CPU."""
+        """All images in batches, with progress; float32 ``(N, D)`` on the CPU. With ``cache`` set,
+        only images that were never seen in this order are computed."""
+        if self.cache is None:
+            return self.compute(images, description)
+        return cached_features(
+            self.cache, self.name, images, lambda: self.compute(images, description)
+        )
+
+    @torch.inference_mode()
+    def compute(self, images: Tensor, description: str = "features") -> Tensor:
+        """:meth:`extract` without the cache. Beside the result it holds one batch at a time."""
         self.eval()
         tensors = [*self.parameters(), *self.buffers()]
         device = tensors[0].device if tensors else torch.device("cpu")
-        found = []
-        with track(len(images), description) as advance:
-            for batch in images.split(self.batch_size):
-                found.append(self(batch.to(device)).float().cpu())
+        features = torch.empty(0)
+        with track(len(images), description) as advance, full_float32(device):
+            for start in range(0, len(images), self.batch_size):
+                batch = images[start : start + self.batch_size]
+                found = self(batch.to(device)).float().cpu()
+                if start == 0:
+                    features = torch.empty(len(images), found.shape[1])
+                features[start : start + len(batch)] = found
                 advance(len(batch))
-        return torch.cat(found)
+        return features

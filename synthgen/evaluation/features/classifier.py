@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from synthgen.evaluation.classifier import (
-    SmallCNN,
-    as_input,
-    predict,
-    train_classifier,
-)
 from synthgen.evaluation.features.base import Extractor
-from synthgen.evaluation.steps import automatic_steps
+from synthgen.evaluation.features.weights import weights_digest
+from synthgen.evaluation.judges.small_cnn import SmallCNN, train_classifier
+from synthgen.evaluation.judges.steps import automatic_steps
+from synthgen.evaluation.judges.training import as_input, predict
 from synthgen.hardware import default_device, torch_threads
 from synthgen.progress import track
 from synthgen.types import LabelledImages
@@ -97,12 +93,3 @@ class ClassifierExtractor(Extractor):
 
     def describe(self) -> dict[str, Any]:
         return {"kind": "classifier", "features": 128, "max_images": self.max_images, **self.facts}
-
-
-def weights_digest(network: torch.nn.Module) -> str:
-    """SHA-256 over names, shapes and float32 bytes of all parameters and running statistics."""
-    state = hashlib.sha256()
-    for name, tensor in sorted(network.state_dict().items()):
-        state.update(f"{name} {tuple(tensor.shape)}\n".encode())
-        state.update(tensor.detach().cpu().float().contiguous().numpy().tobytes())
-    return state.hexdigest()

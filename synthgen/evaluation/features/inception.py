@@ -37,8 +37,8 @@ class InceptionExtractor(Extractor):
         self, weights: str | None = None, batch_size: int = 50, max_images: int = 10_000
     ) -> None:
         super().__init__(batch_size, max_images)
-        self.name = "inception"
         path, self.weights_sha256 = find_weights(weights)
+        self.name = f"inception-{self.weights_sha256[:8]}"
         self.weights_file = path.name
         self.network = build_network(path)
 
@@ -51,6 +51,12 @@ class InceptionExtractor(Extractor):
             images = images.expand(-1, 3, -1, -1)
         (features,) = self.network(images)
         return features
+
+    @torch.inference_mode()
+    def logits(self, features: Tensor) -> Tensor:
+        """The original's 1,008 class scores without the bias, as its Inception score takes them."""
+        weight = self.network.get_parameter("fc.weight").detach().cpu()
+        return features @ weight.T
 
     def describe(self) -> dict[str, Any]:
         return {

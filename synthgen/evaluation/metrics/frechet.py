@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from synthgen.evaluation.metrics.arrays import as_pair, spread_groups
+from synthgen.evaluation.metrics.arrays import as_features, as_pair, spread_groups
+from synthgen.evaluation.metrics.gaussians import FullGaussian, Gaussian, ThinGaussian, products
 from synthgen.evaluation.metrics.intervals import Estimate, jackknife_variance, t_interval
 
 GROUPS = 10
-
-
-@dataclass(frozen=True)
-class Gaussian:
-    """Mean ``(D,)`` and a factor F ``(R, D)`` of the covariance S = FᵀF (divisor n - 1)."""
-
-    mean: Tensor
-    factor: Tensor
 
 
 def frechet_distance(*, real: Any, fake: Any) -> float:
@@ -30,6 +23,26 @@ def frechet_distance(*, real: Any, fake: Any) -> float:
     """
     real, fake = as_pair(real, fake)
     return distance(fit(real), fit(fake))
+
+
+def frechet_from_moments(
+    *, real_mean: Any, real_covariance: Any, fake_mean: Any, fake_covariance: Any
+) -> float:
+    """The same from means ``(D,)`` and covariances ``(D, D)``, for instance published ones."""
+    gaussians = []
+    for name, mean, covariance in (
+        ("real", real_mean, real_covariance),
+        ("fake", fake_mean, fake_covariance),
+    ):
+        covariance = as_features(covariance, name=f"{name}_covariance", at_least=1)
+        mean = torch.as_tensor(mean).detach().to("cpu", torch.float64)
+        if covariance.shape != (len(mean), len(mean)):
+            raise ValueError(
+                f"{name}: a mean of {len(mean)} features with a covariance of "
+                f"{tuple(covariance.shape)}"
+            )
+        gaussians.append(FullGaussian(mean, covariance))
+    return distance(*gaussians)
 
 
 def frechet_estimate(*, real: Any, fake: Any, groups: int = GROUPS) -> Estimate:
@@ -43,24 +56,16 @@ def frechet_estimate(*, real: Any, fake: Any, groups: int = GROUPS) -> Estimate:
     groups = min(groups, len(real) // 2, len(fake) // 2)
     if groups < 2:
         return Estimate(value, None, None)
-    without_real = [distance(part, whole_fake) for part in leave_one_group_out(real, groups)]
+    without_real = [distance(whole_fake, part) for part in leave_one_group_out(real, groups)]
     without_fake = [distance(whole_real, part) for part in leave_one_group_out(fake, groups)]
     parts = [jackknife_variance(without_real), jackknife_variance(without_fake)]
     return t_interval(value, parts).within(0.0)
 
 
 def distance(first: Gaussian, second: Gaussian) -> float:
-    """Fréchet distance (squared 2-Wasserstein distance) between two Gaussians.
-
-    With S = FᵀF, Tr(S₁S₂)^½ is the nuclear norm of F₁F₂ᵀ, the sum of its singular values. This
-    needs no matrix square root of a product that is not symmetric, is real and finite for singular
-    covariances, and cancels to rounding when both sets are the same.
-    """
+    """Fréchet distance (squared 2-Wasserstein distance) between two Gaussians."""
     shift = (first.mean - second.mean).square().sum()
-    product = first.factor @ second.factor.T
-    overlap = torch.linalg.svdvals(product).sum()
-    spread = first.factor.square().sum() + second.factor.square().sum()
-    return max(0.0, float(shift + spread - 2 * overlap))
+    return max(0.0, float(shift + first.spread + second.spread - 2 * first.overlap(second)))
 
 
 def fit(features: Tensor) -> Gaussian:
@@ -69,30 +74,23 @@ def fit(features: Tensor) -> Gaussian:
     mean = features.mean(0)
     centred = features - mean
     if count <= size:
-        return Gaussian(mean, centred / (count - 1) ** 0.5)  # (N, D): no D × D matrix at all
-    return Gaussian(mean, factorise(centred.T @ centred / (count - 1)))
+        return ThinGaussian(mean, centred.div_((count - 1) ** 0.5))  # no D × D matrix at all
+    return FullGaussian(mean, products(centred).div_(count - 1))
 
 
-def factorise(covariance: Tensor) -> Tensor:
-    """F with FᵀF = the symmetric ``(D, D)`` covariance; rounding below 0 counts as 0."""
-    values, vectors = torch.linalg.eigh(covariance)
-    return values.clamp_min(0).sqrt()[:, None] * vectors.T
-
-
-def leave_one_group_out(features: Tensor, groups: int) -> list[Gaussian]:
+def leave_one_group_out(features: Tensor, groups: int) -> Iterator[Gaussian]:
     """The Gaussians that remain when one of ``groups`` random groups is left out."""
     group_of = spread_groups(len(features), groups)
     smallest = len(features) - (len(features) + groups - 1) // groups
     if smallest <= features.shape[1]:
-        return [fit(features[group_of != group]) for group in range(groups)]
+        yield from (fit(features[group_of != group]) for group in range(groups))
+        return
     centre = features.mean(0)  # removed first: sums of squares of large means would cancel badly
     centred = features - centre
-    scatter = centred.T @ centred
-    left = []
+    scatter = products(centred)
     for group in range(groups):
         out = centred[group_of == group]
         count = len(features) - len(out)
         mean = -out.sum(0) / count
-        rest = scatter - out.T @ out - count * torch.outer(mean, mean)
-        left.append(Gaussian(centre + mean, factorise(rest / (count - 1))))
-    return left
+        rest = scatter - products(out) - count * torch.outer(mean, mean)
+        yield FullGaussian(centre + mean, rest / (count - 1))

@@ -44,6 +44,18 @@ def wilson(successes: float, count: int) -> Estimate:
     return Estimate(share, min(share, max(0.0, centre - half)), max(share, min(1.0, centre + half)))
 
 
+def clopper_pearson(successes: float, count: float) -> Estimate:
+    """Share with its exact binomial interval (Clopper & Pearson 1934), never too short; counts of a
+    design effect may be fractional."""
+    from scipy.stats import beta
+
+    tail = (1 - LEVEL) / 2
+    failures = count - successes
+    low = float(beta.ppf(tail, successes, failures + 1)) if successes > 0 else 0.0
+    high = float(beta.ppf(1 - tail, successes + 1, failures)) if failures > 0 else 1.0
+    return Estimate(successes / count, low, high)
+
+
 def t_interval(value: float, parts: Sequence[tuple[float, float]]) -> Estimate:
     """Interval of an estimate whose variance is a sum of ``parts`` (variance, degrees of freedom).
 

@@ -1,4 +1,8 @@
-"""Shells for other people's loops: ``torchmetrics.Metric`` around the pure functions."""
+"""Shells for other people's loops: ``torchmetrics.Metric`` around the pure functions.
+
+These keep sums, so their memory does not grow with the number of images, and add up over
+processes. Metrics that need pairs of images are in ``reservoirs``.
+"""
 
 from __future__ import annotations
 
@@ -8,20 +12,26 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
-from synthgen.evaluation.metrics.frechet import Gaussian, distance, factorise
+from synthgen.evaluation.metrics.diversity import ClassSums, entropy_score, unit_rows
+from synthgen.evaluation.metrics.frechet import distance
+from synthgen.evaluation.metrics.gaussians import FullGaussian, products
+from synthgen.evaluation.metrics.infinity import PARTS, intercept
+
+LEAST_COMMON_MULTIPLE = 6  # slots that can be joined to 1, 2 or 3 equal parts
 
 
-class FrechetDistance(Metric):
-    """Fréchet distance of features ``(N, D)`` that arrive in batches, on any number of processes.
+class MomentsMetric(Metric):
+    """float64 sums of features, of their products ``(D, D)`` and of images, for each set.
 
-    Keeps float64 sums of size D² per set, which add up across processes. Features are shifted by
-    ``centre`` (a rough mean, the same everywhere; zeros by default) before they are squared: give
-    one when features have means far larger than their spread.
+    Images are dealt to ``slots`` in turn. Features are shifted by ``centre`` (a rough mean, the
+    same everywhere; zeros by default) before they are squared: give one when features have means
+    far larger than their spread.
     """
 
     higher_is_better = False
     is_differentiable = False
     full_state_update = False
+    slots = 1
 
     real_sum: Tensor
     fake_sum: Tensor
@@ -35,40 +45,122 @@ class FrechetDistance(Metric):
         self.centre = torch.zeros(num_features) if centre is None else centre.detach()
         for which in ("real", "fake"):
             for state, shape in (
-                ("sum", (num_features,)),
-                ("products", (num_features, num_features)),
-                ("count", ()),
+                ("sum", (self.slots, num_features)),
+                ("products", (self.slots, num_features, num_features)),
+                ("count", (self.slots,)),
             ):
                 zeros = torch.zeros(shape, dtype=torch.float64)
                 self.add_state(f"{which}_{state}", zeros, dist_reduce_fx="sum")
 
     def update(self, *, real: Tensor | None = None, fake: Tensor | None = None) -> None:
-        """Add a batch of real features, of synthetic ones, or of both."""
+        """Add a batch of real features ``(N, D)``, of synthetic ones, or of both."""
         if real is not None:
-            shifted = self._shifted(real)
-            self.real_sum += shifted.sum(0)
-            self.real_products += shifted.T @ shifted
-            self.real_count += len(shifted)
+            self._add(real, self.real_sum, self.real_products, self.real_count)
         if fake is not None:
-            shifted = self._shifted(fake)
-            self.fake_sum += shifted.sum(0)
-            self.fake_products += shifted.T @ shifted
-            self.fake_count += len(shifted)
+            self._add(fake, self.fake_sum, self.fake_products, self.fake_count)
+
+    def _add(self, features: Tensor, sums: Tensor, squares: Tensor, counts: Tensor) -> None:
+        shifted = features.detach().to(sums)
+        shifted = shifted - self.centre.to(shifted)
+        first = int(counts.sum())
+        for slot in range(self.slots):
+            dealt = shifted[(slot - first) % self.slots :: self.slots]
+            sums[slot] += dealt.sum(0)
+            squares[slot] += products(dealt)
+            counts[slot] += len(dealt)
+
+    def _distance(self, part: int, parts: int) -> float:
+        """Between the Gaussians of every ``parts``-th slot."""
+        gaussians = []
+        for sums, squares, counts in (
+            (self.real_sum, self.real_products, self.real_count),
+            (self.fake_sum, self.fake_products, self.fake_count),
+        ):
+            count = counts[part::parts].sum()
+            if count < 2:
+                raise ValueError(
+                    f"the Fréchet distance needs at least {2 * parts} real and as many fake images"
+                )
+            mean = sums[part::parts].sum(0) / count
+            scatter = squares[part::parts].sum(0) - count * torch.outer(mean, mean)
+            gaussians.append(FullGaussian(mean, scatter / (count - 1)))
+        return distance(*gaussians)
+
+
+class FrechetDistance(MomentsMetric):
+    """Fréchet distance of features that arrive in batches, on any number of processes."""
 
     def compute(self) -> Tensor:
         """float64 scalar. Raises ValueError before two images of each set have arrived."""
-        if min(self.real_count, self.fake_count) < 2:
-            raise ValueError("the Fréchet distance needs at least two real and two fake images")
-        real = gaussian(self.real_sum, self.real_products, self.real_count)
-        fake = gaussian(self.fake_sum, self.fake_products, self.fake_count)
-        return torch.tensor(distance(real, fake), dtype=torch.float64)
-
-    def _shifted(self, features: Tensor) -> Tensor:
-        features = features.detach().to(self.real_sum)
-        return features - self.centre.to(features)
+        return torch.tensor(self._distance(0, 1), dtype=torch.float64)
 
 
-def gaussian(total: Tensor, products: Tensor, count: Tensor) -> Gaussian:
-    """From Σx, Σxxᵀ and n."""
-    mean = total / count
-    return Gaussian(mean, factorise((products - count * torch.outer(mean, mean)) / (count - 1)))
+class FrechetInfinity(MomentsMetric):
+    """FD∞ of features that arrive in batches in random order, on any number of processes; six
+    times the memory of :class:`FrechetDistance`."""
+
+    slots = LEAST_COMMON_MULTIPLE
+
+    def compute(self) -> Tensor:
+        """float64 scalar. Raises ValueError before six images of each set have arrived."""
+        means = [
+            sum(self._distance(part, parts) for part in range(parts)) / parts
+            for parts in range(1, PARTS + 1)
+        ]
+        return torch.tensor(intercept(means), dtype=torch.float64)
+
+
+class VendiScore(Metric):
+    """Vendi score of features that arrive in batches: a sum of size D² whatever their number."""
+
+    higher_is_better = True
+    is_differentiable = False
+    full_state_update = False
+
+    similarities: Tensor
+
+    def __init__(self, num_features: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        size = num_features + 1
+        zeros = torch.zeros(size, size, dtype=torch.float64)
+        self.add_state("similarities", zeros, dist_reduce_fx="sum")
+
+    def update(self, *, fake: Tensor) -> None:
+        self.similarities += products(unit_rows(fake.detach().to(self.similarities)))
+
+    def compute(self) -> Tensor:
+        """float64 scalar. Raises ValueError before the first image."""
+        if not self.similarities.any():
+            raise ValueError("the Vendi score needs at least one image")
+        return torch.tensor(entropy_score(self.similarities), dtype=torch.float64)
+
+
+class InceptionScore(Metric):
+    """Inception score of class logits ``(N, K)`` that arrive in batches: K + 2 numbers are kept."""
+
+    higher_is_better = True
+    is_differentiable = False
+    full_state_update = False
+
+    probabilities: Tensor
+    negentropy: Tensor
+    count: Tensor
+
+    def __init__(self, num_classes: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        for name, shape in (("probabilities", (num_classes,)), ("negentropy", ()), ("count", ())):
+            zeros = torch.zeros(shape, dtype=torch.float64)
+            self.add_state(name, zeros, dist_reduce_fx="sum")
+
+    def update(self, *, fake_logits: Tensor) -> None:
+        sums = ClassSums.of(fake_logits.detach())
+        self.probabilities += sums.probabilities
+        self.negentropy += sums.negentropy
+        self.count += sums.count
+
+    def compute(self) -> Tensor:
+        """float64 scalar. Raises ValueError before the first image."""
+        if not self.count:
+            raise ValueError("the Inception score needs at least one image")
+        score = ClassSums(self.probabilities, self.negentropy, self.count).score()
+        return torch.tensor(score, dtype=torch.float64)

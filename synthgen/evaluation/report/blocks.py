@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from synthgen.evaluation.report.embed import Figure, embed
 from synthgen.evaluation.report.settings import flatten, masked
-from synthgen.evaluation.report.tables import Cell, Column, Row, Table, Worst, overall
+from synthgen.evaluation.report.tables import Cell, Column, Row, Table, Worst, overall, protocol_of
 from synthgen.evaluation.report.wording import (
     ARMS,
     direction,
@@ -21,7 +21,6 @@ from synthgen.evaluation.report.wording import (
     show,
 )
 
-NOT_TESTED = "not tested: run a trial"
 NARROW_NAME = 3  # characters of a class name that still fit above a column of a matrix
 
 
@@ -32,6 +31,7 @@ class Tile:
     under: str
     style: str = ""
     words: bool = False  # the value is a name or a sentence and is set smaller
+    tip: str = ""  # how the number was come by
 
 
 @dataclass(frozen=True)
@@ -68,15 +68,6 @@ class Details:
     rows: list[tuple[str, str]]
 
 
-def verdict_text(verdict: Any) -> str:
-    """Null means that no trial was made; a verdict may be a text or a dict with a sentence."""
-    if verdict is None:
-        return NOT_TESTED
-    if isinstance(verdict, dict):
-        return str(verdict.get("sentence") or json.dumps(verdict, ensure_ascii=False))
-    return str(verdict)
-
-
 def tested_sentence(report: dict[str, Any]) -> str:
     """Which set was held against which data."""
     provenance = report.get("provenance") or {}
@@ -103,14 +94,16 @@ def tiles(report: dict[str, Any], worst: Sequence[Worst]) -> list[Tile]:
             text, interval = show(result)
             tested = f"real {reference_split(report)} images"
             under = f"{interval}\naccuracy of {result.get('classifier')}, {tested}"
-            found.append(_tile(f"Trained on {label.lower()}", text, under.strip(), f"arm-{arm}"))
+            tile = _tile(f"Trained on {label.lower()}", text, under.strip(), f"arm-{arm}")
+            found.append(replace(tile, tip=protocol_of(result)))
     floors = {(r["name"], r.get("extractor")): r for r in references if r["reference"] == "floor"}
     for result in overall(results, "fidelity/frechet_distance"):
         floor = floors.get((result["name"], result.get("extractor")))
         lines = [str(result.get("extractor")), direction(result.get("higher_is_better"))]
         if floor is not None:
             lines.append(f"real against real: {show(floor)[0]}")
-        found.append(_tile("Fréchet distance", show(result)[0], "\n".join(lines)))
+        tile = _tile("Fréchet distance", show(result)[0], "\n".join(lines))
+        found.append(replace(tile, tip=protocol_of(result)))
     for item in headline_worst(worst)[:1]:
         under = f"{item.text}\n{item.label.lower()}, {item.measured_by}"
         found.append(Tile("Worst class", item.of_class, under, words=len(item.of_class) > 8))

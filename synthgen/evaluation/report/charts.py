@@ -56,6 +56,7 @@ class DotPlot:
     ticks: list[Tick]
     logarithmic: bool
     description: str
+    file: str = ""  # the same drawing as a file, relative to the report's folder
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,19 @@ class Line:
     points: str
     style: str
     markers: list[tuple[float, float]] = field(default_factory=list)
+    area: str = ""  # the interval around the line, as a polygon
+    chosen: list[tuple[float, float]] = field(default_factory=list)  # ringed points
+
+
+@dataclass(frozen=True)
+class Level:
+    """A horizontal line across a chart, with the interval around it."""
+
+    label: str
+    style: str
+    y: float
+    top: float
+    bottom: float
 
 
 @dataclass(frozen=True)
@@ -80,6 +94,9 @@ class LineChart:
     x_ticks: list[Tick]
     y_ticks: list[Tick]
     description: str
+    note: str = ""
+    levels: list[Level] = field(default_factory=list)
+    file: str = ""
 
 
 def nice_ticks(low: float, high: float, count: int = 5) -> list[float]:
@@ -123,7 +140,7 @@ def dot_plot(
         return None
     logarithmic = axis == "by_span" and min(values) > 0 and max(values) / min(values) > 100
     smallest = max(min(numbers), min(values) / 3) if logarithmic else min(numbers)
-    low, high = _padded(smallest, max(numbers), logarithmic)
+    low, high = padded(smallest, max(numbers), logarithmic)
     left, right, top = label_width, width - text_width, 8.0
     bottom = top + row * len(marks)
 
@@ -164,8 +181,8 @@ def line_chart(
     every = [point for _, points, _ in clean for point in points]
     if not every:
         return None
-    x_low, x_high = _span([x for x, _ in every])
-    y_low, y_high = _padded(*_span([y for _, y in every]), logarithmic=False, share=0.04)
+    x_low, x_high = span([x for x, _ in every])
+    y_low, y_high = padded(*span([y for _, y in every]), logarithmic=False, share=0.04)
     left, right, top, bottom = 52.0, width - 14, 12.0, height - 40
 
     def x_at(x: float) -> float:
@@ -211,16 +228,16 @@ def _ends(label: str, points: Sequence[tuple[float, float]]) -> str:
     return f"{label} goes from {first:.{places}f} to {last:.{places}f}"
 
 
-def _span(values: Sequence[float]) -> tuple[float, float]:
+def span(values: Sequence[float]) -> tuple[float, float]:
     low, high = min(values), max(values)
     return (low, high) if high > low else (low - 0.5, high + 0.5)
 
 
-def _padded(low: float, high: float, logarithmic: bool, share: float = 0.06) -> tuple[float, float]:
+def padded(low: float, high: float, logarithmic: bool, share: float = 0.06) -> tuple[float, float]:
     if logarithmic:
         grow = (high / low) ** share
         return low / grow, high * grow
-    low, high = _span([low, high]) if high <= low else (low, high)
+    low, high = span([low, high]) if high <= low else (low, high)
     pad = (high - low) * share
     return low - pad, high + pad
 

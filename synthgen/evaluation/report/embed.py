@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,8 @@ class Figure:
     kind: str
     of_class: str | None
     caption: str
+    file: str = ""
+    vector: bool = False
 
 
 def embed(figure: dict[str, Any], folder: Path) -> Figure:
@@ -29,12 +32,15 @@ def embed(figure: dict[str, Any], folder: Path) -> Figure:
     report may come from a stranger."""
     caption = str(figure.get("caption") or "")
     kind, of_class = str(figure.get("kind") or ""), figure.get("class")
-    uri, width, height = read_picture(folder, str(figure.get("file") or ""))
-    return Figure(uri, width, height, kind, None if of_class is None else str(of_class), caption)
+    file = str(figure.get("file") or "")
+    uri, width, height = read_picture(folder, file)
+    name = None if of_class is None else str(of_class)
+    vector = file.lower().endswith(".svg")
+    return Figure(uri, width, height, kind, name, caption, file if uri else "", vector)
 
 
 def read_picture(folder: Path, file: str) -> tuple[str | None, int, int]:
-    """The data URI of a PNG, JPEG or WebP with the width and height to show it at."""
+    """The data URI of a PNG, JPEG, WebP or SVG with the width and height to show it at."""
     from PIL import Image, UnidentifiedImageError
 
     root = folder.resolve()
@@ -42,6 +48,8 @@ def read_picture(folder: Path, file: str) -> tuple[str | None, int, int]:
     if not path.is_relative_to(root) or not path.is_file():
         return None, 0, 0
     content = path.read_bytes()
+    if path.suffix.lower() == ".svg":
+        return read_drawing(content)
     try:
         with Image.open(io.BytesIO(content)) as image:
             media, (width, height) = MEDIA.get(image.format or ""), image.size
@@ -52,3 +60,17 @@ def read_picture(folder: Path, file: str) -> tuple[str | None, int, int]:
     zoom = max(1, min(4, COMFORTABLE_WIDTH // max(width, 1)))
     encoded = base64.b64encode(content).decode()
     return f"data:{media};base64,{encoded}", width * zoom, height * zoom
+
+
+def read_drawing(content: bytes) -> tuple[str | None, int, int]:
+    """The data URI of an SVG. As the source of an ``<img>`` it can neither run scripts nor load
+    anything (SVG Integration, secure static mode); without a plain size on its root it is refused.
+    """
+    root = re.match(rb"\s*<svg\s[^>]*>", content)
+    size = root and [
+        re.search(rb'\s%s="(\d{1,5})"' % key, root[0]) for key in (b"width", b"height")
+    ]
+    if not size or size[0] is None or size[1] is None:
+        return None, 0, 0
+    encoded = base64.b64encode(content).decode()
+    return f"data:image/svg+xml;base64,{encoded}", int(size[0][1]), int(size[1][1])

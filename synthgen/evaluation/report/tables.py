@@ -29,6 +29,8 @@ class Cell:
     text: str
     interval: str = ""
     strong: bool = False
+    tip: str = ""  # how the number was come by
+    style: str = ""
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,7 @@ class Column:
     label: str
     note: str  # direction, and what measured it
     name: str
+    tip: str = ""
 
 
 @dataclass(frozen=True)
@@ -65,14 +68,48 @@ def overall(results: Iterable[Result], prefix: str) -> list[Result]:
 
 
 def cell(result: Result | None) -> Cell | None:
-    return None if result is None else Cell(*show(result))
+    return None if result is None else Cell(*show(result), tip=protocol_of(result))
 
 
 def column(result: Result) -> Column:
     """Head of a column. The extractor or classifier is always part of it."""
     measured_by = [str(result[key]) for key in ("extractor", "classifier") if result.get(key)]
     notes = [*measured_by, direction(result.get("higher_is_better"))]
-    return Column(metric_label(str(result["name"])), "\n".join(filter(None, notes)), result["name"])
+    label, note = metric_label(str(result["name"])), "\n".join(filter(None, notes))
+    whole = {**result, "scope": None, "n_real": None}  # what the column's numbers have in common
+    return Column(label, note, result["name"], protocol_of(whole))
+
+
+def protocol_of(result: Result) -> str:
+    """How one number was come by, for whoever points at it."""
+    measured_by = [str(result[key]) for key in ("extractor", "classifier") if result.get(key)]
+    level = "95 % interval" if is_number(result.get("ci_low")) else "no interval"
+    scope = class_of(result)
+    parts = [
+        full_label(str(result["name"])) + (f" of class {scope}" if scope is not None else ""),
+        f"measured by {', '.join(measured_by)}" if measured_by else "",
+        counts_note(result),
+        level,
+        direction(result.get("higher_is_better"))[2:],
+        str(result.get("settings") or "") if isinstance(result.get("settings"), str) else "",
+    ]
+    return " · ".join(filter(None, parts))
+
+
+def in_parts(table: Table | None, most: int = 6) -> list[Table]:
+    """The same table cut into several of at most ``most`` columns, so that paper can hold them."""
+    if table is None:
+        return []
+    count = max(1, -(-len(table.columns) // most))
+    size = -(-len(table.columns) // count) or 1
+    return [
+        Table(
+            table.title,
+            table.columns[start : start + size],
+            [Row(r.label, r.note, r.cells[start : start + size], r.style) for r in table.rows],
+        )
+        for start in range(0, len(table.columns), size)
+    ]
 
 
 def counts_note(result: Result) -> str:
@@ -184,7 +221,11 @@ def class_table(results: Sequence[Result]) -> tuple[Table | None, list[Worst]]:
         for key in keys:
             result = by_key.get((name, *key))
             strong = (name, *key) in marked
-            cells.append(None if result is None else Cell(*show(result), strong=strong))
+            cells.append(
+                None
+                if result is None
+                else Cell(*show(result), strong=strong, tip=protocol_of(result))
+            )
         counted = max(
             (by_key[name, *key] for key in keys if (name, *key) in by_key), key=_image_counts
         )
@@ -194,7 +235,7 @@ def class_table(results: Sequence[Result]) -> tuple[Table | None, list[Worst]]:
 
 def _full_column(result: Result) -> Column:
     base = column(result)
-    return Column(full_label(base.name), base.note, base.name)
+    return Column(full_label(base.name), base.note, base.name, base.tip)
 
 
 def _worst(results: Sequence[Result]) -> Result | None:

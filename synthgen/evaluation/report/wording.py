@@ -25,7 +25,11 @@ REFERENCES = {
 }
 _SPELLED = {
     "frechet_distance": "Fréchet distance",
+    "frechet_infinity": "Fréchet distance at infinite n",
     "kid": "KID",
+    "mmd": "MMD",
+    "mind": "MIND",
+    "vendi": "Vendi score",
     "macro_f1": "Macro F1",
     "f1": "F1",
 }
@@ -118,3 +122,43 @@ def classifier_note(name: str) -> str:
     if name.startswith("classifier"):
         return f"{name}: a small network trained on the real training images, not Inception"
     return name
+
+
+def show_share(value: Any, low: Any = None, high: Any = None) -> tuple[str, str]:
+    """A share (0..1) and its interval in per cent: ``("95.4 %", "95.0 to 95.7")``."""
+    return show({"name": "transfer/share", "value": value, "ci_low": low, "ci_high": high})
+
+
+def show_points(value: Any, low: Any = None, high: Any = None) -> tuple[str, str]:
+    """A difference of shares with its sign, in percentage points: ``("+1.2", "+0.4 to +2.0")``."""
+    if not is_number(value):
+        return TOO_FEW, ""
+    if not (is_number(low) and is_number(high)):
+        return f"{100 * value:+z.{decimals(100 * value, None, None)}f}".replace("-", "−"), ""
+    places = decimals(100 * value, 100 * low, 100 * high)
+    # What is not zero must not look like it: an end decides between help and no evidence.
+    if any(x and not round(100 * x, places) for x in (value, low, high)):
+        places += 1
+    ends = [f"{100 * x:+z.{places}f}".replace("-", "−") for x in (value, low, high)]
+    return ends[0], f"{ends[1]} to {ends[2]}"
+
+
+def show_count(value: Any, low: Any = None, high: Any = None) -> tuple[str, str]:
+    """A number of images and its interval: ``("1,240", "980 to 1,610")``."""
+    if not is_number(value):
+        return TOO_FEW, ""
+    interval = f"{low:,.0f} to {high:,.0f}" if is_number(low) and is_number(high) else ""
+    return f"{value:,.0f}", interval
+
+
+def show_p(p: Any) -> str:
+    """``0.031``, ``< 0.001``, or a dash where nothing was tested."""
+    if not is_number(p):
+        return "–"
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def share_label(endpoint: str) -> str:
+    """What the trial was decided on, as it stands in a sentence: ``macro F1``."""
+    known = {"macro_f1": "macro F1", "tail_recall": "mean recall of the rare classes"}
+    return known.get(endpoint, endpoint.replace("_", " "))

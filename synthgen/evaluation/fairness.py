@@ -1,0 +1,182 @@
+"""Who gains and who loses: recall with and without the synthetic images, by class and by group."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from synthgen.evaluation.metrics.intervals import TOO_FEW, Estimate, t_interval, wilson
+
+FEWEST = 10  # real images of a class or group, below which nothing is said about it
+Row = dict[str, Any]
+
+
+def fairness(
+    labels: Any,
+    *,
+    classes: Sequence[str],
+    before: Any,
+    after: Any,
+    groups: Sequence[str | None] | None = None,
+    covered: Any = None,
+) -> dict[str, Any]:
+    """Plain JSON: a row per class, a row per group, the worst of both, and sentences.
+
+    The recall of a class or group is the share of its real images that were classified rightly,
+    the mean over trainings. Intervals are 95 %, each for itself, over images and trainings; images
+    of one group that resemble each other make them too short. Rows of fewer than 10 images hold
+    None in the place of values.
+
+    Args:
+        labels: int ``(N,)``, the true classes of real test images.
+        before, after: int predictions ``(N,)``, or ``(seeds, N)``, of classifiers trained without
+            and with the synthetic images. The same seed in the same row pairs the trainings.
+        groups: per image the value of a metadata column; images without one are left out.
+        covered: bool ``(N,)``, whether the synthetic set reaches the image (``Membership.covered``
+            of :mod:`synthgen.evaluation.metrics.manifold`); None leaves coverage out.
+    """
+    truth = np.asarray(labels)
+    right = {"before": _right(before, truth, "before"), "after": _right(after, truth, "after")}
+    reached = None if covered is None else _of_length(np.asarray(covered, bool), truth, "covered")
+    of_class = {name: truth == number for number, name in enumerate(classes)}
+    by_class = [_row(name, mask, right, reached) for name, mask in of_class.items()]
+    by_group: list[Row] = []
+    if groups is not None:
+        column = _of_length(np.asarray(groups, dtype=object), truth, "groups")
+        names = sorted({str(value) for value in column if value is not None})
+        by_group = [
+            _row(name, np.array([v is not None and str(v) == name for v in column]), right, reached)
+            for name in names
+        ]
+    worst_class, worst_group = _worst(by_class), _worst(by_group)
+    return {
+        "by_class": by_class,
+        "by_group": by_group,
+        "worst_class": worst_class,
+        "worst_group": worst_group,
+        "sentences": [*_sentences(by_class, "class"), *_sentences(by_group, "group")],
+    }
+
+
+def _right(predictions: Any, truth: np.ndarray, name: str) -> np.ndarray:
+    """float64 ``(seeds, N)``, 1 where the prediction is right."""
+    found = np.atleast_2d(np.asarray(predictions))
+    if found.shape[1:] != truth.shape:
+        raise ValueError(f"{name} must be (N,) or (seeds, N) for {len(truth)} labels")
+    return (found == truth).astype(np.float64)
+
+
+def _of_length(values: np.ndarray, truth: np.ndarray, name: str) -> np.ndarray:
+    if values.shape != truth.shape:
+        raise ValueError(f"{name} must have one entry for each of the {len(truth)} labels")
+    return values
+
+
+def _row(
+    name: str, mask: np.ndarray, right: Mapping[str, np.ndarray], covered: np.ndarray | None
+) -> Row:
+    count = int(mask.sum())
+    before, after = right["before"][:, mask], right["after"][:, mask]
+    enough = count >= FEWEST
+    row = {
+        "name": name,
+        "n": count,
+        "before": _json(rate(before) if enough else TOO_FEW),
+        "after": _json(rate(after) if enough else TOO_FEW),
+        "difference": _json(paired_difference(before, after) if enough else TOO_FEW),
+        "coverage": None,
+    }
+    if covered is not None:
+        row["coverage"] = _json(wilson(int(covered[mask].sum()), count) if enough else TOO_FEW)
+    return row
+
+
+def rate(right: np.ndarray) -> Estimate:
+    """Mean of ``(seeds, N)`` zeros and ones. One training: Wilson's interval. Several: t, the
+    variance between images plus that between trainings; Wilson's where all are right or wrong."""
+    seeds, count = right.shape
+    value = float(right.mean())
+    alone = wilson(value * count, count)
+    if seeds == 1 or value in (0.0, 1.0):  # that nothing varied doesn't mean that nothing could
+        return alone
+    return t_interval(value, _variances(right.mean(0), right.mean(1))).within(0.0, 1.0)
+
+
+def paired_difference(before: np.ndarray, after: np.ndarray) -> Estimate:
+    """Mean of after - before, both ``(seeds, N)``, on the same images; ``value`` is that mean.
+
+    For the interval two pseudo-images are added: half of one won, half of one lost, and one
+    unchanged (Agresti and Min 2005). Without them a small group where nothing changed would have no
+    uncertainty. Trainings are paired where both have as many.
+    """
+    change = after.mean(0) - before.mean(0)
+    count, value = len(change) + 2, float(change.mean())
+    centre = float(change.sum()) / count
+    variance = (float(np.square(change).sum()) + 1) / count - centre**2
+    parts = [(variance / count, float(count - 1))]
+    if before.shape[0] == after.shape[0]:
+        by_seed = [after.mean(1) - before.mean(1)]
+    else:
+        by_seed = [before.mean(1), after.mean(1)]
+    parts += [
+        (float(side.var(ddof=1)) / len(side), float(len(side) - 1))
+        for side in by_seed
+        if len(side) > 1
+    ]
+    around = t_interval(centre, parts).within(-1.0, 1.0)
+    low, high = around.low or 0.0, around.high or 0.0
+    return Estimate(value, min(value, low), max(value, high))
+
+
+def _variances(by_image: np.ndarray, by_seed: np.ndarray) -> list[tuple[float, float]]:
+    return [
+        (float(values.var(ddof=1)) / len(values), float(len(values) - 1))
+        for values in (by_image, by_seed)
+    ]
+
+
+def _json(estimate: Estimate) -> dict[str, float | None]:
+    return {"value": estimate.value, "ci_low": estimate.low, "ci_high": estimate.high}
+
+
+def _worst(rows: Sequence[Row]) -> dict[str, Any] | None:
+    """The row of lowest recall after, and the distance between best and worst on both sides; None
+    if fewer than two rows have enough images."""
+    enough = [row for row in rows if row["after"]["value"] is not None]
+    if len(enough) < 2:
+        return None
+    gaps = {
+        f"gap_{side}": max(row[side]["value"] for row in enough)
+        - min(row[side]["value"] for row in enough)
+        for side in ("before", "after")
+    }
+    return {**min(enough, key=lambda row: (row["after"]["value"], row["name"])), **gaps}
+
+
+def _sentences(rows: Sequence[Row], kind: str) -> list[str]:
+    worst = _worst(rows)
+    if worst is None:
+        return []
+    said = [
+        f"The worst {kind} is {worst['name']}: {_percent(worst['after'])} of its {worst['n']:,} "
+        f"images are recognised with the synthetic images, {_percent(worst['before'])} without; "
+        f"the distance between best and worst {kind} goes from {100 * worst['gap_before']:.0f} to "
+        f"{100 * worst['gap_after']:.0f} points."
+    ]
+    lost = [row for row in rows if (row["difference"]["ci_high"] or 0.0) < 0]
+    if lost:
+        names = ", ".join(
+            f"{row['name']} ({100 * row['difference']['value']:+.0f} points)" for row in lost
+        )
+        said.append(f"Recall fell, each {kind} taken for itself, for {names}.")
+    few = [row["name"] for row in rows if row["after"]["value"] is None]
+    if few:
+        said.append(f"Too few real images to say anything about the {kind} {', '.join(few)}.")
+    return said
+
+
+def _percent(rate: Mapping[str, float]) -> str:
+    low, high = 100 * rate["ci_low"], 100 * rate["ci_high"]
+    return f"{100 * rate['value']:.0f} % ({low:.0f}–{high:.0f} %)"

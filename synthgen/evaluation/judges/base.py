@@ -1,0 +1,137 @@
+"""A judge: a kind of classifier that is trained on a lesson and examined on real images."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from synthgen.evaluation.judges.steps import automatic_steps
+from synthgen.evaluation.scores import Score
+from synthgen.types import LabelledImages
+
+Augment = Callable[[Tensor, torch.Generator], Tensor]
+"""One batch of uint8 ``(N, C, H, W)`` and the randomness of its step -> as many images, alike."""
+
+HOLDOUT = "holdout"  # the exam that every judge takes beside those that it is given
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lesson:
+    """What a classifier learns from, and how. Arms of a trial differ in this alone.
+
+    Attributes:
+        data: the images; each is seen equally often unless ``sampling_weights`` says otherwise.
+        sampling_weights: float32 ``(N,)``, how often each image is drawn relative to the others.
+        class_weights: float32 ``(K,)``, factors on the loss of each true class.
+        augment: changes each training batch; never an examined image.
+        mixup: alpha of the Beta distribution that images and labels are mixed by (Zhang et al.
+            2018); 0 mixes nothing.
+        pretrain: learned from during the first half of the steps, ``data`` during the second; the
+            number of steps stays the same.
+    """
+
+    data: LabelledImages
+    sampling_weights: Tensor | None = None
+    class_weights: Tensor | None = None
+    augment: Augment | None = None
+    mixup: float = 0.0
+    pretrain: LabelledImages | None = None
+
+
+@dataclass(frozen=True)
+class Examination:
+    """What one trained classifier said.
+
+    Attributes:
+        predictions: per exam int64 ``(N,)`` labels, of the classifier as it was at ``chosen_step``.
+            ``"holdout"`` is always there.
+        curve: (step, score on the holdout) during training; accuracy unless a score was given.
+        chosen_step: the last step, or the best one on the holdout if a score was given.
+        seconds: wall-clock time of training and predicting.
+    """
+
+    predictions: dict[str, Tensor]
+    curve: list[tuple[int, float]]
+    chosen_step: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Job:
+    """One training: what is learned from, and the seed of weights, order and augmentation."""
+
+    lesson: Lesson
+    seed: int
+
+
+class Judge(ABC):
+    """Trains one classifier per lesson, always for the same number of steps.
+
+    The outcome depends on the lesson, the options, the seed and the hardware alone; the same seed
+    gives the same initial weights for every lesson.
+    """
+
+    name: str
+    batch_size: int
+    steps: int | None  # optimizer steps, equal for all arms; None: by the number of real images
+    jobs_at_once: ClassVar[int] = 1  # how many trainings gain from being done together
+
+    def steps_for(self, real_train: LabelledImages) -> int:
+        """The number of steps of every arm, from the real training split alone."""
+        return self.steps or automatic_steps(len(real_train), self.batch_size)
+
+    def why_not(self, lesson: Lesson) -> str | None:
+        """A sentence about what of the lesson this judge can't follow; None: it can."""
+        return None
+
+    @abstractmethod
+    def examine(
+        self,
+        lesson: Lesson,
+        *,
+        holdout: LabelledImages,
+        exams: Mapping[str, Tensor],
+        steps: int,
+        seed: int,
+        score: Score | None = None,
+        description: str = "classifier",
+    ) -> Examination:
+        """Train on the lesson alone, then predict each exam's uint8 ``(N, C, H, W)`` images once.
+
+        With ``score`` (of a confusion matrix, higher is better) the classifier of the best holdout
+        score among the curve's moments takes the exams, the later one of equals; without, the last.
+        """
+
+    def examine_all(
+        self,
+        jobs: Sequence[Job],
+        *,
+        holdout: LabelledImages,
+        exams: Mapping[str, Tensor],
+        steps: int,
+        score: Score | None = None,
+        description: str = "classifier",
+    ) -> list[Examination]:
+        """:meth:`examine` for each job, in order. A judge may train them side by side; no outcome
+        depends on the other jobs, but for rounding."""
+        return [
+            self.examine(
+                job.lesson,
+                holdout=holdout,
+                exams=exams,
+                steps=steps,
+                seed=job.seed,
+                score=score,
+                description=description,
+            )
+            for job in jobs
+        ]
+
+    @abstractmethod
+    def describe(self, steps: int) -> dict[str, Any]:
+        """Plain JSON for the report's protocol."""

@@ -1,0 +1,147 @@
+"""Judges from scikit-learn, on features."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from synthgen.errors import SynthgenError
+from synthgen.evaluation.features.base import Extractor
+from synthgen.evaluation.judges.base import HOLDOUT, Examination, Judge, Lesson
+from synthgen.evaluation.judges.batches import AUGMENT
+from synthgen.evaluation.judges.watching import Watch
+from synthgen.evaluation.scores import Score
+from synthgen.seeds import step_generator
+from synthgen.types import LabelledImages
+
+AUGMENTED_AT_ONCE = 1000  # images
+SEEDS = 2**32  # scikit-learn takes no larger ones
+
+
+class EstimatorJudge(Judge):
+    """Fits a scikit-learn classifier to standardised features. It takes no optimizer steps: the
+    curve has one point, at the trial's number of steps, and a ``score`` has nothing to choose from.
+
+    Args:
+        features: what the images are turned into; None: their pixels. An extractor gets ready from
+            the real training split, when the judge is asked for its steps.
+        copies: augmented copies of each image that are learned beside it, in lessons that augment.
+    """
+
+    steps = None
+    batch_size = 128  # for the number of steps, which only names the curve's point
+
+    def __init__(self, features: Extractor | None, copies: int) -> None:
+        if copies < 1:
+            raise ValueError(f"copies must be 1 or more, got {copies}")
+        self.features = features
+        self.copies = copies
+
+    @abstractmethod
+    def estimator(self, seed: int) -> Any:
+        """A scikit-learn classifier whose ``fit`` takes ``sample_weight``."""
+
+    @abstractmethod
+    def settings(self) -> str:
+        """The estimator in words, for the report's protocol."""
+
+    def steps_for(self, real_train: LabelledImages) -> int:
+        if self.features is not None:
+            self.features.prepare(real_train, 0)
+        return super().steps_for(real_train)
+
+    def why_not(self, lesson: Lesson) -> str | None:
+        if lesson.mixup:
+            return f"{self.name} learns from one label per image, so it can't follow mixup."
+        if lesson.pretrain is not None:
+            return f"{self.name} is fitted in one go, so it can't be pre-trained."
+        return None
+
+    def examine(
+        self,
+        lesson: Lesson,
+        *,
+        holdout: LabelledImages,
+        exams: Mapping[str, Tensor],
+        steps: int,
+        seed: int,
+        score: Score | None = None,
+        description: str = "classifier",
+    ) -> Examination:
+        reason = self.why_not(lesson)
+        if reason:
+            raise SynthgenError(f"{reason}\nLeave that arm out, or choose another judge.")
+        started = time.perf_counter()
+        images, labels, weights = self.learned(lesson, seed)
+        rows = self.rows(images)
+        centre, scale = (
+            rows.mean(0),
+            rows.std(0, correction=0).square().mean().sqrt().clamp_min(1e-6),
+        )
+        estimator = self.estimator(seed % SEEDS)
+        with warnings.catch_warnings():
+            from sklearn.exceptions import ConvergenceWarning
+
+            warnings.simplefilter("ignore", ConvergenceWarning)  # the iterations are the budget
+            inputs = ((rows - centre) / scale).numpy()
+            estimator.fit(inputs, labels.numpy(), sample_weight=weights)
+        predictions = {}
+        for name, asked in {**exams, HOLDOUT: holdout.images}.items():
+            found = estimator.predict(((self.rows(asked) - centre) / scale).numpy())
+            predictions[name] = torch.from_numpy(np.asarray(found, dtype=np.int64))
+        watch = Watch(holdout.labels, len(holdout.classes), score)
+        watch.see(steps, predictions[HOLDOUT])
+        return Examination(predictions, watch.curve, steps, time.perf_counter() - started)
+
+    def learned(self, lesson: Lesson, seed: int) -> tuple[Tensor, Tensor, Any]:
+        """Images, labels, and weights (float64 array of mean 1, or None), with augmented copies."""
+        data = lesson.data
+        weights = sample_weights(lesson)
+        if lesson.augment is None:
+            return data.images, data.labels, weights
+        images = [data.images]
+        for copy in range(self.copies):
+            for part, some in enumerate(data.images.split(AUGMENTED_AT_ONCE)):
+                generator = step_generator(seed, AUGMENT, copy, part)
+                images.append(lesson.augment(some, generator))
+        times = 1 + self.copies
+        weights = None if weights is None else np.tile(weights, times)
+        return torch.cat(images), data.labels.repeat(times), weights
+
+    def rows(self, images: Tensor) -> Tensor:
+        """float32 ``(N, D)``."""
+        if self.features is None:
+            return images.flatten(1).float()
+        return self.features.extract(images)
+
+    def describe(self, steps: int) -> dict[str, Any]:
+        on = "pixels" if self.features is None else self.features.name
+        return {
+            "name": self.name,
+            "network": f"{self.settings()} on {on}, centred and divided by their overall spread",
+            "steps": steps,
+            "batch_size": None,
+            "optimizer": "scikit-learn, to convergence or the most iterations",
+            "augmentation": f"none, unless the arm says so: then {self.copies} more copies",
+            "precision": "float32",
+            "device": "cpu",
+        }
+
+
+def sample_weights(lesson: Lesson) -> Any:
+    """How much each image counts: as often as it is drawn, times its class's factor."""
+    if lesson.sampling_weights is None and lesson.class_weights is None:
+        return None
+    weights = torch.ones(len(lesson.data), dtype=torch.float64)
+    if lesson.sampling_weights is not None:
+        weights *= lesson.sampling_weights
+    if lesson.class_weights is not None:
+        weights *= lesson.class_weights[lesson.data.labels]
+    return (weights / weights.mean()).numpy()

@@ -1,0 +1,97 @@
+"""A judge that trains a network on pixels."""
+
+from __future__ import annotations
+
+import copy
+import time
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor, nn
+
+from synthgen.evaluation.judges.base import HOLDOUT, Examination, Judge, Lesson
+from synthgen.evaluation.judges.training import WEIGHT_DECAY, predict, train
+from synthgen.evaluation.judges.watching import Watch, images_to_look_at, moments_of
+from synthgen.evaluation.scores import Score
+from synthgen.hardware import compute_dtype, default_device
+from synthgen.progress import track
+from synthgen.types import ImageSpec, LabelledImages
+
+
+class NetworkJudge(Judge):
+    """A subclass says which network, and what it is called.
+
+    Args:
+        steps: optimizer steps, equal for all arms; None chooses by the number of real training
+            images.
+        learning_rate: the highest of the one-cycle schedule.
+    """
+
+    def __init__(self, steps: int | None, batch_size: int, learning_rate: float) -> None:
+        self.steps = steps
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+
+    @abstractmethod
+    def network(self, image: ImageSpec) -> nn.Module:
+        """A network with fresh weights: float ``(N, C, H, W)`` in [-1, 1] -> logits ``(N, K)``."""
+
+    @abstractmethod
+    def architecture(self) -> str:
+        """The network in words, for the report's protocol."""
+
+    def examine(
+        self,
+        lesson: Lesson,
+        *,
+        holdout: LabelledImages,
+        exams: Mapping[str, Tensor],
+        steps: int,
+        seed: int,
+        score: Score | None = None,
+        description: str = "classifier",
+    ) -> Examination:
+        started = time.perf_counter()
+        seen = images_to_look_at(holdout, score)
+        watch = Watch(seen.labels, len(holdout.classes), score)
+        moments = set(moments_of(steps))
+        kept: dict[str, Any] = {}
+        with track(steps, description, "steps") as advance:
+
+            def look(step: int, network: nn.Module) -> None:
+                advance(1)
+                better = step in moments and watch.see(step, predict(network, seen.images))
+                if better and step < steps:
+                    kept.update(copy.deepcopy(network.state_dict()) if score else {})
+
+            network = train(
+                self.network,
+                lesson,
+                steps=steps,
+                batch_size=self.batch_size,
+                learning_rate=self.learning_rate,
+                seed=seed,
+                device=default_device(),
+                on_step=look,
+            )
+        if watch.chosen_step < steps:
+            network.load_state_dict(kept)
+        predictions = {name: predict(network, images) for name, images in exams.items()}
+        predictions[HOLDOUT] = predict(network, holdout.images)
+        seconds = time.perf_counter() - started
+        return Examination(predictions, watch.curve, watch.chosen_step, seconds)
+
+    def describe(self, steps: int) -> dict[str, Any]:
+        device = default_device()
+        return {
+            "name": self.name,
+            "network": self.architecture(),
+            "steps": steps,
+            "batch_size": self.batch_size,
+            "optimizer": f"AdamW, one-cycle learning rate up to {self.learning_rate:g}, "
+            f"weight decay {WEIGHT_DECAY:g}",
+            "augmentation": "none, unless the arm says so",
+            "precision": str(compute_dtype("auto", device)).removeprefix("torch."),
+            "device": device.type,
+        }

@@ -1,0 +1,37 @@
+"""ResNet-18 with the stem for small images."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from synthgen.evaluation.judges.network import NetworkJudge
+from synthgen.types import ImageSpec
+
+
+class ResNet18Judge(NetworkJudge):
+    """The network of He et al. 2016, table 1, whose first convolution is 3 × 3 with stride 1 and
+    which has no max pooling, as is usual for 32 × 32 pixels. For a GPU: minutes per training there,
+    about a second per step of 128 images of 32 × 32 pixels on a CPU core.
+
+    Args:
+        steps: optimizer steps, equal for all arms; None chooses by the number of real training
+            images.
+    """
+
+    name = "resnet18"
+
+    def __init__(
+        self, steps: int | None = None, batch_size: int = 128, learning_rate: float = 2e-3
+    ) -> None:
+        super().__init__(steps, batch_size, learning_rate)
+
+    def network(self, image: ImageSpec) -> nn.Module:
+        from torchvision.models import resnet18  # slow to import
+
+        network = resnet18(num_classes=image.num_classes)
+        network.conv1 = nn.Conv2d(image.channels, 64, 3, padding=1, bias=False)
+        network.maxpool = nn.Identity()
+        return network
+
+    def architecture(self) -> str:
+        return "ResNet-18, first convolution 3x3 with stride 1, no max pooling"

@@ -1,0 +1,185 @@
+"""Parts of the test: single classes, rare classes, harder images, and the labels themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from synthgen.evaluation.report.charts import LineChart
+from synthgen.evaluation.report.intervals import Curve, Point, interval_chart
+from synthgen.evaluation.report.tables import Cell, Column, Row, Table
+from synthgen.evaluation.report.verdict import capital, label_of
+from synthgen.evaluation.report.wording import is_number, show_points, show_share
+
+Slice = dict[str, Any]
+
+
+def share_cell(found: Any, tip: str = "", strong: bool = False) -> Cell | None:
+    """A share with ``value``, ``ci_low`` and ``ci_high``."""
+    if not isinstance(found, dict):
+        return None
+    text = show_share(found.get("value"), found.get("ci_low"), found.get("ci_high"))
+    return Cell(*text, strong=strong, tip=tip)
+
+
+def agreement_table(gan_test: Any) -> Table | None:
+    """Do classifiers of real images see what the synthetic labels say? Overall and by class."""
+    if not isinstance(gan_test, dict):
+        return None
+    tip = "Judges trained on real images only, tested on the synthetic ones (GAN-test)"
+    per_class = gan_test.get("label_agreement") or {}
+    values = [v.get("value") for v in per_class.values() if is_number(v.get("value"))]
+    least = min(values) if len(values) > 1 else None
+    every = gan_test.get("n")
+    rows = [
+        Row(
+            "All classes",
+            counted(every),
+            [share_cell(gan_test.get("accuracy"), f"{tip} · interval over images and seeds")],
+            "model",
+        )
+    ]
+    rows += [
+        Row(
+            str(name),
+            counted(found.get("n")),
+            [share_cell(found, f"{tip} · Wilson interval", found.get("value") == least)],
+        )
+        for name, found in per_class.items()
+    ]
+    return Table(
+        "Label agreement", [Column("Label agreed with", "95 % interval", "agree", tip)], rows
+    )
+
+
+def counted(n: Any) -> str:
+    return f"{n:,} images" if is_number(n) else ""
+
+
+def tail_table(tail: Any, labels: dict[str, str]) -> Table | None:
+    if not isinstance(tail, dict) or not tail.get("recall"):
+        return None
+    classes = ", ".join(str(name) for name in tail.get("classes") or [])
+    tip = f"Mean recall of {classes} on real test images"
+    n = tail.get("n")
+    rows = [
+        Row(capital(label_of(name, labels)), "", [share_cell(found, tip)])
+        for name, found in tail["recall"].items()
+    ]
+    note = f"{n:,} test images" if is_number(n) else "95 % interval"
+    return Table("Recall of the rare classes", [Column("Recall", note, "recall", tip)], rows)
+
+
+def recall_table(
+    trial: dict[str, Any], key: dict[str, tuple[str, str]], protocol: str
+) -> Table | None:
+    """Recall of every class in the arms that matter; the worst class of each is marked."""
+    arms = [a for a in trial.get("arms") or [] if a.get("name") in key and a.get("recall")]
+    if not arms:
+        return None
+    arms.sort(key=lambda arm: list(key).index(arm["name"]))
+    worst = [min((v for v in arm["recall"].values() if is_number(v)), default=None) for arm in arms]
+    tip = f"Recall, mean over seeds{protocol[protocol.find(' · ') :]}"
+    columns = [Column(key[arm["name"]][0], "", "recall", tip) for arm in arms]
+    rows = []
+    for name in dict.fromkeys(c for arm in arms for c in arm["recall"]):
+        cells: list[Cell | None] = []
+        for arm, least in zip(arms, worst, strict=True):
+            value = arm["recall"].get(name)
+            text = show_share(value)[0]
+            cells.append(Cell(text, strong=is_number(value) and value == least, tip=tip))
+        rows.append(Row(str(name), "", cells))
+    return Table("Recall of each class, mean over seeds (* worst of its column)", columns, rows)
+
+
+def scenario_charts(scenarios: Sequence[Slice], key: dict[str, tuple[str, str]]) -> list[LineChart]:
+    """Small multiples: accuracy against strength, one chart per corruption."""
+    charts = []
+    for name in names_of(scenarios):
+        curves = [
+            Curve(
+                words,
+                style,
+                [
+                    Point(s.get("strength", 0), 100 * s["accuracy"])
+                    for s in scenarios
+                    if str(s.get("name")) == name
+                    and s.get("arm") == arm
+                    and is_number(s.get("accuracy"))
+                ],
+            )
+            for arm, (words, style) in key.items()
+        ]
+        title = capital(name.replace("_", " "))
+        chart = interval_chart(title, "strength", curves, note="accuracy, %", width=360, height=220)
+        if chart is not None:
+            charts.append(chart)
+    return charts
+
+
+def scenario_tables(scenarios: Sequence[Slice], labels: dict[str, str]) -> list[Table]:
+    """One table per corruption: every arm by strength, with intervals."""
+    tables = []
+    for name in names_of(scenarios):
+        own = [s for s in scenarios if str(s.get("name")) == name]
+        strengths = sorted({s["strength"] for s in own if is_number(s.get("strength"))})
+        by_key = {(s.get("arm"), s.get("strength")): s for s in own}
+        tip = f"Accuracy under {name} at this strength · real test images · mean over seeds"
+        columns = [Column(f"{strength:g}", "", name, tip) for strength in strengths]
+        rows = []
+        for arm in dict.fromkeys(s.get("arm") for s in own):
+            cells: list[Cell | None] = []
+            for strength in strengths:
+                found = by_key.get((arm, strength))
+                tip = f"Accuracy under {name} at strength {strength:g}"
+                if found and is_number(found.get("n")):
+                    tip += f" · {found['n']:,} real test images · mean over seeds · 95 % interval"
+                whole = found and {**found, "value": found.get("accuracy")}
+                cells.append(share_cell(whole, tip))
+            rows.append(Row(capital(label_of(arm, labels)), "", cells))
+        title = f"Accuracy under {name.replace('_', ' ')}, by strength"
+        tables.append(Table(title, columns, rows))
+    return tables
+
+
+def names_of(scenarios: Sequence[Slice]) -> list[str]:
+    return list(dict.fromkeys(str(s.get("name")) for s in scenarios))
+
+
+def fairness_tables(found: Any, protocol: str) -> list[Table]:
+    """Recall without and with the synthetic images: a table by class, and one by group."""
+    if not isinstance(found, dict):
+        return []
+    tables = []
+    for key, what in (("by_class", "class"), ("by_group", "group")):
+        rows = found.get(key) or []
+        if rows:
+            worst = (found.get(f"worst_{what}") or {}).get("name")
+            title = f"Recall of each {what} without and with the synthetic images (* worst)"
+            made = [fairness_row(row, row.get("name") == worst, protocol) for row in rows]
+            tables.append(Table(title, fairness_columns(rows, protocol), made))
+    return tables
+
+
+def fairness_columns(rows: Sequence[Slice], protocol: str) -> list[Column]:
+    columns = [
+        Column("Without", "real only", "before", protocol),
+        Column("With", "real + synthetic", "after", protocol),
+        Column("Difference", "points", "difference", f"Paired · {protocol}"),
+    ]
+    covered = any(row.get("coverage") for row in rows)
+    return [*columns, *([Column("Covered", "by the synthetic set", "coverage")] if covered else [])]
+
+
+def fairness_row(row: Slice, worst: bool, protocol: str) -> Row:
+    name = str(row.get("name"))
+    tip = f"Recall of {name} · {counted(row.get('n'))} · mean over seeds, each interval for itself"
+    change = row.get("difference") or {}
+    shown = show_points(change.get("value"), change.get("ci_low"), change.get("ci_high"))
+    cells = [share_cell(row.get("before"), tip), share_cell(row.get("after"), tip, strong=worst)]
+    cells.append(Cell(*shown, tip=f"{tip} · paired · {protocol}"))
+    if row.get("coverage"):
+        cells.append(
+            share_cell(row["coverage"], f"Share of real images of {name} that are reached")
+        )
+    return Row(name, counted(row.get("n")), cells)

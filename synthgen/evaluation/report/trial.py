@@ -1,0 +1,170 @@
+"""A trial's arms, curves and slices, arranged as the page shows them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from synthgen.evaluation.report.charts import LineChart
+from synthgen.evaluation.report.forest import Difference, Forest, forest_plot
+from synthgen.evaluation.report.slices import (
+    agreement_table,
+    fairness_tables,
+    recall_table,
+    scenario_charts,
+    scenario_tables,
+    tail_table,
+)
+from synthgen.evaluation.report.tables import Table
+from synthgen.evaluation.report.trial_charts import (
+    REAL,
+    SYNTHETIC,
+    convergence_chart,
+    learning_chart,
+    ratio_chart,
+)
+from synthgen.evaluation.report.trial_tables import arms_table, comparison_table, mcnemar_table
+from synthgen.evaluation.report.verdict import (
+    badge,
+    capital,
+    label_of,
+    labels_of,
+    primary_of,
+    style_of,
+    trial_protocol,
+)
+from synthgen.evaluation.report.wording import (
+    is_number,
+    share_label,
+    show_points,
+)
+
+
+@dataclass(frozen=True)
+class TrialView:
+    """Everything about the trial below the verdict; what was not measured is empty or None."""
+
+    endpoint: str
+    protocol: str
+    note: str
+    forests: list[Forest]  # the same for wide and for narrow screens
+    arms: Table | None
+    comparisons: Table | None
+    ratio: LineChart | None
+    learning: LineChart | None
+    convergence: LineChart | None
+    agreement: Table | None
+    scenarios: list[LineChart]
+    scenario_tables: list[Table]
+    tail: Table | None
+    recall: Table | None
+    fairness: list[Table]
+    fairness_sentences: list[str]
+    mcnemar: Table | None
+    skipped: list[tuple[str, str]] = field(default_factory=list)
+
+
+def trial_view(report: dict[str, Any]) -> TrialView | None:
+    """None for a report without a trial."""
+    trial, verdict = report.get("trial"), report.get("verdict")
+    if not isinstance(trial, dict) or not isinstance(verdict, dict):
+        return None
+    labels, protocol = labels_of(report), trial_protocol(report)
+    key = key_arms(report)
+    fair = report.get("fairness") or trial.get("fairness") or {}
+    endpoint = share_label(str(verdict.get("endpoint") or "score"))
+    source = (trial.get("protocol") or {}).get("source")
+    return TrialView(
+        endpoint=endpoint,
+        protocol=protocol,
+        note="Every seed of a synthetic arm has its own draw from the sampler."
+        if source == "sampler"
+        else "All this holds for this folder of images, not for other draws of its generator.",
+        forests=forests(verdict, labels, endpoint),
+        arms=arms_table(trial, labels, endpoint, protocol),
+        comparisons=comparison_table(verdict, labels, protocol),
+        ratio=ratio_chart(trial, endpoint),
+        learning=learning_chart(trial, endpoint),
+        convergence=convergence_chart(trial, key, endpoint),
+        agreement=agreement_table(trial.get("gan_test")),
+        scenarios=scenario_charts(trial.get("scenarios") or [], key),
+        scenario_tables=scenario_tables(trial.get("scenarios") or [], labels),
+        tail=tail_table(trial.get("tail"), labels),
+        recall=recall_table(trial, key, protocol),
+        fairness=fairness_tables(fair, protocol),
+        fairness_sentences=[str(one) for one in fair.get("sentences") or []],
+        mcnemar=mcnemar_table(trial, key),
+        skipped=[
+            (label_of(one.get("arm"), labels), str(one.get("reason")))
+            for one in trial.get("skipped") or []
+            if one.get("arm") and one.get("reason")
+        ],
+    )
+
+
+def key_arms(report: dict[str, Any]) -> dict[str, tuple[str, str]]:
+    """The few arms that a chart can hold: name -> (words, style). Real only, the best cheap one,
+    synthetic only, the chosen combination, and whatever is no arm of the trial (the user's own
+    classifier)."""
+    verdict = report.get("verdict") or {}
+    trial = report.get("trial") or {}
+    labels, primary = labels_of(report), primary_of(verdict) or {}
+    cheap = (verdict.get("against_best_cheap") or {}).get("name")
+    styles = {
+        REAL: "arm-real_only",
+        cheap: "arm-cheap",
+        SYNTHETIC: "arm-synthetic_only",
+        primary.get("name"): "arm-real_and_synthetic",
+    }
+    found = {
+        str(name): (capital(label_of(name, labels)), style)
+        for name, style in styles.items()
+        if name
+    }
+    known = {arm.get("name") for arm in trial.get("arms") or []}
+    for one in trial.get("scenarios") or []:
+        if one.get("arm") not in known:
+            name = str(one.get("arm"))
+            found[name] = (capital(label_of(name, labels)), "arm-own")
+    return found
+
+
+def forests(verdict: dict[str, Any], labels: dict[str, str], endpoint: str) -> list[Forest]:
+    """Differences to real only on the endpoint; the primary arm first, then as in the trial."""
+    rows = [
+        Difference(
+            capital(label_of(arm.get("name"), labels)),
+            100 * arm["difference"],
+            100 * arm["ci_low"],
+            100 * arm["ci_high"],
+            " · ".join(show_points(arm["difference"], arm["ci_low"], arm["ci_high"])).replace(
+                " · ", " ("
+            )
+            + ")",
+            badge(arm.get("verdict")),
+            style_of(arm.get("verdict")),
+            bool(arm.get("primary")),
+        )
+        for arm in on_endpoint(verdict)
+        if arm.get("against") == REAL
+        and all(is_number(arm.get(key)) for key in ("difference", "ci_low", "ci_high"))
+    ]
+    rows.sort(key=lambda row: not row.primary)
+    least = verdict.get("minimum_difference")
+    minimum = 100 * least if is_number(least) else None
+    title = f"Difference to real only in {endpoint}, points"
+    note = (
+        "dot and line: estimate and 95 % interval; diamond: the primary contrast; words follow the "
+        "adjusted p"
+    )
+    made = [
+        forest_plot(title, note, rows, minimum=minimum, layout=layout)
+        for layout in ("wide", "stacked")
+    ]
+    return [one for one in made if one is not None]
+
+
+def on_endpoint(verdict: dict[str, Any]) -> list[dict[str, Any]]:
+    """Comparisons on the declared endpoint."""
+    own = verdict.get("endpoint")
+    return [arm for arm in verdict.get("arms") or [] if arm.get("endpoint", own) == own]

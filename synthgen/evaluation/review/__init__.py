@@ -1,0 +1,15 @@
+"""An expert, blinded, looks at real and synthetic images."""
+
+from synthgen.evaluation.review.page import KEY, PAGE, write_review
+from synthgen.evaluation.review.questions import Question, choose_questions
+from synthgen.evaluation.review.scoring import score, score_files
+
+__all__ = [
+    "KEY",
+    "PAGE",
+    "Question",
+    "choose_questions",
+    "score",
+    "score_files",
+    "write_review",
+]

@@ -1,0 +1,232 @@
+"""The arms of a trial: what each one's classifier learns from. All else is the same for all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from synthgen.evaluation.judges.base import Augment, Lesson
+from synthgen.evaluation.trial.sources import SyntheticSource, first_of_each_class
+from synthgen.seeds import step_generator
+from synthgen.types import LabelledImages
+
+Kind = Literal["real", "cheap", "synthetic", "combined", "baseline", "fraction"]
+REAL, SYNTHETIC = "real_only", "synthetic_only"
+OVERSAMPLING, CLASS_WEIGHTS, MIXUP = "oversampling", "class_weights", "mixup"
+AUGMENTED, COMBINED = "augmentation", "real_and_synthetic"
+AUGMENTED_COMBINED, PRETRAINED = "augmentation_and_synthetic", "pretrained_on_synthetic"
+BASELINE, COMBINED_BASELINE, FRACTION = "baseline_only", "real_and_baseline", "real_share"
+OPTIONAL = (  # families of arms that a trial can do without
+    OVERSAMPLING,
+    CLASS_WEIGHTS,
+    MIXUP,
+    AUGMENTED,
+    SYNTHETIC,
+    AUGMENTED_COMBINED,
+    PRETRAINED,
+    BASELINE,
+    COMBINED_BASELINE,
+)
+MIXUP_ALPHA = 0.2  # Zhang et al. 2018 use 0.1 to 0.4 on ImageNet
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One way to train. ``lesson(repetition)`` is what the classifier of that seed learns from;
+    ``label`` names it for people, ``ratio`` is synthetic per real image."""
+
+    name: str
+    label: str
+    kind: Kind
+    lesson: Callable[[int], Lesson]
+    n_real: int
+    n_synthetic: int = 0
+    ratio: float | None = None
+
+
+def family_of(name: str) -> str | None:
+    """The optional family that an arm belongs to: ``augmentation_light`` to ``augmentation``."""
+    families = [family for family in OPTIONAL if name == family or name.startswith(f"{family}_")]
+    return max(families, key=len, default=None)
+
+
+@dataclass(frozen=True)
+class Ingredients:
+    """What arms are made of. ``baseline`` is a generator that needs no training, by name."""
+
+    real: LabelledImages
+    synthetic: SyntheticSource
+    n_synthetic_only: int
+    augmentations: Mapping[str, Augment]
+    baseline: tuple[str, SyntheticSource] | None
+    seed: int
+
+    def combined(self, source: SyntheticSource, ratio: float, repetition: int) -> LabelledImages:
+        """All real images and ``ratio`` times as many synthetic ones."""
+        return join(self.real, source.draw(round(ratio * len(self.real)), repetition))
+
+
+def join(first: LabelledImages, second: LabelledImages) -> LabelledImages:
+    return LabelledImages(
+        torch.cat([first.images, second.images]),
+        torch.cat([first.labels, second.labels]),
+        first.classes,
+    )
+
+
+def opening_arms(given: Ingredients, ratios: Sequence[float], shares: Sequence[float]) -> list[Arm]:
+    """Every arm that depends on no choice; among some of them the holdout will choose.
+
+    ``ratios`` are synthetic per real image; ``shares`` of the real images make the learning curve.
+    """
+    synthetic_only = Arm(
+        SYNTHETIC,
+        "synthetic only",
+        "synthetic",
+        lambda k: Lesson(data=given.synthetic.draw(given.n_synthetic_only, k)),
+        n_real=0,
+        n_synthetic=given.n_synthetic_only,
+    )
+    return [
+        real_only(given.real),
+        *cheap_arms(given),
+        synthetic_only,
+        *(combined_arm(given, ratio) for ratio in ratios),
+        *(fraction_arm(given, share) for share in shares),
+    ]
+
+
+def real_only(real: LabelledImages) -> Arm:
+    return Arm(REAL, "real only", "real", lambda _: Lesson(data=real), n_real=len(real))
+
+
+def cheap_arms(given: Ingredients) -> list[Arm]:
+    """What costs no generator: resampling, weights, mixup, and each strength of augmentation."""
+    real, n = given.real, len(given.real)
+    weights = inverse_frequency(real)
+    arms = [
+        Arm(
+            OVERSAMPLING,
+            "real + oversampling",
+            "cheap",
+            lambda _: Lesson(data=real, sampling_weights=weights[real.labels]),
+            n_real=n,
+        ),
+        Arm(
+            CLASS_WEIGHTS,
+            "real + class weights",
+            "cheap",
+            lambda _: Lesson(data=real, class_weights=weights),
+            n_real=n,
+        ),
+        Arm(
+            MIXUP,
+            "real + mixup",
+            "cheap",
+            lambda _: Lesson(data=real, mixup=MIXUP_ALPHA),
+            n_real=n,
+        ),
+    ]
+    return arms + [
+        augmented_arm(real, name, augment) for name, augment in given.augmentations.items()
+    ]
+
+
+def augmented_arm(real: LabelledImages, name: str, augment: Augment) -> Arm:
+    return Arm(
+        f"{AUGMENTED}_{name}",
+        f"real + classic augmentation ({name})",
+        "cheap",
+        lambda _: Lesson(data=real, augment=augment),
+        n_real=len(real),
+    )
+
+
+def combined_arm(given: Ingredients, ratio: float) -> Arm:
+    return Arm(
+        f"{COMBINED}_{ratio:g}",
+        f"real + {ratio:g} × synthetic",
+        "combined",
+        lambda k: Lesson(data=given.combined(given.synthetic, ratio, k)),
+        n_real=len(given.real),
+        n_synthetic=round(ratio * len(given.real)),
+        ratio=ratio,
+    )
+
+
+def fraction_arm(given: Ingredients, share: float) -> Arm:
+    """A part of the real images, another one for each repetition: a point of the learning curve."""
+    real, count = given.real, round(share * len(given.real))
+
+    def lesson(repetition: int) -> Lesson:
+        order = torch.randperm(len(real), generator=step_generator(given.seed, repetition, 3))
+        return Lesson(data=first_of_each_class(real.subset(order), real.counts, count))
+
+    name = f"{FRACTION}_{share:g}"
+    return Arm(name, f"{share:g} of the real images", "fraction", lesson, n_real=count)
+
+
+def closing_arms(given: Ingredients, ratio: float, augmentation: str | None) -> list[Arm]:
+    """The arms that use what the holdout chose: the ratio, and the strength of augmentation."""
+    n_real, n_synthetic = len(given.real), round(ratio * len(given.real))
+    arms = [
+        Arm(
+            PRETRAINED,
+            f"pre-trained on {ratio:g} × synthetic, then real",
+            "combined",
+            lambda k: Lesson(data=given.real, pretrain=given.synthetic.draw(n_synthetic, k)),
+            n_real,
+            n_synthetic,
+            ratio,
+        )
+    ]
+    if augmentation is not None:
+        augment = given.augmentations[augmentation]
+        arms.append(
+            Arm(
+                AUGMENTED_COMBINED,
+                f"real + {ratio:g} × synthetic + classic augmentation",
+                "combined",
+                lambda k: Lesson(data=given.combined(given.synthetic, ratio, k), augment=augment),
+                n_real,
+                n_synthetic,
+                ratio,
+            )
+        )
+    return arms + (baseline_arms(given, ratio) if given.baseline else [])
+
+
+def baseline_arms(given: Ingredients, ratio: float) -> list[Arm]:
+    """The same with a generator that needs no training; in real + baseline it is a cheap arm."""
+    assert given.baseline is not None
+    name, source = given.baseline
+    n_real, n_both = len(given.real), round(ratio * len(given.real))
+    return [
+        Arm(
+            BASELINE,
+            f"{name} only",
+            "baseline",
+            lambda k: Lesson(data=source.draw(given.n_synthetic_only, k)),
+            n_real=0,
+            n_synthetic=given.n_synthetic_only,
+        ),
+        Arm(
+            COMBINED_BASELINE,
+            f"real + {ratio:g} × {name}",
+            "cheap",
+            lambda k: Lesson(data=given.combined(source, ratio, k)),
+            n_real,
+            n_both,
+            ratio,
+        ),
+    ]
+
+
+def inverse_frequency(real: LabelledImages) -> Tensor:
+    """float32 ``(K,)``: N / (K · images of the class); 0 for a class without images."""
+    counts = torch.tensor(real.counts, dtype=torch.float32)
+    return torch.where(counts > 0, len(real) / (len(counts) * counts.clamp_min(1)), 0.0)

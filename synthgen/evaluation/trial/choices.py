@@ -1,0 +1,53 @@
+"""What the holdout chooses; the test split is not looked at here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from synthgen.data.splits import Splits
+from synthgen.evaluation.judges.base import HOLDOUT
+from synthgen.evaluation.scores import Score, confusion
+from synthgen.evaluation.trial.arms import AUGMENTED
+from synthgen.evaluation.trial.school import Trained
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What the holdout chose, by the mean over seeds."""
+
+    ratio: float
+    augmentation: str | None  # the name of its strength
+
+
+def choose(
+    arms: Mapping[str, Trained], score: Score, splits: Splits, augmentations: Sequence[str]
+) -> Choices:
+    """The ratio and the strength of augmentation with the best mean holdout score; of equals the
+    first, which is the least."""
+    ratios = {
+        trained.arm.ratio: holdout_score(trained, score, splits)
+        for trained in arms.values()
+        if trained.arm.kind == "combined" and trained.arm.ratio is not None
+    }
+    strengths = {
+        name: holdout_score(arms[f"{AUGMENTED}_{name}"], score, splits)
+        for name in augmentations
+        if f"{AUGMENTED}_{name}" in arms
+    }
+    return Choices(
+        ratio=max(ratios, key=ratios.__getitem__),
+        augmentation=max(strengths, key=strengths.__getitem__) if strengths else None,
+    )
+
+
+def holdout_score(trained: Trained, score: Score, splits: Splits) -> float:
+    """Mean over seeds of the endpoint on the holdout."""
+    holdout = splits.holdout
+    values = [
+        score(confusion(holdout.labels, predicted, len(holdout.classes)))
+        for predicted in trained.predictions(HOLDOUT)
+    ]
+    return float(torch.stack(values).mean())

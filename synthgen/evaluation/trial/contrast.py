@@ -1,0 +1,148 @@
+"""How much better one arm is than another, with an interval that five seeds can carry."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from synthgen.evaluation.scores import Score, confusion, left_out_scores, unit_part
+
+Verdict = Literal["helped", "harmed", "no evidence"]
+LEVEL = 0.05
+POWER = 0.8
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """One arm minus another, on one endpoint (positive: better).
+
+    ``degrees`` are those of the t distribution behind interval and ``p`` (two-sided).
+    ``smallest_detectable`` is the difference that this many images and seeds would find in 80 % of
+    repetitions, judged by this standard error (from the noncentral t distribution).
+    """
+
+    difference: float
+    ci_low: float
+    ci_high: float
+    p: float
+    standard_error: float
+    degrees: float
+    smallest_detectable: float
+    per_seed: tuple[float, ...]
+
+    @property
+    def verdict(self) -> Verdict:
+        """Whether the interval leaves out zero, and on which side."""
+        if self.ci_low > 0:
+            return "helped"
+        return "harmed" if self.ci_high < 0 else "no evidence"
+
+
+def paired_contrast(
+    score: Score,
+    labels: Tensor,
+    ours: Sequence[Tensor],
+    theirs: Sequence[Tensor],
+    classes: int,
+    *,
+    groups: Tensor | None = None,
+    n_images: int | None = None,
+) -> Contrast:
+    """Mean over seeds of ``score(ours) - score(theirs)`` on the same real images.
+
+    ``ours[k]`` and ``theirs[k]`` are the int64 ``(n,)`` predictions of the classifiers that started
+    from seed ``k``. The variance is the sum of a part between images, or between ``groups`` of
+    images that belong together (int64 ``(n,)``; delete-one jackknife of the mean over seeds), and a
+    part between seeds (variance of the seeds' differences / number of seeds). The interval is
+    Student's t with Satterthwaite's (1946) degrees of freedom: with five seeds a percentile
+    bootstrap over seeds is far too narrow. What images and seeds share is counted in both parts, so
+    the interval errs on the wide side. ``n_images``: how many images the score rests on, if not on
+    all. Needs two seeds at least.
+    """
+    if len(ours) != len(theirs) or len(ours) < 2:
+        raise ValueError("a paired contrast needs the same two or more seeds on both sides")
+    values = _scores(score, labels, ours, classes) - _scores(score, labels, theirs, classes)
+    left_out = _left_out(score, labels, ours, classes, groups) - _left_out(
+        score, labels, theirs, classes, groups
+    )
+    parts = [
+        unit_part(left_out, n_images or len(labels), groups),
+        (float(values.var()) / len(values), float(len(values) - 1)),
+    ]
+    return from_parts(values, parts)
+
+
+def from_parts(values: Tensor, parts: Sequence[tuple[float, float]]) -> Contrast:
+    """A contrast from the seeds' differences and its (variance, degrees of freedom) parts."""
+    from scipy.special import nctdtrinc
+    from scipy.stats import t
+
+    difference = float(values.mean())
+    total = sum(variance for variance, _ in parts)
+    degrees = total**2 / sum(variance**2 / freedom for variance, freedom in parts if variance > 0)
+    error = math.sqrt(total)
+    critical = float(t.ppf(1 - LEVEL / 2, degrees))
+    half = critical * error
+    return Contrast(
+        difference=difference,
+        ci_low=difference - half,
+        ci_high=difference + half,
+        p=float(2 * t.sf(abs(difference) / error, degrees)),
+        standard_error=error,
+        degrees=degrees,
+        smallest_detectable=float(nctdtrinc(degrees, 1 - POWER, critical)) * error,
+        per_seed=tuple(values.tolist()),
+    )
+
+
+def holm(values: Sequence[float]) -> list[float]:
+    """p-values adjusted for their number (Holm 1979), in the order given."""
+    order = sorted(range(len(values)), key=values.__getitem__)
+    adjusted, least = [0.0] * len(values), 0.0
+    for rank, position in enumerate(order):
+        least = max(least, min(1.0, (len(values) - rank) * values[position]))
+        adjusted[position] = least
+    return adjusted
+
+
+@dataclass(frozen=True)
+class McNemar:
+    """One seed's disagreements: images that only one of the two classifiers gets right, and the
+    exact two-sided binomial p-value (McNemar 1947). Describes this pair of classifiers on these
+    images; says nothing about other seeds, so it is never pooled and never the verdict."""
+
+    only_ours: int
+    only_theirs: int
+    p: float
+
+
+def mcnemar(labels: Tensor, ours: Tensor, theirs: Tensor) -> McNemar:
+    from scipy.stats import binomtest
+
+    right, other = ours == labels, theirs == labels
+    only_ours, only_theirs = int((right & ~other).sum()), int((other & ~right).sum())
+    disagreements = only_ours + only_theirs
+    p = float(binomtest(only_ours, disagreements).pvalue) if disagreements else 1.0
+    return McNemar(only_ours, only_theirs, p)
+
+
+def _scores(score: Score, labels: Tensor, predictions: Sequence[Tensor], classes: int) -> Tensor:
+    return torch.stack([score(confusion(labels, one, classes)) for one in predictions])
+
+
+def _left_out(
+    score: Score,
+    labels: Tensor,
+    predictions: Sequence[Tensor],
+    classes: int,
+    groups: Tensor | None,
+) -> Tensor:
+    """``(units,)``: the mean over seeds of the score without each image, or each group."""
+    return torch.stack(
+        [left_out_scores(score, labels, one, classes, groups) for one in predictions]
+    ).mean(0)

@@ -1,0 +1,293 @@
+"""A finished trial as JSON for the report, and every prediction as a file."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from synthgen.data.splits import Splits
+from synthgen.evaluation.metrics.intervals import Estimate, wilson
+from synthgen.evaluation.scores import SCORES, class_recall, confusion, score_estimate
+from synthgen.evaluation.trial.arms import REAL, SYNTHETIC
+from synthgen.evaluation.trial.choices import holdout_score
+from synthgen.evaluation.trial.contrast import mcnemar
+from synthgen.evaluation.trial.endpoints import mean_recall_of
+from synthgen.evaluation.trial.equivalent import Equivalent, Point, real_equivalent
+from synthgen.evaluation.trial.school import Trained
+from synthgen.evaluation.trial.trial import TEST, Outcome, Trial
+from synthgen.evaluation.trial.verdict import Comparisons, chosen_arm, compared_arms
+from synthgen.evaluation.trial.wording import (
+    choice_sentences,
+    convergence_sentence,
+    equivalent_sentence,
+    verdict_sentence,
+)
+from synthgen.paths import write_bytes
+
+SYNTHETIC_EXAM = "synthetic"  # the synthetic set itself, for the classifiers trained on real images
+FEWEST_POINTS = 3  # a line through two points has no error
+SCENARIO = "scenario/"  # scenario/<corruption>/<strength>
+
+
+def verdict_json(
+    trial: Trial,
+    comparisons: Comparisons,
+    equivalent: Equivalent | None,
+    splits: Splits,
+    source: str,
+) -> dict[str, Any]:
+    """report.json's ``verdict``."""
+    cheap = comparisons.best_cheap
+    sentence = verdict_sentence(comparisons, trial.minimum_difference, splits, trial.seeds, source)
+    if equivalent is not None:
+        sentence = f"{sentence} {equivalent_sentence(equivalent)}"
+    return {
+        "endpoint": trial.endpoint,
+        "minimum_difference": trial.minimum_difference,
+        "sentence": sentence,
+        "against_best_cheap": cheap and {**cheap.to_json(), "name": cheap.against.name},
+        "real_equivalent": equivalent and equivalent.to_json(),
+        "arms": [comparison.to_json() for comparison in comparisons.every],
+    }
+
+
+def trial_json(
+    trial: Trial, outcome: Outcome, comparisons: Comparisons, splits: Splits, source: str
+) -> dict[str, Any]:
+    """report.json's ``trial``: what each arm scored, and how everything was chosen."""
+    real = outcome.arms[REAL]
+    shown = [real, *compared_arms(outcome)]
+    curve = mean_curve(real)
+    warning = convergence_sentence([(int(point["step"]), point["holdout"]) for point in curve])
+    return {
+        "protocol": {
+            **trial.describe(),
+            "seeds": outcome.seeds,
+            "steps": outcome.steps,
+            "source": source,
+            "choices": choice_sentences(outcome, comparisons, splits)
+            + ([warning] if warning else []),
+            "units": "groups of test images" if splits.test_groups is not None else "test images",
+        },
+        "arms": [arm_json(trained, outcome, comparisons, splits) for trained in shown],
+        "ratio_curve": ratio_curve(outcome, splits),
+        "learning_curve": [
+            {"images": trained.arm.n_real, **estimate_json(estimate_of(trained, outcome, splits))}
+            for trained in learning_arms(outcome)
+        ],
+        "convergence": {trained.arm.name: mean_curve(trained) for trained in shown},
+        "skipped": [{"arm": arm, "reason": reason} for arm, reason in outcome.skipped.items()],
+        "tail": tail_json(shown, outcome, splits),
+        "scenarios": scenarios_json(shown, splits),
+    }
+
+
+def arm_json(
+    trained: Trained, outcome: Outcome, comparisons: Comparisons, splits: Splits
+) -> dict[str, Any]:
+    arm, test = trained.arm, splits.test
+    classes = len(test.classes)
+    matrices = [confusion(test.labels, one, classes) for one in trained.predictions(TEST)]
+    recall = torch.stack([class_recall(matrix) for matrix in matrices]).mean(0)
+    return {
+        "name": arm.name,
+        "label": arm.label,
+        "kind": arm.kind,
+        "ratio": arm.ratio,
+        "n_real": arm.n_real,
+        "n_synthetic": arm.n_synthetic,
+        "test": estimate_json(estimate_of(trained, outcome, splits)),
+        "accuracy": estimate_json(
+            score_estimate(
+                SCORES["accuracy"],
+                test.labels,
+                trained.predictions(TEST),
+                classes,
+                groups=splits.test_groups,
+            )
+        ),
+        "holdout": holdout_score(trained, outcome.score, splits),
+        "per_seed": [float(outcome.score(matrix)) for matrix in matrices],
+        "recall": dict(zip(test.classes, recall.tolist(), strict=True)),
+        "chosen_steps": [examination.chosen_step for examination in trained.examinations],
+        "seconds": round(sum(examination.seconds for examination in trained.examinations), 2),
+        "mcnemar": mcnemar_json(trained, outcome, splits) if arm.name != REAL else None,
+        "chosen": arm.name == comparisons.primary.arm.name,
+    }
+
+
+def mcnemar_json(trained: Trained, outcome: Outcome, splits: Splits) -> list[dict[str, Any]]:
+    """Seed by seed; see :class:`contrast.McNemar` for why they are never pooled."""
+    found = []
+    real = outcome.arms[REAL].predictions(TEST)
+    for seed, ours, theirs in zip(outcome.seeds, trained.predictions(TEST), real, strict=True):
+        one = mcnemar(splits.test.labels, ours, theirs)
+        found.append(
+            {
+                "seed": seed,
+                "only_this_right": one.only_ours,
+                "only_real_right": one.only_theirs,
+                "p": one.p,
+            }
+        )
+    return found
+
+
+def estimate_of(trained: Trained, outcome: Outcome, splits: Splits) -> Estimate:
+    test = splits.test
+    return score_estimate(
+        outcome.score,
+        test.labels,
+        trained.predictions(TEST),
+        len(test.classes),
+        groups=splits.test_groups,
+    )
+
+
+def estimate_json(estimate: Estimate) -> dict[str, float | None]:
+    return {"value": estimate.value, "ci_low": estimate.low, "ci_high": estimate.high}
+
+
+def ratio_curve(outcome: Outcome, splits: Splits) -> list[dict[str, Any]]:
+    """Real + synthetic by ratio, on the holdout that chose and on the test split."""
+    return [
+        {
+            "ratio": trained.arm.ratio,
+            "holdout": holdout_score(trained, outcome.score, splits),
+            "test": (estimate := estimate_of(trained, outcome, splits)).value,
+            "ci_low": estimate.low,
+            "ci_high": estimate.high,
+            "chosen": trained.arm.ratio == outcome.choices.ratio,
+        }
+        for trained in outcome.arms.values()
+        if trained.arm.name.startswith("real_and_synthetic_")
+    ]
+
+
+def learning_arms(outcome: Outcome) -> list[Trained]:
+    """Real data alone, from the smallest part to all."""
+    fractions = [arm for arm in outcome.arms.values() if arm.arm.kind == "fraction"]
+    return [*sorted(fractions, key=lambda one: one.arm.n_real), outcome.arms[REAL]]
+
+
+def equivalent_of(outcome: Outcome, splits: Splits, seed: int) -> Equivalent | None:
+    """None without a learning curve, or without the arm that has synthetic images only."""
+    arms = learning_arms(outcome)
+    if len(arms) < FEWEST_POINTS or SYNTHETIC not in outcome.arms:
+        return None
+
+    def point(trained: Trained) -> Point:
+        estimate = estimate_of(trained, outcome, splits)
+        assert estimate.value is not None
+        assert estimate.low is not None
+        assert estimate.high is not None
+        # The interval is cut off at 0 and 1, on one side only if the classifier is any good.
+        half = max(estimate.high - estimate.value, estimate.value - estimate.low, 1e-9)
+        return Point(trained.arm.n_real, estimate.value, half / 1.96)
+
+    return real_equivalent(
+        [point(trained) for trained in arms],
+        point(outcome.arms[SYNTHETIC]),
+        point(chosen_arm(outcome)),
+        seed=seed,
+    )
+
+
+def mean_curve(trained: Trained) -> list[dict[str, float]]:
+    """The endpoint on the holdout by optimizer step, mean over seeds."""
+    curves = [examination.curve for examination in trained.examinations]
+    return [
+        {"step": points[0][0], "holdout": sum(value for _, value in points) / len(points)}
+        for points in zip(*curves, strict=True)
+    ]
+
+
+def tail_json(shown: list[Trained], outcome: Outcome, splits: Splits) -> dict[str, Any] | None:
+    """Recall of the rare classes by arm; None if no class is rare."""
+    if not outcome.tail:
+        return None
+    test, score = splits.test, mean_recall_of(outcome.tail)
+    count = int(torch.isin(test.labels, torch.tensor(outcome.tail)).sum())
+    return {
+        "classes": [test.classes[label] for label in outcome.tail],
+        "n": count,
+        "recall": {
+            trained.arm.name: estimate_json(
+                score_estimate(
+                    score,
+                    test.labels,
+                    trained.predictions(TEST),
+                    len(test.classes),
+                    n_images=max(count, 1),
+                    groups=splits.test_groups,
+                )
+            )
+            for trained in shown
+        },
+    }
+
+
+def scenarios_json(shown: list[Trained], splits: Splits) -> list[dict[str, Any]]:
+    """Accuracy of every arm's classifiers on each corrupted copy of (part of) the test images."""
+    from synthgen.evaluation.trial.scenarios import scenario_labels
+
+    found = []
+    for trained in shown:
+        for exam in trained.examinations[0].predictions:
+            if not exam.startswith(SCENARIO):
+                continue
+            _, name, strength = exam.split("/")
+            labels = scenario_labels(splits)
+            estimate = score_estimate(
+                SCORES["accuracy"], labels, trained.predictions(exam), len(splits.test.classes)
+            )
+            found.append(
+                {
+                    "name": name,
+                    "strength": float(strength),
+                    "arm": trained.arm.name,
+                    "n": len(labels),
+                    "accuracy": estimate.value,
+                    "ci_low": estimate.low,
+                    "ci_high": estimate.high,
+                }
+            )
+    return found
+
+
+def gan_test_json(outcome: Outcome, labels: Tensor, classes: tuple[str, ...]) -> dict[str, Any]:
+    """Do classifiers trained on real images agree with the synthetic labels? (Shmelkov et al. 2018,
+    GAN-test.) ``labels`` are those of the images behind the exam ``synthetic``."""
+    predictions = outcome.arms[REAL].predictions(SYNTHETIC_EXAM)
+    agreement = {}
+    for label, name in enumerate(classes):
+        mine = labels == label
+        count = int(mine.sum())
+        if not count:
+            continue
+        right = sum(float((one[mine] == label).sum()) for one in predictions) / len(predictions)
+        agreement[name] = {**estimate_json(wilson(right, count)), "n": count}
+    overall = score_estimate(SCORES["accuracy"], labels, predictions, len(classes))
+    return {"accuracy": estimate_json(overall), "n": len(labels), "label_agreement": agreement}
+
+
+def write_predictions(path: Path, outcome: Outcome, splits: Splits) -> None:
+    """``predictions.npz``: ``arm (A,)``, ``seed (S,)``, ``image (n,)`` (position in the test split
+    as ``split.json``'s recipe gives it), ``label (n,)`` and ``prediction (A, S, n)``."""
+    names = list(outcome.arms)
+    stacked = torch.stack([torch.stack(outcome.arms[name].predictions(TEST)) for name in names])
+    content = io.BytesIO()
+    np.savez_compressed(
+        content,
+        arm=np.array(names),
+        seed=np.array(outcome.seeds),
+        image=np.arange(len(splits.test)),
+        label=splits.test.labels.numpy().astype(np.int32),
+        prediction=stacked.numpy().astype(np.int32),
+    )
+    write_bytes(path, content.getvalue())

@@ -1,0 +1,93 @@
+"""Training the arms: the same classifier, steps and seeds for all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from synthgen.data.splits import Splits
+from synthgen.evaluation.judges.base import HOLDOUT, Examination, Job, Judge
+from synthgen.evaluation.scores import Score
+from synthgen.evaluation.trial.arms import Arm
+from synthgen.evaluation.trial.store import TrialStore
+from synthgen.progress import track
+
+
+@dataclass(frozen=True)
+class Trained:
+    """An arm with what its classifiers said, one examination per repetition."""
+
+    arm: Arm
+    examinations: list[Examination]
+
+    def predictions(self, exam: str) -> list[Tensor]:
+        return [examination.predictions[exam] for examination in self.examinations]
+
+
+@dataclass(frozen=True)
+class School:
+    """Trains arms: what is the same for all of them."""
+
+    judge: Judge
+    splits: Splits
+    exams: dict[str, Tensor]
+    steps: int
+    seeds: list[int]
+    score: Score
+    store: TrialStore | None
+
+    def teach(self, arms: Sequence[Arm]) -> dict[str, Trained]:
+        """Every arm with every seed, seed by seed: one repetition's synthetic images are shared by
+        its arms and then forgotten."""
+        found: dict[str, list[Examination]] = {arm.name: [] for arm in arms}
+        total = len(arms) * len(self.seeds)
+        with track(total, "Trial", unit="trainings") as advance:
+            for repetition in range(len(self.seeds)):
+                for arm, examination in self._repetition(arms, repetition):
+                    found[arm.name].append(examination)
+                    advance(1)
+        return {arm.name: Trained(arm, found[arm.name]) for arm in arms}
+
+    def _repetition(
+        self, arms: Sequence[Arm], repetition: int
+    ) -> Iterable[tuple[Arm, Examination]]:
+        known = {arm.name: self._stored(arm, repetition) for arm in arms}
+        missing = [arm for arm in arms if known[arm.name] is None]
+        for first in range(0, len(missing), self.judge.jobs_at_once):
+            some = missing[first : first + self.judge.jobs_at_once]
+            for arm, made in zip(some, self._examine(some, repetition), strict=True):
+                known[arm.name] = made
+                if self.store is not None:
+                    self.store.write(arm.name, repetition, made)
+        for arm in arms:
+            examination = known[arm.name]
+            assert examination is not None
+            yield arm, examination
+
+    def _stored(self, arm: Arm, repetition: int) -> Examination | None:
+        if self.store is None:
+            return None
+        asked = {**self.exams, HOLDOUT: self.splits.holdout.images}
+        return self.store.read(arm.name, repetition, {name: len(e) for name, e in asked.items()})
+
+    def _examine(self, arms: Sequence[Arm], repetition: int) -> list[Examination]:
+        jobs = [Job(arm.lesson(repetition), self.seeds[repetition]) for arm in arms]
+        return self.judge.examine_all(
+            jobs,
+            holdout=self.splits.holdout,
+            exams=self.exams,
+            steps=self.steps,
+            score=self.score,
+            description=arms[0].label,
+        )
+
+
+def possible_arms(judge: Judge, arms: Sequence[Arm]) -> tuple[list[Arm], dict[str, str]]:
+    """The arms that this judge can be trained on, and a reason for each of the others."""
+    reasons = {arm.name: judge.why_not(arm.lesson(0)) for arm in arms}
+    return (
+        [arm for arm in arms if reasons[arm.name] is None],
+        {name: reason for name, reason in reasons.items() if reason is not None},
+    )

@@ -1,0 +1,164 @@
+"""A whole trial: from images to everything that the report says about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import synthgen
+from synthgen.data.hashing import image_hashes, lines_digest
+from synthgen.data.splits import Splits
+from synthgen.data.synthetic import SyntheticSet
+from synthgen.errors import SynthgenError
+from synthgen.evaluation.judges.base import Judge
+from synthgen.evaluation.subsets import spread_by_class
+from synthgen.evaluation.trial.record import (
+    SYNTHETIC_EXAM,
+    equivalent_of,
+    gan_test_json,
+    trial_json,
+    verdict_json,
+    write_predictions,
+)
+from synthgen.evaluation.trial.scenarios import scenario_exams
+from synthgen.evaluation.trial.sources import FixedFolder, FreshDraws, SyntheticSource
+from synthgen.evaluation.trial.store import TrialStore
+from synthgen.evaluation.trial.trial import Outcome, Trial
+from synthgen.evaluation.trial.verdict import compare_arms
+from synthgen.samplers.base import FittedSampler, Sampler
+from synthgen.seeds import row_seeds
+from synthgen.types import LabelledImages
+
+FORMAT = "synthgen-trial/1"  # another version's trainings are not gone on with
+EXAMINED_SYNTHETIC = 2000  # synthetic images that the GAN-test looks at
+BASELINE_SEEDS = 7  # keeps the baseline's draws apart from the model's
+
+
+@dataclass(frozen=True)
+class TrialReport:
+    """What goes into report.json, and the trainings behind it."""
+
+    verdict: dict[str, Any]
+    trial: dict[str, Any]
+    outcome: Outcome
+    store: TrialStore
+
+
+def hold_trial(
+    trial: Trial,
+    splits: Splits,
+    synthetic: SyntheticSet,
+    sampler: Sampler | None,
+    judge: Judge,
+    *,
+    seed: int,
+    out: Path,
+    folder: Path,
+) -> TrialReport:
+    """Train all arms, choose on the holdout, then compare on the test images once.
+
+    ``sampler`` gives each seed its own draw; None takes the folder's images. Finished trainings are
+    kept beside ``out`` until the report is complete; ``predictions.npz`` goes to ``folder``.
+    """
+    source = source_of(trial, splits, synthetic.images, sampler, seed)
+    examined = spread_by_class(synthetic.images, EXAMINED_SYNTHETIC)
+    steps = judge.steps_for(splits.train)
+    identity = {
+        "format": FORMAT,
+        "data": splits.digest,
+        "reference": splits.reference,
+        "synthetic": synthetic.digest,
+        "source": source.kind,
+        "sampler": sampler and fingerprint(sampler),
+        "versions": [synthgen.__version__, str(torch.__version__)],
+        "trial": trial.describe(),
+        "judge": judge.describe(steps),
+        "seed": seed,
+    }
+    store = TrialStore(out, identity)
+    outcome = trial.run(
+        splits,
+        source,
+        n_synthetic_only=len(synthetic.images),
+        judge=judge,
+        baseline=baseline_of(trial, splits, synthetic.images, source, seed),
+        exams={
+            SYNTHETIC_EXAM: examined.images,
+            **scenario_exams(splits, trial.scenarios, trial.strengths),
+        },
+        seed=seed,
+        store=store,
+    )
+    comparisons = compare_arms(outcome, splits, trial.endpoint)
+    write_predictions(folder / "predictions.npz", outcome, splits)
+    record = trial_json(trial, outcome, comparisons, splits, source.kind)
+    record["protocol"]["judge"] = identity["judge"]
+    record["gan_test"] = gan_test_json(outcome, examined.labels, splits.train.classes)
+    equivalent = equivalent_of(outcome, splits, seed)
+    return TrialReport(
+        verdict=verdict_json(trial, comparisons, equivalent, splits, source.kind),
+        trial=record,
+        outcome=outcome,
+        store=store,
+    )
+
+
+def source_of(
+    trial: Trial,
+    splits: Splits,
+    synthetic: LabelledImages,
+    sampler: Sampler | None,
+    seed: int,
+) -> SyntheticSource:
+    """Fresh draws in the folder's proportions of classes, or the folder itself."""
+    if sampler is None:
+        return FixedFolder(synthetic, seed=seed)
+    if sampler.image != splits.train.image:
+        raise SynthgenError(
+            "The sampler's images have another shape or other classes than the data.\n"
+            "Give the sampler that the synthetic set was drawn with."
+        )
+    most = max(round(max(trial.ratios) * len(splits.train)), len(synthetic))
+    return FreshDraws(sampler, synthetic.counts, most=most, seed=seed)
+
+
+def fingerprint(sampler: Sampler) -> str:
+    """SHA-256 of one image of each class: another sampler's trainings are not gone on with."""
+    labels = torch.arange(len(sampler.image.classes))
+    return lines_digest(image_hashes(sampler.sample(labels, row_seeds(0, 0, len(labels))).images))
+
+
+def baseline_of(
+    trial: Trial,
+    splits: Splits,
+    synthetic: LabelledImages,
+    source: SyntheticSource,
+    seed: int,
+) -> SyntheticSource | None:
+    """Fresh draws from a sampler fitted in one call; None if there is none, or it can't be."""
+    if trial.baseline is None:
+        return None
+    sampler = baseline_sampler(trial.baseline, splits.train)
+    if sampler is None:
+        return None
+    return FreshDraws(sampler, synthetic.counts, most=source.most, seed=seed + BASELINE_SEEDS)
+
+
+def baseline_sampler(name: str, train: LabelledImages) -> FittedSampler | None:
+    from synthgen.samplers import PCAGaussian
+
+    samplers: dict[str, type[FittedSampler]] = {"pca_gaussian": PCAGaussian}
+    if name not in samplers:
+        raise SynthgenError(
+            f"trial.baseline is {name!r}, which is unknown.\nUse one of {', '.join(samplers)}, "
+            "or null."
+        )
+    sampler = samplers[name](train.image)
+    try:
+        sampler.fit(train)
+    except SynthgenError:  # too few images of a class; the report's controls say so in words
+        return None
+    return sampler

@@ -1,0 +1,232 @@
+"""The paired utility trial: did the synthetic images help on real test data, and is that luck?"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from synthgen.data.splits import Splits
+from synthgen.errors import SynthgenError
+from synthgen.evaluation.judges.base import Augment, Judge
+from synthgen.evaluation.scores import Score
+from synthgen.evaluation.trial.arms import (
+    AUGMENTED,
+    AUGMENTED_COMBINED,
+    BASELINE,
+    COMBINED_BASELINE,
+    FRACTION,
+    OPTIONAL,
+    Arm,
+    Ingredients,
+    closing_arms,
+    family_of,
+    opening_arms,
+)
+from synthgen.evaluation.trial.choices import Choices, choose
+from synthgen.evaluation.trial.endpoints import endpoint_score, tail_labels
+from synthgen.evaluation.trial.school import School, Trained, possible_arms
+from synthgen.evaluation.trial.sources import SyntheticSource
+from synthgen.evaluation.trial.store import TrialStore
+
+TRIAL_SEEDS = 2_000_003  # keeps the trial's classifiers apart from other seeds of the same run
+TEST = "test"
+FEWEST_SEEDS = 2
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """All trainings of a trial by arm name, in order, before anything is compared on the test
+    split."""
+
+    arms: dict[str, Trained]
+    choices: Choices
+    skipped: dict[str, str]  # arm -> reason
+    score: Score
+    tail: list[int]
+    steps: int
+    seeds: list[int]
+
+
+class Trial:
+    """What a trial consists of; ``run`` trains all arms.
+
+    Args:
+        seeds: classifiers per arm; seed k starts all arms from the same weights and, with a
+            sampler, has its own draw of synthetic images.
+        endpoint: what the verdict is about: a score of the confusion matrix, or ``tail_recall``.
+        minimum_difference: the smallest difference on the endpoint that would matter to the person.
+        ratios: synthetic images per real one; the holdout chooses one for all seeds.
+        shares: parts of the real images for the learning curve.
+        augmentations: strengths of classic augmentation by name; the holdout chooses one.
+        tail: classes whose recall ``tail_recall`` averages; None: the rare ones.
+        baseline: name of a sampler that needs no training, to compare with; None: none.
+        scenarios: corruptions of the test images by name, each at ``strengths``.
+        arms: which arms there are beside real only and real + synthetic.
+    """
+
+    def __init__(
+        self,
+        *,
+        seeds: int = 5,
+        endpoint: str = "macro_f1",
+        minimum_difference: float = 0.01,
+        ratios: Sequence[float] = (0.25, 0.5, 1.0, 2.0, 4.0),
+        shares: Sequence[float] = (0.0625, 0.125, 0.25, 0.5),
+        augmentations: Mapping[str, Augment] | None = None,
+        tail: Sequence[str] | None = None,
+        baseline: str | None = "pca_gaussian",
+        scenarios: Sequence[str] = (),
+        strengths: Sequence[float] = (0.25, 0.5, 0.75, 1.0),
+        arms: Sequence[str] = OPTIONAL,
+    ) -> None:
+        if seeds < FEWEST_SEEDS:
+            raise ValueError(f"seeds is {seeds}, but a paired trial needs {FEWEST_SEEDS} at least")
+        if not ratios or any(not 0 < ratio < math.inf for ratio in ratios):
+            raise ValueError("ratios must be one or more numbers above 0")
+        if any(not 0 < share < 1 for share in shares):
+            raise ValueError("shares must lie between 0 and 1")
+        if any(not 0 <= strength <= 1 for strength in strengths):
+            raise ValueError("strengths must lie between 0 and 1")
+        unknown = [name for name in arms if name not in OPTIONAL]
+        if unknown:
+            raise ValueError(f"{unknown[0]!r} is not an arm; there are {', '.join(OPTIONAL)}")
+        if not minimum_difference >= 0:
+            raise ValueError("minimum_difference must not be negative")
+        self.seeds = seeds
+        self.endpoint = endpoint
+        self.minimum_difference = minimum_difference
+        self.ratios = sorted(set(ratios))
+        self.shares = sorted(set(shares))
+        self.augmentations = dict(augmentations or {})
+        self.tail = tail
+        self.baseline = baseline
+        self.scenarios = list(scenarios)
+        self.strengths = sorted(set(strengths))
+        self.arms = [name for name in OPTIONAL if name in arms]
+
+    def describe(self) -> dict[str, Any]:
+        """Plain JSON: all options."""
+        return {
+            "seeds": self.seeds,
+            "endpoint": self.endpoint,
+            "minimum_difference": self.minimum_difference,
+            "ratios": self.ratios,
+            "shares": self.shares,
+            "augmentations": {name: repr(one) for name, one in self.augmentations.items()},
+            "tail": list(self.tail) if self.tail is not None else None,
+            "baseline": self.baseline,
+            "scenarios": self.scenarios,
+            "strengths": self.strengths,
+            "arms": self.arms,
+        }
+
+    def run(
+        self,
+        splits: Splits,
+        synthetic: SyntheticSource,
+        *,
+        n_synthetic_only: int,
+        judge: Judge,
+        baseline: SyntheticSource | None,
+        exams: Mapping[str, Tensor],
+        seed: int,
+        store: TrialStore | None = None,
+    ) -> Outcome:
+        """Train every arm with every seed; the test images are predicted, nothing is scored on
+        them.
+
+        ``exams`` are further images that each classifier predicts, by name. Trainings that
+        ``store`` holds are not repeated.
+        """
+        tail = tail_labels(splits.train, self.tail)
+        score = endpoint_score(self.endpoint, tail)
+        given = Ingredients(
+            real=splits.train,
+            synthetic=synthetic,
+            n_synthetic_only=min(n_synthetic_only, synthetic.most),
+            augmentations=self.augmentations,
+            baseline=(self.baseline, baseline) if self.baseline and baseline else None,
+            seed=seed,
+        )
+        school = School(
+            judge,
+            splits,
+            {TEST: splits.test.images, **exams},
+            judge.steps_for(splits.train),
+            [seed * TRIAL_SEEDS + number for number in range(self.seeds)],
+            score,
+            store,
+        )
+        ratios, skipped = self._possible_ratios(synthetic, len(splits.train))
+        shares, too_small = self._possible_shares(splits)
+        opening, impossible = possible_arms(
+            judge, self._wanted(opening_arms(given, ratios, shares))
+        )
+        arms = school.teach(opening)
+        choices = choose(arms, score, splits, list(self.augmentations))
+        closing, also_impossible = possible_arms(
+            judge, self._wanted(closing_arms(given, choices.ratio, choices.augmentation))
+        )
+        arms |= school.teach(closing)
+        return Outcome(
+            arms=arms,
+            choices=choices,
+            skipped=skipped | too_small | impossible | also_impossible | self._unmade(given),
+            score=score,
+            tail=tail,
+            steps=school.steps,
+            seeds=school.seeds,
+        )
+
+    def _wanted(self, arms: Sequence[Arm]) -> list[Arm]:
+        return [arm for arm in arms if family_of(arm.name) in (None, *self.arms)]
+
+    def _possible_ratios(
+        self, synthetic: SyntheticSource, n_real: int
+    ) -> tuple[list[float], dict[str, str]]:
+        """The ratios that there are enough images for, and a reason for each of the others."""
+        enough = [ratio for ratio in self.ratios if round(ratio * n_real) <= synthetic.most]
+        if not enough:
+            raise SynthgenError(
+                f"The set has {synthetic.most:,} synthetic images, too few for a ratio of "
+                f"{self.ratios[0]:g} to {n_real:,} real ones.\nDraw more, give the sampler itself "
+                f"(sampler=RUN), or add {at_most(synthetic.most / n_real)} to trial.ratios."
+            )
+        return enough, {
+            f"real_and_synthetic_{ratio:g}": f"needs {round(ratio * n_real):,} synthetic images; "
+            f"the set has {synthetic.most:,}"
+            for ratio in self.ratios
+            if ratio not in enough
+        }
+
+    def _possible_shares(self, splits: Splits) -> tuple[list[float], dict[str, str]]:
+        """The shares that can hold an image of each class, and a reason for each of the others."""
+        n_real, classes = len(splits.train), len(splits.train.classes)
+        few = [share for share in self.shares if round(share * n_real) < classes]
+        return [share for share in self.shares if share not in few], {
+            f"{FRACTION}_{share:g}": f"{share:g} of {n_real:,} real images are fewer than the "
+            f"{classes} classes"
+            for share in few
+        }
+
+    def _unmade(self, given: Ingredients) -> dict[str, str]:
+        """A reason for each family of arms that was asked for but has nothing to be made of."""
+        reasons: dict[str, str] = {}
+        if not given.augmentations:
+            none = "trial.augmentations is empty"
+            reasons |= {AUGMENTED: none, AUGMENTED_COMBINED: none}
+        if given.baseline is None:
+            name = self.baseline
+            none = f"{name} can't be fitted to these images" if name else "trial.baseline is null"
+            reasons |= {BASELINE: none, COMBINED_BASELINE: none}
+        return {family: reasons[family] for family in self.arms if family in reasons}
+
+
+def at_most(ratio: float) -> str:
+    """Two digits, rounded down: so that there are images enough for it."""
+    unit = 10.0 ** (math.floor(math.log10(ratio)) - 1)
+    return f"{math.floor(ratio / unit + 1e-9) * unit:g}"

@@ -1,0 +1,60 @@
+import pytest
+import torch
+
+from synthgen.evaluation.judges import Lesson
+from synthgen.evaluation.judges.training import class_factors, mixing, phases_of
+from synthgen.evaluation.judges.watching import Watch, images_to_look_at, moments_of
+from synthgen.evaluation.scores import accuracy
+from synthgen.types import LabelledImages
+
+
+def test_class_factors_are_one_on_average_over_what_is_seen(imbalanced):
+    weights = torch.arange(1.0, 11.0)
+    for drawn in (None, torch.rand(len(imbalanced))):
+        lesson = Lesson(data=imbalanced, class_weights=weights, sampling_weights=drawn)
+        factors = class_factors(phases_of(lesson, 10)[0])
+        seen = torch.ones(len(imbalanced)) if drawn is None else drawn
+        mean = (factors[imbalanced.labels] * seen).sum() / seen.sum()
+        assert float(mean) == pytest.approx(1, abs=1e-4)
+        torch.testing.assert_close(factors / factors[0], weights)
+
+
+def test_steps_are_shared_between_before_and_after(digits):
+    lesson = Lesson(data=digits.train, pretrain=digits.test, class_weights=torch.ones(10))
+    before, after = phases_of(lesson, 7)
+    assert (before.steps, after.steps) == (3, 4)
+    assert (before.data, after.data) == (digits.test, digits.train)
+    assert before.class_weights is None
+    assert after.class_weights is lesson.class_weights
+    assert [phase.steps for phase in phases_of(lesson, 1)] == [1]
+    assert [phase.steps for phase in phases_of(Lesson(data=digits.train), 7)] == [7]
+
+
+def test_shares_of_mixup_follow_the_beta_distribution():
+    shares = torch.tensor([mixing(0.4, 2, 0, step)[0] for step in range(3000)])
+    assert float(shares.mean()) == pytest.approx(0.5, abs=0.02)
+    variance = 1 / (4 * (2 * 0.4 + 1))
+    assert float(shares.var()) == pytest.approx(variance, rel=0.08)
+    assert mixing(0.4, 8, 0, 1)[1].sort().values.tolist() == list(range(8))
+
+
+def test_moments_are_spread_and_end_at_the_last_step():
+    assert moments_of(80) == [10, 20, 30, 40, 50, 60, 70, 80]
+    assert moments_of(3) == [1, 2, 3]
+    assert moments_of(1) == [1]
+
+
+def test_a_choice_rests_on_the_whole_holdout_a_curve_on_a_part():
+    many = LabelledImages(
+        torch.zeros(5000, 1, 1, 1, dtype=torch.uint8), torch.zeros(5000).long(), ("a",)
+    )
+    assert len(images_to_look_at(many, accuracy)) == 5000
+    assert len(images_to_look_at(many, None)) == 2000
+
+
+def test_a_score_that_is_no_number_never_wins():
+    watch = Watch(torch.zeros(2).long(), 2, lambda matrix: matrix[0, 1] / matrix[0, 1])
+    assert watch.see(1, torch.tensor([0, 0]))  # there is no other yet
+    assert watch.see(2, torch.tensor([0, 1]))
+    assert not watch.see(3, torch.tensor([0, 0]))
+    assert watch.chosen_step == 2

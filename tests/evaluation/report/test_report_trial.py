@@ -1,0 +1,250 @@
+"""A trial on the page: the verdict in words, each arm in its place, gaps where keys are missing."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from trials import CHEAP, CHOSEN, comparison, trial, with_trial
+
+from synthgen.evaluation.report import write_page
+from synthgen.evaluation.report.evidence import copy_blocks, statistics_view
+from synthgen.evaluation.report.forest import Difference, forest_plot
+from synthgen.evaluation.report.intervals import Curve, Point, Reference, interval_chart
+from synthgen.evaluation.report.tables import Cell, Column, Row, Table, in_parts
+from synthgen.evaluation.report.trial import key_arms, trial_view
+from synthgen.evaluation.report.verdict import headline
+from synthgen.evaluation.report.wording import show_count, show_p, show_points
+
+SPACE = "classifier-1a2b3c4d"
+NEW_KEYS = ("verdict", "trial", "copying", "statistics", "fairness")
+
+
+@pytest.fixture
+def report(tmp_path, make_report):
+    """``report(moved)`` -> a whole report with a trial."""
+    return lambda moved=0.0: with_trial(make_report(tmp_path), SPACE, moved=moved)
+
+
+@pytest.mark.parametrize(
+    ("moved", "badge", "style"),
+    [
+        (0.0, "▲ helped", "helped"),
+        (-1.7, "○ no evidence", "undecided"),
+        (-4.0, "▼ harmed", "harmed"),
+    ],
+)
+def test_the_verdict_is_a_word_and_a_sign(report, moved, badge, style):
+    top = headline(report(moved))
+    assert (top.badge, top.style) == (badge, style)
+    assert top.facts[0].badge == badge
+    assert top.sentence.startswith({"helped": "The", "harmed": "The"}.get(style, "No evidence"))
+
+
+def test_the_facts_of_the_verdict(report):
+    difference, cheap, alone, added = headline(report()).facts
+    assert difference.value == "+1.7"
+    assert "+1.1 to +2.3 (95 % interval)" in difference.under
+    assert "0.5 points or more" in difference.under
+    assert "5 paired seeds" in difference.tip
+    assert "judge small_cnn" in difference.tip
+    assert cheap.value == "+0.60"
+    assert cheap.badge == "○ no evidence"  # Holm's p decides, not the interval
+    assert "real + classic augmentation (medium)" in cheap.under
+    assert alone.value == "812 real images"
+    assert added.value == "1,480 real images"
+    assert "Extrapolated" in added.under
+
+
+def test_a_gain_that_real_images_cannot_measure_has_its_reason(report):
+    one = report()
+    one["verdict"]["real_equivalent"] |= {"adds": None, "reason": "The curve is flat."}
+    assert headline(one).facts[-1].under == "The curve is flat."
+
+
+def test_beyond_the_learning_curve_there_is_a_bound_and_no_interval(report):
+    one = report()
+    one["verdict"]["real_equivalent"]["replaces"] |= {"images": 79, "bound": "at most"}
+    alone = headline(one).facts[2]
+    assert alone.value == "at most 79 real images"
+    assert "interval" not in alone.under
+
+
+def test_better_than_the_cheap_arm_is_not_called_helped(report):
+    one = report()
+    one["verdict"]["against_best_cheap"] = comparison(CHOSEN, CHEAP, 0.03, 0.004)
+    assert headline(one).facts[1].badge == "▲ better"
+
+
+def test_the_forest_has_the_primary_arm_on_top_and_one_endpoint(report):
+    wide, narrow = trial_view(report()).forests
+    assert next(bar.row.label for bar in wide.bars) == "Real + 2 × synthetic"
+    assert [bar.row.primary for bar in wide.bars] == [True] + [False] * 12
+    assert len(narrow.bars) == len(wide.bars) == 13  # neither the cheap contrast nor accuracy
+    assert narrow.stacked
+    assert wide.band[0] < wide.zero < wide.band[1]
+
+
+def rows(*triples):
+    return [Difference("a", v, low, high, "", "○", "undecided") for v, low, high in triples]
+
+
+def test_positions_in_the_forest():
+    plot = forest_plot("t", "n", rows((1, 0, 2), (-1, -2, 0)), minimum=0.5, layout="wide")
+    first, second = plot.bars
+    assert second.left < second.x < second.right == plot.zero == first.left < first.x < first.right
+    assert plot.band[1] - plot.zero == pytest.approx(plot.zero - plot.band[0], abs=0.2)
+    assert first.x - plot.zero == pytest.approx(2 * (plot.band[1] - plot.zero), abs=0.3)
+    assert forest_plot("t", "n", [], minimum=None, layout="wide") is None
+
+
+def test_one_arm_far_away_does_not_squeeze_the_others():
+    triples = [(1, 0, 2), (0.5, -1, 2), (-1, -2, 0), (-60, -62, -58)]
+    plot = forest_plot("t", "n", rows(*triples), minimum=None, layout="wide")
+    assert plot.bars[-1].cut_left
+    assert plot.bars[-1].x is None  # a dot would lie
+    assert not any(bar.cut_left or bar.cut_right for bar in plot.bars[:-1])
+
+
+def test_the_tables_hold_every_comparison_and_every_arm(report):
+    view = trial_view(report())
+    assert len(view.comparisons.rows) == 15
+    first, *others = view.comparisons.rows
+    assert [cell.text for cell in first.cells] == ["+1.7", "< 0.001", "primary", "0.84", "▲ helped"]
+    assert "primary" not in {row.cells[2].text for row in others}
+    assert all(cell.tip for row in view.comparisons.rows for cell in row.cells[:4])
+    chosen = [row for row in view.arms.rows if row.note]
+    assert [(row.label, row.cells[0].text) for row in chosen] == [
+        ("Real + 2 × synthetic", "2,000 + 4,000")
+    ]
+    assert len(view.mcnemar.rows) == 15  # three arms beside real only, five seeds each
+
+
+def test_curves(report):
+    view = trial_view(report())
+    assert [len(line.chosen) for line in view.ratio.lines] == [1, 0]
+    assert [level.label for level in view.ratio.levels] == ["real only"]
+    assert [level.label for level in view.learning.levels] == ["synthetic only"]
+    assert next(line.label for line in view.convergence.lines) == "Real only"
+    assert [chart.title for chart in view.scenarios] == ["Fog", "Occlusion", "Blur", "Rotation"]
+    assert len(view.scenario_tables[0].rows) == 14
+    assert view.agreement.rows[0].cells[0].text == "95.3 %"
+
+
+def test_a_classifier_of_the_users_own_stands_beside_the_arms(report):
+    one = report()
+    own = [s for s in one["trial"]["scenarios"] if s["arm"] == "real_only"]
+    one["trial"]["scenarios"] += [{**s, "arm": "my_network"} for s in own]
+    assert key_arms(one)["my_network"] == ("My network", "arm-own")
+    assert len(trial_view(one).scenarios[0].lines) == 5
+
+
+def test_copying_says_what_it_found(report, tmp_path):
+    fine, bad = (copy_blocks(report(moved), tmp_path)[0] for moved in (0.0, -4.0))
+    assert (fine.badge, bad.badge) == ("○ not flagged", "▲ flagged")
+    assert [cell.text for cell in bad.table.rows[0].cells] == ["71.0 %", "49.8 %"]
+    assert bad.table.rows[1].cells[0].text == "12"
+    assert len(bad.pairs.rows) == 6
+    assert copy_blocks({}, tmp_path) == []
+
+
+def test_statistics_mark_in_words_what_differs(report):
+    view = statistics_view(report())
+    last = {row.label: row.cells[-1].text for row in view.tables[0].rows}
+    assert last["brightness"] == "1.000"
+    assert last["sharpness"] == "< 0.001 differs"
+    assert [table.title for table in view.small] == ["Labels", "Classifier two-sample test"]
+
+
+def test_fairness_marks_the_worst_class_and_has_groups(report):
+    view = trial_view(report())
+    classes, groups = view.fairness
+    assert [row.cells[1].strong for row in classes.rows] == [True, False, False]
+    assert [row.label for row in groups.rows] == ["scanner A", "scanner B"]
+    assert groups.rows[0].cells[2].text == "+1.0"
+    assert view.fairness_sentences == ["The worst class is 0."]
+
+
+def test_every_drawing_is_also_a_file(report, tmp_path):
+    html = write_page(report(), tmp_path).read_text(encoding="utf-8")
+    named = set(re.findall(r'class="file">(figures/[^<]+\.svg)<', html))
+    written = {f"figures/{path.name}" for path in (tmp_path / "figures").glob("*.svg")}
+    assert named == written
+    wanted = ("trial_arms", "trial_ratio", "trial_learning", "trial_convergence", "scenario_fog")
+    assert {f"figures/{name}.svg" for name in wanted} <= written
+    for path in (tmp_path / "figures").glob("*.svg"):
+        assert path.read_text().startswith('<svg xmlns="http://www.w3.org/2000/svg"')
+
+
+def without(value, key):
+    """A copy in which every dict lacks ``key``."""
+    if isinstance(value, dict):
+        return {name: without(item, key) for name, item in value.items() if name != key}
+    return [without(item, key) for item in value] if isinstance(value, list) else value
+
+
+def keys_of(value):
+    if isinstance(value, dict):
+        return set(value) | set().union(*map(keys_of, value.values()))
+    return set().union(*map(keys_of, value)) if isinstance(value, list) else set()
+
+
+def test_a_report_may_lack_any_key(report, tmp_path, monkeypatch):
+    monkeypatch.setattr("synthgen.evaluation.report.drawing.write_svg", lambda *_: None)  # slow
+    whole = report()
+    added = {key: whole[key] for key in NEW_KEYS}
+    keys = {key for key in keys_of(added) if re.fullmatch(r"[a-z_0-9]+", key)}
+    assert len(keys) > 80
+    for key in sorted(keys - {"name", "statistic"}):
+        page = write_page({**whole, **without(added, key)}, tmp_path).read_text(encoding="utf-8")
+        text = re.sub(r"<style>.*?</style>", "", page, flags=re.DOTALL)
+        assert ">None<" not in text, key
+        assert not re.search(r"\bnan\b", text), key
+
+
+def test_names_of_strangers_in_a_trial_stay_text(report, tmp_path):
+    one, evil = report(), '"><script>alert(1)</script>'
+    one["trial"] = trial((evil, "b"))
+    one["trial"]["arms"][0]["label"] = one["verdict"]["arms"][0]["label"] = evil
+    one["statistics"]["sentence"] = [evil]
+    html = write_page(one, tmp_path).read_text(encoding="utf-8")
+    assert "<script" not in html
+    assert not any("<script" in p.read_text() for p in (tmp_path / "figures").glob("*.svg"))
+
+
+@pytest.mark.parametrize(
+    ("triple", "text"),
+    [
+        ((0.017, 0.011, 0.023), ("+1.7", "+1.1 to +2.3")),
+        ((0.006, 0.0002, 0.0118), ("+0.60", "+0.02 to +1.18")),  # not "+0.0 to"
+        ((-0.0004, -0.009, 0.008), ("−0.04", "−0.90 to +0.80")),
+        ((-0.001, -0.004, 0.002), ("−0.1", "−0.4 to +0.2")),
+        ((None, None, None), ("too few images to say", "")),
+    ],
+)
+def test_differences(triple, text):
+    assert show_points(*triple) == text
+
+
+def test_small_words():
+    assert show_count(1240, 980, 1610) == ("1,240", "980 to 1,610")
+    assert [show_p(p) for p in (0.0004, 0.031, None)] == ["< 0.001", "0.031", "–"]
+
+
+def test_wide_tables_are_cut_into_parts_of_the_same_rows():
+    columns = [Column(str(i), "", str(i)) for i in range(8)]
+    table = Table("t", columns, [Row("r", "", [Cell(str(i)) for i in range(8)])])
+    parts = in_parts(table, 6)
+    assert [len(part.columns) for part in parts] == [4, 4]
+    assert [cell.text for part in parts for cell in part.rows[0].cells] == list("01234567")
+    assert in_parts(None) == []
+
+
+def test_interval_charts():
+    curve = Curve("a", "model", [Point(100, 1, 0.5, 1.5), Point(1000, 2), Point(10000, None)])
+    reference = Reference("r", "other", 3, 2.5, 3.5)
+    chart = interval_chart("t", "x", [curve], references=[reference], x_axis="logarithmic")
+    (x1, y1), (x2, y2) = chart.lines[0].markers
+    assert x1 < x2
+    assert y1 > y2 > chart.levels[0].bottom > chart.levels[0].y > chart.levels[0].top
+    assert interval_chart("t", "x", [Curve("a", "model", [])]) is None

@@ -1,0 +1,173 @@
+"""Planted copies are found, honest images are not accused: both directions, over several seeds, in
+the pixels and in a space that was learned from the training images."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn.datasets import load_digits
+
+from synthgen.evaluation import copying
+from synthgen.evaluation.copying import copies_in_space, exceedance, find_copies
+from synthgen.evaluation.features import ClassifierExtractor, PixelExtractor
+from synthgen.evaluation.references import FeatureSet
+from synthgen.types import LabelledImages
+
+CLASSES = tuple("0123456789")
+CUTS = (800, 180, 360, 457)  # training, holdout, test, and real images that nobody saw
+PARTS = ("train", "holdout", "test", "fresh")
+
+
+def cut(seed):
+    found = load_digits()
+    images = torch.tensor(found.images / 16 * 255).round().byte()[:, None]
+    labels = torch.tensor(found.target)
+    order = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))
+    parts = order[: sum(CUTS)].split(list(CUTS))
+    return {
+        name: LabelledImages(images[part], labels[part], CLASSES)
+        for name, part in zip(PARTS, parts, strict=True)
+    }
+
+
+def plant(parts, share, change=lambda images: images):
+    """The fresh images, the last of them replaced by training images."""
+    fresh, train = parts["fresh"], parts["train"]
+    count = round(share * len(fresh))
+    images = torch.cat([fresh.images[count:], change(train.images[:count])])
+    return LabelledImages(images, torch.cat([fresh.labels[count:], train.labels[:count]]), CLASSES)
+
+
+def judge(parts, synthetic, extractor):
+    real = {name: parts[name] for name in ("train", "holdout", "test")}
+    return copies_in_space(extractor, **real, synthetic=synthetic)
+
+
+def space(kind, parts, seed):
+    extractor = PixelExtractor() if kind == "pixels" else ClassifierExtractor(steps=80)
+    extractor.prepare(parts["train"], seed)
+    return extractor
+
+
+@pytest.mark.parametrize("kind", ["pixels", "classifier"])
+@pytest.mark.parametrize("seed", range(5))
+def test_five_per_cent_of_copies_are_flagged_and_real_images_are_not(kind, seed):
+    parts = cut(seed)
+    extractor = space(kind, parts, seed)
+    honest = judge(parts, parts["fresh"], extractor)
+    assert not honest["flagged"], honest["sentence"]
+    assert honest["exact_copies"] == 0
+    assert "No sign of copying" in honest["sentence"]
+
+    found = judge(parts, plant(parts, 0.05), extractor)
+    assert found["flagged"]
+    assert found["exact_copies"] == 23
+    assert "Training images were copied" in found["sentence"]
+    first = len(parts["fresh"]) - 23  # the planted ones come last, in the training images' order
+    for pair in found["pairs"][:23]:
+        assert pair["distance"] == 0
+        assert pair["train"] == pair["synthetic"] - first
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_noisy_copies_are_near_copies(seed):
+    parts = cut(seed)
+
+    def noisy(images):
+        noise = 12 * torch.randn(images.shape, generator=torch.Generator().manual_seed(seed))
+        return (images + noise).clamp(0, 255).round().byte()
+
+    found = judge(parts, plant(parts, 0.05, noisy), space("pixels", parts, seed))
+    assert found["flagged"]
+    assert found["exact_copies"] == 0
+    assert found["near_copies"] >= 12
+
+
+def test_a_set_that_is_only_blurred_is_not_accused():
+    """Blurred images are near to everything, so also to training images."""
+    parts = cut(0)
+    blurred = torch.nn.functional.avg_pool2d(parts["fresh"].images.float(), 3, 1, 1).byte()
+    synthetic = LabelledImages(blurred, parts["fresh"].labels, CLASSES)
+    assert not judge(parts, synthetic, space("pixels", parts, 0))["flagged"]
+
+
+def test_a_set_of_nothing_but_shifted_training_images_is_flagged():
+    parts = cut(1)
+    train = parts["train"]
+    noise = 30 * torch.randn(train.images.shape, generator=torch.Generator().manual_seed(0))
+    drawn = LabelledImages((train.images + noise).clamp(0, 255).byte(), train.labels, CLASSES)
+    found = judge(parts, drawn, space("pixels", parts, 1))
+    assert found["flagged"]
+    assert found["auth_pct"]["value"] < 20 < found["auth_pct_real"]["value"]
+
+
+def gaussians(count, seed, size=12):
+    values = torch.randn(count, size, generator=torch.Generator().manual_seed(seed))
+    return FeatureSet(values, torch.arange(count) % 3)
+
+
+def test_the_share_is_a_half_for_independent_images_as_often_as_it_says():
+    """Many synthetic images beside few held-back ones: they share their nearest real images, so a
+    plain binomial interval would be far too short."""
+    inside = plain = 0
+    for seed in range(60):
+        train, holdout, test, fake = (
+            gaussians(count, 4 * seed + i) for i, count in enumerate((300, 60, 100, 900))
+        )
+        found = find_copies(
+            extractor="e", reference="test", train=train, holdout=holdout, test=test, synthetic=fake
+        )
+        share = found["share_nearer_train"]
+        assert share["n"] == 900
+        assert share["ci_high"] - share["ci_low"] < 0.4  # and not by saying nothing
+        inside += share["ci_low"] <= 0.5 <= share["ci_high"]
+        plain += abs(share["value"] - 0.5) <= 1.96 * 0.5 / 900**0.5
+    assert inside >= 54  # 57 expected
+    assert plain < 45
+
+
+def test_honest_sets_are_flagged_as_rarely_as_promised():
+    """The exact chance, against drawing uniform values for both sides."""
+    generator = np.random.default_rng(0)
+    chances = []
+    for _ in range(4000):
+        reference, honest = generator.random(200), generator.random(300)
+        near = int((honest < np.sort(reference)[1]).sum())
+        chances.append(exceedance(near, 300, 2, 200))
+    for level in (0.3, 0.1, 0.02):
+        share = np.mean(np.array(chances) <= level)
+        assert share < level + 3 * (level / 4000) ** 0.5
+    assert np.mean(np.array(chances) <= 0.1) > 0.04  # and not by never speaking
+    assert exceedance(0, 300, 2, 200) == 1
+
+
+def test_auth_pct_equals_its_definition():
+    train, holdout, test, fake = (gaussians(count, i) for i, count in enumerate((150, 40, 90, 80)))
+    found = find_copies(
+        extractor="e", reference="test", train=train, holdout=holdout, test=test, synthetic=fake
+    )
+    spacing = torch.cdist(train.features, train.features).fill_diagonal_(torch.inf).min(1).values
+    distance, index = torch.cdist(fake.features, train.features).min(1)
+    expected = 100 * (distance > spacing[index]).double().mean()
+    assert found["auth_pct"]["value"] == pytest.approx(float(expected))
+    assert found["auth_pct"]["n"] == found["auth_pct_real"]["n"] == 80
+
+
+def test_positions_are_those_of_the_images_when_only_some_are_searched(monkeypatch):
+    monkeypatch.setattr(copying, "SEARCHED", 100)
+    parts = cut(2)
+    extractor = PixelExtractor(max_images=200)
+    found = judge(parts, parts["train"], extractor)
+    assert found["searched"] == 100
+    assert len(found["pairs"]) == copying.PAIRS
+    assert all(pair["synthetic"] == pair["train"] for pair in found["pairs"])
+
+
+def test_few_images_say_nothing():
+    train, holdout, test = (gaussians(count, i) for i, count in enumerate((20, 6, 6)))
+    few = FeatureSet(train.features[:3], train.labels[:3])
+    found = find_copies(
+        extractor="e", reference="test", train=train, holdout=holdout, test=test, synthetic=few
+    )
+    assert not found["flagged"]  # three copies beside six reference images: p = 1/84
+    assert found["exact_copies"] == 3
+    assert found["p"] == pytest.approx(1 / 84)

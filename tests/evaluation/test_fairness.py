@@ -1,0 +1,107 @@
+import json
+
+import numpy as np
+import pytest
+
+from synthgen.evaluation.fairness import fairness, paired_difference, rate
+
+CLASSES = ("cat", "dog", "emu")
+
+
+@pytest.fixture
+def labels():
+    return np.repeat([0, 1, 2], 100)
+
+
+def wrong_for(labels, mask):
+    """Right predictions, but for the images in ``mask``."""
+    return np.where(mask, (labels + 1) % 3, labels)
+
+
+def test_recall_before_and_after_by_class_and_group(labels):
+    position = np.arange(300)
+    before = wrong_for(labels, (labels == 1) & (position % 2 == 0))  # half of the dogs
+    after = wrong_for(labels, (labels == 1) & (position % 10 == 0))
+    groups = ["north" if i % 2 == 0 else "south" for i in range(300)]
+    covered = labels != 2
+    found = fairness(
+        labels, classes=CLASSES, before=before, after=after, groups=groups, covered=covered
+    )
+    cat, dog, emu = found["by_class"]
+    assert (cat["before"]["value"], dog["before"]["value"]) == (1, 0.5)
+    assert dog["after"]["value"] == 0.9
+    assert dog["difference"]["value"] == pytest.approx(0.4)
+    assert 0.25 < dog["difference"]["ci_low"] < 0.4 < dog["difference"]["ci_high"] < 0.55
+    assert cat["difference"]["ci_low"] < 0 < cat["difference"]["ci_high"]
+    assert (cat["coverage"]["value"], emu["coverage"]["value"]) == (1, 0)
+    assert found["worst_class"]["name"] == "dog"
+    assert found["worst_class"]["gap_before"] == pytest.approx(0.5)
+    assert found["worst_class"]["gap_after"] == pytest.approx(0.1)
+    north, south = found["by_group"]
+    assert north["before"]["value"] == pytest.approx(2 / 3)
+    assert north["after"]["value"] == pytest.approx(1 - 10 / 150)
+    assert south["n"] == 150
+    assert found["worst_group"]["name"] == "north"
+    assert found["sentences"][0].startswith("The worst class is dog: 90 % (")
+    assert "from 50 to 10 points" in found["sentences"][0]
+    json.dumps(found, allow_nan=False)
+
+
+def test_who_loses_is_named(labels):
+    after = wrong_for(labels, (labels == 2) & (np.arange(300) % 3 > 0))
+    found = fairness(labels, classes=CLASSES, before=labels, after=after)
+    assert "Recall fell, each class taken for itself, for emu (-67 points)." in found["sentences"]
+    assert found["by_group"] == []
+    assert found["worst_group"] is None
+
+
+def test_a_small_group_and_images_without_one(labels):
+    groups = ["few"] * 5 + [None] * 95 + ["many"] * 100 + ["more"] * 100
+    found = fairness(labels, classes=CLASSES, before=labels, after=labels, groups=groups)
+    rows = {row["name"]: row for row in found["by_group"]}
+    assert set(rows) == {"few", "many", "more"}
+    assert rows["few"]["after"] == {"value": None, "ci_low": None, "ci_high": None}
+    assert found["worst_group"]["name"] == "many"
+    assert found["sentences"][-1] == "Too few real images to say anything about the group few."
+
+
+def test_trainings_are_averaged_and_their_scatter_widens_the_interval():
+    random = np.random.default_rng(0)
+    steady = (random.random((5, 400)) < 0.8).astype(float)
+    scattered = np.stack([(random.random(400) < p).astype(float) for p in (0.6, 0.7, 0.8, 0.9, 1)])
+    a, b = rate(steady), rate(scattered)
+    assert a.value == pytest.approx(0.8, abs=0.03)
+    assert b.high - b.low > 2 * (a.high - a.low)
+    assert rate(np.ones((3, 20))).low < 0.9
+
+
+def test_nothing_changed_is_no_certainty_in_a_small_group():
+    small, large = (paired_difference(np.ones((1, n)), np.ones((1, n))) for n in (10, 1000))
+    assert small.value == large.value == 0
+    assert small.low < -0.1
+    assert large.high < 0.01
+    all_lost = paired_difference(np.ones((1, 10)), np.zeros((1, 10)))
+    assert (all_lost.value, all_lost.low) == (-1, -1)
+    assert all_lost.high < 0
+
+
+@pytest.mark.parametrize("seeds", [1, 5])
+def test_intervals_hold_the_truth_as_often_as_announced(seeds):
+    """Images of unequal difficulty, classified with and without by several trainings each."""
+    random = np.random.default_rng(0)
+    held = {"rate": 0, "difference": 0}
+    for _ in range(400):
+        ease = random.uniform(0.4, 1, 60)
+        before = (random.random((seeds, 60)) < ease).astype(float)
+        after = (random.random((seeds, 60)) < ease - 0.1).astype(float)
+        found, change = rate(before), paired_difference(before, after)
+        held["rate"] += found.low <= 0.7 <= found.high
+        held["difference"] += change.low <= -0.1 <= change.high
+    assert all(count >= 370 for count in held.values()), held
+
+
+def test_what_does_not_fit_is_refused(labels):
+    with pytest.raises(ValueError, match="after must be"):
+        fairness(labels, classes=CLASSES, before=labels, after=labels[:-1])
+    with pytest.raises(ValueError, match="groups must have one entry"):
+        fairness(labels, classes=CLASSES, before=labels, after=labels, groups=["a"])

@@ -1,0 +1,157 @@
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from synthgen.evaluation.scores import SCORES
+from synthgen.evaluation.trial import Trial
+from synthgen.evaluation.trial.contrast import paired_contrast
+from synthgen.evaluation.trial.record import (
+    equivalent_of,
+    gan_test_json,
+    learning_arms,
+    trial_json,
+    verdict_json,
+    write_predictions,
+)
+from synthgen.evaluation.trial.verdict import compare_arms
+
+ONE = "real_and_synthetic_1"
+TABLE = {
+    "real_only": (6, 60),
+    ONE: (1, 30),
+    "synthetic_only": (9, 110),
+    "mixup": (3, 45),
+    "oversampling": (4, 20),
+    "augmentation_strong": (3, 50),
+    "real_share_0.2": (9, 140),
+    "real_share_0.5": (9, 100),
+}
+OPTIONS = {
+    "arms": ["mixup", "oversampling", "synthetic_only", "augmentation"],
+    "shares": [0.5, 0.2],
+    "seeds": 5,
+    "tail": ["bee"],
+    "augmentations": {"light": "light", "strong": "strong"},
+}
+
+
+@pytest.fixture
+def outcome(hold, judge_of):
+    return hold(
+        judge_of(TABLE), exams={"synthetic": torch.zeros(9, 1, 2, 2, dtype=torch.uint8)}, **OPTIONS
+    )
+
+
+@pytest.fixture
+def record(outcome, splits):
+    comparisons = compare_arms(outcome, splits, "macro_f1")
+    return trial_json(Trial(**OPTIONS), outcome, comparisons, splits, "folder")
+
+
+def test_each_arm_says_what_it_scored(record, outcome, splits):
+    arms = {arm["name"]: arm for arm in record["arms"]}
+    assert arms["real_only"]["mcnemar"] is None
+    assert arms["real_only"]["accuracy"]["value"] == pytest.approx(0.8)
+    assert arms[ONE]["accuracy"]["value"] == pytest.approx(0.9)
+    assert [arm["name"] for arm in record["arms"] if arm["chosen"]] == [ONE]
+    assert "augmentation_light" not in arms  # of the strengths only the chosen one
+    assert not any(name.startswith("real_share") for name in arms)
+    one = arms[ONE]
+    assert (one["n_real"], one["n_synthetic"], one["ratio"], one["kind"]) == (30, 30, 1, "combined")
+    assert one["holdout"] == pytest.approx(59 / 60, abs=1e-3)
+    assert len(one["per_seed"]) == len(one["chosen_steps"]) == len(one["mcnemar"]) == 5
+    assert one["test"]["value"] == pytest.approx(sum(one["per_seed"]) / 5)
+    assert one["test"]["ci_low"] < one["test"]["value"] < one["test"]["ci_high"]
+    assert one["seconds"] == 1.25
+    assert set(one["recall"]) == set(splits.test.classes)
+    for seed in one["mcnemar"]:  # 60 mistakes against 30 of the same
+        assert (seed["only_this_right"], seed["only_real_right"]) == (30, 0)
+        assert seed["p"] == pytest.approx(2 * 0.5**30)
+
+
+def test_the_curves_are_there_in_order(record):
+    assert [point["images"] for point in record["learning_curve"]] == [6, 15, 30]
+    values = [point["value"] for point in record["learning_curve"]]
+    assert values == sorted(values)
+    assert [(p["ratio"], p["chosen"]) for p in record["ratio_curve"]] == [
+        (0.5, False),
+        (1, True),
+        (2, False),
+    ]
+    assert record["convergence"]["real_only"] == [
+        {"step": step, "holdout": pytest.approx(0.5 + step / 100)} for step in (2, 4, 6, 8)
+    ]
+    assert record["tail"]["classes"] == ["bee"]
+    assert record["tail"]["n"] == 100
+    assert record["skipped"] == []
+    assert json.loads(json.dumps(record, allow_nan=False))
+
+
+def test_choices_are_said_in_sentences(record):
+    text = " ".join(record["protocol"]["choices"])
+    assert "The ratio 1 was chosen by the mean over seeds on 60 real holdout images." in text
+    assert "strength 'strong' of classic augmentation was chosen" in text
+    assert "So was the best cheap alternative: real + mixup." in text
+    assert "Real only was still improving when its training ended (by 2.0 points" in text
+
+
+def test_the_verdict_has_the_contracts_keys(outcome, splits):
+    comparisons = compare_arms(outcome, splits, "macro_f1")
+    equivalent = equivalent_of(outcome, splits, 0)
+    found = verdict_json(Trial(**OPTIONS), comparisons, equivalent, splits, "folder")
+    assert found["endpoint"] == "macro_f1"
+    assert found["minimum_difference"] == 0.01
+    assert found["against_best_cheap"]["name"] == "mixup"
+    assert found["against_best_cheap"]["verdict"] == "helped"
+    assert {"difference", "ci_low", "ci_high"} <= set(found["against_best_cheap"])
+    assert found["sentence"].startswith("The synthetic images helped, by at least the 1.0 points")
+    assert [arm["primary"] for arm in found["arms"]].count(True) == 1
+    worth = found["real_equivalent"]
+    assert 6 < worth["replaces"]["images"] < 15  # between 140 and 100 mistakes
+    assert worth["adds"]["images"] > 0
+    assert json.loads(json.dumps(found, allow_nan=False))
+
+
+def test_without_a_curve_or_synthetic_only_nothing_is_said_of_real_images(hold, judge_of, splits):
+    assert equivalent_of(hold(judge_of(TABLE), **{**OPTIONS, "shares": [0.5]}), splits, 0) is None
+    bare = hold(judge_of(TABLE), **{**OPTIONS, "arms": []})
+    assert equivalent_of(bare, splits, 0) is None
+    assert [one.arm.n_real for one in learning_arms(bare)] == [6, 15, 30]
+    comparisons = compare_arms(bare, splits, "macro_f1")
+    found = verdict_json(Trial(**OPTIONS), comparisons, None, splits, "folder")
+    assert found["real_equivalent"] is found["against_best_cheap"] is None
+
+
+def test_the_gan_test_counts_agreement_by_class(outcome):
+    """The scripted judge answers every synthetic image with its seed modulo 3."""
+    labels = torch.tensor([0, 0, 0, 1, 1, 1, 1, 1, 1])
+    answers = torch.tensor([seed % 3 for seed in outcome.seeds])
+    found = gan_test_json(outcome, labels, ("ant", "bee", "cat"))
+    assert set(found["label_agreement"]) == {"ant", "bee"}
+    share = float((answers == 1).double().mean())
+    assert found["label_agreement"]["bee"]["value"] == pytest.approx(share)
+    assert found["label_agreement"]["bee"]["n"] == 6
+    expected = (3 * float((answers == 0).double().mean()) + 6 * share) / 9
+    assert found["accuracy"]["value"] == pytest.approx(expected)
+
+
+def test_the_verdict_can_be_had_again_from_the_predictions(outcome, splits, tmp_path):
+    write_predictions(tmp_path / "predictions.npz", outcome, splits)
+    stored = np.load(tmp_path / "predictions.npz", allow_pickle=False)
+    assert set(stored.files) == {"arm", "seed", "image", "label", "prediction"}
+    names = stored["arm"].tolist()
+    assert names == list(outcome.arms)
+    assert stored["seed"].tolist() == outcome.seeds
+    assert stored["prediction"].shape == (len(names), 5, 300)
+    labels = torch.from_numpy(stored["label"].astype(np.int64))
+    predictions = torch.from_numpy(stored["prediction"].astype(np.int64))
+    again = paired_contrast(
+        SCORES["macro_f1"],
+        labels,
+        list(predictions[names.index(ONE)]),
+        list(predictions[names.index("real_only")]),
+        3,
+    )
+    assert again == compare_arms(outcome, splits, "macro_f1").primary.contrast
