@@ -41,6 +41,10 @@ def readable_os_errors(target: Path) -> Iterator[None]:
             errno.EACCES: "you have no permission to write there. Choose another out=",
             errno.EPERM: "you have no permission to write there. Choose another out=",
             errno.ENOTEMPTY: "something else was written there meanwhile. Choose another out=",
+            errno.ENOENT: "the folder is gone. See what happened to it",
+            errno.EIO: "the disk or network folder doesn't answer. See that it is there",
+            errno.ESTALE: "the disk or network folder doesn't answer. See that it is there",
+            errno.ENOTCONN: "the disk or network folder doesn't answer. See that it is there",
             errno.ENOTDIR: "a part of the path is a file, not a folder. Choose another out=",
         }
         reason = reasons.get(error.errno or 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 
 import numpy as np
@@ -17,6 +18,19 @@ def row_seeds(plan_seed: int, first: int, count: int) -> Tensor:
     if not 0 <= plan_seed <= MAX_PLAN_SEED:
         raise ValueError(f"seed must be between 0 and {MAX_PLAN_SEED}, got {plan_seed}")
     return torch.arange(first, first + count, dtype=torch.int64) + plan_seed * ROWS_PER_PLAN
+
+
+def redraw_seed(plan_seed: int, row: int, attempt: int) -> int:
+    """The seed of a row's first draw (``attempt`` 0) or of a later one.
+
+    Later seeds are multiples of 2**10 from 2**62 up, picked by a hash: never a first draw's, and
+    exact in any JSON reader too.
+    """
+    if attempt == 0:
+        return plan_seed * ROWS_PER_PLAN + row
+    text = f"{plan_seed}/{row}/{attempt}".encode()
+    number = int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big")
+    return 2**62 + (number >> 12) * 2**10  # 52 bits of it: below 2**63
 
 
 def image_rng(seed: int, stream: int = 0) -> np.random.Generator:
@@ -37,6 +51,15 @@ def normal_latents(seeds: Tensor | Iterable[int], size: int, stream: int = 0) ->
         random.bit_generator.state = state
         random.standard_normal(size, dtype=np.float32, out=out[row])
     return torch.from_numpy(out)
+
+
+def truncated(latents: Tensor, limit: float) -> Tensor:
+    """Standard normal ``latents`` -> the normal distribution cut off at ± ``limit``. Each value
+    keeps its quantile, so nothing is drawn again."""
+    low, high = torch.special.ndtr(torch.tensor([-limit, limit], dtype=torch.float64))
+    quantiles = torch.special.ndtr(latents.double())
+    cut = torch.special.ndtri(low + quantiles * (high - low))
+    return cut.clamp(-limit, limit).to(latents.dtype)
 
 
 def step_generator(seed: int, *position: int) -> torch.Generator:

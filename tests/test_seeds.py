@@ -2,7 +2,15 @@ import numpy as np
 import pytest
 import torch
 
-from synthgen.seeds import MAX_PLAN_SEED, image_rng, normal_latents, row_seeds, step_generator
+from synthgen.seeds import (
+    MAX_PLAN_SEED,
+    image_rng,
+    normal_latents,
+    redraw_seed,
+    row_seeds,
+    step_generator,
+    truncated,
+)
 
 
 def test_seeds_are_distinct_over_plans_and_rows():
@@ -50,3 +58,20 @@ def test_training_noise_is_a_function_of_seed_and_position():
     draw = [torch.randn(4, generator=step_generator(*key)) for key in ((0, 5), (0, 5), (0, 6))]
     assert torch.equal(draw[0], draw[1])
     assert not torch.equal(draw[0], draw[2])
+
+
+def test_a_redraw_has_a_seed_of_its_own_that_any_json_reader_keeps():
+    seeds = [redraw_seed(p, row, a) for p in (0, 1) for row in range(300) for a in range(1, 30)]
+    assert len(set(seeds)) == len(seeds)
+    assert all(2**62 <= seed < 2**63 and int(float(seed)) == seed for seed in seeds)
+    assert redraw_seed(3, 7, 0) == int(row_seeds(3, 7, 1)[0])
+    image_rng(seeds[0])  # any sampler can be seeded with it
+
+
+def test_truncated_latents_follow_the_cut_normal_distribution():
+    z = normal_latents(range(400), 50)
+    cut = truncated(z, 1.5)
+    assert float(cut.abs().max()) <= 1.5
+    assert float(cut.var()) == pytest.approx(0.5515, abs=0.01)  # closed form at ± 1.5
+    assert torch.allclose(truncated(z, 9.0), z, atol=1e-5)
+    assert torch.equal(truncated(z[:3], 1.5), cut[:3])

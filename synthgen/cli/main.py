@@ -11,8 +11,11 @@ from synthgen.cli.typed import suggestion
 VERBS = {
     "train": "fit a model on real images",
     "synthesize": "draw a labelled set from a trained model",
+    "verify": "find every missing, changed or extra file of a set: synthgen verify DIR",
+    "look": "make pictures of what a model draws: sheets, ways, walks, variations",
     "evaluate": "say what a synthetic set is worth, as a report",
     "compare": "put reports side by side: synthgen compare DIR DIR …",
+    "review": "let an expert, blinded, judge real and synthetic images",
     "run": "train, synthesize and evaluate in one go",
     "data check": "list what is wrong with a folder or file of images",
 }
@@ -44,9 +47,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
 
     from synthgen.cli.application import run_application
-    from synthgen.cli.overrides import folders_as_override
+    from synthgen.cli.overrides import folder_as_override, folders_as_override
 
-    return run_application(verb, folders_as_override(rest) if verb == "compare" else rest)
+    positional = {"compare": folders_as_override, "verify": folder_as_override}
+    return run_application(verb, positional.get(verb, list)(rest))
 
 
 def usage() -> str:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-PATH_KEYS = {"out", "resume", "sampler", "synthetic", "root", "path", "weights"}
+PATH_KEYS = {
+    "out", "resume", "sampler", "synthetic", "root", "path", "weights", "answers", "key", "folder",
+}  # fmt: skip
 SPOKEN_BY_HYDRA = ("'", '"', "[", "{", "???")
 FLAGS_WITH_A_VALUE = {
     "--cfg", "-c", "--package", "-p", "--config-path", "-cp",
@@ -30,6 +32,12 @@ def folders_as_override(arguments: Sequence[str]) -> list[str]:
     folders = ",".join(quote(argument) for argument in rest if "=" not in argument)
     settings = [argument for argument in rest if "=" in argument]
     return [*flags, *settings, *([f"folders=[{folders}]"] if folders else [])]
+
+
+def folder_as_override(arguments: Sequence[str]) -> list[str]:
+    """``verify``'s one positional folder becomes ``folder=…``; the rest stays, flags first."""
+    flags, rest = _split(arguments)
+    return [*flags, *(one if "=" in one else f"folder={quote(one)}" for one in rest)]
 
 
 def quote_paths(arguments: Sequence[str]) -> list[str]:

@@ -14,6 +14,8 @@ from synthgen.errors import SynthgenError
 Node = dict[str, Any]  # a table that build() turns into an object
 MISSING = "???"
 Reference = Literal["test", "holdout"]  # the final report; while choosing
+Mode = Literal["synthetic", "augment"]  # with real training images beside the synthetic ones
+FailOn = Literal["harmed", "no evidence"]  # the verdict, or a worse one, that ends with code 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,10 +46,35 @@ class TrainSettings(Settings):
 
 @dataclass(frozen=True, kw_only=True)
 class SynthesizeSettings(Settings):
-    sampler: str  # a run folder or its sampler/
+    sampler: str | dict[str, str]  # a run folder or its sampler/; several by name
+    shares: dict[str, int] | None  # whole weights of several samplers, None: equal
     plan: Node
+    format: Node | None
+    mode: Mode
+    data: Node | None  # real images, for mode=augment and filters
+    filter: Node | None  # name -> node
+    attempts: int  # draws per row before a filter is taken for impossible
+    temperature: float | None
+    truncation: float | None
+    shard_size: int | None
+    append: bool
+    dry_run: bool
+    papers: dict[str, str | None]  # what the card should say
     seed: int
     batch_size: int
+    device: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class VerifySettings(Settings):
+    folder: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class LookSettings(Settings):
+    sampler: str  # a run folder or its sampler/
+    what: Node
+    seed: int
     device: str
 
 
@@ -58,13 +85,27 @@ class EvaluateSettings(Settings):
     extractor: Node  # name -> node
     judge: Node
     reference: Reference
-    seeds: int  # training repetitions of the transfer classifiers
+    seeds: int  # training repetitions of the transfer classifiers, if there is no trial
+    trial: Node | None  # the paired utility trial; None: none
+    sampler: str | None  # draws the trial's images anew for each seed; None: the set's own images
+    fail_on: FailOn | None
+    cache: str | None  # folder of extracted features, None: extracted each time
     seed: int
 
 
 @dataclass(frozen=True, kw_only=True)
 class CompareSettings(Settings):
     folders: list[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReviewSettings(Settings):
+    data: Node
+    synthetic: str | None  # to ask an expert about
+    images: int  # on the page, half of them real
+    answers: str | None  # what the expert saved, with its key
+    key: str | None
+    seed: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,20 +116,34 @@ class DataCheckSettings(Settings):
 @dataclass(frozen=True, kw_only=True)
 class RunSettings(TrainSettings):
     plan: Node
+    format: Node | None = None
+    mode: Mode = "synthetic"
+    filter: Node | None = None
+    attempts: int = 100
+    temperature: float | None = None
+    truncation: float | None = None
     batch_size: int
     device: str
     extractor: Node
     judge: Node
+    trial: Node | None = None
+    fail_on: FailOn | None = None
+    cache: str | None = None
     reference: Reference = "test"  # older runs, which resume= goes on with, don't say it
     seeds: int
 
 
-VerbName = Literal["train", "synthesize", "evaluate", "compare", "run", "data check"]
+VerbName = Literal[
+    "train", "synthesize", "look", "evaluate", "compare", "review", "verify", "run", "data check"
+]
 SETTINGS: dict[str, type[Settings]] = {
     "train": TrainSettings,
     "synthesize": SynthesizeSettings,
+    "look": LookSettings,
     "evaluate": EvaluateSettings,
     "compare": CompareSettings,
+    "review": ReviewSettings,
+    "verify": VerifySettings,
     "run": RunSettings,
     "data check": DataCheckSettings,
 }

@@ -14,23 +14,19 @@ from torch import Tensor
 from synthgen.images import encode_png, grid
 from synthgen.paths import write_bytes, write_text
 from synthgen.samplers.base import Sampler
-from synthgen.synthesis.rows import Rows
+from synthgen.synthesis.card_text import CONTACT_SHEET, card_text
+from synthgen.synthesis.papers import Papers
+from synthgen.synthesis.rows import ExampleRows
 
-CONTACT_SHEET = "contact_sheet.png"
 README = "README.md"
 SHEET_COLUMNS = 10
 SHEET_CLASSES = 20  # with more, the sheet shows the first ones
-
-WARNING = """**Every image here was drawn by a program; none is a record of anything real.
-Do not mix them into a test set.**"""
-COPIES_WARNING = """**These images are copies of real ones, made as a control.
-Treat them as confidentially as the originals, and do not mix them into a test set.**"""
 
 
 class ContactSheet:
     """Collects the first images of each class while the set is being drawn."""
 
-    def __init__(self, rows: Rows, shape: tuple[int, int, int]) -> None:
+    def __init__(self, rows: ExampleRows, shape: tuple[int, int, int]) -> None:
         self.rows = rows
         used = rows.labels.unique().tolist()[:SHEET_CLASSES]
         self.lines = {label: line for line, label in enumerate(used)}
@@ -53,33 +49,10 @@ class ContactSheet:
 
 
 def write_readme(folder: Path, dataset: dict[str, Any]) -> None:
-    """A short card for people who find the folder without this package."""
-    image = dataset["image"]
-    data = dataset["provenance"].get("data") or {}
-    counts = "\n".join(f"| {name} | {count:,} |" for name, count in dataset["quotas"].items())
-    warning = COPIES_WARNING if dataset["exposes_real"] else WARNING
-    write_text(
-        folder / README,
-        f"""# {dataset["count"]:,} synthetic images
-
-{warning}
-
-- Drawn by `{dataset["sampler"]["target"]}` (SHA-256 `{dataset["sampler"]["sha256"]}`),
-  fitted on: {data.get("name") or "not stated"}
-- Images: {image["height"]} × {image["width"]} pixels, {image["channels"]} channel(s), PNG
-- Plan seed: {dataset["seed"]}; every row of `manifest.jsonl` has its own seed and SHA-256
-- Class order (label 0, 1, …), split, training and settings: `dataset.json`
-
-| class | images |
-|---|---|
-{counts}
-
-![First images of each class]({CONTACT_SHEET})
-
-Open it with `torchvision.datasets.ImageFolder`. That numbers the classes in alphabetical order;
-the labels in `manifest.jsonl` follow the class order in `dataset.json`.
-""",
-    )
+    """The dataset card, README.md, in the form that dataset hubs read. What the person said about
+    the set is ``dataset["papers"]``, see :class:`synthgen.synthesis.papers.Papers`."""
+    papers = Papers.from_json(dataset.get("papers"))
+    write_text(folder / README, card_text(dataset, papers))
 
 
 def execution_record(sampler: Sampler) -> dict[str, Any]:

@@ -3,70 +3,118 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from synthgen.errors import SynthgenError
-from synthgen.synthesis.rows import Rows
+from synthgen.synthesis.draw import Drawn
+from synthgen.synthesis.formats import Encoded
+from synthgen.synthesis.order import Order
+from synthgen.synthesis.sources import SYNTHETIC
 
 MANIFEST = "manifest.jsonl"
 
 
-def manifest_lines(
-    rows: Rows, numbers: range, digests: Sequence[str], *, sampler: str, source: str
-) -> str:
-    """The lines of some rows. ``sampler`` is the hash of the sampler, ``source`` its kind."""
-    part = slice(numbers.start, numbers.stop)
-    labels, seeds = rows.labels[part].tolist(), rows.seeds[part].tolist()
-    entries = (
-        {
-            "file": file,
-            "label": label,
-            "class": rows.classes[label],
-            "seed": seed,
-            "sampler": sampler,
-            "origin": "synthetic",
-            "source": source,
-            "sha256": digest,
-        }
-        for file, label, seed, digest in zip(
-            rows.files(numbers), labels, seeds, digests, strict=True
+def manifest_lines(order: Order, drawn: Drawn, encoded: Encoded) -> list[str]:
+    """The lines of a shard's rows, in row order.
+
+    Built by hand, for a generator may be faster than a JSON encoder: paths and hashes hold nothing
+    that JSON would escape (``require_safe_names``), the rest is encoded once per class and source.
+    """
+    middles = _Middles(order)
+    in_shards, extra = order.format.in_shards, _extras(order, drawn)
+    part = drawn.part
+    return [
+        f'{{"file": "{path}", {f""""index": {index}, """ if in_shards else ""}'
+        f'{middles[source, label, seed]}"sha256": "{digest}"{extra[index] if extra else ""}}}\n'
+        for index, (path, digest, source, label, seed) in enumerate(
+            zip(
+                encoded.paths,
+                encoded.digests,
+                part.sources.tolist(),
+                part.labels.tolist(),
+                drawn.seeds.tolist(),
+                strict=True,
+            )
         )
-    )
-    return "".join(json.dumps(entry, ensure_ascii=False) + "\n" for entry in entries)
+    ]
+
+
+class _Middles:
+    """label, class, seed, sampler, origin and source of a line."""
+
+    def __init__(self, order: Order) -> None:
+        self.order = order
+        self.known: dict[tuple[int, int], tuple[str, str]] = {}
+
+    def __getitem__(self, key: tuple[int, int, int]) -> str:
+        source, label, seed = key
+        if (source, label) not in self.known:
+            self.known[source, label] = self._around_seed(source, label)
+        before, after = self.known[source, label]
+        synthetic = self.order.sources[source].origin == SYNTHETIC
+        return f"{before}{seed if synthetic else 'null'}{after}"
+
+    def _around_seed(self, source: int, label: int) -> tuple[str, str]:
+        origin = self.order.sources[source]
+        first = {"label": label, "class": self.order.image.classes[label], "seed": 0}
+        last = {"sampler": origin.sha256, "origin": origin.origin, "source": origin.target}
+        return _encode(first)[1:-2], f", {_encode(last)[1:-1]}, "
+
+
+def _extras(order: Order, drawn: Drawn) -> list[str]:
+    """Attempts and scores of curated rows; empty where nothing is curated."""
+    if not order.curated:
+        return []
+    columns = {name: scores.tolist() for name, scores in drawn.scores.items()}
+    return [
+        f', "attempt": {attempt}, "scores": '
+        + _encode({name: plain_score(column[index]) for name, column in columns.items()})
+        for index, attempt in enumerate(drawn.attempts.tolist())
+    ]
+
+
+def plain_score(value: float) -> float | None:
+    """Six significant digits; None for what JSON has no number for."""
+    return float(f"{value:.6g}") if math.isfinite(value) else None
+
+
+def _encode(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)
 
 
 def read_manifest(folder: Path) -> list[dict[str, Any]]:
     """All rows of a set, or a sentence about what is missing or damaged."""
     path = Path(folder) / MANIFEST
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-        entries = [json.loads(line) for line in lines]
+        with path.open("rb") as file:
+            return list(parse_lines(file, str(path)))
     except FileNotFoundError:
         raise SynthgenError(f"{path} does not exist.\nGive the folder of a set.") from None
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise SynthgenError(f"{path} is damaged: {error}.") from None
+
+
+def parse_lines(lines: Iterable[bytes], place: str) -> Iterator[dict[str, Any]]:
+    """The rows, one at a time; raises SynthgenError at the first damaged one."""
     keys = {"file", "label", "seed", "sha256"}
-    for number, entry in enumerate(entries, start=1):
+    for number, line in enumerate(lines, start=1):
+        try:
+            entry = json.loads(line)
+        except (UnicodeDecodeError, json.JSONDecodeError) as error:
+            raise SynthgenError(f"{place} is damaged: {error}.") from None
         if not isinstance(entry, dict) or not keys <= entry.keys():
-            raise SynthgenError(f"{path} is damaged: line {number} lacks some of {sorted(keys)}.")
-    return entries
+            raise SynthgenError(f"{place} is damaged: line {number} lacks some of {sorted(keys)}.")
+        yield entry
 
 
-def rows_from_manifest(entries: Sequence[dict[str, Any]], classes: tuple[str, ...]) -> Rows:
-    """The rows as they were drawn; file names must be the ones that follow from them."""
-    wrong = SynthgenError(
-        "The manifest doesn't belong to this sampler's classes.\n"
-        "Use the sampler that the set was made with."
-    )
-    if not all(entry["label"] in range(len(classes)) for entry in entries):
-        raise wrong
-    labels = torch.tensor([entry["label"] for entry in entries], dtype=torch.int64)
-    seeds = torch.tensor([entry["seed"] for entry in entries], dtype=torch.int64)
-    rows = Rows(classes, labels, seeds)
-    if rows.files(range(len(rows))) != [entry["file"] for entry in entries]:
-        raise wrong
-    return rows
+def with_scores(line: bytes, scores: dict[str, float]) -> bytes:
+    """A curated row's line with further scores."""
+    entry = json.loads(line)
+    plain = {name: plain_score(score) for name, score in scores.items()}
+    entry["scores"] = {**entry["scores"], **plain}
+    return (_encode(entry) + "\n").encode()
+
+
+def used_folders(entries: Sequence[dict[str, Any]]) -> set[str]:
+    return {str(entry["file"]).rpartition("/")[0] for entry in entries}

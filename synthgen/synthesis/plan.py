@@ -81,6 +81,13 @@ class PerClass(Plan):
         return dict(self.per_class)
 
 
+def shared_quotas(quotas: dict[str, int], shares: Mapping[str, int]) -> dict[str, dict[str, int]]:
+    """The quotas of each sampler in ``shares`` (name -> whole weight), which add up to ``quotas``
+    in every class."""
+    per_class = {name: largest_remainder(shares, count) for name, count in quotas.items()}
+    return {sampler: {name: per_class[name][sampler] for name in quotas} for sampler in shares}
+
+
 def largest_remainder(weights: Mapping[str, int], total: int) -> dict[str, int]:
     """Whole shares of ``total`` in proportion to ``weights``, by Hamilton's method."""
     whole = sum(weights.values())

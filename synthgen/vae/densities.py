@@ -73,13 +73,17 @@ class GaussianMixtureDensity(nn.Module, Rebuildable):
 
     def sample(self, labels: Tensor, seeds: Tensor) -> Tensor:
         """int64 ``(N,)`` labels and seeds -> float32 ``(N, Z)``."""
+        standard = normal_latents(seeds, self.means.shape[-1]).to(self.means.device)
+        return self.place(labels, seeds, standard)
+
+    def place(self, labels: Tensor, seeds: Tensor, standard: Tensor) -> Tensor:
+        """As :meth:`sample`, from given standard normal numbers, float32 ``(N, Z)``."""
         uniform = torch.tensor([image_rng(int(seed), COMPONENT).random() for seed in seeds])
         device = self.means.device
         edges = self.weights[labels].cumsum(dim=1)
         edges = edges / edges[:, -1:]
         chosen = torch.searchsorted(edges, uniform.to(device, edges.dtype)[:, None], right=True)
         chosen = chosen.squeeze(1).clamp_max(self.components - 1)
-        standard = normal_latents(seeds, self.means.shape[-1]).to(device)
         # A sum over a product, not a batched matmul: each row's arithmetic stays its own.
         offset = (self.factors[labels, chosen] * standard[:, None, :]).sum(dim=2)
         return self.means[labels, chosen] + offset

@@ -7,8 +7,9 @@ import pytest
 import torch
 from sklearn.datasets import load_digits
 
-from synthgen.samplers import PCAGaussian, save_sampler
-from synthgen.types import LabelledImages
+from synthgen.samplers import Noise, PCAGaussian, save_sampler
+from synthgen.synthesis.formats import HDF5, JPEG, NPY, NPZ, PNG, Parquet, WebDataset, WebP
+from synthgen.types import ImageSpec, LabelledImages
 
 
 @pytest.fixture(scope="session")
@@ -39,3 +40,28 @@ def contents():
         }
 
     return read
+
+
+@pytest.fixture(scope="session")
+def noise(tmp_path_factory) -> Path:
+    """A sampler that is fast and whose images follow from their seeds: grey 6 × 5 pixels."""
+    sampler = Noise(ImageSpec(1, 6, 5, ("cat", "dog")))
+    return save_sampler(sampler, tmp_path_factory.mktemp("noise") / "sampler", {})
+
+
+FORMATS = {
+    "png": PNG, "webp": WebP, "jpeg": JPEG, "webdataset": WebDataset, "npz": NPZ, "npy": NPY,
+    "parquet": Parquet, "hdf5": HDF5,
+}  # fmt: skip
+
+
+@pytest.fixture(params=FORMATS)
+def form(request):
+    """A file format, each in turn."""
+    return FORMATS[request.param]()
+
+
+@pytest.fixture(params=["png", "npz"])
+def one_of_each_kind(request):
+    """A format with a file per image, and one that keeps them in shards."""
+    return FORMATS[request.param]()

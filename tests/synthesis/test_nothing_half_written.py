@@ -1,17 +1,21 @@
-"""Whatever goes wrong, there is either a whole set or nothing."""
+"""Whatever goes wrong, a set is whole, or unfinished and gone on with, or was never there."""
 
 import errno
 import os
+import threading
+import zipfile
 
 import pytest
 import torch
 
 from synthgen.errors import SynthgenError
-from synthgen.samplers import Noise, PCAGaussian, save_sampler
-from synthgen.synthesis import Balanced, PerClass, synthesize, writer
+from synthgen.samplers import Noise, save_sampler
+from synthgen.synthesis import Balanced, PerClass, store, synthesize, verify
+from synthgen.synthesis.formats import NPZ
 from synthgen.types import ImageSpec
 
-ROWS_BEFORE_FAILURE = 300
+FILES_BEFORE_FAILURE = 300
+SHARDS = {"shard_size": 64}
 
 
 @pytest.fixture
@@ -19,11 +23,11 @@ def out(tmp_path):
     return tmp_path / "sets" / "set"
 
 
-def failing_after(original, error):
+def failing_after(count, original, error):
     calls = iter(range(10**9))
 
     def fail(*arguments):
-        if next(calls) >= ROWS_BEFORE_FAILURE:
+        if next(calls) >= count:
             raise error
         return original(*arguments)
 
@@ -31,52 +35,75 @@ def failing_after(original, error):
 
 
 @pytest.mark.parametrize(
-    ("code", "reason"), [(errno.ENOSPC, "disk is full"), (errno.EDQUOT, "quota is used up")]
+    ("code", "reason"),
+    [
+        (errno.ENOSPC, "disk is full"),
+        (errno.EDQUOT, "quota is used up"),
+        (errno.EIO, "doesn't answer"),
+        (errno.ESTALE, "doesn't answer"),
+        (errno.ENOENT, "is gone"),
+    ],
 )
-def test_disk_full(sampler, out, monkeypatch, code, reason):
+def test_a_disk_that_fills_up_or_goes_away(noise, out, monkeypatch, contents, code, reason):
+    """The finished shards stay, and the same call goes on once there is room again."""
     error = OSError(code, os.strerror(code))
-    monkeypatch.setattr(writer, "_write_new", failing_after(writer._write_new, error))
-    with pytest.raises(SynthgenError, match=reason):
-        synthesize(sampler, Balanced(200), out)
-    assert list(out.parent.iterdir()) == []
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            store, "write_plain", failing_after(FILES_BEFORE_FAILURE, store.write_plain, error)
+        )
+        with pytest.raises(SynthgenError, match=reason):
+            synthesize(noise, Balanced(400), out, **SHARDS)
+    assert not (out / "dataset.json").exists()
+    assert 1 <= len(list((out / ".synthgen" / "shards").iterdir())) < 13
+    synthesize(noise, Balanced(400), out, **SHARDS)
+    whole = synthesize(noise, Balanced(400), out.parent / "whole", **SHARDS)
+    assert contents(out) == contents(whole)
 
 
-def test_interrupted_while_drawing(sampler, out, monkeypatch):
-    original = PCAGaussian.draw
-    monkeypatch.setattr(writer, "QUEUE", 0)
-    calls = iter(range(1000))
+def test_a_full_disk_within_one_file_leaves_no_half_of_it(noise, out, monkeypatch):
+    with monkeypatch.context() as patch:
+        full = OSError(errno.ENOSPC, "")
+        patch.setattr(os, "fsync", failing_after(6, os.fsync, full))
+        with pytest.raises(SynthgenError, match="disk is full"):
+            synthesize(noise, Balanced(400), out, format=NPZ(), **SHARDS)
+    records = {path.stem for path in (out / ".synthgen" / "shards").iterdir()}
+    assert records <= {path.stem for path in (out / "shards").iterdir()}
+    assert all(zipfile.is_zipfile(path) for path in (out / "shards").iterdir())
+    assert list(verify(synthesize(noise, Balanced(400), out, format=NPZ(), **SHARDS))) == []
 
-    def draw(self, labels, seeds):
-        if next(calls) == 12:
-            assert any(out.parent.glob(".set.partial-*/*/*.png")), "nothing was written yet"
-            raise KeyboardInterrupt
-        return original(self, labels, seeds)
 
-    monkeypatch.setattr(PCAGaussian, "draw", draw)
+def test_interrupted_before_the_first_shard_leaves_nothing(noise, out, monkeypatch):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Noise, "draw", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        synthesize(sampler, Balanced(200), out, batch_size=64)
+        synthesize(noise, Balanced(200), out)
     assert list(out.parent.iterdir()) == []
 
 
-def test_interrupted_while_waiting_for_the_disk(sampler, out, monkeypatch):
-    monkeypatch.setattr(
-        "synthgen.synthesis.draw.manifest_lines",
-        lambda *arguments, **named: (_ for _ in ()).throw(KeyboardInterrupt),
-    )
-    with pytest.raises(KeyboardInterrupt):
-        synthesize(sampler, Balanced(200), out, batch_size=64)
-    assert list(out.parent.iterdir()) == []
+def test_interrupted_while_drawing_keeps_the_finished_shards(noise, out, monkeypatch, contents):
+    with monkeypatch.context() as patch:
+        patch.setattr(Noise, "draw", failing_after(5, Noise.draw, KeyboardInterrupt()))
+        with pytest.raises(KeyboardInterrupt):
+            synthesize(noise, Balanced(400), out, **SHARDS)
+    drawn = []
+    with monkeypatch.context() as patch:
+        original = Noise.draw
+        patch.setattr(Noise, "draw", lambda *a: (drawn.append(0), original(*a))[1])
+        synthesize(noise, Balanced(400), out, **SHARDS)
+    assert 0 < len(drawn) < 13, "finished shards were drawn again"
+    whole = synthesize(noise, Balanced(400), out.parent / "whole", **SHARDS)
+    assert contents(out) == contents(whole)
 
 
-def test_no_thread_outlives_a_failure(sampler, out, monkeypatch):
-    import threading
-
+def test_no_thread_outlives_a_failure(noise, out, monkeypatch):
     before = threading.active_count()
     monkeypatch.setattr(
-        writer, "_write_new", failing_after(writer._write_new, OSError(errno.ENOSPC, ""))
+        store, "write_plain", failing_after(100, store.write_plain, OSError(errno.ENOSPC, ""))
     )
     with pytest.raises(SynthgenError):
-        synthesize(sampler, Balanced(200), out)
+        synthesize(noise, Balanced(400), out, **SHARDS)
     assert threading.active_count() == before
 
 
@@ -113,19 +140,17 @@ def test_an_existing_set_is_left_alone(sampler, out):
     assert (out / "mine.txt").read_text() == "precious"
 
 
-def test_a_folder_that_appears_while_drawing_is_left_alone(sampler, out, monkeypatch):
-    original = PCAGaussian.draw
+def test_a_file_that_appears_while_drawing_is_left_alone(noise, out, monkeypatch):
+    original = Noise.draw
 
     def draw(self, labels, seeds):
-        out.mkdir(exist_ok=True)
         (out / "theirs.txt").write_text("precious")
         return original(self, labels, seeds)
 
-    monkeypatch.setattr(PCAGaussian, "draw", draw)
-    with pytest.raises(SynthgenError, match=r"already exists|meanwhile"):
-        synthesize(sampler, Balanced(1), out)
-    assert [path.name for path in out.iterdir()] == ["theirs.txt"]
-    assert [path.name for path in out.parent.iterdir()] == ["set"]
+    monkeypatch.setattr(Noise, "draw", draw)
+    synthesize(noise, Balanced(1), out)
+    assert (out / "theirs.txt").read_text() == "precious"
+    assert list(verify(out)) == ["theirs.txt is extra: the set does not list it."]
 
 
 @pytest.mark.parametrize(
@@ -148,6 +173,13 @@ def test_an_unsafe_class_name_is_refused_before_anything_is_drawn(name, out, mon
         ({"batch_size": 0}, "batch_size must be at least 1"),
         ({"batch_size": 2.5}, "batch_size must be a whole number"),
         ({"seed": -1}, "seed must be"),
+        ({"shard_size": 0}, "shard_size is 0"),
+        ({"shard_size": 1001}, "shard_size is 1001"),
+        ({"attempts": 0}, "attempts must be at least 1"),
+        ({"shares": {"other": 1}}, "shares names other"),
+        ({"temperature": 0.5}, "PCAGaussian has no latents"),
+        ({"mode": "augment"}, "none were given"),
+        ({"append": True}, "no finished set"),
         ({"device": "tpu"}, "device='tpu' is unknown"),
         pytest.param(
             {"device": "cuda"},

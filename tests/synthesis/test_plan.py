@@ -1,10 +1,18 @@
 import pytest
+import torch
 
 from synthgen.errors import SynthgenError
-from synthgen.seeds import row_seeds
-from synthgen.synthesis import Balanced, MatchReal, PerClass
-from synthgen.synthesis.plan import checked_quotas, largest_remainder
-from synthgen.synthesis.rows import rows_of
+from synthgen.seeds import redraw_seed, row_seeds
+from synthgen.synthesis import (
+    Balanced,
+    Fill,
+    FillEffectiveNumber,
+    FillSquareRoot,
+    MatchReal,
+    PerClass,
+)
+from synthgen.synthesis.plan import checked_quotas, largest_remainder, shared_quotas
+from synthgen.synthesis.rows import Rows, segments_of
 
 CLASSES = ("cat", "dog", "horse")
 REAL = {"cat": 5, "dog": 3, "horse": 1}
@@ -76,21 +84,89 @@ def test_a_plan_too_large_for_its_seeds_is_refused():
         checked_quotas(Balanced(2**31), CLASSES, None)
 
 
+def rows_of(quotas, seed, first=0):
+    return Rows(tuple(quotas), tuple(segments_of(quotas, 0)), seed, first)
+
+
 def test_rows_are_numbered_class_by_class_with_the_seed_of_their_number():
     rows = rows_of({"b": 2, "a": 0, "c": 3}, seed=7)
-    assert rows.labels.tolist() == [0, 0, 2, 2, 2]
-    assert rows.seeds.tolist() == row_seeds(7, 0, 5).tolist()
-    assert rows.files(range(1, 3)) == ["b/000001.png", "c/000002.png"]
-    assert rows.used_classes == ["b", "c"]
+    part = rows.part(range(5))
+    assert part.labels.tolist() == [0, 0, 2, 2, 2]
+    assert part.positions.tolist() == [0, 1, 0, 1, 2]
+    assert rows.seeds(part, torch.zeros(5)).tolist() == row_seeds(7, 0, 5).tolist()
+    assert rows.names(range(1, 3)) == ["000001", "000002"]
+
+
+def test_any_rows_can_be_asked_for_and_know_their_redraws():
+    rows = rows_of({"b": 2, "a": 0, "c": 3}, seed=7, first=10)
+    part = rows.part([11, 12, 14])
+    assert part.labels.tolist() == [0, 2, 2]
+    first, again = rows.seeds(part, torch.zeros(3)), rows.seeds(part, torch.tensor([0, 2, 0]))
+    assert (first == again).tolist() == [True, False, True]
+    assert int(again[1]) == redraw_seed(7, 12, 2)
 
 
 def test_names_are_equally_wide_beyond_a_million_rows():
     rows = rows_of({"a": 1_000_001}, seed=0)
-    assert rows.files(range(1)) == ["a/0000000.png"]
-    assert rows.files(range(1_000_000, 1_000_001)) == ["a/1000000.png"]
+    assert rows.names([0, 1_000_000]) == ["0000000", "1000000"]
 
 
 @pytest.mark.parametrize("seed", [-1, 2**21, 1.0, None, True])
 def test_an_impossible_seed_is_refused(seed):
     with pytest.raises(SynthgenError, match="seed must be"):
         rows_of({"a": 1}, seed)
+
+
+def test_a_plan_of_a_billion_rows_takes_no_memory():
+    rows = rows_of({"a": 10**9, "b": 1}, seed=0)
+    assert rows.part(range(10**9 - 1, 10**9 + 1)).labels.tolist() == [0, 1]
+
+
+def test_several_samplers_share_every_class_exactly():
+    shared = shared_quotas({"x": 10, "y": 3, "z": 0}, {"a": 3, "b": 1})
+    assert shared == {"a": {"x": 8, "y": 2, "z": 0}, "b": {"x": 2, "y": 1, "z": 0}}
+
+
+FEW = {"cat": 1000, "dog": 100, "horse": 10}
+
+
+def test_fill_brings_every_class_up_to_the_largest_or_to_a_target():
+    assert checked_quotas(Fill(), CLASSES, FEW) == {"cat": 0, "dog": 900, "horse": 990}
+    assert checked_quotas(Fill(300), CLASSES, FEW) == {"cat": 0, "dog": 200, "horse": 290}
+    assert checked_quotas(Fill(cap=2.5), CLASSES, FEW) == {"cat": 0, "dog": 250, "horse": 25}
+
+
+def test_fill_to_the_square_root_lies_half_way_on_a_logarithmic_scale():
+    quotas = checked_quotas(FillSquareRoot(), CLASSES, FEW)
+    assert quotas == {"cat": 0, "dog": 316 - 100, "horse": 100 - 10}
+
+
+def test_fill_by_effective_number_lies_between_the_real_shares_and_equal_ones():
+    almost_real = FillEffectiveNumber(beta=0.001).targets(FEW)
+    assert almost_real == pytest.approx(FEW, rel=1e-3)
+    almost_equal = FillEffectiveNumber(beta=1 - 1e-9).targets(FEW)
+    assert almost_equal == pytest.approx(dict.fromkeys(CLASSES, 1000), rel=1e-3)
+    between = FillEffectiveNumber(beta=0.999)
+    assert between.effective_number(100) == pytest.approx(95.2, abs=0.1)  # (1 - β^100) / (1 - β)
+    targets = between.targets(FEW)
+    assert pytest.approx(targets["cat"]) == 1000
+    assert FEW["dog"] < targets["dog"] < 1000
+    # Weights of the class-balanced loss, 1 / E_n per image, become counts per image.
+    ratio = targets["horse"] / targets["dog"]
+    weights = [FEW[name] / between.effective_number(FEW[name]) for name in ("horse", "dog")]
+    assert ratio == pytest.approx(weights[0] / weights[1])
+
+
+def test_a_balanced_set_can_not_be_filled():
+    with pytest.raises(SynthgenError, match="nothing is missing"):
+        checked_quotas(Fill(), CLASSES, dict.fromkeys(CLASSES, 5))
+    with pytest.raises(SynthgenError, match="doesn't say how many"):
+        checked_quotas(Fill(), CLASSES, None)
+
+
+@pytest.mark.parametrize("wrong", [0, -1, float("inf"), float("nan")])
+def test_wrong_settings_of_fill_are_refused(wrong):
+    with pytest.raises(SynthgenError, match=r"plan\.cap"):
+        Fill(cap=wrong)
+    with pytest.raises(SynthgenError, match=r"plan\.beta"):
+        FillEffectiveNumber(beta=wrong or 1)

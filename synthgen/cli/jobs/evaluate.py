@@ -12,15 +12,18 @@ from synthgen.cli.saved import plain_config
 from synthgen.data.choosing import for_choosing
 from synthgen.data.splits import prepare, rebuild
 from synthgen.data.synthetic import DATASET, read_synthetic
-from synthgen.evaluation import Extractor, Judge, evaluate
+from synthgen.errors import SynthgenError
+from synthgen.evaluation import Extractor, Judge, Trial, evaluate
 from synthgen.paths import read_json, require_absent
+from synthgen.samplers.artifact import load_sampler, read_description, sampler_folder
 from synthgen.tracking import log_report
 
 if TYPE_CHECKING:
     from synthgen.cli.application import Invocation
-    from synthgen.cli.validate import EvaluateSettings, RunSettings
+    from synthgen.cli.validate import EvaluateSettings, FailOn, RunSettings
     from synthgen.data.source import Source
     from synthgen.data.splits import Splits
+    from synthgen.samplers.base import Sampler
 
 log = logging.getLogger(__name__)
 
@@ -31,12 +34,15 @@ class Instruments:
 
     extractors: list[Extractor]
     judge: Judge
+    trial: Trial | None
 
 
 def run(settings: EvaluateSettings, invocation: Invocation) -> Path:
     out = invocation.folder(settings.out)
     require_absent(out)
-    return report(settings, instruments_of(settings), Path(settings.synthetic), out, run=out)
+    sampler = Path(settings.sampler) if settings.sampler else None
+    instruments = instruments_of(settings)
+    return report(settings, instruments, Path(settings.synthetic), out, run=out, sampler=sampler)
 
 
 def instruments_of(settings: EvaluateSettings | RunSettings) -> Instruments:
@@ -44,8 +50,15 @@ def instruments_of(settings: EvaluateSettings | RunSettings) -> Instruments:
         build_instance(node, Extractor, key=f"extractor.{name}", allow=settings.allow)
         for name, node in settings.extractor.items()
     ]
+    for extractor in extractors:
+        extractor.cache = Path(settings.cache) if settings.cache else None
     judge = build_instance(settings.judge, Judge, key="judge", allow=settings.allow)
-    return Instruments(extractors, judge)
+    trial = settings.trial and build_instance(
+        settings.trial, Trial, key="trial", allow=settings.allow
+    )
+    if settings.fail_on and not trial:
+        raise SynthgenError("fail_on needs a verdict, and that needs a trial.\nAdd trial=standard.")
+    return Instruments(extractors, judge, trial or None)
 
 
 def report(
@@ -55,6 +68,7 @@ def report(
     out: Path,
     *,
     run: Path,
+    sampler: Path | None = None,
     training_log: Path | None = None,
 ) -> Path:
     """Write the report ``out``; ``run`` is the folder whose name groups the stages."""
@@ -73,21 +87,67 @@ def report(
         judge=instruments.judge,
         seeds=settings.seeds,
         seed=settings.seed,
+        trial=instruments.trial,
+        sampler=sampler_of(sampler, synthetic, settings.allow) if instruments.trial else None,
         training_log=training_log,
         config=plain_config(settings),
     )
     with stage_tracker(settings, out, "evaluate", run) as tracker:
         log_report(tracker, written, out)
+    if settings.fail_on is not None:
+        require_verdict(written["verdict"], settings.fail_on, out)
     return out
+
+
+def sampler_of(path: Path | None, synthetic: Path, allow: list[str]) -> Sampler | None:
+    """The sampler that draws for a trial, with the latents that the set was drawn with; None if
+    the set is more than plain draws of one sampler, so that new draws would be other images."""
+    if path is None:
+        return None
+    dataset = dataset_of(synthetic)
+    parts = dataset.get("parts") or [{}]
+    if len(parts) > 1 or parts[0].get("filters") or len(parts[0].get("samplers") or [1]) > 1:
+        log.info(
+            "The set was curated, appended to, or comes from several sources: the trial takes its "
+            "images as they are."
+        )
+        return None
+    made_with = (dataset.get("sampler") or {}).get("sha256")
+    if made_with is not None and made_with != read_description(sampler_folder(path))["sha256"]:
+        raise SynthgenError(
+            f"{synthetic} was not drawn with the sampler in {path} (their SHA-256 differ).\n"
+            "Give the sampler that it was made with."
+        )
+    sampler = load_sampler(path, allow)
+    latents = parts[0].get("latents") or {}
+    if any(value is not None for value in latents.values()):
+        sampler.set_latents(**latents)
+    return sampler
+
+
+def require_verdict(verdict: dict[str, Any], fail_on: FailOn, out: Path) -> None:
+    """Raise SynthgenError, and so end with code 1, for the verdict ``fail_on`` or a worse one."""
+    primary = next(arm for arm in verdict["arms"] if arm["primary"])
+    worse = {"harmed": ["harmed"], "no evidence": ["harmed", "no evidence"]}[fail_on]
+    if primary["verdict"] in worse:
+        raise SynthgenError(
+            f"The verdict is '{primary['verdict']}', which fail_on={fail_on} asks to fail on.\n"
+            f"The report is in {out}."
+        )
 
 
 def splits_behind(synthetic_path: Path, source: Source) -> Splits:
     """The split that the set's generator was trained on, rebuilt and checked; a new one for a set
     that doesn't say where it comes from."""
-    description = synthetic_path / DATASET
-    node: Any = read_json(description) if description.is_file() else None
-    for key in ("provenance", "data"):
-        node = node.get(key) if isinstance(node, dict) else None
+    node: Any = dataset_of(synthetic_path).get("provenance")
+    node = node.get("data") if isinstance(node, dict) else None
     if isinstance(node, dict) and isinstance(node.get("recipe"), dict) and "digest" in node:
         return rebuild(source, node["recipe"], str(node["digest"]))
     return prepare(source)
+
+
+def dataset_of(synthetic_path: Path) -> dict[str, Any]:
+    """What a set says about itself; empty for one that says nothing."""
+    description = synthetic_path / DATASET
+    node = read_json(description) if description.is_file() else None
+    return node if isinstance(node, dict) else {}

@@ -10,6 +10,7 @@ from synthgen.cli.jobs import evaluate, synthesize, train
 from synthgen.cli.saved import resumed
 from synthgen.errors import SynthgenError
 from synthgen.paths import require_absent
+from synthgen.synthesis import is_complete
 from synthgen.synthesis.plan import checked_quotas
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ def run(settings: RunSettings, invocation: Invocation) -> Path:
     if settings.resume is not None:
         settings = resumed(settings, invocation)
     plan, instruments = synthesize.plan_of(settings), evaluate.instruments_of(settings)
+    synthesize.check_settings(settings)
     if settings.resume is None:
         out = invocation.folder(settings.out)
         require_absent(out)
@@ -47,23 +49,23 @@ def run(settings: RunSettings, invocation: Invocation) -> Path:
 
 
 def _later_stages(settings: RunSettings, plan: Plan, instruments: Instruments, out: Path) -> None:
-    if not (out / SET).is_dir():
+    if not is_complete(out / SET):  # unfinished: its shards are kept
         synthesize.draw(settings, plan, out, out / SET, run=out)
     if not (out / REPORT).is_dir():
         evaluate.report(
-            settings, instruments, out / SET, out / REPORT, run=out, training_log=_training_log(out)
+            settings,
+            instruments,
+            out / SET,
+            out / REPORT,
+            run=out,
+            sampler=out / SAMPLER,
+            training_log=_training_log(out),
         )
 
 
 def _check_plan(plan: Plan, real: LabelledImages) -> None:
-    """Raises SynthgenError if the plan can't be fulfilled, or its set not be evaluated."""
-    quotas = checked_quotas(plan, real.classes, dict(zip(real.classes, real.counts, strict=True)))
-    empty = [name for name in real.classes if not quotas.get(name)]
-    if empty:
-        raise SynthgenError(
-            f"The plan draws no image of {', '.join(empty[:5])}; its report needs every class.\n"
-            "Give each class at least one, or use train and synthesize, which don't evaluate."
-        )
+    """Raises SynthgenError if the plan can't be fulfilled."""
+    checked_quotas(plan, real.classes, dict(zip(real.classes, real.counts, strict=True)))
 
 
 def _resume_training(settings: RunSettings, invocation: Invocation, out: Path) -> None:

@@ -2,42 +2,144 @@
 
 from __future__ import annotations
 
+import logging
+import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from synthgen.cli.assemble import build_instance, stage_tracker
-from synthgen.paths import require_absent
-from synthgen.synthesis import Plan, synthesize
+from synthgen.cli.assemble import build_instance, build_source, stage_tracker
+from synthgen.cli.build import build
+from synthgen.data.splits import rebuild
+from synthgen.errors import StoppedByUserError, SynthgenError
+from synthgen.samplers.artifact import read_description, sampler_folder
+from synthgen.synthesis import Format, Plan, fulfil, is_complete, place_order, synthesize
+from synthgen.synthesis.curation import Filter, SetFilter
+from synthgen.synthesis.job import require_free
+from synthgen.synthesis.launch import current_launch
+from synthgen.synthesis.papers import Papers
+from synthgen.synthesis.store import open_store
 from synthgen.tracking import log_dataset
+from synthgen.types import ImageSpec
 
 if TYPE_CHECKING:
     from synthgen.cli.application import Invocation
     from synthgen.cli.validate import RunSettings, SynthesizeSettings
+    from synthgen.types import LabelledImages
+
+log = logging.getLogger(__name__)
 
 
-def run(settings: SynthesizeSettings, invocation: Invocation) -> Path:
-    out = invocation.folder(settings.out)
-    require_absent(out)
-    return draw(settings, plan_of(settings), Path(settings.sampler), out, run=out)
+def run(settings: SynthesizeSettings, invocation: Invocation) -> str | Path:
+    url = settings.out is not None and "://" in settings.out
+    out: str | Path = str(settings.out) if url else invocation.folder(settings.out)
+    plan, given = plan_of(settings), settings.sampler
+    first = given if isinstance(given, str) else next(iter(given.values()), "")
+    options = {
+        **options_of(settings, Path(first)),
+        "shares": settings.shares,
+        "shard_size": settings.shard_size,
+    }
+    if not (settings.append or settings.dry_run or current_launch().rank):
+        require_free(open_store(out))
+    order = place_order(given, plan, **options)
+    if settings.dry_run:
+        return order.table()
+    log.info("%s", order.table())
+    try:
+        fulfil(order, out, append=settings.append, papers=Papers.from_json(settings.papers))
+    except KeyboardInterrupt:
+        raise _stopped(out) from None
+    if current_launch().rank == 0 and not url:
+        _track(settings, Path(out), run=Path(out))
+    return out
 
 
 def plan_of(settings: SynthesizeSettings | RunSettings) -> Plan:
     return build_instance(settings.plan, Plan, key="plan", allow=settings.allow)
 
 
-def draw(
-    settings: SynthesizeSettings | RunSettings, plan: Plan, sampler: Path, out: Path, run: Path
-) -> Path:
+def check_settings(settings: RunSettings) -> None:
+    """Raise what a wrong filter or format would raise, before hours of training."""
+    filters_of(settings)
+    form = format_of(settings)
+    if form is not None:
+        form.prepare(ImageSpec(1, 8, 8, ("any",)))
+
+
+def draw(settings: RunSettings, plan: Plan, sampler: Path, out: Path, run: Path) -> Path:
     """Draw the set ``out``; ``run`` is the folder whose name groups the stages."""
-    synthesize(
-        sampler,
-        plan,
-        out,
-        seed=settings.seed,
-        batch_size=settings.batch_size,
-        device=settings.device,
-        allow=settings.allow,
-    )
+    synthesize(sampler, plan, out, **options_of(settings, sampler))
+    if current_launch().rank == 0:
+        _track(settings, out, run)
+    return out
+
+
+def options_of(settings: SynthesizeSettings | RunSettings, sampler: Path) -> dict[str, Any]:
+    """What both verbs order."""
+    filters = filters_of(settings)
+    needs_real = bool(filters) or settings.mode == "augment"
+    return {
+        "seed": settings.seed,
+        "mode": settings.mode,
+        "real": training_images(settings, sampler) if needs_real else None,
+        "filters": filters,
+        "attempts": settings.attempts,
+        "temperature": settings.temperature,
+        "truncation": settings.truncation,
+        "format": format_of(settings),
+        "batch_size": settings.batch_size,
+        "device": settings.device,
+        "allow": settings.allow,
+    }
+
+
+def format_of(settings: SynthesizeSettings | RunSettings) -> Format | None:
+    if settings.format is None:
+        return None
+    return build_instance(settings.format, Format, key="format", allow=settings.allow)
+
+
+def filters_of(settings: SynthesizeSettings | RunSettings) -> list[Filter | SetFilter]:
+    built: list[Filter | SetFilter] = []
+    for name, node in (settings.filter or {}).items():
+        key = f"filter.{name}"
+        one = build(node, key=key, allow=settings.allow)
+        if not isinstance(one, Filter | SetFilter):
+            raise SynthgenError(
+                f"{key} describes a {type(one).__name__}, which is no filter.\n"
+                "Choose among the options of the group: filter=[NAME]"
+            )
+        built.append(one)
+    return built
+
+
+def training_images(settings: SynthesizeSettings | RunSettings, sampler: Path) -> LabelledImages:
+    """The training split that the sampler was fitted on, rebuilt from ``data`` and checked."""
+    if settings.data is None:
+        raise SynthgenError(
+            "mode=augment and filters need the real training images.\n"
+            "Say where they are, as in training: data=mnist, or data=image_folder data.root=PHOTOS"
+        )
+    data = read_description(sampler_folder(sampler))["provenance"].get("data") or {}
+    if not isinstance(data.get("recipe"), dict) or "digest" not in data:
+        raise SynthgenError(
+            f"The sampler in {sampler} doesn't say which images it was trained on, so none can be "
+            "put beside its own.\nTrain it again."
+        )
+    source = build_source(settings.data, settings.allow)
+    return rebuild(source, data["recipe"], str(data["digest"])).train
+
+
+def _track(settings: SynthesizeSettings | RunSettings, out: Path, run: Path) -> None:
+    if not is_complete(out):
+        return
     with stage_tracker(settings, out, "synthesize", run) as tracker:
         log_dataset(tracker, out)
-    return out
+
+
+def _stopped(out: str | Path) -> StoppedByUserError:
+    shown = shlex.quote(f"out={out}")
+    return StoppedByUserError(
+        f"Stopped. The shards that were finished are in {out}.\n"
+        f"Go on with the same command{'' if '://' in str(out) else f', with {shown}'}."
+    )

@@ -27,4 +27,8 @@ class ClassGaussianPrior(nn.Module, Rebuildable):
     def sample(self, labels: Tensor, seeds: Tensor) -> Tensor:
         """int64 ``(N,)`` labels and seeds -> float32 ``(N, Z)``."""
         standard = normal_latents(seeds, self.means.shape[1]).to(self.means.device)
+        return self.place(labels, seeds, standard)
+
+    def place(self, labels: Tensor, seeds: Tensor, standard: Tensor) -> Tensor:
+        """As :meth:`sample`, from given standard normal numbers, float32 ``(N, Z)``."""
         return self.means[labels] + standard * (0.5 * self.logvars[labels]).exp()

@@ -1,0 +1,29 @@
+"""``synthgen look``: a sampler in, pictures of what it draws out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from synthgen.cli.assemble import build_instance
+from synthgen.paths import require_absent
+from synthgen.synthesis.look import Look, look
+
+if TYPE_CHECKING:
+    from synthgen.cli.application import Invocation
+    from synthgen.cli.validate import LookSettings
+
+
+def run(settings: LookSettings, invocation: Invocation) -> Path:
+    out = invocation.folder(settings.out)
+    require_absent(out)
+    what = build_instance(settings.what, Look, key="what", allow=settings.allow)
+    look(
+        settings.sampler,
+        what,
+        out,
+        seed=settings.seed,
+        device=settings.device,
+        allow=settings.allow,
+    )
+    return out

@@ -1,0 +1,89 @@
+"""Near-copies of training images, by how much nearer one of them is than its neighbours."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from synthgen.hardware import torch_threads
+from synthgen.synthesis.curation.base import Filter, Verdicts
+from synthgen.synthesis.curation.gate import Gate, checked_share, gate
+from synthgen.synthesis.curation.held_out import some_of_each, without_copies
+from synthgen.synthesis.curation.nearest import nearest, nearest_others
+from synthgen.synthesis.curation.pixel_space import PixelSpace
+from synthgen.types import LabelledImages
+
+CALIBRATED_ON = 4000  # real images, each compared with all others
+TINY = 1e-12
+
+
+class NearCopies(Filter):
+    """Rejects images that lie on a training image.
+
+    The score is the distance to the nearest training image over the mean distance to the nearest
+    ``neighbours`` ones (Carlini et al. 2023, section 5.1, without their factor alpha): 0 for a
+    copy, towards 1 for an image between its neighbours, **higher is better**. It is relative, so
+    a class whose images are all alike isn't taken for a class of copies. Distances are those of
+    pixels in the space of their principal components: a copy that was shifted or mirrored is not
+    recognised.
+
+    Args:
+        keep_real: share of new real images that would be kept, which sets the threshold.
+        threshold: a score of one's own instead, the same for all classes.
+        neighbours: training images that say what distance is usual.
+        components: principal components of the space.
+    """
+
+    name: ClassVar[str] = "near_copies"
+
+    def __init__(
+        self,
+        keep_real: float = 0.99,
+        threshold: float | None = None,
+        neighbours: int = 20,
+        components: int = 64,
+    ) -> None:
+        self.keep_real, self.threshold = checked_share(keep_real), threshold
+        self.neighbours = neighbours
+        self.space = PixelSpace(components)
+        self.references = torch.empty(0)  # float32 (training images, D)
+        self.gate: Gate | None = None
+
+    def fit(self, real_train: LabelledImages, seed: int) -> None:
+        """Each real image is scored against all the others; exact copies among the real images
+        count once, or they would teach that copies are usual."""
+        real = without_copies(real_train)
+        with torch_threads(1):
+            self.space.fit(real, seed)
+            self.references = self.space.encode(real.images)
+            asked = some_of_each(real.labels, CALIBRATED_ON, seed)
+            distances, _ = nearest_others(asked, self.references, self._count(len(real) - 1))
+        self.gate = gate(
+            _relative(distances),
+            real.labels[asked],
+            real.classes,
+            keep_real=self.keep_real,
+            threshold=self.threshold,
+        )
+
+    def examine(self, images: Tensor, labels: Tensor) -> Verdicts:
+        if self.gate is None:
+            raise RuntimeError("fit() must come before examine()")
+        with torch_threads(1):
+            found = nearest(
+                self.space.encode(images), self.references, self._count(len(self.references))
+            )
+        return self.gate.verdicts(_relative(found[0]), labels)
+
+    def facts(self) -> dict[str, Any]:
+        return {} if self.gate is None else self.gate.facts
+
+    def _count(self, available: int) -> int:
+        return min(self.neighbours, available)
+
+
+def _relative(distances: Tensor) -> Tensor:
+    """float64 ``(N, K)``, nearest first -> ``(N,)``."""
+    return distances[:, 0] / distances.mean(dim=1).clamp(min=TINY)

@@ -1,0 +1,273 @@
+"""Draw a set exactly as planned; go on where an interrupted job stopped; append to a set."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import logging
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from synthgen.errors import SynthgenError
+from synthgen.progress import track
+from synthgen.spec import to_spec
+from synthgen.synthesis import job as jobs
+from synthgen.synthesis.curation.base import Filter, SetFilter
+from synthgen.synthesis.finish import finish
+from synthgen.synthesis.formats import Format
+from synthgen.synthesis.job import (
+    BASE,
+    DESCRIPTION,
+    FinishedMeanwhileError,
+    Job,
+    opened_job,
+    require_free,
+    tidied,
+)
+from synthgen.synthesis.launch import Launch, current_launch
+from synthgen.synthesis.lock import ShareTakenError
+from synthgen.synthesis.order import Mode, Order, order_id, place_order
+from synthgen.synthesis.papers import Papers
+from synthgen.synthesis.pipeline import draw_shard, write_shards
+from synthgen.synthesis.plan import Plan
+from synthgen.synthesis.settle import settle
+from synthgen.synthesis.store import Store, open_store
+from synthgen.types import LabelledImages
+
+PATIENCE = 60.0  # seconds without a sign of life before a process is taken for dead
+log = logging.getLogger(__name__)
+
+
+def synthesize(
+    sampler: str | Path | Mapping[str, str | Path],
+    plan: Plan,
+    out: str | Path,
+    *,
+    seed: int = 0,
+    shares: Mapping[str, int] | None = None,
+    mode: Mode = "synthetic",
+    real: LabelledImages | None = None,
+    filters: Sequence[Filter | SetFilter] = (),
+    attempts: int = 100,
+    temperature: float | None = None,
+    truncation: float | None = None,
+    format: Format | None = None,
+    shard_size: int | None = None,
+    append: bool = False,
+    papers: Papers | None = None,
+    batch_size: int = 256,
+    device: str = "cpu",
+    allow: Iterable[str] = (),
+) -> Path:
+    """Draw the images that ``plan`` asks for into ``out``: a new folder or an fsspec URL.
+
+    Interrupted, the same call goes on where it stopped. The same sampler, plan and seed give the
+    same files on one type of machine, from one process or several (RANK and WORLD_SIZE, or SLURM's
+    variables, say which this is); ``batch_size`` only says how many images are drawn at a time.
+    Raises SynthgenError when the plan can't be fulfilled or written.
+
+    Args:
+        sampler: the folder of a run or of its sampler; or several, by name.
+        shares: whole weights by which several samplers share each class; None: equal ones.
+        mode: ``"augment"`` puts the ``real`` training images beside the synthetic ones.
+        real: the training split, for ``mode="augment"`` and for fitting ``filters``.
+        filters: rejected images are drawn again, each row at most ``attempts`` times.
+        temperature: factor on the latents' standard deviation; None: 1.
+        truncation: latents beyond so many standard deviations are not drawn; None: no limit.
+        format: None: PNG files in a folder per class.
+        shard_size: images per shard, the unit that is lost when the process is killed; None: as
+            many as make 128 MiB, at most 960.
+        append: add to the set in ``out``, numbering rows on.
+        papers: what only the person knows, for the card; None: the set's own when appending.
+    """
+    if not append and current_launch().rank == 0:
+        require_free(open_store(out))  # before anything is loaded
+    order = place_order(
+        sampler,
+        plan,
+        seed=seed,
+        shares=shares,
+        mode=mode,
+        real=real,
+        filters=filters,
+        attempts=attempts,
+        temperature=temperature,
+        truncation=truncation,
+        format=format,
+        shard_size=shard_size,
+        batch_size=batch_size,
+        device=device,
+        allow=allow,
+    )
+    return fulfil(order, out, append=append, papers=papers)
+
+
+def fulfil(
+    order: Order, out: str | Path, *, append: bool = False, papers: Papers | None = None
+) -> Path:
+    """Draw ``order`` into ``out``; see :func:`synthesize`."""
+    store, launch = open_store(out), current_launch()
+    if launch.rank > 0:
+        return _take_part(order, out, store, launch, append=append)
+    finished = tidied(store)
+    if finished is not None and _is_done(finished, order, append=append):
+        return Path(out)
+    base = read_base(store) if append else None
+    order = order if base is None else continued(order, base)
+    with opened_job(store, content_of(order, base), launch) as job:
+        fit_filters(order)
+        draw_missing(job, order)
+        await_shards(job, order)
+        with job.alone():
+            finish(job, order, base, settle(job, order), papers)
+            jobs.close(store)
+    return Path(out)
+
+
+def _take_part(
+    order: Order, out: str | Path, store: Store, launch: Launch, *, append: bool
+) -> Path:
+    """Draw the share of a process that is not the first. The first begins the job and finishes it,
+    perhaps before this one has started."""
+    since = time.monotonic()
+    while (over := jobs.is_over(store)) or not store.exists(jobs.JOB):
+        late = time.monotonic() - since > PATIENCE
+        # Until process 0 begins an append, the set before it can't be told from the one after it.
+        known = late or not append or store.exists(jobs.JOB)
+        if over and known and _is_there(store, order, append=append):
+            return Path(out)
+        if late:
+            raise SynthgenError(
+                f"Process 0 of {launch.world} has not begun {store.place}.\n"
+                "See what it says, and run the same command again."
+            )
+        time.sleep(0.05)
+    base = read_base(store) if append else None
+    order = order if base is None else continued(order, base)
+    try:
+        with opened_job(store, content_of(order, base), launch) as job:
+            fit_filters(order)
+            draw_missing(job, order)
+    except (FinishedMeanwhileError, ShareTakenError):
+        log.info("The set was finished without process %d.", launch.rank)
+    return Path(out)
+
+
+def _is_there(store: Store, order: Order, *, append: bool) -> bool:
+    if not store.exists(DESCRIPTION):
+        return False
+    return _is_done(json.loads(store.read(DESCRIPTION)), order, append=append)
+
+
+def draw_missing(job: Job, order: Order) -> None:
+    """Draw those of this process's shards that are not there yet."""
+    launch, done = job.launch, job.finished()
+    mine = [k for k in order.shards if k % launch.world == launch.rank]
+    missing = [k for k in mine if k not in done]
+    if done:
+        log.info("Going on: %d of %d shards are there.", len(done), len(order.shards))
+    images = sum(len(order.numbers(k)) for k in mine)
+    with track(images, "Drawing", unit="images") as advance:
+        advance(images - sum(len(order.numbers(k)) for k in missing))
+        write_shards(job, order, missing, lambda shard: draw_shard(order, shard), advance)
+
+
+def await_shards(job: Job, order: Order) -> None:
+    """Wait for the other processes of the launch. Raises SynthgenError if one is gone."""
+    seen, since = -1, time.monotonic()
+    while len(done := job.finished()) < len(order.shards):
+        late = min(set(order.shards) - done) % job.launch.world
+        if len(done) != seen or job.is_alive(late):
+            seen, since = len(done), time.monotonic()
+        elif time.monotonic() - since > PATIENCE:
+            raise SynthgenError(
+                f"Process {late} of {job.launch.world} is gone before its share was drawn.\n"
+                "Run the same command again: what is there is kept."
+            )
+        time.sleep(0.05)
+
+
+def fit_filters(order: Order) -> None:
+    """On training images only; the same for the same seed, in every process."""
+    if order.real is None:
+        return
+    for one in order.all_filters:
+        one.fit(order.real, order.request["seed"])
+
+
+def content_of(order: Order, base: dict[str, Any] | None) -> dict[str, Any]:
+    """The job file: everything that decides a byte of the set."""
+    return {
+        "request": order.request,
+        "first": order.rows.first,
+        "count": len(order.rows),
+        "quotas": order.quotas,
+        "file_format": to_spec(order.format),
+        "shard_size": order.shard_size,
+        "execution": order.execution(),
+        "base": None if base is None else base["content_digest"],
+    }
+
+
+def _is_done(dataset: dict[str, Any], order: Order, *, append: bool) -> bool:
+    """Whether the set that was only tidied up is the one that is asked for now."""
+    part = dataset["parts"][-1]
+    request = json.loads(json.dumps(order.request))
+    same = all(part.get(key) == value for key, value in request.items())
+    return same and part["quotas"] == order.quotas and (len(dataset["parts"]) > 1) == append
+
+
+def read_base(store: Store) -> dict[str, Any]:
+    """The description of the set that is appended to, with the digest of its file."""
+    for path in (BASE, DESCRIPTION):
+        if store.exists(path):
+            content = store.read(path)
+            base = json.loads(content)
+            if "parts" not in base:
+                raise SynthgenError(
+                    f"{store.place} was written by an earlier synthgen, which could not append.\n"
+                    "Draw it again, or draw the new images into another folder."
+                )
+            return {**base, "content_digest": hashlib.sha256(content).hexdigest()}
+    raise SynthgenError(
+        f"There is no finished set in {store.place} to append to.\n"
+        "Give out= a set, or leave append out."
+    )
+
+
+def continued(order: Order, base: dict[str, Any]) -> Order:
+    """``order`` with its rows and shards numbered on from ``base``."""
+    if order.set_filters:
+        raise SynthgenError(
+            f"{order.set_filters[0].name!r} compares all images of a set, so it can't be appended "
+            "with.\nLeave the filter out, or draw the whole set in one go."
+        )
+    wanted = {
+        "image": order.image.to_json(),
+        "file_format": {"name": order.format.name, "spec": to_spec(order.format)},
+    }
+    for key, value in wanted.items():
+        if base[key] != value:
+            raise SynthgenError(
+                f"The set's {key} is {base[key]}; what was asked for is {value}.\n"
+                "Append with the same format and images of the same size and classes."
+            )
+    last = base["parts"][-1]
+    shards = last["first_shard"] + -(-last["count"] // base["shard_size"])
+    rows = dataclasses.replace(order.rows, first=base["count"])
+    return dataclasses.replace(
+        order,
+        rows=rows,
+        id=order_id(order.request, rows.first),
+        first_shard=shards,
+        shard_size=base["shard_size"],
+    )
+
+
+def is_complete(out: str | Path) -> bool:
+    """Whether a finished set lies in ``out``."""
+    store = open_store(out)
+    return store.exists(DESCRIPTION) and not store.exists(jobs.JOB)

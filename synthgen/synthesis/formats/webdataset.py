@@ -1,0 +1,49 @@
+"""WebDataset: tar shards with ``<row>.png`` and ``<row>.cls`` for each image."""
+
+from __future__ import annotations
+
+from synthgen.synthesis.formats.base import Encoded, Format, Shard, sha256_of
+from synthgen.synthesis.formats.png import PNG
+
+BLOCK = 512
+RECORD = 20 * BLOCK  # tar files are padded to whole records
+# ustar (POSIX.1-1988): mode 0644, no owner, time 0; the checksum is counted with eight spaces
+BEFORE_SIZE = b"0000644\0" + b"0000000\0" * 2
+AFTER_SIZE = b"00000000000\0"
+AFTER_CHECKSUM = b"0" + b"\0" * 100 + b"ustar\x0000" + b"\0" * 247
+
+
+class WebDataset(Format):
+    """The images are PNG files inside; times and owners are zero, so equal images give equal
+    shards."""
+
+    name = "webdataset"
+
+    def __init__(self, compress_level: int = 1) -> None:
+        self.images = PNG(compress_level)
+
+    def encode(self, shard: Shard) -> Encoded:
+        contents = self.images.encode_images(shard.images, shard.marks)
+        path = f"{shard.file}.tar"
+        labels = [member_content(str(label).encode()) for label in range(len(shard.classes))]
+        pieces: list[bytes] = []
+        for name, label, content in zip(shard.names, shard.labels, contents, strict=True):
+            cls = str(label).encode()
+            pieces += (header(f"{name}.png", len(content)), member_content(content))
+            pieces += (header(f"{name}.cls", len(cls)), labels[label])
+        size = sum(map(len, pieces)) + 2 * BLOCK
+        pieces.append(bytes(2 * BLOCK + -size % RECORD))
+        archive = b"".join(pieces)
+        return Encoded([(path, archive)], [path] * len(contents), sha256_of(contents))
+
+
+def header(name: str, size: int) -> bytes:
+    """The 512 bytes before a member; ``name`` is ASCII of at most 100 characters."""
+    before = name.encode("ascii").ljust(100, b"\0") + BEFORE_SIZE + b"%011o\0" % size + AFTER_SIZE
+    checksum = sum(before) + 8 * ord(" ") + sum(AFTER_CHECKSUM)
+    return before + b"%06o\0 " % checksum + AFTER_CHECKSUM
+
+
+def member_content(content: bytes) -> bytes:
+    """Padded to whole blocks."""
+    return content + bytes(-len(content) % BLOCK)

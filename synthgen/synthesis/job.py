@@ -1,0 +1,221 @@
+"""An unfinished set: the job file that says what it is, and a record of each finished shard.
+
+Until ``dataset.json`` exists, a set is work in progress: ``.synthgen/`` in it holds ``job.json``,
+the lock, and ``shards/<number>.jsonl``, which appears once the shard's files are on the disk.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from synthgen.errors import SynthgenError
+from synthgen.paths import readable_os_errors
+from synthgen.synthesis.launch import Launch
+from synthgen.synthesis.lock import all_shares, folder_lock, is_alive
+from synthgen.synthesis.store import WORK, LocalStore, Store
+
+DESCRIPTION = "dataset.json"
+JOB, BASE, RECORDS = f"{WORK}/job.json", f"{WORK}/base.json", f"{WORK}/shards"
+FORMAT = "synthgen-job/1"
+log = logging.getLogger(__name__)
+
+
+class FinishedMeanwhileError(SynthgenError):
+    """The job's folder was there a moment ago: process 0 has finished the set."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A set under way in ``store``; ``content`` is plain JSON and equal for equal commands."""
+
+    store: Store
+    content: dict[str, Any]
+    launch: Launch
+
+    def finished(self) -> set[int]:
+        """Numbers of the shards that are on the disk."""
+        names = self.store.names(RECORDS)
+        return {int(name.removesuffix(".jsonl")) for name in names if name.endswith(".jsonl")}
+
+    def record(self, shard: int, header: dict[str, Any], lines: list[str]) -> None:
+        """Make a shard whose files are on the disk part of the set."""
+        text = json.dumps(header, allow_nan=False) + "\n" + "".join(lines)
+        self.store.write(record_path(shard), [text.encode()])
+
+    def header(self, shard: int) -> dict[str, Any]:
+        return json.loads(next(iter(self.store.lines(record_path(shard)))))
+
+    def lines(self, shard: int) -> Iterator[bytes]:
+        """The shard's lines of the manifest."""
+        lines = self.store.lines(record_path(shard))
+        next(lines)
+        yield from lines
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """No other process of this job is at work in the meantime."""
+        if not isinstance(self.store, LocalStore):
+            yield
+            return
+        with all_shares(self.store.folder / WORK, self.launch):
+            yield
+
+    def is_alive(self, rank: int) -> bool:
+        """Whether another process of this job is at work; behind a URL nobody can say."""
+        if isinstance(self.store, LocalStore):
+            return is_alive(self.store.folder / WORK, rank)
+        return True
+
+
+def record_path(shard: int) -> str:
+    return f"{RECORDS}/{shard:06d}.jsonl"
+
+
+@contextmanager
+def opened_job(store: Store, content: dict[str, Any], launch: Launch) -> Iterator[Job]:
+    """Hold the set in ``store`` for the job ``content``: begin it, or go on with it.
+
+    Raises SynthgenError if something else lies there or is being written there. A job that ends
+    with an error before its first shard leaves nothing behind.
+    """
+    if content["base"] is None and launch.rank == 0:
+        require_free(store)
+    with _held(store, launch):
+        job = Job(store, content, launch)
+        try:
+            _begin(store, content, launch)
+            yield job
+        except BaseException:
+            _leave_nothing(job)
+            raise
+
+
+@contextmanager
+def _held(store: Store, launch: Launch) -> Iterator[None]:
+    """The lock. Object stores know none, but equal jobs write equal shards, and another job is
+    refused by its job file."""
+    if not isinstance(store, LocalStore):
+        yield
+        return
+    work = store.folder / WORK
+    with readable_os_errors(store.folder):
+        work.mkdir(parents=True, exist_ok=True)
+    with folder_lock(work, launch, store.place):
+        yield
+
+
+def require_free(store: Store) -> None:
+    """Refuse a place that holds something other than an unfinished set."""
+    if isinstance(store, LocalStore) and store.folder.is_file():
+        raise SynthgenError(
+            f"{store.place} already exists and was left as it is.\nChoose another out=."
+        )
+    names = store.names()
+    if not names or WORK in names:
+        return
+    hint = " or go on with it: append=true" if DESCRIPTION in names else ""
+    raise SynthgenError(
+        f"{store.place} already exists and was left as it is.\n"
+        f"Choose another out=, remove it yourself first{',' if hint else ''}{hint}."
+    )
+
+
+def _begin(store: Store, content: dict[str, Any], launch: Launch) -> None:
+    content = {"format": FORMAT, **content}
+    if not store.exists(JOB):
+        if launch.rank > 0:  # only process 0 begins a job
+            if store.exists(DESCRIPTION):
+                store.remove_folder(WORK)  # which locking has just made again
+            raise FinishedMeanwhileError(f"{store.place} is finished.")
+        others = [name for name in store.names() if name != WORK]
+        if others and content["base"] is None:
+            raise SynthgenError(
+                f"{store.place} holds {others[0]}, which is not this set's.\nChoose another out=."
+            )
+        store.write(JOB, [json.dumps(content, indent=1, ensure_ascii=False).encode()])
+    else:
+        _require_same(store, json.loads(store.read(JOB)), content)
+    if store.exists(DESCRIPTION) and not store.exists(BASE):
+        store.move(DESCRIPTION, BASE)  # from now on, and until the end, it is work in progress
+
+
+def _require_same(store: Store, found: dict[str, Any], content: dict[str, Any]) -> None:
+    before, now = flatten(found), flatten(content)
+    if before.pop("execution.cpu", None) != now.pop("execution.cpu", None):
+        log.warning(
+            "%s was begun on another processor: its images may differ in single levels.",
+            store.place,
+        )
+    # The request first: counts and quotas follow from it.
+    for key in sorted(before.keys() | now.keys(), key=lambda key: ("request" not in key, key)):
+        if before.get(key) != now.get(key):
+            raise SynthgenError(
+                f"{store.place} holds an unfinished set made with {key}={before.get(key)}, not "
+                f"{now.get(key)}.\nRun its own command again to finish it, choose another out=, or "
+                "remove it yourself."
+            )
+
+
+def flatten(value: Any, key: str = "") -> dict[str, Any]:
+    """Nested JSON as one table with dotted keys."""
+    items = value.items() if isinstance(value, dict) else enumerate(value)
+    table: dict[str, Any] = {}
+    for name, item in items:
+        full = f"{key}.{name}" if key else str(name)
+        table.update(flatten(item, full) if isinstance(item, dict | list) else {full: item})
+    return table
+
+
+def _leave_nothing(job: Job) -> None:
+    store = job.store
+    if store.exists(JOB) and json.loads(store.read(JOB)) != {"format": FORMAT, **job.content}:
+        return  # another's
+    if job.launch.world > 1 or job.finished() or store.exists(BASE) or store.names() != [WORK]:
+        return
+    store.remove_folder(WORK)
+    if isinstance(store, LocalStore):
+        remove_if_empty(store.folder)
+
+
+def remove_if_empty(folder: Path) -> None:
+    try:
+        folder.rmdir()
+    except OSError:
+        log.debug("%s is not empty", folder)
+
+
+def tidied(store: Store) -> dict[str, Any] | None:
+    """If a finished set still has its job's folder (the process was killed in its last moment),
+    remove that folder and return the set's description."""
+    if WORK not in store.names() or not is_over(store):
+        return None
+    close(store)
+    return dict(json.loads(store.read(DESCRIPTION)))
+
+
+def is_over(store: Store) -> bool:
+    """Whether the set is finished, though its job's folder may not be removed yet."""
+    if not store.exists(DESCRIPTION):
+        return False
+    try:
+        base = json.loads(store.read(JOB))["base"]
+    except FileNotFoundError:
+        return True
+    # Before an append begins, the description is that of the set that it appends to.
+    return base != hashlib.sha256(store.read(DESCRIPTION)).hexdigest()
+
+
+def close(store: Store) -> None:
+    """Remove the job's folder; its job file goes last, so that a kill in between is understood."""
+    if isinstance(store, LocalStore):
+        for name in store.names(WORK):
+            if (store.folder / WORK / name).is_dir():
+                store.remove_folder(f"{WORK}/{name}")
+    store.remove_folder(WORK)

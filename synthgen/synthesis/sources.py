@@ -1,0 +1,169 @@
+"""Where rows come from: saved samplers, and the real training images of an augmented set."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from synthgen.data.names import require_safe_names
+from synthgen.errors import SynthgenError
+from synthgen.hardware import available_cores
+from synthgen.paths import canonical_digest
+from synthgen.samplers.artifact import load_sampler, read_description, sampler_folder
+from synthgen.samplers.base import Sampler
+from synthgen.types import ImageSpec, LabelledImages, Samples
+
+SYNTHETIC, REAL = "synthetic", "real"
+log = logging.getLogger(__name__)
+
+
+class Draws(Protocol):
+    """A sampler, or what takes its place."""
+
+    def sample(self, labels: Tensor, seeds: Tensor) -> Samples: ...
+
+
+@dataclass(frozen=True)
+class Source:
+    """``sha256`` and ``target`` (its class) go into every row of the manifest."""
+
+    name: str
+    draws: Draws
+    origin: str
+    sha256: str | None
+    target: str
+
+
+class RealImages:
+    """The real images of each class, one after the other; their "seed" is a position among them."""
+
+    def __init__(self, real: LabelledImages) -> None:
+        self.real = real
+        self.order = torch.argsort(real.labels, stable=True)
+        counts = torch.bincount(real.labels, minlength=len(real.classes))
+        self.starts = counts.cumsum(0) - counts
+
+    def sample(self, labels: Tensor, seeds: Tensor) -> Samples:
+        """int64 ``(N,)`` labels and positions -> the images, uint8 ``(N, C, H, W)``."""
+        images = self.real.images[self.order[self.starts[labels] + seeds]]
+        return Samples(images, labels, seeds)
+
+
+@dataclass(frozen=True)
+class Samplers:
+    """Samplers of the same images and classes, opened; ``descriptions`` are their sampler.json."""
+
+    named: dict[str, Sampler]
+    descriptions: dict[str, dict[str, Any]]
+
+    @property
+    def image(self) -> ImageSpec:
+        return next(iter(self.named.values())).image
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """Of the first sampler that was fitted on data, else of the first."""
+        all_of_them = [one["provenance"] for one in self.descriptions.values()]
+        return next((one for one in all_of_them if one.get("data")), all_of_them[0])
+
+    @property
+    def real_counts(self) -> dict[str, int] | None:
+        return (self.provenance.get("data") or {}).get("class_counts")
+
+    @property
+    def exposes_real(self) -> bool:
+        return any(bool(one["exposes_real"]) for one in self.descriptions.values())
+
+    def sources(self) -> list[Source]:
+        return [
+            Source(
+                name,
+                sampler,
+                SYNTHETIC,
+                str(self.descriptions[name]["sha256"]),
+                str(self.descriptions[name]["sampler"]["_target_"]),
+            )
+            for name, sampler in self.named.items()
+        ]
+
+    def record(self) -> dict[str, str]:
+        """What ``dataset.json`` calls the sampler: its own hash, or that of the several hashes."""
+        sources = self.sources()
+        if len(sources) == 1:
+            return {"sha256": str(sources[0].sha256), "target": sources[0].target}
+        digest = canonical_digest([source.sha256 for source in sources])
+        return {"sha256": digest, "target": " + ".join(source.target for source in sources)}
+
+    def set_latents(self, temperature: float | None, truncation: float | None) -> None:
+        """Raises SynthgenError where a sampler has no latents that could be changed."""
+        if temperature is None and truncation is None:
+            return
+        for sampler in self.named.values():
+            sampler.set_latents(temperature=temperature, truncation=truncation)
+
+
+def open_samplers(
+    paths: str | Path | Mapping[str, str | Path], device: str, allow: Iterable[str]
+) -> Samplers:
+    """Load one sampler, or several by name, and see that they belong together."""
+    if not isinstance(paths, Mapping):
+        paths = {"sampler": paths}
+    if not paths:
+        raise SynthgenError("No sampler was given.\nGive the folder of a run: sampler=RUN")
+    device, allow = resolve_device(device), tuple(allow)
+    named = {str(name): load_sampler(path, allow, device=device) for name, path in paths.items()}
+    descriptions = {
+        str(name): read_description(sampler_folder(path)) for name, path in paths.items()
+    }
+    samplers = Samplers(named, descriptions)
+    require_safe_names(samplers.image.classes)  # they become folders
+    _require_alike(samplers)
+    _tell_about_threads(named)
+    return samplers
+
+
+def _require_alike(samplers: Samplers) -> None:
+    first, *others = samplers.named
+    for name in others:
+        if samplers.named[name].image != samplers.image:
+            raise SynthgenError(
+                f"The samplers {first!r} and {name!r} draw different images or classes.\n"
+                "Samplers of one set must be trained on the same data."
+            )
+    digests = {
+        (one["provenance"].get("data") or {}).get("digest")
+        for one in samplers.descriptions.values()
+    } - {None}
+    if len(digests) > 1:
+        raise SynthgenError(
+            "The samplers were trained on different training splits, so no test set would be "
+            "unseen by all of them.\nTrain them on the same split."
+        )
+
+
+def _tell_about_threads(named: Mapping[str, Sampler]) -> None:
+    threads = max(sampler.threads or 0 for sampler in named.values())
+    if threads > available_cores():
+        log.info(
+            "The sampler was saved with %d threads, and this machine has %d cores: same images, "
+            "but slower.",
+            threads,
+            available_cores(),
+        )
+
+
+def resolve_device(device: str) -> str:
+    """``"auto"`` -> ``"cuda"`` if there is one, else ``"cpu"``; anything but these is refused."""
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if device not in ("cpu", "cuda"):
+        raise SynthgenError(f"device={device!r} is unknown.\nUse auto, cpu or cuda.")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise SynthgenError("device=cuda was asked for, but torch finds no GPU.\nUse device=auto.")
+    return device
