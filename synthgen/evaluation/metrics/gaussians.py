@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from functools import cached_property
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -103,9 +104,21 @@ class FullGaussian(Gaussian):
             and (lower := self.cholesky) is not None
             and other.cholesky is not None
         ):
-            squared = torch.linalg.eigvalsh(lower.T @ other.covariance @ lower)
+            squared = torch.from_numpy(congruent_eigenvalues(lower, other.covariance))
             return squared.clamp_min_(0).sqrt_().sum()
         return super().overlap(other)
+
+
+def congruent_eigenvalues(lower: Tensor, covariance: Tensor) -> np.ndarray:
+    """Eigenvalues of LᵀSL, float64 ``(D,)`` ascending. BLAS multiplies by a triangle in half the
+    time of a plain product, and torch doesn't offer that."""
+    from scipy.linalg import eigvalsh
+    from scipy.linalg.blas import dtrmm
+
+    upper = lower.numpy().T  # in BLAS's column order as it is, without a copy
+    right = dtrmm(1.0, upper, covariance.numpy().T, side=1, lower=0, trans_a=1)
+    whole = dtrmm(1.0, upper, right, side=0, lower=0, overwrite_b=1)
+    return eigvalsh(whole, driver="evr", check_finite=False, overwrite_a=True)
 
 
 def products(centred: Tensor) -> Tensor:
