@@ -15,7 +15,7 @@ Node = dict[str, Any]  # a table that build() turns into an object
 MISSING = "???"
 Reference = Literal["test", "holdout"]  # the final report; while choosing
 Mode = Literal["synthetic", "augment"]  # with real training images beside the synthetic ones
-FailOn = Literal["harmed", "no evidence"]  # the verdict, or a worse one, that ends with code 1
+FailOn = Literal["harmed", "no evidence"]  # the verdict, or a worse one, that ends with code 3
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -83,7 +83,7 @@ def test_the_command_ends_with_one_and_a_sentence_for_each(synthgen, dataset):
     (dataset / "README.md").unlink()
     (dataset / "extra.txt").write_text("")
     done = synthgen("verify", dataset)
-    assert done.code == 1
+    assert done.code == 3
     assert done.err.splitlines() == [
         "README.md is missing.",
         "extra.txt is extra: the set does not list it.",

@@ -12,7 +12,7 @@ from synthgen.cli.saved import plain_config
 from synthgen.data.choosing import for_choosing
 from synthgen.data.splits import prepare, rebuild
 from synthgen.data.synthetic import DATASET, read_synthetic
-from synthgen.errors import SynthgenError
+from synthgen.errors import CheckFailedError, SynthgenError
 from synthgen.evaluation import Extractor, Judge, Trial, evaluate
 from synthgen.paths import read_json, require_absent
 from synthgen.samplers.artifact import load_sampler, read_description, sampler_folder
@@ -126,11 +126,11 @@ def sampler_of(path: Path | None, synthetic: Path, allow: list[str]) -> Sampler 
 
 
 def require_verdict(verdict: dict[str, Any], fail_on: FailOn, out: Path) -> None:
-    """Raise SynthgenError, and so end with code 1, for the verdict ``fail_on`` or a worse one."""
+    """Raises CheckFailedError for the verdict ``fail_on`` or a worse one."""
     primary = next(arm for arm in verdict["arms"] if arm["primary"])
     worse = {"harmed": ["harmed"], "no evidence": ["harmed", "no evidence"]}[fail_on]
     if primary["verdict"] in worse:
-        raise SynthgenError(
+        raise CheckFailedError(
             f"The verdict is '{primary['verdict']}', which fail_on={fail_on} asks to fail on.\n"
             f"The report is in {out}."
         )

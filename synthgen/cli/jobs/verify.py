@@ -6,7 +6,7 @@ import logging
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from synthgen.errors import SynthgenError
+from synthgen.errors import CheckFailedError
 from synthgen.synthesis import verify
 
 if TYPE_CHECKING:
@@ -17,18 +17,12 @@ SHOWN = 100
 log = logging.getLogger(__name__)
 
 
-class ChangedSetError(SynthgenError):
-    """The set is not what was written; the message holds a sentence per finding."""
-
-    exit_code = 1
-
-
 def run(settings: VerifySettings, invocation: Invocation) -> str:
     findings = verify(settings.folder)
     shown = list(islice(findings, SHOWN))
     more = sum(1 for _ in findings)
     if shown:
         rest = [f"… and {more:,} more."] if more else []
-        raise ChangedSetError("\n".join([*shown, *rest]))
+        raise CheckFailedError("\n".join([*shown, *rest]))
     log.info("Every file is as it was written.")
     return settings.folder

@@ -53,18 +53,20 @@ class School:
     def _repetition(
         self, arms: Sequence[Arm], repetition: int
     ) -> Iterable[tuple[Arm, Examination]]:
-        known = {arm.name: self._stored(arm, repetition) for arm in arms}
-        missing = [arm for arm in arms if known[arm.name] is None]
+        """What is stored comes first, then each training as it is done."""
+        missing = []
+        for arm in arms:
+            known = self._stored(arm, repetition)
+            if known is None:
+                missing.append(arm)
+            else:
+                yield arm, known
         for first in range(0, len(missing), self.judge.jobs_at_once):
             some = missing[first : first + self.judge.jobs_at_once]
             for arm, made in zip(some, self._examine(some, repetition), strict=True):
-                known[arm.name] = made
                 if self.store is not None:
                     self.store.write(arm.name, repetition, made)
-        for arm in arms:
-            examination = known[arm.name]
-            assert examination is not None
-            yield arm, examination
+                yield arm, made
 
     def _stored(self, arm: Arm, repetition: int) -> Examination | None:
         if self.store is None:

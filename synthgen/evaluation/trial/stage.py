@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,7 @@ from synthgen.samplers.base import FittedSampler, Sampler
 from synthgen.seeds import row_seeds
 from synthgen.types import LabelledImages
 
+log = logging.getLogger(__name__)
 FORMAT = "synthgen-trial/1"  # another version's trainings are not gone on with
 EXAMINED_SYNTHETIC = 2000  # synthetic images that the GAN-test looks at
 BASELINE_SEEDS = 7  # keeps the baseline's draws apart from the model's
@@ -79,6 +81,8 @@ def hold_trial(
         "seed": seed,
     }
     store = TrialStore(out, identity)
+    if len(store):
+        log.info("Going on with a trial that was interrupted: %d trainings are there.", len(store))
     outcome = trial.run(
         splits,
         source,

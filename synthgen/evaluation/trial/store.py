@@ -15,6 +15,7 @@ import torch
 from synthgen.evaluation.judges.base import Examination
 from synthgen.paths import canonical_digest, readable_os_errors, write_bytes
 
+SUFFIX = ".training"
 PREDICTIONS = "predictions/"
 CHECKSUM = 32  # bytes of SHA-256 before the arrays
 
@@ -52,12 +53,16 @@ class TrialStore:
         arrays = content.getvalue()
         write_bytes(self._path(arm, repetition), hashlib.sha256(arrays).digest() + arrays)
 
+    def __len__(self) -> int:
+        """Finished trainings, damaged files among them."""
+        return len(list(self.folder.glob(f"*{SUFFIX}")))
+
     def remove(self) -> None:
         """Once the report is written; what was found is in it."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _path(self, arm: str, repetition: int) -> Path:
-        return self.folder / f"{arm}-{repetition}.training"
+        return self.folder / f"{arm}-{repetition}{SUFFIX}"
 
 
 def _packed(examination: Examination) -> dict[str, Any]:
