@@ -8,8 +8,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from synthgen.evaluation.metrics.arrays import as_features, as_pair, spread_groups
-from synthgen.evaluation.metrics.gaussians import FullGaussian, Gaussian, ThinGaussian, products
+from synthgen.evaluation.metrics.arrays import as_features, as_pair, check_pair, spread_groups
+from synthgen.evaluation.metrics.gaussians import (
+    FullGaussian,
+    Gaussian,
+    ThinGaussian,
+    products,
+    scatter,
+)
 from synthgen.evaluation.metrics.intervals import Estimate, jackknife_variance, t_interval
 
 GROUPS = 10
@@ -21,7 +27,7 @@ def frechet_distance(*, real: Any, fake: Any) -> float:
     All arithmetic is float64; covariances have the divisor n - 1. The value is biased upwards by
     about 1/n (and by D), so compare values of equal n only.
     """
-    real, fake = as_pair(real, fake)
+    real, fake = check_pair(real, fake)
     return distance(fit(real), fit(fake))
 
 
@@ -69,13 +75,12 @@ def distance(first: Gaussian, second: Gaussian) -> float:
 
 
 def fit(features: Tensor) -> Gaussian:
-    """Gaussian of float64 ``(N, D)`` features."""
+    """Gaussian of ``(N, D)`` features, float32 or 64; all sums are float64."""
     count, size = features.shape
-    mean = features.mean(0)
-    centred = features - mean
+    mean = features.mean(0, dtype=torch.float64)
     if count <= size:
-        return ThinGaussian(mean, centred.div_((count - 1) ** 0.5))  # no D × D matrix at all
-    return FullGaussian(mean, products(centred).div_(count - 1))
+        return ThinGaussian(mean, (features - mean).div_((count - 1) ** 0.5))  # no D × D matrix
+    return FullGaussian(mean, scatter(features, mean).div_(count - 1))
 
 
 def leave_one_group_out(features: Tensor, groups: int) -> Iterator[Gaussian]:
@@ -87,10 +92,10 @@ def leave_one_group_out(features: Tensor, groups: int) -> Iterator[Gaussian]:
         return
     centre = features.mean(0)  # removed first: sums of squares of large means would cancel badly
     centred = features - centre
-    scatter = products(centred)
+    whole = scatter(features, centre)
     for group in range(groups):
         out = centred[group_of == group]
         count = len(features) - len(out)
         mean = -out.sum(0) / count
-        rest = scatter - products(out) - count * torch.outer(mean, mean)
+        rest = whole - products(out) - count * torch.outer(mean, mean)
         yield FullGaussian(centre + mean, rest / (count - 1))

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-BLOCK = 256  # columns per block of a symmetric product
+ROWS = 1024  # of the features that are made float64 at a time
 WELL_CONDITIONED = 1e-10  # smallest squared Cholesky pivot against the largest
 NEGLIGIBLE = 1e-15  # eigenvalues below this share of the largest are rounding
 
@@ -121,15 +121,28 @@ def congruent_eigenvalues(lower: Tensor, covariance: Tensor) -> np.ndarray:
     return eigvalsh(whole, driver="evr", check_finite=False, overwrite_a=True)
 
 
-def products(centred: Tensor) -> Tensor:
-    """XᵀX of ``(N, D)``; half the work of a plain product, because it is symmetric."""
-    size = centred.shape[1]
-    if size <= 2 * BLOCK:
+def scatter(features: Tensor, centre: Tensor) -> Tensor:
+    """float64 ``(D, D)``: Σ (x - c)(x - c)ᵀ over the rows of ``(N, D)`` features, float32 or 64.
+
+    A part of the rows at a time is made float64 and centred, in one buffer: whole copies would cost
+    more time than the products, of which BLAS's symmetric one does half.
+    """
+    from scipy.linalg.blas import dsyrk
+
+    if features.device.type != "cpu":
+        centred = features.double() - centre
         return centred.T @ centred
-    found = torch.empty(size, size, dtype=centred.dtype, device=centred.device)
-    for start in range(0, size, BLOCK):
-        stop = min(start + BLOCK, size)
-        strip = centred[:, start:stop].T @ centred[:, start:]
-        found[start:stop, start:] = strip
-        found[start:, start:stop] = strip.T
-    return found
+    size = features.shape[1]
+    found = np.zeros((size, size), order="F")
+    buffer, offset = np.empty((min(ROWS, len(features)), size)), centre.numpy()
+    for rows in features.split(ROWS):
+        # NumPy, because torch's threads and BLAS's would wait for each other at every turn.
+        part = np.subtract(rows.numpy(), offset, out=buffer[: len(rows)])
+        found = dsyrk(1.0, part.T, beta=1.0, c=found, overwrite_c=1)
+    upper = torch.from_numpy(found)
+    return upper.triu() + upper.triu(1).T
+
+
+def products(rows: Tensor) -> Tensor:
+    """XᵀX of ``(N, D)``, float64."""
+    return scatter(rows, torch.zeros(rows.shape[1], dtype=torch.float64, device=rows.device))

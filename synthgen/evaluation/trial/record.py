@@ -45,7 +45,7 @@ def verdict_json(
     cheap = comparisons.best_cheap
     sentence = verdict_sentence(comparisons, trial.minimum_difference, splits, trial.seeds, source)
     if equivalent is not None:
-        sentence = f"{sentence} {equivalent_sentence(equivalent)}"
+        sentence = f"{sentence} {equivalent_sentence(equivalent, trial.endpoint)}"
     return {
         "endpoint": trial.endpoint,
         "minimum_difference": trial.minimum_difference,

@@ -75,7 +75,7 @@ def cheap_sentence(comparison: Comparison) -> str:
     return f"{text}."
 
 
-def equivalent_sentence(equivalent: Equivalent) -> str:
+def equivalent_sentence(equivalent: Equivalent, endpoint: str) -> str:
     """What the images are worth, counted in real ones."""
     replaces, adds = equivalent.replaces, equivalent.adds
     like = {
@@ -84,7 +84,8 @@ def equivalent_sentence(equivalent: Equivalent) -> str:
         "at least": "at least as well as one trained on {} real images",
     }[replaces["bound"]].format(f"{replaces['images']:,}")
     text = (
-        f"A classifier trained on the synthetic images alone scores {like} "
+        f"By {endpoint_words(endpoint)} a classifier trained on the synthetic images alone scores "
+        f"{like} "
         f"({replaces['ci_low']:,} to {replaces['ci_high']:,})."
     )
     if adds is None:

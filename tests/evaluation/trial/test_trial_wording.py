@@ -112,14 +112,14 @@ def equivalent(bound, adds=None):
     ],
 )
 def test_beyond_the_learning_curve_only_the_bound_is_claimed(bound, words):
-    text = equivalent_sentence(equivalent(bound))
+    text = equivalent_sentence(equivalent(bound), "tail_recall")
     assert words in text
     assert text.endswith("The curve is flat.")
 
 
 def test_added_images_are_said_to_be_extrapolated():
     adds = {"images": 450, "ci_low": 0, "ci_high": 3200, "extrapolated": True}
-    text = equivalent_sentence(equivalent(None, adds))
+    text = equivalent_sentence(equivalent(None, adds), "macro_f1")
     assert text.endswith("score as about 450 more real images would (0 to 3,200; extrapolated).")
 
 
