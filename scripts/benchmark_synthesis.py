@@ -110,6 +110,7 @@ def measure(what: str, count: str, folder: str) -> dict[str, float]:
     kind, _, name = what.partition(":")
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
         work = WORK[kind](int(count), Path(folder), Path(scratch), name)
+        os.sync()  # what others wrote must not be flushed on this measurement's account
         cpu, wall = time.process_time(), time.perf_counter()
         work()
         cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
