@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from synthgen.networks.base import Discriminator, Encoder, Generator
 from synthgen.networks.blocks import (
     GAIN,
     SLOPE,
@@ -21,7 +22,6 @@ from synthgen.networks.blocks import (
     stages,
     upsample,
 )
-from synthgen.spec import Rebuildable
 from synthgen.types import ImageSpec
 
 
@@ -54,7 +54,7 @@ class Pyramid:
         return max(1, sum(self.blocks))
 
 
-class R3Generator(nn.Module, Rebuildable):
+class R3Generator(Generator):
     """Latents and labels to images.
 
     Args:
@@ -150,7 +150,7 @@ class Downward(nn.Module):
         return x
 
 
-class R3Discriminator(nn.Module, Rebuildable):
+class R3Discriminator(Discriminator):
     """Images and labels to one logit each, by projection on a class embedding (Miyato & Koyama
     2018, eq. 3, without the unconditional term, as in R3GAN). Arguments as in R3Generator;
     ``embedding_dim`` is the length of the features that are projected."""
@@ -169,7 +169,7 @@ class R3Discriminator(nn.Module, Rebuildable):
         embedding_dim: int = 128,
     ) -> None:
         super().__init__()
-        self.image = image
+        self.image, self.feature_dim = image, embedding_dim
         self.down = Downward(
             image,
             patch=patch,
@@ -185,14 +185,15 @@ class R3Discriminator(nn.Module, Rebuildable):
         self.head = scaled_(nn.Linear(last, embedding_dim, bias=False))
         self.embedding = nn.Embedding(image.num_classes, embedding_dim)
 
-    def forward(self, images: Tensor, labels: Tensor) -> Tensor:
-        """float ``(N, C, H, W)`` in [-1, 1], int64 ``(N,)`` -> float32 logits ``(N,)``."""
-        features = self.head(self.collapse(self.down(images)).flatten(1)).float()
-        embedded = self.embedding(labels) / math.sqrt(self.embedding.embedding_dim)
+    def features(self, images: Tensor) -> Tensor:
+        return self.head(self.collapse(self.down(images)).flatten(1)).float()
+
+    def logits(self, features: Tensor, labels: Tensor) -> Tensor:
+        embedded = self.embedding(labels) / math.sqrt(self.feature_dim)
         return (features * embedded).sum(dim=1)
 
 
-class R3Encoder(nn.Module, Rebuildable):
+class R3Encoder(Encoder):
     """Images and labels to the mean and log-variance of a Gaussian over latents: the encoder of a
     VAE with the discriminator's layers. Arguments as in R3Generator."""
 

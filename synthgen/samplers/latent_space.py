@@ -11,7 +11,6 @@ from torch.func import functional_call
 from synthgen.samplers.base import Sampler
 from synthgen.samplers.spread import Spread
 
-EMBEDDING = "embedding.weight"  # of the networks here: what they know of a class
 PARALLEL = 1e-4  # sine of an angle below which a great circle is a straight line
 
 
@@ -51,7 +50,12 @@ def spherical(first: Tensor, second: Tensor, share: Tensor) -> Tensor:
 
 
 def of_mixed_classes(network: nn.Module, z: Tensor, class_weights: Tensor) -> Tensor:
-    """``network(z, labels)`` where each row has an embedding of its own: a mixture of those of the
+    """``network(z, labels)`` where each row has embeddings of its own: mixtures of those of the
     classes, linear in ``class_weights`` ``(N, classes)``."""
-    mixed = class_weights @ network.get_parameter(EMBEDDING)
-    return functional_call(network, {EMBEDDING: mixed}, (z, torch.arange(len(z), device=z.device)))
+    classes = class_weights.shape[1]
+    mixed = {
+        f"{name}.weight": class_weights @ layer.weight
+        for name, layer in network.named_modules()
+        if isinstance(layer, nn.Embedding) and layer.num_embeddings == classes
+    }
+    return functional_call(network, mixed, (z, torch.arange(len(z), device=z.device)))

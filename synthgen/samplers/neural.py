@@ -9,7 +9,7 @@ from torch import Tensor
 
 from synthgen.errors import SynthgenError
 from synthgen.images import to_uint8
-from synthgen.networks.r3gan import R3Generator
+from synthgen.networks.base import Generator
 from synthgen.samplers.latent_space import LatentSampler, of_mixed_classes, spherical
 from synthgen.samplers.spread import Spread
 
@@ -17,7 +17,7 @@ from synthgen.samplers.spread import Spread
 class GeneratorSampler(LatentSampler):
     """Standard normal latents through a generator."""
 
-    def __init__(self, generator: R3Generator) -> None:
+    def __init__(self, generator: Generator) -> None:
         super().__init__(generator.image)
         self.generator = generator
 
@@ -67,7 +67,7 @@ class DecoderSampler(LatentSampler):
     """
 
     def __init__(
-        self, decoder: R3Generator, density: LatentDensity, likelihood: Likelihood
+        self, decoder: Generator, density: LatentDensity, likelihood: Likelihood
     ) -> None:
         super().__init__(decoder.image)
         self.decoder = decoder

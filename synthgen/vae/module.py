@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from synthgen.images import to_float
-from synthgen.networks.r3gan import R3Encoder, R3Generator
+from synthgen.networks.base import Encoder, Generator
 from synthgen.samplers.base import Sampler
 from synthgen.samplers.neural import DecoderSampler, LatentDensity, Likelihood
 from synthgen.training.ema import EMA
@@ -47,7 +47,7 @@ class Networks(nn.Module):
     """The four parts of a VAE, trained and averaged together."""
 
     def __init__(
-        self, encoder: R3Encoder, decoder: R3Generator, prior: Prior, likelihood: PixelLikelihood
+        self, encoder: Encoder, decoder: Generator, prior: Prior, likelihood: PixelLikelihood
     ) -> None:
         super().__init__()
         self.encoder, self.decoder = encoder, decoder
@@ -75,8 +75,8 @@ class VAE(GenerativeModule):
 
     def __init__(
         self,
-        encoder: R3Encoder,
-        decoder: R3Generator,
+        encoder: Encoder,
+        decoder: Generator,
         prior: Callable[[int, int], Prior],
         likelihood: PixelLikelihood,
         optimizer: Callable[[Iterable[nn.Parameter]], Optimizer],

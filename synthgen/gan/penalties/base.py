@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, Protocol
@@ -23,6 +23,9 @@ class CriticStep:
     fake: Tensor  # the same, detached from the generator
     real_logits: Tensor  # float32 (N,)
     fake_logits: Tensor
+    labels: Tensor  # int64 (N,), those of real[i] and of fake[i]
+    critic: Callable[[Tensor, Tensor], Tensor]  # images and labels to float32 logits (N,), for more
+    random: torch.Generator  # a pure function of the run's seed and the step
 
     @cached_property
     def gradients(self) -> dict[str, Tensor]:
