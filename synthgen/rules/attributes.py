@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 
 from torch import Tensor
@@ -30,12 +31,9 @@ class Attribute(Rebuildable):
         only: str | None = None,
         strength: float | None = None,
     ) -> None:
-        unknown = {*(weights or {}), *([only] if only is not None else [])} - set(options)
-        if unknown:
-            raise SynthgenError(
-                f"There is no option {sorted(unknown)[0]!r}; there are {', '.join(options)}."
-            )
         self.names = list(options)
+        for name in [*(weights or {}), *([only] if only is not None else [])]:
+            self._require(name)
         self.rules = [
             rule if rule is None or strength is None else rule.at(strength)
             for rule in options.values()
@@ -44,6 +42,19 @@ class Attribute(Rebuildable):
         if only is not None:
             shares = [float(name == only) for name in self.names]
         self.edges = cumulative(shares, len(shares))
+
+    def fixed(self, option: str) -> Attribute:
+        """The same with ``option`` for every image. Raises SynthgenError if there is none."""
+        self._require(option)
+        clone = copy.copy(self)
+        clone.edges = cumulative([float(name == option) for name in self.names], len(self.names))
+        return clone
+
+    def _require(self, option: str) -> None:
+        if option not in self.names:
+            raise SynthgenError(
+                f"There is no option {option!r}; there are {', '.join(self.names)}."
+            )
 
     def choose(self, seeds: Tensor, stream: int) -> Tensor:
         """int64 ``(N,)`` positions of the options that images with these seeds get."""

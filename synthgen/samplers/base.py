@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import ClassVar
 
 import torch
@@ -44,6 +45,16 @@ class Sampler(nn.Module, Rebuildable, ABC):
         raise SynthgenError(
             f"{name} has no latents, so temperature and truncation mean nothing to it.\n"
             "Leave them out; they are for trained networks."
+        )
+
+    def with_attributes(self, options: Mapping[str, str]) -> Sampler:
+        """The same sampler, showing one option of each named attribute in every image.
+
+        Raises SynthgenError where there is no such attribute or option.
+        """
+        raise SynthgenError(
+            f"{type(self).__name__} has no attributes such as weather, so none can be ordered.\n"
+            "Leave attributes out; they are for samplers that draw from rules."
         )
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 
 import torch
@@ -68,6 +69,18 @@ class Drawn(FittedSampler):
             if rule is not None:
                 images = rule.apply(images, ImageRandom(seeds, RULE_STREAM + position), images)
         return to_uint8(images)
+
+    def with_attributes(self, options: Mapping[str, str]) -> Drawn:
+        clone, attributes = copy.copy(self), dict(self.attributes)
+        for name, option in options.items():
+            if name not in attributes:
+                raise SynthgenError(
+                    f"The sampler has no attribute {name!r}; it has "
+                    f"{', '.join(attributes) or 'none'}."
+                )
+            attributes[name] = attributes[name].fixed(option)
+        clone.attributes = attributes
+        return clone
 
     def attributes_of(self, seeds: Tensor) -> list[dict[str, str]]:
         """Which option of each attribute the images with these int64 ``(N,)`` seeds show."""

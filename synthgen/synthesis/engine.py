@@ -48,6 +48,7 @@ def synthesize(
     *,
     seed: int = 0,
     shares: Mapping[str, int] | None = None,
+    attributes: Mapping[str, Sequence[str]] | None = None,
     mode: Mode = "synthetic",
     real: LabelledImages | None = None,
     filters: Sequence[Filter | SetFilter] = (),
@@ -72,6 +73,8 @@ def synthesize(
     Args:
         sampler: the folder of a run or of its sampler; or several, by name.
         shares: whole weights by which several samplers share each class; None: equal ones.
+        attributes: options by attribute, for samplers that have some; the images of each class are
+            divided equally among all combinations.
         mode: ``"augment"`` puts the ``real`` training images beside the synthetic ones.
         real: the training split, for ``mode="augment"`` and for fitting ``filters``.
         filters: rejected images are drawn again, each row at most ``attempts`` times.
@@ -90,6 +93,7 @@ def synthesize(
         plan,
         seed=seed,
         shares=shares,
+        attributes=attributes,
         mode=mode,
         real=real,
         filters=filters,

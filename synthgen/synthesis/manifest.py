@@ -60,7 +60,13 @@ class _Middles:
     def _around_seed(self, source: int, label: int) -> tuple[str, str]:
         origin = self.order.sources[source]
         first = {"label": label, "class": self.order.image.classes[label], "seed": 0}
-        last = {"sampler": origin.sha256, "origin": origin.origin, "source": origin.target}
+        last: dict[str, Any] = {
+            "sampler": origin.sha256,
+            "origin": origin.origin,
+            "source": origin.target,
+        }
+        if origin.attributes:
+            last["attributes"] = dict(origin.attributes)
         return _encode(first)[1:-2], f", {_encode(last)[1:-1]}, "
 
 

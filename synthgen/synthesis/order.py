@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,7 +18,15 @@ from synthgen.synthesis.curation.base import Filter, SetFilter
 from synthgen.synthesis.formats import PNG, Format
 from synthgen.synthesis.plan import Plan, checked_quotas, shared_quotas, whole_number
 from synthgen.synthesis.rows import Rows, Segment, segments_of
-from synthgen.synthesis.sources import REAL, RealImages, Samplers, Source, open_samplers
+from synthgen.synthesis.sources import (
+    REAL,
+    RealImages,
+    Samplers,
+    Source,
+    attribute_grid,
+    cells_of,
+    open_samplers,
+)
 from synthgen.types import ImageSpec, LabelledImages
 
 MAX_SHARD, SHARD_BYTES = 1000, 128 * 2**20
@@ -82,6 +90,7 @@ def place_order(
     *,
     seed: int = 0,
     shares: Mapping[str, int] | None = None,
+    attributes: Mapping[str, Sequence[str]] | None = None,
     mode: Mode = "synthetic",
     real: LabelledImages | None = None,
     filters: Sequence[Filter | SetFilter] = (),
@@ -104,7 +113,7 @@ def place_order(
     image = samplers.image
     own_real = dict(zip(real.classes, real.counts, strict=True)) if real is not None else None
     quotas = checked_quotas(plan, image.classes, samplers.real_counts or own_real)
-    sources, segments = _rows_of_samplers(samplers, quotas, shares)
+    sources, segments = _rows_of_samplers(samplers, quotas, shares, attributes or {})
     real_counts: dict[str, int] = {}
     if mode == "augment":
         real_counts = _checked_real(real, image)
@@ -121,7 +130,12 @@ def place_order(
         "seed": seed,
         "mode": mode,
         "samplers": [
-            {"name": source.name, "sha256": source.sha256, "target": source.target}
+            {
+                "name": source.name,
+                "sha256": source.sha256,
+                "target": source.target,
+                **({"attributes": dict(source.attributes)} if source.attributes else {}),
+            }
             for source in sources
         ],
         "shares": None if shares is None else dict(shares),
@@ -153,7 +167,10 @@ def order_id(request: dict[str, Any], first: int) -> str:
 
 
 def _rows_of_samplers(
-    samplers: Samplers, quotas: dict[str, int], shares: Mapping[str, int] | None
+    samplers: Samplers,
+    quotas: dict[str, int],
+    shares: Mapping[str, int] | None,
+    attributes: Mapping[str, Sequence[str]],
 ) -> tuple[list[Source], list[Segment]]:
     sources = samplers.sources()
     names = [source.name for source in sources]
@@ -166,8 +183,20 @@ def _rows_of_samplers(
     for name, weight in weights.items():
         whole_number(weight, f"shares.{name}")
     split = shared_quotas(quotas, {name: weights[name] for name in names})
-    segments = [one for i, name in enumerate(names) for one in segments_of(split[name], i)]
-    return sources, segments
+    grid = attribute_grid(attributes)
+    even = {str(cell): 1 for cell in range(len(grid))}
+    cells: list[Source] = []
+    segments: list[Segment] = []
+    for source in sources:
+        quotas_of_cell = shared_quotas(split[source.name], even)
+        for cell, one in zip(even, cells_of(source, grid), strict=True):
+            segments += segments_of(quotas_of_cell[cell], len(cells))
+            cells.append(
+                one
+                if len(sources) == 1 or not one.attributes
+                else replace(one, name=f"{source.name}: {one.name}")
+            )
+    return cells, segments
 
 
 def _real_source(real: LabelledImages, samplers: Samplers) -> Source:

@@ -27,7 +27,7 @@ FORMAT = "synthgen-public/1"
 MANIFEST, DESCRIPTION, README = "manifest.jsonl", "dataset.json", "README.md"
 
 # What is named here is shown and nothing else: a key that is added later stays at home.
-ROW = ("file", "index", "label", "class", "origin", "sha256")
+ROW = ("file", "index", "label", "class", "origin", "attributes", "sha256")
 SET = ("classes", "image", "file_format", "shard_size", "versions")
 FACTS = ("asked_to_keep_of_real", "keeps_of_real")
 REPORT_ROW = ("name", "extractor", "classifier", "scope", "value", "ci_low", "ci_high")

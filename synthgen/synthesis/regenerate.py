@@ -21,7 +21,14 @@ from synthgen.synthesis.manifest import MANIFEST, read_manifest
 from synthgen.synthesis.order import Order, checked_batch_size, checked_shard_size
 from synthgen.synthesis.pipeline import content_of
 from synthgen.synthesis.rows import Part, Rows
-from synthgen.synthesis.sources import REAL, Samplers, open_samplers
+from synthgen.synthesis.sources import (
+    REAL,
+    Samplers,
+    Source,
+    cells_of,
+    open_samplers,
+    source_key,
+)
 from synthgen.synthesis.store import LocalStore
 
 FORMAT = "synthgen-dataset/1"
@@ -77,10 +84,8 @@ def regenerate_row(
     samplers = _samplers_of(dataset, sampler, allow)
     part = next(one for one in _parts(dataset) if row < one["first"] + one["count"])
     samplers.set_latents(**part["latents"])
-    numbers = {str(source.sha256): source for source in samplers.sources()}
-    drawn = numbers[entry["sampler"]].draws.sample(
-        torch.tensor([entry["label"]]), torch.tensor([entry["seed"]])
-    )
+    source = next(one for one in _sources_of(part, samplers) if one.key == _key(entry))
+    drawn = source.draws.sample(torch.tensor([entry["label"]]), torch.tensor([entry["seed"]]))
     return drawn.images[0]
 
 
@@ -118,6 +123,29 @@ def _samplers_of(dataset: dict[str, Any], paths: SamplerPaths, allow: Iterable[s
     return samplers
 
 
+def _sources_of(part: dict[str, Any], samplers: Samplers) -> tuple[Source, ...]:
+    """The sources of a part's rows, each with the attributes that were ordered of it."""
+    ordered = {
+        source_key(str(one["sha256"]), one.get("attributes", {})): one.get("attributes", {})
+        for one in part.get("samplers", [])
+        if one["sha256"] is not None
+    }
+    plain = samplers.sources()
+    if not any(ordered.values()):
+        return tuple(plain)
+    return tuple(
+        cell
+        for source in plain
+        for (sha256, _), attributes in ordered.items()
+        if sha256 == source.sha256
+        for cell in cells_of(source, [attributes])
+    )
+
+
+def _key(entry: dict[str, Any]) -> tuple[str, str]:
+    return source_key(str(entry["sampler"]), entry.get("attributes", {}))
+
+
 def _require_no_real_images(dataset: dict[str, Any]) -> None:
     if dataset.get("real_count"):
         raise SynthgenError(
@@ -138,7 +166,7 @@ def _order_of(
     rows = _ManifestRows(samplers.image.classes, (), part["seed"], part["first"], part["count"])
     return Order(
         samplers=samplers,
-        sources=tuple(samplers.sources()),
+        sources=_sources_of(part, samplers),
         rows=rows,
         request={},
         id=part["id"],
@@ -167,7 +195,7 @@ def _write_part(
     dataset: dict[str, Any],
     advance: Callable[[int], None],
 ) -> None:
-    positions = {source.sha256: number for number, source in enumerate(order.sources)}
+    positions = {source.key: number for number, source in enumerate(order.sources)}
     every = len(order.image.classes)
     for shard in order.shards:
         numbers = order.numbers(shard)
@@ -178,7 +206,7 @@ def _write_part(
                 "Use the sampler that the set was made with."
             )
         labels = torch.tensor([entry["label"] for entry in mine])
-        sources = torch.tensor([positions[entry["sampler"]] for entry in mine])
+        sources = torch.tensor([positions[_key(entry)] for entry in mine])
         part = Part(numbers, sources, labels, torch.zeros_like(labels))
         seeds = torch.tensor([entry["seed"] for entry in mine])
         images = draw_rows(order, part, torch.arange(len(part)), seeds)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
+import json
 import logging
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -31,13 +33,23 @@ class Draws(Protocol):
 
 @dataclass(frozen=True)
 class Source:
-    """``sha256`` and ``target`` (its class) go into every row of the manifest."""
+    """``sha256``, ``target`` (its class) and ``attributes`` go into every row of the manifest."""
 
     name: str
     draws: Draws
     origin: str
     sha256: str | None
     target: str
+    attributes: Mapping[str, str] = field(default_factory=dict)  # those that were ordered
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What a row of the manifest finds its source by."""
+        return source_key(str(self.sha256), self.attributes)
+
+
+def source_key(sha256: str, attributes: Mapping[str, str]) -> tuple[str, str]:
+    return sha256, json.dumps(dict(attributes), sort_keys=True)
 
 
 class RealImages:
@@ -106,6 +118,38 @@ class Samplers:
             return
         for sampler in self.named.values():
             sampler.set_latents(temperature=temperature, truncation=truncation)
+
+
+def attribute_grid(attributes: Mapping[str, Sequence[str]]) -> list[dict[str, str]]:
+    """Every combination of the options of each attribute, the last one running fastest."""
+    for name, options in attributes.items():
+        named = isinstance(options, Sequence) and not isinstance(options, str)
+        if not named or not options or len(set(options)) != len(options):
+            raise SynthgenError(
+                f"attributes.{name} must be a list of different options, got {options!r}.\n"
+                "For example: 'attributes={weather: [fog, rain], light: [night]}'"
+            )
+    combined = itertools.product(*attributes.values())
+    return [dict(zip(attributes, options, strict=True)) for options in combined]
+
+
+def cells_of(source: Source, grid: Sequence[Mapping[str, str]]) -> list[Source]:
+    """``source`` once for every combination of attributes; itself where none are asked for."""
+    if not any(grid):
+        return [source]
+    sampler = source.draws
+    assert isinstance(sampler, Sampler)
+    return [
+        Source(
+            name=", ".join(f"{name}={option}" for name, option in cell.items()),
+            draws=sampler.with_attributes(cell),
+            origin=source.origin,
+            sha256=source.sha256,
+            target=source.target,
+            attributes=cell,
+        )
+        for cell in grid
+    ]
 
 
 def open_samplers(

@@ -37,6 +37,7 @@ def run(settings: SynthesizeSettings, invocation: Invocation) -> str | Path:
     options = {
         **options_of(settings, Path(first)),
         "shares": settings.shares,
+        "attributes": settings.attributes,
         "shard_size": settings.shard_size,
     }
     if not (settings.append or settings.dry_run or current_launch().rank):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from torch import Tensor
 
 from synthgen.data.splits import Splits
 from synthgen.errors import SynthgenError
+from synthgen.evaluation.features.base import Extractor
+from synthgen.evaluation.metrics.intervals import wilson
 from synthgen.evaluation.subsets import spread_by_class
 from synthgen.seeds import row_seeds
 
@@ -34,6 +37,39 @@ def scenario_exams(
         for name in names
         for strength in strengths
     }
+
+
+def own_answers(
+    classifiers: Mapping[str, Extractor], exams: Mapping[str, Tensor], splits: Splits
+) -> list[dict[str, Any]]:
+    """Accuracy of finished classifiers on each exam of :func:`scenario_exams`, as the report shows
+    it beside the arms. Raises SynthgenError where one doesn't give a logit for each class."""
+    labels, classes, found = scenario_labels(splits), len(splits.test.classes), []
+    for title, classifier in classifiers.items():
+        classifier.prepare(splits.train, SEED)
+        for exam, images in exams.items():
+            logits = classifier.extract(images, f"{title}: {exam}")
+            if logits.shape[1] != classes:
+                raise SynthgenError(
+                    f"trial.classifiers.{title} gives {logits.shape[1]} values per image, but "
+                    f"there are {classes} classes.\nGive a network whose outputs are logits in "
+                    f"the order of the classes: {', '.join(splits.test.classes[:20])}"
+                )
+            _, name, strength = exam.split("/")
+            right = int((logits.argmax(1) == labels).sum())
+            accuracy = wilson(right, len(labels))
+            found.append(
+                {
+                    "name": name,
+                    "strength": float(strength),
+                    "arm": title,
+                    "n": len(labels),
+                    "accuracy": accuracy.value,
+                    "ci_low": accuracy.low,
+                    "ci_high": accuracy.high,
+                }
+            )
+    return found
 
 
 def scenario_labels(splits: Splits) -> Tensor:

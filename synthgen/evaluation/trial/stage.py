@@ -24,7 +24,7 @@ from synthgen.evaluation.trial.record import (
     verdict_json,
     write_predictions,
 )
-from synthgen.evaluation.trial.scenarios import scenario_exams
+from synthgen.evaluation.trial.scenarios import own_answers, scenario_exams
 from synthgen.evaluation.trial.sources import FixedFolder, FreshDraws, SyntheticSource
 from synthgen.evaluation.trial.store import TrialStore
 from synthgen.evaluation.trial.trial import Outcome, Trial
@@ -83,16 +83,15 @@ def hold_trial(
     store = TrialStore(out, identity)
     if len(store):
         log.info("Going on with a trial that was interrupted: %d trainings are there.", len(store))
+    harder = scenario_exams(splits, trial.scenarios, trial.strengths)
+    own = own_answers(trial.classifiers, harder, splits)  # first: a wrong one is told at once
     outcome = trial.run(
         splits,
         source,
         n_synthetic_only=len(synthetic.images),
         judge=judge,
         baseline=baseline_of(trial, splits, synthetic.images, source, seed),
-        exams={
-            SYNTHETIC_EXAM: examined.images,
-            **scenario_exams(splits, trial.scenarios, trial.strengths),
-        },
+        exams={SYNTHETIC_EXAM: examined.images, **harder},
         seed=seed,
         store=store,
     )
@@ -100,6 +99,7 @@ def hold_trial(
     write_predictions(folder / "predictions.npz", outcome, splits)
     record = trial_json(trial, outcome, comparisons, splits, source.kind)
     record["protocol"]["judge"] = identity["judge"]
+    record["scenarios"] += own
     record["gan_test"] = gan_test_json(outcome, examined.labels, splits.train.classes)
     equivalent = equivalent_of(outcome, splits, seed)
     return TrialReport(

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from synthgen.data.splits import Splits
 from synthgen.errors import SynthgenError
+from synthgen.evaluation.features.base import Extractor
 from synthgen.evaluation.judges.base import Augment, Judge
 from synthgen.evaluation.scores import Score
 from synthgen.evaluation.trial.arms import (
@@ -66,6 +67,8 @@ class Trial:
         baseline: name of a sampler that needs no training, to compare with; None: none.
         scenarios: corruptions of the test images by name, each at ``strengths``.
         arms: which arms there are beside real only and real + synthetic.
+        classifiers: finished ones of the person's own by name, asked about the scenarios too;
+            their features are logits in the order of the classes.
     """
 
     def __init__(
@@ -82,6 +85,7 @@ class Trial:
         scenarios: Sequence[str] = (),
         strengths: Sequence[float] = (0.25, 0.5, 0.75, 1.0),
         arms: Sequence[str] = OPTIONAL,
+        classifiers: Mapping[str, Extractor] | None = None,
     ) -> None:
         if seeds < FEWEST_SEEDS:
             raise ValueError(f"seeds is {seeds}, but a paired trial needs {FEWEST_SEEDS} at least")
@@ -107,6 +111,9 @@ class Trial:
         self.scenarios = list(scenarios)
         self.strengths = sorted(set(strengths))
         self.arms = [name for name in OPTIONAL if name in arms]
+        self.classifiers = dict(classifiers or {})
+        if self.classifiers and not self.scenarios:
+            raise ValueError("classifiers are asked about scenarios, and there are none")
 
     def describe(self) -> dict[str, Any]:
         """Plain JSON: all options."""
@@ -122,6 +129,7 @@ class Trial:
             "scenarios": self.scenarios,
             "strengths": self.strengths,
             "arms": self.arms,
+            "classifiers": {name: one.describe() for name, one in self.classifiers.items()},
         }
 
     def run(
