@@ -57,9 +57,18 @@ def report(folder: str, options: argparse.Namespace) -> None:
     loop = run("loop", min(count, 20_000), 1)
     rate = min(count, 20_000) / loop["wall"]
     print(f"plain loop (save_image): {rate:,.0f} images/s, writing only\n")
-    heads = ["format", "images/s", "wall s", "CPU s", "generator alone CPU s", "encoder alone CPU s",
-             "on top of the generator", "on top of both", "encoder alone images/s",
-             *(f"peak MB at {n:,}" for n in options.memory)]  # fmt: skip
+    heads = [
+        "format",
+        "images/s",
+        "wall s",
+        "CPU s",
+        "generator alone CPU s",
+        "encoder alone CPU s",
+        "on top of the generator",
+        "on top of both",
+        "encoder alone images/s",
+        *(f"peak MB at {n:,}" for n in options.memory),
+    ]
     print("| " + " | ".join(heads) + " |")
     print("|" + "---|" * 11)
     for name in options.formats:

@@ -48,6 +48,7 @@ class TrainSettings(Settings):
 class SynthesizeSettings(Settings):
     sampler: str | dict[str, str]  # a run folder or its sampler/; several by name
     shares: dict[str, int] | None  # whole weights of several samplers, None: equal
+    attributes: dict[str, list[str]] | None  # options by attribute; all combinations, equally
     plan: Node
     format: Node | None
     mode: Mode
