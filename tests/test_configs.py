@@ -23,6 +23,11 @@ SHARED = {"door"}
 OPTIONS = [path for path in FILES if len(path.parts) > 1]
 MODELS = [path.name for path in OPTIONS if path.parent == Path("model")]
 IMAGES = [ImageSpec(1, 8, 8, ("0", "1")), ImageSpec(3, 32, 32, ("cat", "dog", "emu"))]
+# What an option is used with, where the default beside it would be refused as senseless.
+COMPANIONS = {
+    f"gan/penalty/{name}": ["gan/loss@model.loss=hinge"]
+    for name in ("lecam", "lecam_consistency", "r1_lecam")
+}
 
 
 def composed(root, *overrides):
@@ -59,7 +64,7 @@ def choose(option):
             if key.split("@")[0] == group:
                 name = f"[{option.name}]" if isinstance(value, list) else option.name
                 kept = [one for one in overrides if one.split("=")[0] != key]
-                return root, [*kept, f"{key}={name}"]
+                return root, [*kept, f"{key}={name}", *COMPANIONS.get(option.as_posix(), [])]
     raise AssertionError(f"no verb offers the group {group}")
 
 

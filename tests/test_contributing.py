@@ -11,9 +11,9 @@ from sklearn.datasets import load_digits
 
 TEXT = (Path(__file__).parents[1] / "CONTRIBUTING.md").read_text()
 EXAMPLES = re.findall(r"^```python\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
-CLASSES = {"loss": "LeastSquares", "data": "Sketches", "model": "MeanImage"}
+CLASSES = {"loss": "Smoothed", "data": "Sketches", "model": "MeanImage"}
 CONFIGS = {
-    "gan/loss/mine.yaml": "_target_: reader_loss.LeastSquares\n",
+    "gan/loss/mine.yaml": "_target_: reader_loss.Smoothed\n",
     "data/mine.yaml": "_target_: reader_data.Sketches\nroot: ???\n",
     "model/mine.yaml": "_target_: reader_model.MeanImage\n",
 }
@@ -64,4 +64,4 @@ def test_a_loss(synthgen):
         "--config-dir", "configs", "allow=[reader_loss]", "out=run", "logger=csv",
     )  # fmt: skip
     assert done.code == 0, done.err
-    assert "LeastSquares" in Path("run/config.yaml").read_text()
+    assert "Smoothed" in Path("run/config.yaml").read_text()

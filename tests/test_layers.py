@@ -14,7 +14,7 @@ FLOORS = {
     "data": 1, "networks": 1, "rules": 1,
     "samplers": 2, "training": 2,
     "gan": 3, "vae": 3, "synthesis": 3, "evaluation": 3,
-    "tracking": 4,
+    "hybrids": 4, "tracking": 4,
     "cli": 5,
 }  # fmt: skip
 AT_THE_DOOR = {"hydra", "omegaconf", "wandb"}

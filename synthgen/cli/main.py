@@ -18,6 +18,7 @@ VERBS = {
     "review": "let an expert, blinded, judge real and synthetic images",
     "run": "train, synthesize and evaluate in one go",
     "data check": "list what is wrong with a folder or file of images",
+    "models": "list everything that there is, with papers and costs: synthgen models [GROUP]",
 }
 EXAMPLES = """\
 Examples:
@@ -47,9 +48,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
 
     from synthgen.cli.application import run_application
-    from synthgen.cli.overrides import folder_as_override, folders_as_override
+    from synthgen.cli.overrides import folder_as_override, folders_as_override, group_as_override
 
-    positional = {"compare": folders_as_override, "verify": folder_as_override}
+    positional = {
+        "compare": folders_as_override,
+        "verify": folder_as_override,
+        "models": group_as_override,
+    }
     return run_application(verb, positional.get(verb, list)(rest))
 
 

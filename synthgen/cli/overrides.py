@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 PATH_KEYS = {
     "out", "resume", "sampler", "synthetic", "root", "path", "weights", "answers", "key", "folder",
+    "start",
 }  # fmt: skip
 SPOKEN_BY_HYDRA = ("'", '"', "[", "{", "???")
 FLAGS_WITH_A_VALUE = {
@@ -38,6 +39,13 @@ def folder_as_override(arguments: Sequence[str]) -> list[str]:
     """``verify``'s one positional folder becomes ``folder=…``; the rest stays, flags first."""
     flags, rest = _split(arguments)
     return [*flags, *(one if "=" in one else f"folder={quote(one)}" for one in rest)]
+
+
+def group_as_override(arguments: Sequence[str]) -> list[str]:
+    """``models``' one positional group becomes ``group=…`` and ``--json`` ``show=json``."""
+    plain = ["show=json" if one == "--json" else one for one in arguments]
+    flags, rest = _split(plain)
+    return [*flags, *(one if "=" in one else f"group={quote(one)}" for one in rest)]
 
 
 def quote_paths(arguments: Sequence[str]) -> list[str]:

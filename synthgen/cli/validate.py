@@ -36,6 +36,8 @@ class TrainSettings(Settings):
     max_images: int | None  # images shown to the model, None: no limit
     max_time: float | None  # minutes, None: no limit
     resume: str | None  # folder of the run to go on with
+    order: Node | None = None  # of the real images; None, as in older runs: shuffled
+    start: str | None = None  # run, or its sampler/, whose weights are taken
 
     def __post_init__(self) -> None:
         for name in ("max_images", "max_time"):
@@ -69,6 +71,14 @@ class SynthesizeSettings(Settings):
 @dataclass(frozen=True, kw_only=True)
 class VerifySettings(Settings):
     folder: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelsSettings(Settings):
+    group: str | None  # None: all
+    image: str  # channels, height and width: 3x32x32
+    classes: int
+    show: Literal["table", "json"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,7 +145,16 @@ class RunSettings(TrainSettings):
 
 
 VerbName = Literal[
-    "train", "synthesize", "look", "evaluate", "compare", "review", "verify", "run", "data check"
+    "train",
+    "synthesize",
+    "look",
+    "evaluate",
+    "compare",
+    "review",
+    "verify",
+    "run",
+    "data check",
+    "models",
 ]
 SETTINGS: dict[str, type[Settings]] = {
     "train": TrainSettings,
@@ -147,6 +166,7 @@ SETTINGS: dict[str, type[Settings]] = {
     "verify": VerifySettings,
     "run": RunSettings,
     "data check": DataCheckSettings,
+    "models": ModelsSettings,
 }
 SettingsType = TypeVar("SettingsType", bound=Settings)
 

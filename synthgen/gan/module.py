@@ -12,6 +12,8 @@ from torch.optim import Optimizer
 
 from synthgen.gan.augmentations.base import Augmentation
 from synthgen.gan.auxiliary import AuxiliaryClassifier
+from synthgen.gan.batch_norm import recalibrate
+from synthgen.gan.compatibility import Parts, refuse_senseless
 from synthgen.gan.losses.base import GANLoss
 from synthgen.gan.penalties.base import CriticStep, Penalty
 from synthgen.images import to_float
@@ -22,6 +24,7 @@ from synthgen.seeds import step_generator
 from synthgen.training.ema import EMA
 from synthgen.training.module import GenerativeModule, set_hyperparameters
 from synthgen.training.schedules import Schedule
+from synthgen.types import LabelledImages
 
 CRITIC = 3  # the stream of random numbers of augmentations and penalties
 
@@ -44,6 +47,8 @@ class GAN(GenerativeModule):
         auxiliary: called with (number of classes, length of the discriminator's features).
         ema_half_life: in images; shorter at the start, see EMA.
         batch_size: real images per discriminator step (over all processes).
+
+    Raises ValueError for parts that can't be trained together; see compatibility.
     """
 
     def __init__(
@@ -75,6 +80,9 @@ class GAN(GenerativeModule):
         self.augmentation = augmentation
         sizes = (generator.image.num_classes, discriminator.feature_dim)
         self.auxiliary = None if auxiliary is None else auxiliary(*sizes)
+        refuse_senseless(
+            Parts(generator, discriminator, loss, self.penalties, augmentation, self.auxiliary)
+        )
         self.ema = EMA(generator, ema_half_life)
         self.lr, self.discriminator_lr, self.beta2 = lr, discriminator_lr or lr, beta2
         self.discriminator_steps = discriminator_steps
@@ -89,6 +97,10 @@ class GAN(GenerativeModule):
 
     def sampler(self) -> Sampler:
         return GeneratorSampler(self.ema.average)
+
+    def finish(self, real: LabelledImages) -> Sampler:
+        recalibrate(self.ema.average, real.labels, self.run_seed)
+        return self.sampler()
 
     def step(self, images: Tensor, labels: Tensor) -> None:
         real = to_float(images)
@@ -135,7 +147,7 @@ class GAN(GenerativeModule):
             loss = loss + value
         self._step(optimizer, loss)
         if self.augmentation is not None:
-            self.augmentation.observe(step.real_logits.detach())
+            self.augmentation.observe(step.real_logits.detach(), step.fake_logits.detach())
 
     def _train_generator(
         self, real: Tensor, fake: Tensor, labels: Tensor, number: int, optimizer: LightningOptimizer

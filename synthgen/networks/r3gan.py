@@ -5,6 +5,7 @@ whatever else is in the batch."""
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -22,6 +23,7 @@ from synthgen.networks.blocks import (
     stages,
     upsample,
 )
+from synthgen.networks.heads import Head, InnerProduct
 from synthgen.types import ImageSpec
 
 
@@ -67,6 +69,8 @@ class R3Generator(Generator):
         expansion: inner channels of a block relative to its width.
         group_size: channels per group of the 3x3 convolutions; None = one group.
         embedding_dim: length of the class embedding that is appended to the latents.
+        out_channels: numbers per pixel, where a likelihood needs others than the image has
+            channels.
     """
 
     def __init__(
@@ -82,9 +86,11 @@ class R3Generator(Generator):
         expansion: int = 2,
         group_size: int | None = 16,
         embedding_dim: int = 64,
+        out_channels: int | None = None,
     ) -> None:
         super().__init__()
         self.image, self.z_dim, self.patch = image, z_dim, patch
+        self.out_channels = out_channels or image.channels
         shape = Pyramid(image, patch, width, max_width, blocks, last_blocks)
         self.base, self.first_width = shape.base, shape.widths[0]
         self.embedding = nn.Embedding(image.num_classes, embedding_dim)
@@ -98,7 +104,7 @@ class R3Generator(Generator):
             self.stages.append(nn.Sequential(*layers))
             before = channels
         self.to_image = scaled_(
-            nn.Conv2d(shape.widths[-1], image.channels * patch**2, 3, padding=1), 0.5
+            nn.Conv2d(shape.widths[-1], self.out_channels * patch**2, 3, padding=1), 0.5
         )
 
     def forward(self, z: Tensor, labels: Tensor) -> Tensor:
@@ -151,9 +157,9 @@ class Downward(nn.Module):
 
 
 class R3Discriminator(Discriminator):
-    """Images and labels to one logit each, by projection on a class embedding (Miyato & Koyama
-    2018, eq. 3, without the unconditional term, as in R3GAN). Arguments as in R3Generator;
-    ``embedding_dim`` is the length of the features that are projected."""
+    """Images and labels to one logit each (Huang et al. 2024, section 3.4). Arguments as in
+    R3Generator; ``embedding_dim`` is the length of the features, ``head`` what makes logits of
+    them: called with (length of the features, number of classes)."""
 
     def __init__(
         self,
@@ -167,6 +173,7 @@ class R3Discriminator(Discriminator):
         expansion: int = 2,
         group_size: int | None = 16,
         embedding_dim: int = 128,
+        head: Callable[[int, int], Head] = InnerProduct,
     ) -> None:
         super().__init__()
         self.image, self.feature_dim = image, embedding_dim
@@ -182,15 +189,14 @@ class R3Discriminator(Discriminator):
         )
         last = self.down.out_width
         self.collapse = scaled_(nn.Conv2d(last, last, self.down.base, groups=last, bias=False))
-        self.head = scaled_(nn.Linear(last, embedding_dim, bias=False))
-        self.embedding = nn.Embedding(image.num_classes, embedding_dim)
+        self.to_features = scaled_(nn.Linear(last, embedding_dim, bias=False))
+        self.head = head(embedding_dim, image.num_classes)
 
     def features(self, images: Tensor) -> Tensor:
-        return self.head(self.collapse(self.down(images)).flatten(1)).float()
+        return self.to_features(self.collapse(self.down(images)).flatten(1)).float()
 
     def logits(self, features: Tensor, labels: Tensor) -> Tensor:
-        embedded = self.embedding(labels) / math.sqrt(self.feature_dim)
-        return (features * embedded).sum(dim=1)
+        return self.head(features, labels)
 
 
 class R3Encoder(Encoder):

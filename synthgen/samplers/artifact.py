@@ -30,7 +30,7 @@ WEIGHTS = "weights.safetensors"
 def save_sampler(sampler: Sampler, folder: Path, provenance: dict[str, Any]) -> Path:
     """Write ``sampler`` to a new ``folder``. ``provenance`` (plain JSON) travels with everything
     that the sampler draws, so it must hold no list of training images."""
-    weights = save({name: value.contiguous() for name, value in sampler.state_dict().items()})
+    weights = save({name: value.cpu().contiguous() for name, value in sampler.state_dict().items()})
     description = {
         "format": FORMAT,
         "sampler": to_spec(sampler),

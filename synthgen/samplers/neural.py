@@ -66,9 +66,7 @@ class DecoderSampler(LatentSampler):
     Density and likelihood are modules and Rebuildable, so that they can be saved.
     """
 
-    def __init__(
-        self, decoder: Generator, density: LatentDensity, likelihood: Likelihood
-    ) -> None:
+    def __init__(self, decoder: Generator, density: LatentDensity, likelihood: Likelihood) -> None:
         super().__init__(decoder.image)
         self.decoder = decoder
         self.density, self.likelihood = density, likelihood

@@ -26,7 +26,9 @@ from synthgen.paths import readable_os_errors, write_json
 from synthgen.samplers.artifact import save_sampler
 from synthgen.samplers.base import FittedSampler, Sampler
 from synthgen.training.batches import Batches
+from synthgen.training.best import HoldoutDistance, KeepBest
 from synthgen.training.callbacks import (
+    BetweenBatches,
     KeepLastState,
     Previews,
     ShowProgress,
@@ -34,6 +36,8 @@ from synthgen.training.callbacks import (
     WatchLosses,
 )
 from synthgen.training.module import GenerativeModule
+from synthgen.training.orders import Order
+from synthgen.training.start import begin_from
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +57,10 @@ def train(
     strategy: str = "auto",
     checkpoint_minutes: float = 2.0,
     previews: int = 20,
+    best_every: int | None = None,
+    order: Order | None = None,
+    start: str | Path | None = None,
+    allow: Sequence[str] = (),
     resume: bool = False,
 ) -> Path:
     """Train or fit ``model`` on the training split and save its sampler to ``out/sampler``.
@@ -60,7 +68,10 @@ def train(
     ``out`` belongs to this run and may hold its config already. With ``resume`` it continues
     from ``out/checkpoints/last.ckpt``; on the same CPU, a run limited by ``max_images`` then ends
     with the same weights as one that was never stopped (on a GPU nearly: resizing sums in any
-    order there).
+    order there). With ``start`` it begins with the weights of that run or sampler, see
+    :func:`synthgen.training.start.start_from`; ``allow`` names the packages whose samplers that
+    may be. Every ``best_every`` images the generator is compared with the holdout, and the best
+    one kept as the sampler ``out/best``.
 
     Raises SynthgenError when a loss is no longer finite or there is nothing to resume from, and
     StoppedByUserError after Ctrl-C or SIGTERM, once the state is saved.
@@ -75,6 +86,7 @@ def train(
         out.mkdir(parents=True, exist_ok=True)
     if not resume:
         write_split(splits, out)
+    begun = begin_from(start, model, out, allow, resume)
     if isinstance(model, FittedSampler):
         started = time.monotonic()
         model.fit(splits.train)
@@ -92,21 +104,40 @@ def train(
         }
         model.precision, model.run_seed = precision, seed
         model.clock.start(max_images, None if max_minutes is None else max_minutes * 60)
-        record = fit(model, splits, out, settings, checkpoint_minutes, previews, resume)
+        watching = watchers(splits, out, previews, best_every)
+        stream = RealBatches(splits, model, order)
+        record = fit(model, stream, out, settings, checkpoint_minutes, watching, resume)
         sampler = model.finish(splits.train)
+    if begun is not None:
+        record["start"] = begun
     record |= {"seed": seed, "torch": str(torch.__version__), "machine": platform.machine()}
-    exported = export(sampler, splits, out, record)
+    exported = export(sampler.cpu(), splits, out, record)
     write_json(out / "training.json", record)  # last: its presence says that the run is complete
     return exported
 
 
+def watchers(
+    splits: Splits, out: Path, previews: int, best_every: int | None
+) -> list[BetweenBatches]:
+    """Who looks at the generator now and then."""
+    found: list[BetweenBatches] = [Previews(out / "samples", previews)] if previews else []
+    if best_every is not None:
+        distance = HoldoutDistance(splits.train, splits.holdout)
+
+        def save(sampler: Sampler, record: dict[str, Any]) -> None:
+            export(sampler, splits, out, record, name="best")
+
+        found.append(KeepBest(distance, save, out, best_every))
+    return found
+
+
 def fit(
     module: GenerativeModule,
-    splits: Splits,
+    stream: RealBatches,
     out: Path,
     settings: dict[str, Any],
     checkpoint_minutes: float,
-    previews: int,
+    watching: Sequence[BetweenBatches],
     resume: bool,
 ) -> dict[str, Any]:
     """Run Lightning until the clock says stop; returns what ``training.json`` records."""
@@ -123,9 +154,8 @@ def fit(
         )
     stop = StopWhenDone()
     keep = KeepLastState(checkpoint.parent, checkpoint_minutes * 60)
-    looks = [Previews(out / "samples", previews)] if previews else []
     # The order matters: the limit is read first, then losses are checked, then the state is saved.
-    callbacks: list[Callback] = [stop, WatchLosses(), *looks, keep, ShowProgress()]
+    callbacks: list[Callback] = [stop, WatchLosses(), *watching, keep, ShowProgress()]
     module.to(memory_format=torch.channels_last)
     with quiet_lightning():
         trainer = Trainer(
@@ -138,8 +168,7 @@ def fit(
             use_distributed_sampler=False,
             num_sanity_val_steps=0,
         )
-        data = RealBatches(splits, module)
-        trainer.fit(module, data, ckpt_path=checkpoint if resume else None, weights_only=True)
+        trainer.fit(module, stream, ckpt_path=checkpoint if resume else None, weights_only=True)
     clock, device = module.clock, trainer.strategy.root_device  # the module is on the CPU again
     if stop.interrupted and not clock.finished:
         raise StoppedByUserError(
@@ -161,9 +190,11 @@ def fit(
 class RealBatches(LightningDataModule):
     """The training split as an endless stream that starts where the clock stands."""
 
-    def __init__(self, splits: Splits, module: GenerativeModule) -> None:
+    def __init__(
+        self, splits: Splits, module: GenerativeModule, order: Order | None = None
+    ) -> None:
         super().__init__()
-        self.real, self.module = splits.train, module
+        self.real, self.module, self.order = splits.train, module, order
 
     def train_dataloader(self) -> DataLoader:
         assert self.trainer is not None
@@ -171,6 +202,7 @@ class RealBatches(LightningDataModule):
             self.real,
             self.module.batch_size,
             self.module.run_seed,
+            order=self.order,
             first_image=self.module.clock.images_seen,
             rank=self.trainer.global_rank,
             world_size=self.trainer.world_size,
@@ -178,8 +210,10 @@ class RealBatches(LightningDataModule):
         return DataLoader(batches, batch_size=None)
 
 
-def export(sampler: Sampler, splits: Splits, out: Path, record: dict[str, Any]) -> Path:
-    """Write ``out/sampler``, replacing the one of an earlier part of a resumed run only once the
+def export(
+    sampler: Sampler, splits: Splits, out: Path, record: dict[str, Any], name: str = "sampler"
+) -> Path:
+    """Write ``out/name``, replacing the one of an earlier part of a resumed run only once the
     new one is complete. Its provenance holds no list of training images."""
     provenance = {
         "data": {
@@ -193,12 +227,12 @@ def export(sampler: Sampler, splits: Splits, out: Path, record: dict[str, Any]) 
         "exposes_real": sampler.exposes_real,
         "synthgen": synthgen.__version__,
     }
-    final, earlier = out / "sampler", out / ".sampler-earlier"
+    final, earlier = out / name, out / f".{name}-earlier"
     if final.exists():
         shutil.rmtree(earlier, ignore_errors=True)
         final.rename(earlier)
     try:
-        save_sampler(sampler.cpu().eval(), final, provenance)
+        save_sampler(sampler.eval(), final, provenance)
     except BaseException:
         if earlier.exists():
             earlier.rename(final)

@@ -1,9 +1,9 @@
-"""A conditional VAE: encoder, decoder, prior, likelihood and a weight of the KL term."""
+"""A conditional VAE: encoder, decoder, prior, likelihood, objective, all of them arguments."""
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterable
-from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -12,61 +12,31 @@ from torch.optim import Optimizer
 from synthgen.images import to_float
 from synthgen.networks.base import Encoder, Generator
 from synthgen.samplers.base import Sampler
-from synthgen.samplers.neural import DecoderSampler, LatentDensity, Likelihood
+from synthgen.samplers.neural import DecoderSampler
+from synthgen.seeds import step_generator
 from synthgen.training.ema import EMA
 from synthgen.training.module import GenerativeModule, set_hyperparameters
 from synthgen.training.schedules import Schedule
-from synthgen.types import LabelledImages
+from synthgen.types import ImageSpec, LabelledImages
+from synthgen.vae.base import FittedDensity, Networks, PixelLikelihood, Posterior, Prior
+from synthgen.vae.objectives.base import Objective, VAEStep
 
-
-class Prior(LatentDensity, Protocol):
-    """p(z | y), a module with parameters."""
-
-    def kl(self, mean: Tensor, logvar: Tensor, labels: Tensor) -> Tensor:
-        """KL(q ‖ p) in nats per latent dimension, float32 ``(N, Z)``."""
-        ...
-
-
-class PixelLikelihood(Likelihood, Protocol):
-    """p(x | z, y), a module."""
-
-    def negative_log_likelihood(self, outputs: Tensor, images: Tensor) -> Tensor:
-        """float32 ``(N, C, H, W)`` both, images in [-1, 1] -> nats per image ``(N,)``."""
-        ...
-
-
-class FittedDensity(LatentDensity, Protocol):
-    """A density over latents, a module that is estimated after training."""
-
-    def fit(self, latents: Tensor, labels: Tensor, seed: int) -> None:
-        """float32 ``(N, Z)``, int64 ``(N,)``."""
-        ...
-
-
-class Networks(nn.Module):
-    """The four parts of a VAE, trained and averaged together."""
-
-    def __init__(
-        self, encoder: Encoder, decoder: Generator, prior: Prior, likelihood: PixelLikelihood
-    ) -> None:
-        super().__init__()
-        self.encoder, self.decoder = encoder, decoder
-        self.prior, self.likelihood = prior, likelihood
+OBJECTIVE = 4  # the stream of random numbers that an objective draws beside the latents
 
 
 class VAE(GenerativeModule):
-    """Maximises the ELBO, E log p(x | z, y) - β KL(q(z | x, y) ‖ p(z | y)) (Sohn et al. 2015).
+    """An encoder and a decoder trained together on one objective (Kingma & Welling 2014; with
+    classes: Sohn et al. 2015).
 
     Args:
         encoder: images and labels to the mean and log-variance of q(z | x, y).
-        decoder: latents and labels to the likelihood's parameters.
+        decoder: latents and labels to the likelihood's parameters; a class to be called with
+            ``out_channels``, or a network that gives as many channels as the likelihood needs.
         prior: called with (number of classes, length of z).
         likelihood: p(x | z, y).
         optimizer: called with all parameters.
         lr: learning rate by progress of the run.
-        beta: weight of the KL term by progress; 1 is the ELBO.
-        free_bits: nats per latent dimension (averaged over the batch) below which the KL term
-            exerts no force (Kingma et al. 2016, app. C.8).
+        objective: the loss: ELBO, IWAE, InfoVAE, RAE, …
         density: called with (number of classes, length of z) and fitted to the encoded training
             images when training ends; None samples from the prior.
         ema_half_life: in images.
@@ -76,27 +46,32 @@ class VAE(GenerativeModule):
     def __init__(
         self,
         encoder: Encoder,
-        decoder: Generator,
+        decoder: Generator | Callable[..., Generator],
         prior: Callable[[int, int], Prior],
         likelihood: PixelLikelihood,
         optimizer: Callable[[Iterable[nn.Parameter]], Optimizer],
         lr: Schedule,
-        beta: Schedule,
-        free_bits: float = 0.0,
+        objective: Objective,
         density: Callable[[int, int], FittedDensity] | None = None,
         ema_half_life: int = 100_000,
         batch_size: int = 128,
     ) -> None:
-        super().__init__(decoder.image, batch_size)
+        super().__init__(encoder.image, batch_size)
+        decoder = fitting_decoder(decoder, likelihood, self.image)
         if encoder.z_dim != decoder.z_dim:
             raise ValueError(
                 f"the encoder's z_dim is {encoder.z_dim}, the decoder's {decoder.z_dim}"
+            )
+        if objective.needs_density and density is None:
+            raise ValueError(
+                f"{type(objective).__name__} has no prior to draw from; "
+                "give a density, e.g. vae/density@model.density=gaussian_mixture"
             )
         sizes = (decoder.image.num_classes, decoder.z_dim)
         self.networks = Networks(encoder, decoder, prior(*sizes), likelihood)
         self.ema = EMA(self.networks, ema_half_life)
         self.density = None if density is None else density(*sizes)
-        self.lr, self.beta, self.free_bits = lr, beta, free_bits
+        self.lr, self.objective = lr, objective
         self._build = optimizer
 
     def configure_optimizers(self) -> Optimizer:
@@ -104,29 +79,27 @@ class VAE(GenerativeModule):
 
     def sampler(self) -> Sampler:
         average = self.ema.average
-        return DecoderSampler(average.decoder, average.prior, average.likelihood)
+        return DecoderSampler(average.decoder, average.sampling_density(), average.likelihood)
 
     def step(self, images: Tensor, labels: Tensor) -> None:
         (optimizer,) = self.optimizer_list()
         set_hyperparameters(optimizer, lr=self.lr(self.clock.progress))
-        real = to_float(images)
-        with self.autocast():
-            mean, logvar = self.networks.encoder(real, labels)
-            standard = self.noise(len(real), mean.shape[1])
-            outputs = self.networks.decoder(mean + standard * (0.5 * logvar).exp(), labels)
-        reconstruction = self.networks.likelihood.negative_log_likelihood(outputs.float(), real)
-        kl = self.networks.prior.kl(mean, logvar, labels)
-        force = kl.mean(dim=0).clamp_min(self.free_bits).sum()
-        loss = reconstruction.mean() + self.beta(self.clock.progress) * force
+        real, seen = to_float(images), self.clock.images_seen
+        step = VAEStep(
+            images=real,
+            labels=labels,
+            networks=self.networks,
+            progress=self.clock.progress,
+            noise=self.noise,
+            random=step_generator(self.run_seed, OBJECTIVE, seen),
+            autocast=self.autocast,
+        )
+        loss = self.objective(step)
         optimizer.zero_grad(set_to_none=True)
-        self.manual_backward(loss / real[0].numel())  # per pixel: one lr for every image size
+        self.manual_backward(loss.value / real[0].numel())  # per pixel: one lr for every image size
         optimizer.step()
-        self.ema.update(self.networks, self.batch_size, self.clock.images_seen + self.batch_size)
-        self.losses = {
-            "negative_elbo": (reconstruction.mean() + kl.sum(dim=1).mean()).detach(),
-            "reconstruction": reconstruction.mean().detach(),
-            "kl": kl.sum(dim=1).mean().detach(),
-        }
+        self.ema.update(self.networks, self.batch_size, seen + self.batch_size)
+        self.losses = loss.parts
 
     def finish(self, real: LabelledImages) -> Sampler:
         if self.density is None:
@@ -136,16 +109,33 @@ class VAE(GenerativeModule):
         average = self.ema.average
         return DecoderSampler(average.decoder, self.density, average.likelihood)
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def encode(self, real: LabelledImages, batch_size: int = 512) -> Tensor:
-        """Latents drawn from q(z | x, y) for every image, float32 ``(N, Z)`` on the CPU. Draws,
-        not means: their spread is part of what the decoder has learned to expect."""
+        """The latents of every image, float32 ``(N, Z)`` on the CPU, as the objective has the
+        decoder expect them."""
         encoder, drawn = self.ema.average.encoder, []
         for start in range(0, len(real), batch_size):
             images = to_float(real.images[start : start + batch_size].to(self.device))
             labels = real.labels[start : start + batch_size].to(self.device)
-            mean, logvar = encoder(images, labels)
+            posterior = Posterior(*encoder(images, labels))
             generator = torch.Generator().manual_seed(self.run_seed + start)
-            standard = torch.randn(mean.shape, generator=generator).to(self.device)
-            drawn.append((mean + standard * (0.5 * logvar).exp()).cpu())
+            standard = torch.randn(posterior.mean.shape, generator=generator).to(self.device)
+            drawn.append(self.objective.encode(posterior, standard).cpu())
         return torch.cat(drawn)
+
+
+def fitting_decoder(
+    decoder: Generator | Callable[..., Generator], likelihood: PixelLikelihood, image: ImageSpec
+) -> Generator:
+    """The decoder with as many channels as the likelihood has numbers per pixel."""
+    needed = likelihood.out_channels(image)
+    if not isinstance(decoder, Generator):
+        takes_it = "out_channels" in inspect.signature(decoder).parameters
+        decoder = decoder(out_channels=needed) if takes_it else decoder()
+    given = getattr(decoder, "out_channels", image.channels)
+    if given != needed:
+        raise ValueError(
+            f"{type(likelihood).__name__} needs {needed} numbers per pixel, but the decoder "
+            f"{type(decoder).__name__} gives {given}"
+        )
+    return decoder

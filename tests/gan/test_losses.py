@@ -18,7 +18,7 @@ def loss(request):
 
 
 def test_there_are_losses():
-    assert len(FILES) >= 3
+    assert len(FILES) >= 5
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
@@ -31,8 +31,8 @@ def test_one_finite_value_per_image_even_at_extreme_logits(loss, dtype):
 
 
 def test_the_gradients_point_the_right_way(loss):
-    real = torch.zeros(3, requires_grad=True)
-    fake = torch.zeros(3, requires_grad=True)
+    real = torch.full((3,), 0.5, requires_grad=True)  # zero is where least squares wants fake ones
+    fake = torch.full((3,), 0.5, requires_grad=True)
     real_slope, fake_slope = torch.autograd.grad(loss.discriminator(real, fake).sum(), [real, fake])
     assert (real_slope < 0).all()  # descending raises real logits …
     assert (fake_slope > 0).all()  # … and lowers fake ones
@@ -41,7 +41,13 @@ def test_the_gradients_point_the_right_way(loss):
 
 
 def test_known_values():
-    from synthgen.gan.losses import Hinge, NonSaturating, RelativisticPairing
+    from synthgen.gan.losses import (
+        Hinge,
+        LeastSquares,
+        NonSaturating,
+        RelativisticPairing,
+        Wasserstein,
+    )
 
     real, fake = torch.tensor([2.0]), torch.tensor([-1.0])
     softplus = torch.nn.functional.softplus
@@ -52,3 +58,7 @@ def test_known_values():
         softplus(torch.tensor(1.0)).item()
     )
     assert Hinge().discriminator(real, torch.tensor([0.5])).item() == pytest.approx(1.5)
+    assert LeastSquares().discriminator(real, fake).item() == pytest.approx((1 + 1) / 2)
+    assert LeastSquares().generator(fake, None).item() == pytest.approx(4 / 2)
+    assert Wasserstein().discriminator(real, fake).item() == -3
+    assert Wasserstein().generator(fake, None).item() == 1

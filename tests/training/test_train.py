@@ -24,6 +24,7 @@ from synthgen.training.train import train
 from synthgen.vae import VAE
 from synthgen.vae.densities import GaussianMixtureDensity
 from synthgen.vae.likelihoods import GaussianLikelihood
+from synthgen.vae.objectives import ELBO
 from synthgen.vae.priors import ClassGaussianPrior
 
 TINY = {"width": 8, "max_width": 16, "patch": 2, "expansion": 1, "group_size": None}
@@ -61,7 +62,7 @@ def build_vae(image, density=None, cls=VAE):
         GaussianLikelihood(),
         functools.partial(torch.optim.Adam, lr=0.0, fused=True),
         lr=Constant(1e-3),
-        beta=Constant(1.0),
+        objective=ELBO(Constant(1.0)),
         density=density,
         batch_size=32,
     )

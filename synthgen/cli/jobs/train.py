@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from synthgen.cli.assemble import build_source, keyword_arguments, stage_tracker
+from synthgen.cli.assemble import build_instance, build_source, keyword_arguments, stage_tracker
 from synthgen.cli.build import build, check
 from synthgen.cli.saved import resumed, save_config
 from synthgen.data.splits import prepare
@@ -19,6 +19,7 @@ from synthgen.paths import readable_os_errors, require_absent
 from synthgen.samplers import FittedSampler
 from synthgen.samplers.artifact import sampler_folder
 from synthgen.tracking import log_sampler
+from synthgen.training.orders import Order
 from synthgen.training.train import train
 
 if TYPE_CHECKING:
@@ -59,8 +60,9 @@ def fit(
 ) -> Path:
     """Build the model (its weights follow the seed) and hand both to the training room."""
     torch.manual_seed(settings.seed)
-    facts = {"image": splits.train.image}
+    facts = {"image": splits.train.image, "training_images": len(splits.train)}
     model = build(settings.model, key="model", allow=settings.allow, facts=facts)
+    allow = settings.allow
     unlimited = settings.max_images is None and settings.max_time is None
     if unlimited and not isinstance(model, FittedSampler):
         settings = dataclasses.replace(settings, max_time=DEFAULT_MINUTES)
@@ -69,6 +71,9 @@ def fit(
         "seed": settings.seed,
         "max_images": settings.max_images,
         "max_minutes": settings.max_time,
+        "order": settings.order and build_instance(settings.order, Order, key="order", allow=allow),
+        "start": settings.start,
+        "allow": allow,
         "resume": resume,
     }
     taken = {"model", "splits", "out", "loggers", *own}

@@ -13,12 +13,20 @@ class Augmentation(nn.Module, ABC):
 
     It is applied to real and generated images in the steps of both networks, so the generator need
     not learn it. Whatever it keeps from step to step is a buffer, so that a run resumes with it.
+    Penalties may take gradients of gradients through it.
     """
 
     @abstractmethod
     def forward(self, images: Tensor, random: torch.Generator) -> Tensor:
-        """float32 ``(N, C, H, W)`` in [-1, 1] -> the same; ``random`` is a CPU generator."""
+        """float32 ``(N, C, H, W)`` in [-1, 1] -> the same; ``random`` is a CPU generator, so that
+        what is drawn doesn't depend on the device."""
 
-    def observe(self, real_logits: Tensor) -> None:
-        """Called after each discriminator step with its logits of real images, float32 ``(N,)``,
-        for a strength that follows from them."""
+    def observe(self, real_logits: Tensor, fake_logits: Tensor) -> None:
+        """Called after each discriminator step with its logits, float32 ``(N,)`` both, for a
+        strength that follows from them."""
+
+
+def uniform(images: Tensor, low: float, high: float, random: torch.Generator) -> Tensor:
+    """A number per image from U(low, high), ``(N, 1, 1, 1)`` on the images' device."""
+    drawn = torch.rand(len(images), 1, 1, 1, generator=random) * (high - low) + low
+    return drawn.to(images.device, non_blocking=True)

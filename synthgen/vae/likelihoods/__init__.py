@@ -2,5 +2,20 @@
 
 from synthgen.vae.likelihoods.bernoulli import BernoulliLikelihood
 from synthgen.vae.likelihoods.gaussian import GaussianLikelihood
+from synthgen.vae.likelihoods.laplace import LaplaceLikelihood
+from synthgen.vae.likelihoods.logistic_mixture import LogisticMixtureLikelihood
+from synthgen.vae.likelihoods.normal import (
+    FixedGaussianLikelihood,
+    LearnedGaussianLikelihood,
+    PixelGaussianLikelihood,
+)
 
-__all__ = ["BernoulliLikelihood", "GaussianLikelihood"]
+__all__ = [
+    "BernoulliLikelihood",
+    "FixedGaussianLikelihood",
+    "GaussianLikelihood",
+    "LaplaceLikelihood",
+    "LearnedGaussianLikelihood",
+    "LogisticMixtureLikelihood",
+    "PixelGaussianLikelihood",
+]

@@ -9,10 +9,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from synthgen.spec import Rebuildable
+from synthgen.types import ImageSpec
 
 
 class GaussianLikelihood(nn.Module, Rebuildable):
-    """N(x; output, σ²) with the σ that maximises the likelihood of each batch, log σ = ½ log MSE.
+    """N(x; output, σ²) with the σ that maximises the likelihood of each batch, log σ = ½ log MSE
+    (Rybkin et al. 2021, eq. 5).
 
     There is no weight to tune between reconstruction and KL: σ is learned, in closed form.
 
@@ -27,6 +29,9 @@ class GaussianLikelihood(nn.Module, Rebuildable):
         super().__init__()
         self.min_log_sigma = min_log_sigma
         self.register_buffer("log_sigma", torch.zeros(()))
+
+    def out_channels(self, image: ImageSpec) -> int:
+        return image.channels
 
     def negative_log_likelihood(self, outputs: Tensor, images: Tensor) -> Tensor:
         """float32 outputs and images ``(N, C, H, W)`` in [-1, 1] -> nats per image ``(N,)``."""

@@ -7,10 +7,12 @@ from torch import Tensor, nn
 
 from synthgen.seeds import normal_latents
 from synthgen.spec import Rebuildable
+from synthgen.vae.base import log_normal
 
 
 class ClassGaussianPrior(nn.Module, Rebuildable):
-    """p(z | y) = N(μ_y, diag σ_y²) with learned means and variances, starting at N(0, I)."""
+    """p(z | y) = N(μ_y, diag σ_y²) with learned means and variances, starting at N(0, I) (Sohn et
+    al. 2015, section 4)."""
 
     def __init__(self, num_classes: int, z_dim: int) -> None:
         super().__init__()
@@ -23,6 +25,10 @@ class ClassGaussianPrior(nn.Module, Rebuildable):
         ratio = (logvar - prior_logvar).exp()
         distance = (mean - prior_mean).square() * (-prior_logvar).exp()
         return 0.5 * (ratio + distance - 1 - (logvar - prior_logvar))
+
+    def log_prob(self, z: Tensor, labels: Tensor) -> Tensor:
+        """float32 ``(..., N, Z)``, int64 ``(N,)`` -> nats ``(..., N)``."""
+        return log_normal(z, self.means[labels], self.logvars[labels]).sum(dim=-1)
 
     def sample(self, labels: Tensor, seeds: Tensor) -> Tensor:
         """int64 ``(N,)`` labels and seeds -> float32 ``(N, Z)``."""

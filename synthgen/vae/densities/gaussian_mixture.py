@@ -1,5 +1,4 @@
-"""Densities over latents that are fitted after training, per class (Ghosh et al. 2020, section 4):
-what the encoder really produces, where the prior is only what it was asked to produce."""
+"""A mixture of Gaussians per class, estimated from latents by scikit-learn."""
 
 from __future__ import annotations
 
@@ -15,7 +14,7 @@ COMPONENT = 1  # the stream that picks a mixture component; stream 0 draws the n
 
 
 class GaussianMixtureDensity(nn.Module, Rebuildable):
-    """A Gaussian mixture with full covariances for each class.
+    """A Gaussian mixture with full covariances for each class (Ghosh et al. 2020, section 4).
 
     Args:
         components: mixture components per class at most; a class gets one per ``min_images``
@@ -70,6 +69,18 @@ class GaussianMixtureDensity(nn.Module, Rebuildable):
             count, reg_covar=self.regularization, random_state=seed, max_iter=50
         ).fit(latents)
         return mixture.weights_, mixture.means_, mixture.covariances_
+
+    def log_prob(self, z: Tensor, labels: Tensor) -> Tensor:
+        """float32 ``(N, Z)``, int64 ``(N,)`` -> nats ``(N,)``."""
+        found = torch.empty(len(z), device=z.device)
+        for label in labels.unique():
+            rows, used = labels == label, self.weights[label] > 0
+            components = torch.distributions.MultivariateNormal(
+                self.means[label, used], scale_tril=self.factors[label, used]
+            )
+            each = components.log_prob(z[rows, None, :])
+            found[rows] = (each + self.weights[label, used].log()).logsumexp(dim=1)
+        return found
 
     def sample(self, labels: Tensor, seeds: Tensor) -> Tensor:
         """int64 ``(N,)`` labels and seeds -> float32 ``(N, Z)``."""

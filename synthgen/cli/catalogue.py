@@ -1,0 +1,186 @@
+"""Everything that config groups offer, read from their yaml files and the classes named there."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from synthgen.cli.build import TARGET, find_target
+from synthgen.cli.validate import MISSING
+from synthgen.errors import SynthgenError
+
+NAMES = r"[A-Z][\w’'-]+(?: et al\.|(?:,? (?:&|and) [A-Z][\w’'-]+)+)"
+YEAR = r"(?:19|20)\d\d[a-z]?\b"
+CITATION = re.compile(rf"\(([^()]*?[A-Z][^()]*?{YEAR}[^()]*)\)|({NAMES},? {YEAR})")
+WORK = re.compile(rf"([A-Z][\w’'-]+)(?: et al\.|(?:,? (?:&|and) [A-Z][\w’'-]+)*),? ({YEAR})")
+SENTENCE = re.compile(r"(?<!et al)(?<!e\.g)(?<!i\.e)[.](?:\s|$)")
+EXTRA = re.compile(r"pip install '?synthgen\[([\w,]+)\]")
+
+
+FEWEST = 2  # words that say what something is
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One option of a group.
+
+    Attributes:
+        what: its first sentence.
+        papers: citations as its yaml gives them, and its class if that is its alone.
+        needs: what has to be there before it can be used, in words.
+    """
+
+    group: str
+    name: str
+    what: str
+    papers: tuple[str, ...]
+    needs: tuple[str, ...]
+    targets: tuple[str, ...]
+
+
+def entries(folders: Sequence[Path], allow: Sequence[str]) -> list[Entry]:
+    """Every option below ``folders`` (of one name, the first folder's), sorted by group."""
+    found: dict[tuple[str, str], Path] = {}
+    for folder in folders:
+        for path in sorted(folder.rglob("*.yaml")):
+            group = path.relative_to(folder).parent.as_posix()
+            if group != ".":
+                found.setdefault((group, path.stem), path)
+    files = {key: Source.read(found[key]) for key in sorted(found)}
+    uses = Counter(target for file in files.values() for target in file.targets)
+    return [
+        entry(file, *key, allow, shared=len(file.targets) != 1 or uses[file.targets[0]] > 1)
+        for key, file in files.items()
+    ]
+
+
+@dataclass(frozen=True)
+class Source:
+    """A yaml file, read."""
+
+    comment: str
+    node: Any
+    targets: tuple[str, ...]
+
+    @classmethod
+    def read(cls, path: Path) -> Source:
+        text = path.read_text(encoding="utf-8")
+        node = yaml.safe_load(text) or {}
+        return cls(first_comment(text), node, tuple(targets_of(node)))
+
+
+def entry(file: Source, group: str, name: str, allow: Sequence[str], *, shared: bool) -> Entry:
+    """A class that other files name too (``shared``) is told apart by the yaml's comment; else the
+    class says itself what it is."""
+    classes, refused = classes_of(file.targets, f"{group}/{name}", allow)
+    described = [inspect.cleandoc(one.__doc__ or "") for one in classes]
+    modules = [sys.modules[one.__module__] for one in classes]
+    texts = [file.comment, *described, *(one.__doc__ or "" for one in modules)]
+    first = texts if shared or group == "model" else [*described, *texts]
+    return Entry(
+        group=group,
+        name=name,
+        what=next((what for what in map(first_sentence, first) if len(what.split()) >= FEWEST), ""),
+        papers=(citations(texts[:1]) if shared else ()) or citations(texts),
+        needs=(*needs(texts, [inspect.getsource(one) for one in modules], file.node), *refused),
+        targets=file.targets,
+    )
+
+
+def first_comment(text: str) -> str:
+    """The comment on top of a yaml file, or the one beside its first line; an experiment's
+    purpose."""
+    lines: list[str] = []
+    for line in text.splitlines():
+        if not line.startswith("#"):
+            break
+        words = line.lstrip("# ").rstrip()
+        if words.startswith(("Command ", "Time ")):
+            break
+        if not words.startswith("@package"):
+            lines.append(words.removeprefix("Purpose").strip())
+    if not lines and "#" in (first := text.partition("\n")[0]):
+        lines.append(first.partition("#")[2].strip())
+    return " ".join(lines)
+
+
+def first_sentence(text: str) -> str:
+    """Up to the first full stop, without citations; at most one paragraph."""
+    paragraph = " ".join(text.split("\n\n")[0].split())
+    paragraph = re.sub(rf" ?\([^()]*{YEAR}[^()]*\)", "", paragraph)
+    end = SENTENCE.search(paragraph)
+    return (paragraph[: end.start()] if end else paragraph).strip().rstrip(".:;")
+
+
+def citations(texts: Sequence[str]) -> tuple[str, ...]:
+    """Each cited work once, as it is first named: "Brock et al. 2019, section 3"."""
+    found: dict[str, str] = {}
+    for text in texts:
+        for in_brackets, in_the_text in CITATION.findall(" ".join(text.split())):
+            for cited in works(str(in_brackets or in_the_text)):
+                first = WORK.search(cited)
+                assert first is not None
+                found.setdefault(" ".join(first.groups()), cited)
+    return tuple(found.values())
+
+
+def works(cited: str) -> list[str]:
+    """The works in one bracket, divided by semicolons, of which titles may hold some too."""
+    found: list[str] = []
+    for part in cited.split(";"):
+        if WORK.search(part):
+            found.append(part.strip())
+        elif found:
+            found[-1] += f";{part}"
+    return found
+
+
+def targets_of(node: Any) -> Iterator[str]:
+    """The class that a file is about, or those of a table of several."""
+    if not isinstance(node, dict):
+        return
+    if isinstance(node.get(TARGET), str):
+        yield node[TARGET]
+        return
+    for item in node.values():
+        if isinstance(item, dict) and isinstance(item.get(TARGET), str):
+            yield item[TARGET]
+
+
+def classes_of(
+    targets: Sequence[str], key: str, allow: Sequence[str]
+) -> tuple[list[type], list[str]]:
+    """Our classes among ``targets``, and what is in the way of the others."""
+    found, refused = [], []
+    for target in targets:
+        if target == MISSING:
+            continue
+        try:
+            one = find_target(target, key, allow)
+        except SynthgenError as error:
+            refused.append(str(error).partition("\n")[0])
+            continue
+        if inspect.isclass(one) and not one.__module__.startswith(("torch.", "sklearn.")):
+            found.append(one)
+    return found, refused
+
+
+def needs(texts: Sequence[str], sources: Sequence[str], node: Any) -> list[str]:
+    """Extras to install (a module's own message names its extra), a GPU, weights, and values that
+    only the person can give."""
+    extras = EXTRA.findall(" ".join(" ".join([*texts, *sources]).split()))
+    found = [f"extra {name}" for name in dict.fromkeys(extras)]
+    if re.search(r"\b(?:[Ff]or a|[Nn]eeds a|on a) GPU\b", " ".join(texts)):
+        found.append("GPU")
+    if isinstance(node, dict) and "weights" in node:
+        found.append("weights")
+    missing = [key for key, value in node.items() if value == MISSING and key != TARGET]
+    return found + [f"{key}=…" for key in missing]

@@ -1,0 +1,129 @@
+"""A discriminator with all that belongs to its training: loss, penalties, augmentation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from synthgen.gan.augmentations.base import Augmentation
+from synthgen.gan.losses.base import GANLoss
+from synthgen.gan.penalties.base import CriticStep, Inputs, Penalty
+from synthgen.networks.base import Discriminator
+
+
+class Critic(nn.Module):
+    """What any model that learns from a discriminator shares with a GAN.
+
+    Args:
+        discriminator: images and labels to features and logits.
+        loss: adversarial loss per logit.
+        penalties: added to the discriminator's loss; their names are those in the log.
+        augmentation: of all images whose logits are taken.
+        autocast: the number format of the passes through the discriminator.
+    """
+
+    def __init__(
+        self,
+        discriminator: Discriminator,
+        loss: GANLoss,
+        penalties: Mapping[str, Penalty],
+        augmentation: Augmentation | None = None,
+        autocast: Callable[[], AbstractContextManager[object]] = nullcontext,
+    ) -> None:
+        super().__init__()
+        self.discriminator, self.augmentation = discriminator, augmentation
+        self.loss, self.penalties = loss, dict(penalties)
+        # Those that keep something between steps are modules; so it is saved with the run.
+        self.stateful = nn.ModuleDict(
+            {name: one for name, one in self.penalties.items() if isinstance(one, nn.Module)}
+        )
+        self._autocast = autocast
+
+    def discriminator_loss(
+        self,
+        real: Tensor,
+        fake: Tensor,
+        labels: Tensor,
+        *,
+        number: int,
+        progress: float,
+        random: torch.Generator,
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss with its weighted penalties, and the parts of it for the log.
+
+        ``real`` and ``fake`` are float32 ``(N, C, H, W)`` and both of the classes ``labels``;
+        ``number`` counts discriminator steps, ``progress`` is that of the run.
+        """
+        due = {n: penalty for n, penalty in self.penalties.items() if number % penalty.every == 0}
+        wanted = {inputs for penalty in due.values() for inputs in penalty.grad_inputs}
+        step = self._step(real, fake, labels, wanted, random)
+        loss = self.loss.discriminator(step.real_logits, step.fake_logits).mean()
+        parts = {"discriminator": loss.detach()}
+        for name, penalty in due.items():
+            value = penalty(step).mean()
+            parts[name] = value.detach()
+            loss = loss + penalty.weight(progress) * penalty.every * value
+        if self.augmentation is not None:
+            self.augmentation.observe(step.real_logits.detach(), step.fake_logits.detach())
+        return loss, parts
+
+    def generator_loss(
+        self, fake: Tensor, real: Tensor, labels: Tensor, random: torch.Generator
+    ) -> Tensor:
+        """Mean loss of the generator, whose gradient flows to ``fake``; see :meth:`frozen`."""
+        real_logits = None
+        if self.loss.pairs_real:
+            with torch.no_grad():
+                real_logits = self.logits(real, labels, random)
+        return self.loss.generator(self.logits(fake, labels, random), real_logits).mean()
+
+    def features(self, images: Tensor) -> Tensor:
+        """float32 ``(N, F)``, without augmentation."""
+        with self._autocast():
+            return self.discriminator.features(images).float()
+
+    def logits(self, images: Tensor, labels: Tensor, random: torch.Generator) -> Tensor:
+        """float32, one per image or per patch, of augmented images."""
+        return self.discriminator.logits(self.features(self._augmented(images, random)), labels)
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """The discriminator's own weight gradients would be computed only to be thrown away."""
+        self.discriminator.requires_grad_(False)
+        try:
+            yield
+        finally:
+            self.discriminator.requires_grad_(True)
+
+    def _step(
+        self,
+        real: Tensor,
+        fake: Tensor,
+        labels: Tensor,
+        wanted: set[Inputs],
+        random: torch.Generator,
+    ) -> CriticStep:
+        real = real.detach().requires_grad_("real" in wanted)
+        fake = fake.detach().requires_grad_("fake" in wanted)
+        if any(isinstance(layer, _BatchNorm) for layer in self.discriminator.modules()):
+            # Apart: one pass would mix the statistics of both.
+            both = [self.features(self._augmented(images, random)) for images in (real, fake)]
+        else:
+            joint = self.features(self._augmented(torch.cat([real, fake]), random))
+            both = list(joint.chunk(2))
+        return CriticStep(
+            real=real,
+            fake=fake,
+            real_logits=self.discriminator.logits(both[0], labels),
+            fake_logits=self.discriminator.logits(both[1], labels),
+            labels=labels,
+            critic=lambda images, classes: self.logits(images, classes, random),
+            random=random,
+        )
+
+    def _augmented(self, images: Tensor, random: torch.Generator) -> Tensor:
+        return images if self.augmentation is None else self.augmentation(images, random)

@@ -1,0 +1,45 @@
+"""What the two hybrids share with one another: latents of the training images, plain pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from synthgen.images import to_float
+from synthgen.spec import Rebuildable
+from synthgen.types import LabelledImages
+
+Encode = Callable[[Tensor, Tensor, Tensor], Tensor]
+
+
+class PlainPixels(nn.Module, Rebuildable):
+    """A decoder's output is the image."""
+
+    def mean(self, outputs: Tensor) -> Tensor:
+        """float ``(N, C, H, W)`` -> the same."""
+        return outputs
+
+
+@torch.inference_mode()
+def encoded(
+    encode: Encode,
+    real: LabelledImages,
+    *,
+    z_dim: int,
+    seed: int,
+    device: torch.device,
+    batch_size: int = 512,
+) -> Tensor:
+    """Latents of every image, float32 ``(N, Z)`` on the CPU. ``encode`` sees images in [-1, 1],
+    labels and standard normal numbers: latents are drawn as in training, since their spread is part
+    of what the decoder has learned to expect."""
+    drawn = []
+    for start in range(0, len(real), batch_size):
+        images = to_float(real.images[start : start + batch_size].to(device))
+        labels = real.labels[start : start + batch_size].to(device)
+        generator = torch.Generator().manual_seed(seed + start)
+        standard = torch.randn(len(images), z_dim, generator=generator).to(device)
+        drawn.append(encode(images, labels, standard).cpu())
+    return torch.cat(drawn)

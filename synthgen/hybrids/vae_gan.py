@@ -1,0 +1,206 @@
+"""A VAE whose decoder is a GAN's generator and whose errors are measured by its discriminator."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+
+import torch
+from pytorch_lightning.core.optimizer import LightningOptimizer
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from synthgen.gan.augmentations.base import Augmentation
+from synthgen.gan.compatibility import Parts, refuse_senseless
+from synthgen.gan.critic import Critic
+from synthgen.gan.losses.base import GANLoss
+from synthgen.gan.penalties.base import Penalty
+from synthgen.hybrids.encoded import PlainPixels, encoded
+from synthgen.images import to_float
+from synthgen.networks.base import Discriminator, Encoder, Generator
+from synthgen.samplers.base import Sampler
+from synthgen.samplers.neural import DecoderSampler
+from synthgen.seeds import step_generator
+from synthgen.training.ema import EMA
+from synthgen.training.module import GenerativeModule, set_hyperparameters
+from synthgen.training.schedules import Schedule
+from synthgen.types import LabelledImages
+from synthgen.vae.base import (
+    ClosedFormPrior,
+    FittedDensity,
+    Networks,
+    PixelLikelihood,
+    Posterior,
+    Prior,
+)
+
+CRITIC = 3  # the stream of random numbers of augmentations and penalties
+DRAWS = 4  # that of latents from the prior
+
+
+class VAEGAN(GenerativeModule):
+    """The encoder minimises KL and reconstruction, the decoder reconstruction and adversarial loss,
+    where reconstruction is that of the discriminator's features, p(D(x) | z) (Larsen et al. 2016,
+    eqs. 7 to 9 and algorithm 1). The discriminator learns from nothing but the adversarial loss;
+    half of its generated images are reconstructions, half are drawn from the prior.
+
+    Args:
+        encoder: images and labels to the mean and log-variance of q(z | x, y).
+        decoder: latents and labels to images.
+        prior: called with (number of classes, length of z).
+        likelihood: of the features of an image, given those of its reconstruction.
+        discriminator: whose ``features`` are reconstructed.
+        loss: adversarial loss per logit.
+        penalties: added to the discriminator's loss; their names are those in the log.
+        optimizer: called with the parameters of encoder, decoder and prior.
+        discriminator_optimizer: called with those of the discriminator.
+        lr: learning rate of both, by progress of the run.
+        beta: weight of the KL term, in nats as the likelihood, by progress.
+        reconstruction_weight: of likelihood and KL (per feature) beside the adversarial loss
+            (Larsen's γ), by progress.
+        beta2: second-moment decay of both Adams, by progress; None leaves them as built.
+        discriminator_lr: learning rate of the discriminator, where it differs.
+        density: called with (number of classes, length of z) and fitted to the encoded training
+            images when training ends; None samples from the prior.
+        augmentation: of all images whose logits are taken; features are those of plain images.
+        ema_half_life: in images.
+        batch_size: real images per step (over all processes).
+    """
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        decoder: Generator,
+        prior: Callable[[int, int], Prior],
+        likelihood: PixelLikelihood,
+        discriminator: Discriminator,
+        loss: GANLoss,
+        penalties: Mapping[str, Penalty],
+        optimizer: Callable[[Iterable[nn.Parameter]], Optimizer],
+        discriminator_optimizer: Callable[[Iterable[nn.Parameter]], Optimizer],
+        lr: Schedule,
+        beta: Schedule,
+        reconstruction_weight: Schedule,
+        beta2: Schedule | None = None,
+        discriminator_lr: Schedule | None = None,
+        density: Callable[[int, int], FittedDensity] | None = None,
+        augmentation: Augmentation | None = None,
+        ema_half_life: int = 100_000,
+        batch_size: int = 64,
+    ) -> None:
+        super().__init__(decoder.image, batch_size)
+        if encoder.z_dim != decoder.z_dim:
+            raise ValueError(
+                f"the encoder's z_dim is {encoder.z_dim}, the decoder's {decoder.z_dim}"
+            )
+        if batch_size < 2:
+            raise ValueError(f"batch_size must be at least 2 (two halves), got {batch_size}")
+        refuse_senseless(Parts(decoder, discriminator, loss, penalties, augmentation, None))
+        sizes = (decoder.image.num_classes, decoder.z_dim)
+        self.networks = Networks(encoder, decoder, prior(*sizes), likelihood)
+        self.critic = Critic(discriminator, loss, penalties, augmentation, self.autocast)
+        self.ema = EMA(self.networks, ema_half_life)
+        self.density = None if density is None else density(*sizes)
+        self.lr, self.discriminator_lr, self.beta2 = lr, discriminator_lr or lr, beta2
+        self.beta, self.reconstruction_weight = beta, reconstruction_weight
+        self._build = (optimizer, discriminator_optimizer)
+
+    def configure_optimizers(self) -> list[Optimizer]:
+        build, build_discriminator = self._build
+        return [build(self.networks.parameters()), build_discriminator(self.critic.parameters())]
+
+    def sampler(self) -> Sampler:
+        average = self.ema.average
+        return DecoderSampler(average.decoder, average.sampling_density(), PlainPixels())
+
+    def finish(self, real: LabelledImages) -> Sampler:
+        if self.density is None:
+            return self.sampler()
+        average = self.ema.average
+
+        def draw(images: Tensor, labels: Tensor, standard: Tensor) -> Tensor:
+            return average.posterior(images, labels).at(standard)
+
+        latents = encoded(
+            draw, real, z_dim=average.decoder.z_dim, seed=self.run_seed, device=self.device
+        )
+        self.density.fit(latents, real.labels, self.run_seed)
+        return DecoderSampler(average.decoder, self.density, PlainPixels())
+
+    def step(self, images: Tensor, labels: Tensor) -> None:
+        real = to_float(images)
+        number = self.clock.images_seen // self.batch_size
+        optimizer, discriminator_optimizer = self._scheduled_optimizers()
+        with self.autocast():
+            posterior = self.networks.posterior(real, labels)
+            z = posterior.at(self.noise(len(real), self.networks.decoder.z_dim))
+            # The adversarial loss is none of the encoder's business: its latents are detached.
+            half = len(real) // 2
+            drawn = self._prior_latents(labels[half:], number)
+            latents = torch.cat([z, z[:half].detach(), drawn])
+            outputs = self.networks.decoder(latents, torch.cat([labels, labels]))
+        reconstructed, fake = outputs.float().chunk(2)
+        self._train_discriminator(real, fake, labels, number, discriminator_optimizer)
+        with self.critic.frozen():
+            random = step_generator(self.run_seed, CRITIC, number, 1)
+            adversarial = self.critic.generator_loss(fake, real, labels, random)
+            misfit = self.feature_misfit(reconstructed, real)
+        kl = self._kl(posterior, z, labels)
+        progress, features = self.clock.progress, self.critic.discriminator.feature_dim
+        bound = (misfit + self.beta(progress) * kl) / features
+        self._step(optimizer, self.reconstruction_weight(progress) * bound + adversarial)
+        self.ema.update(self.networks, self.batch_size, self.clock.images_seen + self.batch_size)
+        self.losses |= {
+            "generator": adversarial.detach(),
+            "features": misfit.detach(),
+            "kl": kl.detach(),
+        }
+
+    def _kl(self, posterior: Posterior, z: Tensor, labels: Tensor) -> Tensor:
+        """KL(q ‖ p) in nats, mean over images; estimated from ``z`` where it has no closed form."""
+        prior = self.networks.prior
+        if isinstance(prior, ClosedFormPrior):
+            return prior.kl(posterior.mean, posterior.logvar, labels).sum(dim=1).mean()
+        with self.autocast():  # a prior may be made of the encoder
+            density = prior.log_prob(z, labels)
+        return (posterior.log_prob(z) - density).mean()
+
+    def feature_misfit(self, reconstructed: Tensor, real: Tensor) -> Tensor:
+        """-log p(D(x) | D(x̃)) in nats, mean over images; the gradient flows to ``reconstructed``
+        alone where the discriminator is frozen."""
+        with torch.no_grad():
+            target = self.critic.features(real)[:, :, None, None]
+        found = self.critic.features(reconstructed)[:, :, None, None]
+        return self.networks.likelihood.negative_log_likelihood(found, target).mean()
+
+    def _train_discriminator(
+        self, real: Tensor, fake: Tensor, labels: Tensor, number: int, optimizer: LightningOptimizer
+    ) -> None:
+        random = step_generator(self.run_seed, CRITIC, number, 0)
+        loss, self.losses = self.critic.discriminator_loss(
+            real, fake, labels, number=number, progress=self.clock.progress, random=random
+        )
+        self._step(optimizer, loss)
+
+    @torch.no_grad()
+    def _prior_latents(self, labels: Tensor, number: int) -> Tensor:
+        """float32 ``(N, Z)`` from p(z | y). Each process takes its rows of the global batch."""
+        world = self.trainer.world_size if self._trainer is not None else 1
+        rank = self.trainer.global_rank if self._trainer is not None else 0
+        generator = step_generator(self.run_seed, DRAWS, number)
+        seeds = torch.randint(2**62, (world, len(labels)), generator=generator)
+        return self.networks.prior.sample(labels, seeds[rank])
+
+    def _scheduled_optimizers(self) -> tuple[LightningOptimizer, LightningOptimizer]:
+        optimizer, discriminator_optimizer = self.optimizer_list()
+        progress = self.clock.progress
+        beta2 = None if self.beta2 is None else self.beta2(progress)
+        set_hyperparameters(optimizer, lr=self.lr(progress), beta2=beta2)
+        set_hyperparameters(
+            discriminator_optimizer, lr=self.discriminator_lr(progress), beta2=beta2
+        )
+        return optimizer, discriminator_optimizer
+
+    def _step(self, optimizer: LightningOptimizer, loss: Tensor) -> None:
+        optimizer.zero_grad(set_to_none=True)
+        self.manual_backward(loss)
+        optimizer.step()

@@ -1,0 +1,210 @@
+"""Fine-tuning: a new model takes the weights of a finished one, also for other classes."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from synthgen.errors import SynthgenError
+from synthgen.networks.base import Generator
+from synthgen.paths import file_digest, read_json, write_json
+from synthgen.samplers.artifact import load_sampler, read_description, sampler_folder
+from synthgen.samplers.base import FittedSampler, Sampler
+from synthgen.training.ema import EMA
+from synthgen.training.module import GenerativeModule
+
+START = "start.json"  # in the new run's folder
+STATE = Path("checkpoints") / "last.ckpt"
+ANEW = {"clock", "augmentation", "stateful", "density"}  # parts of a run, not of a network
+log = logging.getLogger(__name__)
+
+
+def begin_from(
+    start: str | Path | None,
+    model: nn.Module,
+    out: Path,
+    allow: Iterable[str],
+    resume: bool,
+) -> dict[str, Any] | None:
+    """:func:`start_from` for a new run in ``out``; a resumed one goes on with what it has. Returns
+    what is known of the start, None if there was none."""
+    if start is None:
+        return None
+    if not isinstance(model, GenerativeModule):
+        raise SynthgenError(
+            f"start={start}: {type(model).__name__} is fitted in one go and starts from nothing.\n"
+            "Leave start= out, or train a GAN or VAE."
+        )
+    if resume:
+        found: dict[str, Any] = read_json(out / START)
+        return found
+    found = start_from(model, start, allow)
+    write_json(out / START, found)
+    return found
+
+
+def start_from(
+    module: GenerativeModule, path: str | Path, allow: Iterable[str] = ()
+) -> dict[str, Any]:
+    """Copy weights from the finished run ``path``, or from a sampler alone, into ``module``.
+
+    A run gives all of its networks. A sampler gives the averaged generator; what it doesn't hold,
+    such as the discriminator, starts anew. Tables with a row per class are matched by the names of
+    the classes: a new class gets the mean of all known ones. Optimizers and clock are not touched.
+    Only tensors are read, never code. Returns what is recorded with the run.
+
+    Raises SynthgenError if ``path`` holds no trained network, or one of another architecture.
+    """
+    folder = sampler_folder(path)
+    description = read_description(folder)
+    sampler = load_sampler(folder, allow)
+    if isinstance(sampler, FittedSampler):
+        raise SynthgenError(
+            f"start={path} holds a {type(sampler).__name__}, which has no network to start from.\n"
+            "Give a run of a GAN or VAE."
+        )
+    rows = rows_by_name(sampler.image.classes, module.image.classes)
+    state = folder.parent / STATE
+    whole = state.is_file() and folder.name == "sampler"
+    source = _of_checkpoint(state, module) if whole else _of_sampler(sampler, module, path)
+    taken = _copy(source, module, rows, path)
+    _log(taken, module, rows, sampler.image.classes, path)
+    training = description["provenance"].get("training", {})
+    return {
+        "sampler_sha256": description["sha256"],
+        "checkpoint_sha256": file_digest(state) if whole else None,
+        "images_seen": training.get("images_seen"),
+        "new_classes": [n for n in module.image.classes if n not in sampler.image.classes],
+        "dropped_classes": [n for n in sampler.image.classes if n not in module.image.classes],
+    }
+
+
+def rows_by_name(old: tuple[str, ...], new: tuple[str, ...]) -> Tensor:
+    """float32 ``(new, old)``: each row of a table for ``new`` classes, as weights of old rows."""
+    rows = torch.zeros(len(new), len(old))
+    for position, name in enumerate(new):
+        rows[position] = torch.tensor([float(name == one) for one in old])
+        if name not in old:
+            rows[position] = 1 / len(old)
+    return rows
+
+
+def _of_checkpoint(path: Path, module: GenerativeModule) -> dict[str, Tensor]:
+    state: Mapping[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    mine = dict(module.state_dict())
+    source = {n: t for n, t in state["state_dict"].items() if not ANEW & set(n.split("."))}
+    parameters = {name for name, _ in module.named_parameters()}
+    for name in sorted(parameters - source.keys()):
+        if not ANEW & set(name.split(".")):
+            raise _another(path.parent.parent, f"it has no {name}")
+    for name in source:
+        if name not in mine:
+            raise _another(path.parent.parent, f"its {name} has no place here")
+    return source
+
+
+def _of_sampler(sampler: Sampler, module: GenerativeModule, path: str | Path) -> dict[str, Tensor]:
+    """The sampler's tensors under the names that they have in ``module``, averaged and not."""
+    current = module.sampler()
+    source: dict[str, Tensor] = {}
+    names = {tensor.data_ptr(): name for name, tensor in module.state_dict().items()}
+    for part, network in sampler.named_children():
+        mine = getattr(current, part, None)
+        if type(mine) is not type(network):
+            if isinstance(network, Generator) or isinstance(mine, Generator):
+                raise _another(path, f"its {part} is a {type(network).__name__}")
+            continue  # a density that is fitted when training ends, for example
+        places = mine.state_dict()
+        for name, tensor in network.state_dict().items():
+            if name not in places:
+                raise _another(path, f"its {part}.{name} has no place here")
+            source[names[places[name].data_ptr()]] = tensor
+        for name in places.keys() - network.state_dict().keys():
+            raise _another(path, f"it has no {part}.{name}")
+    return source | dict(_twins(source, module))
+
+
+def _twins(source: Mapping[str, Tensor], module: GenerativeModule) -> Iterable[tuple[str, Tensor]]:
+    """What an average gets, its network gets too: names of the same tensors outside of the EMA."""
+    averages = {n: one.average for n, one in module.named_modules() if isinstance(one, EMA)}
+    for place, average in averages.items():
+        for name, network in module.named_modules():
+            inside = name.startswith(f"{place}.")
+            if inside or type(network) is not type(average) or network is average:
+                continue
+            prefix = f"{place}.average."
+            for full, tensor in source.items():
+                if full.startswith(prefix):
+                    yield f"{name}.{full.removeprefix(prefix)}", tensor
+
+
+def _copy(
+    source: Mapping[str, Tensor], module: GenerativeModule, rows: Tensor, path: str | Path
+) -> list[str]:
+    """Write ``source`` into the module's tensors; checks all of them before it touches one."""
+    mine, tables = dict(module.state_dict()), _tables(module)
+    fitted = {}
+    for name, tensor in source.items():
+        if name not in mine:
+            continue
+        per_class = any(name.startswith(table) for table in tables)
+        resized = tensor.shape[:1] == rows.shape[1:] and mine[name].shape[:1] == rows.shape[:1]
+        resized = resized and tensor.shape[0] != mine[name].shape[0]
+        if (per_class or resized) and tensor.shape[:1] == rows.shape[1:]:
+            flat = tensor.reshape(len(tensor), -1)
+            tensor = (rows.to(flat) @ flat).view(len(rows), *tensor.shape[1:])
+        if tensor.shape != mine[name].shape:
+            shapes = f"{tuple(tensor.shape)} there and {tuple(mine[name].shape)} here"
+            raise _another(path, f"{name} is {shapes}")
+        fitted[name] = tensor
+    with torch.no_grad():
+        for name, tensor in fitted.items():
+            mine[name].copy_(tensor)
+    return list(fitted)
+
+
+def _tables(module: nn.Module) -> list[str]:
+    """Prefixes of tensors with a row per class; those of an auxiliary classifier are, too."""
+    classes = module.image.num_classes  # type: ignore[union-attr]
+    found = [
+        f"{name}."
+        for name, layer in module.named_modules()
+        if (isinstance(layer, nn.Embedding) and layer.num_embeddings == classes)
+        or (isinstance(layer, nn.Linear) and layer.out_features == classes and "auxiliary" in name)
+    ]
+    priors = [name for name, _ in module.named_parameters() if ".prior." in name]
+    return found + priors
+
+
+def _another(path: str | Path, mismatch: str) -> SynthgenError:
+    return SynthgenError(
+        f"start={path} is of another architecture than model: {mismatch}.\n"
+        "Give model the networks and sizes of that run (its config.yaml)."
+    )
+
+
+def _log(
+    taken: list[str],
+    module: GenerativeModule,
+    rows: Tensor,
+    old: tuple[str, ...],
+    path: str | Path,
+) -> None:
+    parameters = dict(module.named_parameters())
+    anew = sorted({n.split(".")[0] for n in parameters if n not in taken})
+    new = [n for n in module.image.classes if n not in old]
+    dropped = [n for n in old if n not in module.image.classes]
+    log.info(
+        "Starting from %s: %s of %s weights taken; anew: %s; classes new: %s; dropped: %s.",
+        path,
+        f"{sum(parameters[n].numel() for n in taken if n in parameters):,}",
+        f"{sum(p.numel() for p in parameters.values()):,}",
+        ", ".join(anew) or "nothing",
+        ", ".join(new) or "none",
+        ", ".join(dropped) or "none",
+    )

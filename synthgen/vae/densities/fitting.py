@@ -1,0 +1,107 @@
+"""Fitting a small network to latents, the same way for every density that is one."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from synthgen.errors import SynthgenError
+from synthgen.progress import track
+from synthgen.seeds import step_generator
+
+FIT = 5  # the stream of random numbers of fitting
+
+BatchLoss = Callable[[Tensor, Tensor, torch.Generator], Tensor]
+
+
+class Standardizer(nn.Module):
+    """Brings every dimension to mean 0 and standard deviation 1 (of all classes together)."""
+
+    mean: Tensor
+    scale: Tensor
+
+    def __init__(self, z_dim: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(z_dim))
+        self.register_buffer("scale", torch.ones(z_dim))
+
+    def fit(self, latents: Tensor) -> None:
+        self.mean.copy_(latents.mean(dim=0))
+        self.scale.copy_(latents.std(dim=0, correction=0).clamp_min(1e-6))
+
+    def forward(self, z: Tensor) -> Tensor:
+        return (z - self.mean) / self.scale
+
+    def inverse(self, z: Tensor) -> Tensor:
+        return z * self.scale + self.mean
+
+
+def initialize(module: nn.Module, random: torch.Generator) -> None:
+    """Weights of linear layers and embeddings from N(0, 1/fan-in) and N(0, 1), biases 0."""
+    for layer in module.modules():
+        if isinstance(layer, nn.Linear):
+            drawn = torch.randn(layer.weight.shape, generator=random)
+            layer.weight.data.copy_(drawn / math.sqrt(layer.in_features))
+            layer.bias.data.zero_()
+        elif isinstance(layer, nn.Embedding):
+            layer.weight.data.copy_(torch.randn(layer.weight.shape, generator=random))
+
+
+def minimize(
+    network: nn.Module,
+    loss: BatchLoss,
+    latents: Tensor,
+    labels: Tensor,
+    *,
+    seed: int,
+    epochs: int,
+    batch_size: int,
+    lr: float,
+    description: str,
+) -> None:
+    """Train ``network`` with Adam and a cosine-annealed learning rate; keep the weights of the
+    epoch that was best on a tenth of the latents that it isn't trained on.
+
+    Args:
+        loss: a mean over rows, from latents ``(B, Z)``, labels ``(B,)`` and a generator.
+    """
+    if len(latents) < 20:
+        raise SynthgenError(
+            f"{description}: {len(latents)} latents are too few.\n"
+            "Use vae/density@model.density=gaussian_mixture for small data."
+        )
+    random = step_generator(seed, FIT)
+    order = torch.randperm(len(latents), generator=random).to(latents.device)
+    held, used = order[: len(order) // 10], order[len(order) // 10 :]
+    optimizer = torch.optim.Adam(network.parameters(), lr=lr)
+    steps = epochs * math.ceil(len(used) / batch_size)
+    annealing = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+    best, kept = math.inf, copy.deepcopy(network.state_dict())
+    with track(epochs * len(used), description, "latents") as advance:
+        for _ in range(epochs):
+            network.train()
+            shuffled = used[torch.randperm(len(used), generator=random).to(used.device)]
+            for rows in shuffled.split(batch_size):
+                optimizer.zero_grad(set_to_none=True)
+                loss(latents[rows], labels[rows], random).backward()
+                nn.utils.clip_grad_norm_(network.parameters(), 5.0)
+                optimizer.step()
+                annealing.step()
+                advance(len(rows))
+            network.eval()
+            with torch.no_grad():
+                fixed = step_generator(seed, FIT, 1)
+                value = float(loss(latents[held], labels[held], fixed))
+            if value < best:
+                best, kept = value, copy.deepcopy(network.state_dict())
+    if not math.isfinite(best):
+        raise SynthgenError(
+            f"{description}: the loss never was finite.\n"
+            "Use vae/density@model.density=gaussian_mixture, or a smaller model.density.lr."
+        )
+    network.load_state_dict(kept)
+    network.requires_grad_(False).eval()

@@ -1,0 +1,115 @@
+"""A hierarchical VAE: latents on several levels, each conditional on those above (Sønderby et al.
+2016)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from synthgen.images import to_float
+from synthgen.networks.ladder import LadderDecoder, LadderEncoder
+from synthgen.samplers.base import Sampler
+from synthgen.samplers.ladder import LadderSampler
+from synthgen.training.ema import EMA
+from synthgen.training.module import GenerativeModule, set_hyperparameters
+from synthgen.training.schedules import Schedule
+from synthgen.vae.base import PixelLikelihood
+from synthgen.vae.module import fitting_decoder
+
+
+class LadderNetworks(nn.Module):
+    """What is trained and averaged together."""
+
+    def __init__(
+        self, encoder: LadderEncoder, decoder: LadderDecoder, likelihood: PixelLikelihood
+    ) -> None:
+        super().__init__()
+        self.encoder, self.decoder, self.likelihood = encoder, decoder, likelihood
+
+
+class LadderVAE(GenerativeModule):
+    """Maximises E log p(x | z) - β Σ KL(q(z_l | z_above, x) ‖ p(z_l | z_above, y)) with inference
+    from the top down, in the generator's order (Sønderby et al. 2016, eq. 11-16; posteriors
+    relative to their priors as in Vahdat & Kautz 2020, section 3.2).
+
+    Args:
+        encoder: images to features at every resolution.
+        decoder: priors, posteriors and the image; a class to be called with ``out_channels``, or
+            a network that gives as many channels as the likelihood needs.
+        likelihood: p(x | z).
+        optimizer: called with all parameters.
+        lr: learning rate by progress of the run.
+        beta: weight of the KL terms by progress; a rise from near 0 keeps the fine levels in use
+            (section 2.3).
+        free_bits: nats per level (averaged over the batch) below which its KL term exerts no
+            force (Kingma et al. 2016, app. C.8).
+        ema_half_life: in images.
+        batch_size: images per step.
+    """
+
+    def __init__(
+        self,
+        encoder: LadderEncoder,
+        decoder: LadderDecoder | Callable[..., LadderDecoder],
+        likelihood: PixelLikelihood,
+        optimizer: Callable[[Iterable[nn.Parameter]], Optimizer],
+        lr: Schedule,
+        beta: Schedule,
+        free_bits: float = 0.0,
+        ema_half_life: int = 100_000,
+        batch_size: int = 128,
+    ) -> None:
+        super().__init__(encoder.image, batch_size)
+        decoder = fitting_decoder(decoder, likelihood, self.image)
+        if not isinstance(decoder, LadderDecoder):
+            raise ValueError(f"the decoder must be a LadderDecoder, not a {type(decoder).__name__}")
+        if encoder.widths != decoder.widths:
+            raise ValueError(
+                f"the encoder's stages have widths {encoder.widths}, the decoder's "
+                f"{decoder.widths}; give both the same patch, width and max_width"
+            )
+        self.networks = LadderNetworks(encoder, decoder, likelihood)
+        self.ema = EMA(self.networks, ema_half_life)
+        self.lr, self.beta, self.free_bits = lr, beta, free_bits
+        self._build = optimizer
+
+    def configure_optimizers(self) -> Optimizer:
+        return self._build(self.networks.parameters())
+
+    def sampler(self) -> Sampler:
+        average = self.ema.average
+        return LadderSampler(average.decoder, average.likelihood)
+
+    def step(self, images: Tensor, labels: Tensor) -> None:
+        (optimizer,) = self.optimizer_list()
+        set_hyperparameters(optimizer, lr=self.lr(self.clock.progress))
+        real = to_float(images)
+        with self.autocast():
+            noise = self.noise(len(real), self.networks.decoder.z_dim)
+            features = self.networks.encoder(real)
+            outputs, kl = self.networks.decoder.infer(noise, labels, features)
+        reconstruction = self.networks.likelihood.negative_log_likelihood(outputs.float(), real)
+        levels = kl.mean(dim=1)
+        force = levels.clamp_min(self.free_bits).sum()
+        loss = reconstruction.mean() + self.beta(self.clock.progress) * force
+        optimizer.zero_grad(set_to_none=True)
+        self.manual_backward(loss / real[0].numel())  # per pixel: one lr for every image size
+        optimizer.step()
+        self.ema.update(self.networks, self.batch_size, self.clock.images_seen + self.batch_size)
+        self.losses = {
+            "negative_elbo": (reconstruction.mean() + levels.sum()).detach(),
+            "reconstruction": reconstruction.mean().detach(),
+            **{f"kl_{level}": value for level, value in enumerate(levels.detach())},
+        }
+
+    @torch.no_grad()
+    def reconstruct(self, images: Tensor, labels: Tensor) -> Tensor:
+        """uint8 ``(N, C, H, W)`` -> float32 likewise, nominally [-1, 1], by the averages, from one
+        draw of the posterior."""
+        average, real = self.ema.average, to_float(images)
+        noise = self.noise(len(real), average.decoder.z_dim)
+        outputs, _ = average.decoder.infer(noise, labels, average.encoder(real))
+        return average.likelihood.mean(outputs).float()

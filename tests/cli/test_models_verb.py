@@ -1,0 +1,89 @@
+"""``synthgen models``: readable in a terminal, complete as JSON, right about sizes."""
+
+import json
+
+import pytest
+import torch
+
+from synthgen.networks import R3Discriminator, R3Generator
+from synthgen.networks.cost import cost
+from synthgen.types import ImageSpec
+
+IMAGE = ImageSpec(3, 32, 32, tuple("0123456789"))
+SMALL = {"patch": 2, "blocks": 1, "last_blocks": 1, "expansion": 1, "group_size": None}
+
+
+@pytest.fixture(scope="module")
+def listing():
+    """One listing of everything, as another program would read it."""
+    import contextlib
+    import io
+
+    from synthgen.cli.main import main
+
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out):
+        assert main(["models", "--json"]) == 0
+    return json.loads(out.getvalue())
+
+
+def options(listing):
+    return {(one["group"], one["name"]): one for one in listing["options"]}
+
+
+def test_json_has_every_option_with_its_costs(listing):
+    found = options(listing)
+    generator = cost(R3Generator(IMAGE, width=32, max_width=128, embedding_dim=64, **SMALL))
+    discriminator = cost(R3Discriminator(IMAGE, width=32, max_width=128, **SMALL))
+    shown = found["network/generator", "r3gan_small"]
+    assert shown["parameters"] == generator.parameters
+    assert shown["multiply_adds"] == generator.multiply_adds
+    gan = found["model", "gan"]
+    assert gan["parameters"] == generator.parameters + discriminator.parameters
+    assert gan["multiply_adds"] == generator.multiply_adds
+    assert gan["parts"]["discriminator"]["multiply_adds"] == discriminator.multiply_adds
+    assert gan["papers"] == ["Huang et al. 2024"]
+    assert "GPU" in found["network/generator", "r3gan"]["needs"]
+    assert found["network/generator", "r3gan"]["parameters"] > 20_000_000
+    assert found["data", "mnist"]["needs"] == ["root=…"]
+    assert listing["image"] == {"shape": [3, 32, 32], "classes": 10}
+
+
+def test_every_network_and_every_trained_model_has_its_costs(listing):
+    for one in listing["options"]:
+        assert one["note"] is None, one
+        if one["group"] == "model" and one["parts"]:
+            assert one["parameters"] > 0
+            assert one["multiply_adds"] > 0
+            assert all(part["multiply_adds"] > 0 for part in one["parts"].values())
+    assert len([one for one in listing["options"] if one["parts"]]) >= 2
+
+
+def test_a_group_at_another_size_fits_80_columns(synthgen, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    shown = synthgen("models", "network/discriminator", "image=1x28x28", "classes=4")
+    assert shown.code == 0
+    assert max(map(len, shown.out.splitlines())) <= 80
+    assert "1 x 28 x 28, 4 classes" in shown.out
+    assert "r3gan_small" in shown.out
+    assert "gan/loss" not in shown.out
+    image = ImageSpec(1, 28, 28, tuple("0123"))
+    with torch.device("meta"):
+        count = cost(R3Discriminator(image, width=32, max_width=128, **SMALL)).multiply_adds
+    assert f"{count / 1e6:.3g} M" in shown.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["gan/los"], "There is no group 'gan/los'. Did you mean 'gan/loss'?"),
+        (["image=3x32"], "image is '3x32', but must be channels"),
+        (["image=2x8x8"], "image is '2x8x8', but must be channels"),
+        (["classes=0"], "classes is 0, but must be 1 or more."),
+        (["show=xml"], "show is 'xml'"),
+    ],
+)
+def test_what_is_wrong_is_said(synthgen, arguments, said):
+    shown = synthgen("models", *arguments)
+    assert shown.code == 2
+    assert said in shown.err

@@ -1,0 +1,152 @@
+"""The zoo: which rows there are, what is marked, and that a row is measured, kept and skipped."""
+
+import copy
+import importlib
+import json
+import sys
+import time
+
+import pytest
+from hydra import compose, initialize_config_dir
+
+from synthgen.errors import SynthgenError
+from synthgen.paths import config_dir
+
+HIGHER = {"frechet_distance": False, "kid": False, "coverage": True, "accuracy": True}
+
+
+@pytest.fixture
+def zoo():
+    return importlib.import_module("zoo")
+
+
+@pytest.fixture
+def table():
+    return importlib.import_module("zoo_table")
+
+
+def record(row, kind="gan", accuracy=0.9, frechet=1.0, **more):
+    values = {"frechet_distance": frechet, "kid": 0.01, "coverage": 0.5, "accuracy": accuracy}
+    results = {
+        name: {"value": value, "ci_low": 0.98 * value, "ci_high": 1.02 * value, "n_real": 10_000,
+               "n_fake": 10_000, "higher_is_better": HIGHER[name]}
+        for name, value in values.items()
+    }  # fmt: skip
+    return {
+        "data": "mnist", "row": row, "kind": kind, "minutes": 5.0, "images": 20_000,
+        "seconds": 400.0, "results": results, "drawing": {"images_per_second": 1234.5},
+        "training": {"images_per_second": 1500.0, "parameters": 786_000},
+        "machine": {"cpu": "a processor", "cores": 2, "threads": 2, "revision": "abc",
+                    "load_average": [0.5, 0.5, 0.5]},
+        "extractor": {"name": "classifier-1234", "steps": 1000},
+        "judge": {"name": "small_cnn", "steps": 2000, "batch_size": 128},
+    } | more  # fmt: skip
+
+
+CONTROLS = [record("shuffled_labels", "control", 0.1), record("pca_gaussian", "fitted", 0.9)]
+
+
+def line(text, row):
+    return next(one for one in text.splitlines() if one.startswith(f"| {row} |"))
+
+
+def test_there_are_at_most_24_and_8_rows_and_the_controls_are_among_them(zoo):
+    for data, most in (("mnist", 24), ("cifar10", 8)):
+        rows = zoo.rows_of(data)
+        assert len(rows) <= most
+        assert {"real", "shuffled_labels", "pca_gaussian"} <= {row.name for row in rows}
+        assert {row.kind for row in rows} >= {"reference", "control", "fitted", "gan", "vae"}
+
+
+def test_a_row_whose_options_do_not_exist_is_left_out(zoo):
+    assert zoo.Row("mnist", "real", "reference", None).available
+    assert zoo.Row("mnist", "x", "gan", ("model=gan", "seed=3")).available
+    assert not zoo.Row("mnist", "x", "gan", ("model=nowhere",)).available
+    assert not zoo.Row("mnist", "x", "gan", ("model=gan", "gan/loss@model.loss=none")).available
+
+
+def test_a_row_that_reaches_the_shuffled_labels_is_not_trained(table):
+    rows = [*CONTROLS, record("bad", accuracy=0.103), record("good", accuracy=0.12)]
+    text = table.markdown(rows)
+    assert "not trained at this budget" in line(text, "bad")
+    assert "not trained at this budget" not in line(text, "good")
+    assert "not trained" not in line(text, "shuffled_labels")
+
+
+def test_what_a_gan_loses_to_pca_gaussian_is_marked_where_intervals_are_apart(table):
+    rows = [
+        *CONTROLS,
+        record("loser", accuracy=0.85, frechet=2.0),
+        record("near", accuracy=0.89, frechet=1.01),
+        record("cheap", "fitted", accuracy=0.5, frechet=9.0),
+    ]
+    text = table.markdown(rows)
+    assert line(text, "loser").count("▽") == 2
+    assert "teaches less than PCA-Gaussian" in line(text, "loser")
+    assert "▽" not in line(text, "near")
+    assert "▽" not in line(text, "cheap")
+
+
+def test_a_failed_row_a_disturbed_row_and_what_is_said_below(table):
+    failed = record("broken", error="Training ended with code 1: a | b\nc")
+    busy = copy.deepcopy(record("busy"))
+    busy["machine"]["load_average"] = [7.0, 1.0, 1.0]
+    text = table.markdown([*CONTROLS, failed, busy])
+    assert "failed: Training ended with code 1: a / b c" in line(text, "broken")
+    assert "load 7 at its start" in line(text, "busy")
+    assert "load" not in line(text, "pca_gaussian")
+    for said in ("n_fake", "10,000 of 20,000", "classifier-1234", "small_cnn, 2000 steps", "abc"):
+        assert (said in text) != (said == "n_fake")
+    columns = {one.count("|") for one in text.splitlines() if one.startswith("|")}
+    assert len(columns) == 1
+
+
+def test_a_training_that_fails_becomes_a_sentence(zoo, tmp_path):
+    row = zoo.Row("digits", "x", "gan", ("model=gan", "model.nonsense=1"))
+    options = zoo.Options(tmp_path, {"digits": zoo.Digits()}, 0.01, 100, 10)
+    found = zoo.do(row, None, options)
+    assert "Training ended with code 2" in found["error"]
+    assert "nonsense" in found["error"]
+    assert found["machine"]["torch"]
+
+
+def test_a_process_that_takes_too_long_is_ended(zoo, tmp_path):
+    started = time.monotonic()
+    with pytest.raises(SynthgenError, match="ended after 1 seconds"):
+        zoo.run_process([sys.executable, "-c", "import time; time.sleep(60)"], tmp_path / "log", 1)
+    assert time.monotonic() - started < 20
+
+
+def test_every_row_exists_and_composes(zoo):
+    with initialize_config_dir(version_base="1.3", config_dir=str(config_dir())):
+        for row in (*zoo.rows_of("mnist"), *zoo.rows_of("cifar10")):
+            assert row.available, row
+            if row.settings:
+                compose("train", list(row.settings))
+
+
+@pytest.mark.slow
+def test_from_training_to_the_table_and_nothing_is_done_twice(zoo, tmp_path, monkeypatch, capsys):
+    names = ["real", "shuffled_labels", "pca_gaussian", "vae"]
+    sizes = ["--minutes", "0.02", "--images", "300", "--judge-steps", "60"]
+    command = ["zoo.py", "--digits", "--out", str(tmp_path), *sizes, "--rows", *names]
+    monkeypatch.setattr(sys, "argv", command)
+    zoo.main()
+    shown = capsys.readouterr()
+    for name in names:
+        row = json.loads((tmp_path / "digits" / f"{name}.json").read_text())
+        assert "error" not in row, row
+        assert set(row["results"]) >= set(HIGHER)
+        assert (tmp_path / "digits" / f"{name}.png").is_file()
+        assert line(shown.out, name)
+    accuracy = {name: float(line(shown.out, name).split("|")[9].split()[0]) for name in names}
+    assert accuracy["shuffled_labels"] < 25 < 60 < min(accuracy["real"], accuracy["pca_gaussian"])
+    before = (tmp_path / "digits" / "vae.json").read_bytes()
+    monkeypatch.setattr(sys, "argv", [*command, "--again", "pca_gaussian"])
+    zoo.main()
+    again = capsys.readouterr()
+    assert again.err.count("done before") == 3
+    assert "[1/1] digits/pca_gaussian" in again.err
+    assert (tmp_path / "digits" / "vae.json").read_bytes() == before
+    extractors = {line.split("classifier-")[1][:8] for line in (shown.out, again.out)}
+    assert len(extractors) == 1

@@ -1,0 +1,388 @@
+"""VQ-VAE: codes, their moving averages, a causal prior, and what the whole reconstructs."""
+
+import functools
+import itertools
+import os
+import signal
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from synthgen import load_sampler
+from synthgen.data import Digits, prepare
+from synthgen.errors import StoppedByUserError, SynthgenError
+from synthgen.images import to_float
+from synthgen.networks.base import Encoder, Generator
+from synthgen.networks.code_transformer import CodeTransformer
+from synthgen.networks.codebook import Codebook
+from synthgen.networks.vq import VQDecoder, VQEncoder
+from synthgen.samplers.codes import CodeSampler
+from synthgen.seeds import row_seeds
+from synthgen.training.schedules import Constant, Cosine
+from synthgen.training.train import train
+from synthgen.types import ImageSpec
+from synthgen.vae import VAE
+from synthgen.vae.likelihoods import GaussianLikelihood
+from synthgen.vae.objectives import ELBO
+from synthgen.vae.priors import ClassGaussianPrior
+from synthgen.vae.vq import VQVAE
+
+SIZE = {"code_dim": 8, "width": 24, "blocks": 1}
+ADAM = functools.partial(torch.optim.Adam, lr=0.0, betas=(0.9, 0.99), fused=True)
+RUN = {"precision": "float32", "accelerator": "cpu", "previews": 0}
+BUDGET = RUN | {"max_images": 32 * 12}
+
+
+@pytest.fixture(scope="module")
+def splits():
+    return prepare(Digits())
+
+
+def build_vq(image, cls=VQVAE, share=0.5, batch_size=32):
+    torch.manual_seed(0)
+    return cls(
+        VQEncoder(image, **SIZE),
+        VQDecoder(image, **SIZE),
+        Codebook(64, 8),
+        functools.partial(CodeTransformer, width=32, layers=2, heads=2),
+        ADAM,
+        lr=Cosine(3e-3, 1e-4),
+        prior_lr=Cosine(3e-3, 1e-4),
+        autoencoder_share=share,
+        codebook_half_life=1500,
+        batch_size=batch_size,
+    )
+
+
+@pytest.fixture
+def book():
+    torch.manual_seed(0)
+    return Codebook(5, 3, restart_below=0.0)
+
+
+def grid_of(vectors):
+    """``(M, D)`` -> ``(1, D, 1, M)``."""
+    return vectors.T[None, :, None]
+
+
+def test_the_nearest_code_is_chosen(book):
+    grid = torch.randn(4, 3, 2, 6)
+    quantized, codes = book.quantize(grid)
+    flat = grid.permute(0, 2, 3, 1).reshape(-1, 3)
+    nearest = torch.cdist(flat, book.vectors).argmin(1)
+    assert torch.equal(codes.flatten(), nearest)
+    assert torch.allclose(quantized.permute(0, 2, 3, 1).reshape(-1, 3), book.vectors[nearest])
+    assert len(nearest.unique()) > 2
+
+
+def test_the_gradient_passes_straight_through(book):
+    grid = torch.randn(2, 3, 2, 2, requires_grad=True)
+    weights = torch.randn(2, 3, 2, 2)
+    (book.quantize(grid)[0] * weights).sum().backward()
+    assert torch.equal(grid.grad, weights)
+
+
+def test_without_memory_an_update_is_a_step_of_k_means(book):
+    vectors = torch.randn(200, 3)
+    grid = grid_of(vectors)
+    _, codes = book.quantize(grid)
+    before = book.vectors.clone()
+    book.update(grid, codes, keep=0.0, random=torch.Generator())
+    for code in range(5):
+        mine = vectors[codes.flatten() == code]
+        expected = mine.mean(0) if len(mine) else before[code]
+        assert torch.allclose(book.vectors[code], expected, atol=1e-6)
+
+
+def test_updates_on_the_same_vectors_converge_to_their_means(book):
+    vectors = torch.randn(200, 3)
+    grid = grid_of(vectors)
+    _, codes = book.quantize(grid)
+    for _ in range(60):
+        book.update(grid, codes, keep=0.8, random=torch.Generator())
+    one = codes.flatten().mode().values
+    assert torch.allclose(book.vectors[one], vectors[codes.flatten() == one].mean(0), atol=1e-5)
+
+
+def test_unused_codes_move_onto_vectors_of_the_batch_by_seed_alone():
+    vectors = 5 + torch.randn(64, 3, generator=torch.Generator().manual_seed(1))
+    placed = []
+    for _ in range(2):
+        torch.manual_seed(len(placed))  # global random numbers must not matter
+        book = Codebook(16, 3)
+        book.vectors.fill_(-1.0)
+        _, codes = book.quantize(grid_of(vectors))
+        book.update(grid_of(vectors), codes, 0.9, torch.Generator().manual_seed(7))
+        placed.append(book.vectors)
+    assert torch.equal(*placed)
+    apart = (placed[0][1:, None] - vectors).abs().sum(2)
+    distance = apart.min(1).values  # code 0 had them all
+    assert distance.max() == 0
+    assert len(placed[0].unique(dim=0)) == 16
+
+
+def test_a_code_in_use_is_not_moved():
+    book = Codebook(4, 2, restart_below=0.1)
+    corners = torch.tensor([[0.0, 0], [0, 9], [9, 0], [9, 9]])
+    book.vectors.copy_(corners)
+    vectors = corners.repeat_interleave(25, 0)
+    _, codes = book.quantize(grid_of(vectors))
+    book.update(grid_of(vectors), codes, 0.5, torch.Generator())
+    assert torch.allclose(book.vectors, corners)
+
+
+@pytest.fixture
+def prior():
+    torch.manual_seed(0)
+    prior = CodeTransformer(3, 4, 6, width=16, layers=2, heads=2)
+    for parameter in prior.parameters():
+        torch.nn.init.normal_(parameter, std=0.5)
+    return prior
+
+
+def test_logits_depend_on_earlier_codes_alone(prior):
+    labels = torch.tensor([1])
+    codes = torch.tensor([[0, 1, 2, 3, 0, 1]])
+    before = prior(codes, labels)
+    for changed in range(6):
+        other = codes.clone()
+        other[0, changed] = (other[0, changed] + 1) % 4
+        moved = (prior(other, labels) - before).abs().sum(2)[0] > 0
+        assert moved.tolist() == [place > changed for place in range(6)]
+
+
+def test_the_gradient_at_a_position_comes_from_earlier_inputs_alone(prior):
+    embedded = []
+    prior.codes.register_forward_hook(
+        lambda module, args, out: embedded.append(out.requires_grad_()) or None
+    )
+    logits = prior(torch.tensor([[0, 1, 2, 3, 0, 1]]), torch.tensor([2]))
+    for place in range(6):
+        (gradient,) = torch.autograd.grad(
+            logits[0, place].square().sum(), embedded[0], retain_graph=True
+        )
+        reached = gradient[0].abs().sum(1) > 0
+        assert reached.tolist() == [earlier < place for earlier in range(5)]
+
+
+def test_the_probabilities_of_all_grids_sum_to_one():
+    torch.manual_seed(0)
+    prior = CodeTransformer(2, 3, 4, width=8, layers=1, heads=2)
+    torch.nn.init.normal_(prior.head.weight)
+    every = torch.tensor(list(itertools.product(range(3), repeat=4)))
+    for label in range(2):
+        log_likelihood = -F.cross_entropy(
+            prior(every, torch.full((81,), label)).transpose(1, 2), every, reduction="none"
+        ).sum(1)
+        assert log_likelihood.exp().sum().item() == pytest.approx(1, abs=1e-5)
+
+
+def test_one_position_at_a_time_gives_the_same_logits(prior):
+    codes, labels = torch.randint(0, 4, (5, 6)), torch.tensor([0, 1, 2, 0, 1])
+    caches = prior.empty_caches(5)
+    for place in range(6):
+        before = codes[:, place - 1] if place else None
+        step = prior.advance(before, labels, place, caches)
+        assert torch.allclose(step, prior(codes, labels)[:, place], atol=1e-4)
+
+
+@pytest.fixture
+def sampler(prior):
+    image = ImageSpec(1, 8, 12, ("a", "b", "c"))
+    torch.manual_seed(1)
+    decoder = VQDecoder(image, largest_grid=6, **SIZE)
+    assert decoder.grid == (4, 6)
+    wide = CodeTransformer(3, 64, 24, width=16, layers=2, heads=2)
+    return CodeSampler(decoder, Codebook(64, 8), wide).eval()
+
+
+def test_drawn_codes_have_the_priors_frequencies(prior):
+    image = ImageSpec(1, 4, 6, ("a", "b", "c"))
+    sampler = CodeSampler(VQDecoder(image, largest_grid=3, **SIZE), Codebook(4, 8), prior)
+    labels = torch.full((4000,), 1)
+    with torch.inference_mode():
+        first = sampler.draw_codes(labels, row_seeds(0, 0, 4000)).flatten(1)
+        expected = prior(first[:1], labels[:1])[0, 0].softmax(0)
+        again = prior(first, labels).softmax(2).mean(0)[5]
+    assert torch.allclose(torch.bincount(first[:, 0], minlength=4) / 4000, expected, atol=0.03)
+    assert torch.allclose(torch.bincount(first[:, 5], minlength=4) / 4000, again, atol=0.03)
+
+
+def test_an_image_depends_on_its_label_and_seed_alone(sampler):
+    labels, seeds = torch.arange(150) % 3, row_seeds(4, 0, 150)
+    whole = sampler.sample(labels, seeds).images
+    order = torch.randperm(150, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(sampler.sample(labels[order], seeds[order]).images, whole[order])
+    single = [sampler.sample(labels[i : i + 1], seeds[i : i + 1]).images for i in (0, 63, 64, 149)]
+    assert torch.equal(torch.cat(single), whole[[0, 63, 64, 149]])
+    assert len(whole.flatten(1).unique(dim=0)) == 150
+
+
+def test_temperature_sharpens_and_truncation_is_refused(prior):
+    image = ImageSpec(1, 4, 6, ("a", "b", "c"))
+    sampler = CodeSampler(VQDecoder(image, largest_grid=3, **SIZE), Codebook(4, 8), prior)
+    labels, seeds = torch.full((300,), 1), row_seeds(0, 0, 300)
+    with torch.inference_mode():
+        usual = sampler.draw_codes(labels, seeds).flatten(1).unique(dim=0)
+        sampler.set_latents(temperature=0.01, truncation=None)
+        sharp = sampler.draw_codes(labels, seeds).flatten(1)
+        sampler.set_latents(temperature=None, truncation=None)
+        assert torch.equal(sampler.draw_codes(labels, seeds).flatten(1).unique(dim=0), usual)
+        likeliest = prior(sharp[:1], labels[:1]).argmax(2)
+    assert torch.equal(sharp.mode(0).values[None], likeliest)
+    assert len(sharp.unique(dim=0)) < len(usual) / 5
+    with pytest.raises(SynthgenError, match="truncation means nothing"):
+        sampler.set_latents(temperature=None, truncation=2.0)
+    with pytest.raises(SynthgenError, match="temperature is 0"):
+        sampler.set_latents(temperature=0.0, truncation=None)
+
+
+@pytest.mark.parametrize("shape", [(1, 8, 8), (3, 33, 50), (1, 64, 9), (3, 256, 256)])
+def test_any_size_goes_in_and_comes_out(shape):
+    image = ImageSpec(*shape, classes=("a", "b"))
+    encoder, decoder = VQEncoder(image, **SIZE), VQDecoder(image, **SIZE)
+    grid = encoder(torch.zeros(2, *shape))
+    assert grid.shape == (2, 8, *decoder.grid)
+    assert max(decoder.grid) <= 8
+    assert decoder(grid).shape == (2, *shape)
+
+
+def test_parts_that_do_not_fit_are_refused():
+    image = ImageSpec(1, 8, 8, ("a",))
+    rest = {"optimizer": ADAM, "lr": Constant(0.1), "prior_lr": Constant(0.1)}
+    rest["prior"] = functools.partial(CodeTransformer, width=8, layers=1, heads=1)
+    encoder, decoder = VQEncoder(image, **SIZE), VQDecoder(image, **SIZE)
+    with pytest.raises(ValueError, match="code_dim of encoder, decoder and codebook"):
+        VQVAE(encoder, decoder, Codebook(4, 9), **rest)
+    with pytest.raises(ValueError, match="largest_grid"):
+        VQVAE(encoder, VQDecoder(image, largest_grid=2, **SIZE), Codebook(4, 8), **rest)
+    with pytest.raises(ValueError, match="autoencoder_share"):
+        VQVAE(encoder, decoder, Codebook(4, 8), autoencoder_share=1.0, **rest)
+
+
+@pytest.mark.parametrize("at_step", [4, 8], ids=["in the autoencoder's part", "in the prior's"])
+def test_a_stopped_and_resumed_run_ends_with_the_same_weights(at_step, splits, tmp_path):
+    class Stopping(VQVAE):
+        steps = 0
+
+        def step(self, images, labels):
+            super().step(images, labels)
+            self.steps += 1
+            if self.steps == at_step:
+                os.kill(os.getpid(), signal.SIGTERM)
+
+    image, out = splits.train.image, tmp_path / "parts"
+    whole = train(build_vq(image), splits, tmp_path / "whole", seed=3, **BUDGET)
+    with pytest.raises(StoppedByUserError):
+        train(build_vq(image, cls=Stopping), splits, out, seed=3, **BUDGET)
+    resumed = train(build_vq(image), splits, out, seed=3, resume=True, **BUDGET)
+    expected, found = load_sampler(whole).state_dict(), load_sampler(resumed).state_dict()
+    assert expected.keys() == found.keys()
+    for name, value in expected.items():
+        assert torch.equal(value, found[name]), name
+
+
+def test_each_part_of_the_run_trains_its_own_networks(splits, tmp_path):
+    changed = []
+
+    class Watching(VQVAE):
+        def step(self, images, labels):
+            before = [p.detach().clone() for p in self.parameters() if p.requires_grad]
+            super().step(images, labels)
+            after = [p for p in self.parameters() if p.requires_grad]
+            names = [n for n, p in self.named_parameters() if p.requires_grad]
+            moved = zip(names, before, after, strict=True)
+            changed.append({n.split(".")[0] for n, b, a in moved if not torch.equal(b, a)})
+
+    module = build_vq(splits.train.image, cls=Watching, share=0.25)
+    exported = train(module, splits, tmp_path / "run", **BUDGET)
+    assert changed == [{"autoencoder"}] * 3 + [{"prior"}] * 9
+    sampler = load_sampler(exported)
+    assert not sampler.exposes_real
+    labels, seeds = torch.arange(10), row_seeds(0, 0, 10)
+    assert torch.equal(
+        sampler.sample(labels, seeds).images, module.sampler().eval().sample(labels, seeds).images
+    )
+
+
+class TrunkEncoder(Encoder):
+    """The VQ-VAE's encoder with a Gaussian over a vector at its end."""
+
+    def __init__(self, image, z_dim, **size):
+        super().__init__()
+        self.image, self.z_dim = image, z_dim
+        self.trunk = VQEncoder(image, **size)
+        flat = self.trunk.grid[0] * self.trunk.grid[1] * size["code_dim"]
+        self.head = torch.nn.Linear(flat, 2 * z_dim)
+
+    def forward(self, images, labels):
+        mean, logvar = self.head(self.trunk(images).flatten(1)).float().chunk(2, dim=1)
+        return mean, logvar
+
+
+class TrunkDecoder(Generator):
+    """The VQ-VAE's decoder behind a linear layer."""
+
+    def __init__(self, image, z_dim, **size):
+        super().__init__()
+        self.image, self.z_dim = image, z_dim
+        self.trunk = VQDecoder(image, **size)
+        self.shape = (size["code_dim"], *self.trunk.grid)
+        self.head = torch.nn.Linear(z_dim, self.shape[0] * self.shape[1] * self.shape[2])
+
+    def forward(self, z, labels):
+        return self.trunk(self.head(z).view(-1, *self.shape))
+
+
+def build_vae(image):
+    torch.manual_seed(0)
+    return VAE(
+        TrunkEncoder(image, 64, **SIZE),
+        TrunkDecoder(image, 64, **SIZE),
+        ClassGaussianPrior,
+        GaussianLikelihood(),
+        ADAM,
+        lr=Cosine(3e-3, 1e-4),
+        objective=ELBO(Constant(1.0)),
+        batch_size=64,
+    )
+
+
+@pytest.fixture(scope="module")
+def trained_vq(splits, tmp_path_factory):
+    """Half of 800 steps of 64 for the autoencoder, half for the prior."""
+    module = build_vq(splits.train.image, batch_size=64)
+    train(module, splits, tmp_path_factory.mktemp("vq") / "run", **RUN, max_images=64 * 800)
+    return module.eval()
+
+
+def test_a_vq_vae_reconstructs_better_than_the_vae_of_equal_size(trained_vq, splits, tmp_path):
+    """Encoder and decoder alike (width 24, one block, a 4 x 4 grid of 8 numbers); 64 latents in the
+    VAE, 16 codes of 64 in the VQ-VAE; 25,600 images each; 180 held-out digits."""
+    vae = build_vae(splits.train.image)
+    train(vae, splits, tmp_path / "vae", **RUN, max_images=64 * 400)
+    held_out, labels = to_float(splits.test.images), splits.test.labels
+    average = vae.ema.average.eval()
+    with torch.no_grad():
+        mean, _ = average.encoder(held_out, labels)  # its best case: no noise
+        by_vae = F.mse_loss(average.likelihood.mean(average.decoder(mean, labels)), held_out)
+        by_vq = F.mse_loss(trained_vq.reconstruct(splits.test.images), held_out)
+    assert by_vq < by_vae
+
+
+def test_the_prior_learns_what_codes_have_to_do_with_each_other(trained_vq, splits):
+    """Fewer bits on held-out digits than the entropy of codes drawn each on its own, even where
+    each position of each class has its own frequencies."""
+    codes = trained_vq.encode(splits.train.images).flatten(1)
+    independent = 0.0
+    for label in range(10):
+        mine = codes[splits.train.labels == label]
+        for place in range(mine.shape[1]):
+            share = torch.bincount(mine[:, place], minlength=64) / len(mine)
+            independent += torch.special.entr(share).sum().item() / mine.shape[1] / 10
+    held_out = trained_vq.encode(splits.test.images).flatten(1)
+    with torch.no_grad():
+        logits = trained_vq.prior_ema.average(held_out, splits.test.labels)
+    learned = F.cross_entropy(logits.flatten(0, 1), held_out.flatten()).item()
+    assert learned < independent
