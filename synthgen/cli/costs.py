@@ -20,6 +20,7 @@ from synthgen.training.module import GenerativeModule
 from synthgen.types import ImageSpec
 
 MODEL, NETWORK = "model", "network/"
+SMALL = 5_000_000  # parameters
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ def composed(model: str, *overrides: str) -> tuple[dict[str, Any] | None, dict[s
     """The plain config of a training, and the chosen option of each group; None if there is a
     value that only the person knows."""
     try:
-        config = compose("train", [f"model={model}", *overrides], return_hydra_config=True)
+        config = compose(f"model/{model}", list(overrides), return_hydra_config=True)
         chosen = {str(k): str(v) for k, v in config.hydra.runtime.choices.items()}
         return {"model": OmegaConf.to_container(config.model, resolve=True)}, chosen
     except (HydraException, OmegaConfBaseException):
@@ -126,12 +127,23 @@ def network_costs(
 
 
 def built(node: Any, key: str, image: ImageSpec, allow: Iterable[str], count: Any) -> Costs:
-    """``count`` of what ``node`` describes: without weights, or with them where a constructor looks
-    at its values."""
+    """``count`` of what ``node`` describes. A large network never gets weights; a small one does,
+    since torch's meta device is slower than that, and so does one whose constructor looks at its
+    values. A class that fails says so in the note: its bug must not hide all the others."""
+
+    def build_on(device: str) -> Any:
+        with torch.device(device):
+            return build(node, key=key, allow=allow, facts={"image": image})
+
+    said = ""
     for device in ("meta", "cpu"):
         try:
+            found = build_on(device)
+            small = device == "meta" and isinstance(found, nn.Module) and parameters(found) < SMALL
+            if small:
+                found, device = build_on("cpu"), "cpu"
             with torch.device(device):
-                return count(build(node, key=key, allow=allow, facts={"image": image}))
+                return count(found)
         except Exception as error:
             said = str(error).strip().partition("\n")[0] or type(error).__name__
     return Costs(note=said)

@@ -1,4 +1,5 @@
-"""A discriminator with all that belongs to its training: loss, penalties, augmentation."""
+"""A discriminator with all that belongs to its training: loss, penalties, augmentation, auxiliary
+classifier."""
 
 from __future__ import annotations
 
@@ -10,8 +11,9 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from synthgen.gan.augmentations.base import Augmentation
+from synthgen.gan.auxiliary import AuxiliaryClassifier
 from synthgen.gan.losses.base import GANLoss
-from synthgen.gan.penalties.base import CriticStep, Inputs, Penalty
+from synthgen.gan.penalties.base import CriticStep, Penalty
 from synthgen.networks.base import Discriminator
 
 
@@ -23,6 +25,7 @@ class Critic(nn.Module):
         loss: adversarial loss per logit.
         penalties: added to the discriminator's loss; their names are those in the log.
         augmentation: of all images whose logits are taken.
+        auxiliary: a classifier on the discriminator's features, trained with it.
         autocast: the number format of the passes through the discriminator.
     """
 
@@ -32,10 +35,12 @@ class Critic(nn.Module):
         loss: GANLoss,
         penalties: Mapping[str, Penalty],
         augmentation: Augmentation | None = None,
+        auxiliary: AuxiliaryClassifier | None = None,
         autocast: Callable[[], AbstractContextManager[object]] = nullcontext,
     ) -> None:
         super().__init__()
         self.discriminator, self.augmentation = discriminator, augmentation
+        self.auxiliary = auxiliary
         self.loss, self.penalties = loss, dict(penalties)
         # Those that keep something between steps are modules; so it is saved with the run.
         self.stateful = nn.ModuleDict(
@@ -60,13 +65,20 @@ class Critic(nn.Module):
         """
         due = {n: penalty for n, penalty in self.penalties.items() if number % penalty.every == 0}
         wanted = {inputs for penalty in due.values() for inputs in penalty.grad_inputs}
-        step = self._step(real, fake, labels, wanted, random)
+        real = real.detach().requires_grad_("real" in wanted)
+        fake = fake.detach().requires_grad_("fake" in wanted)
+        features = self._features_of_both(real, fake, random)
+        step = self._step(real, fake, features, labels, random)
         loss = self.loss.discriminator(step.real_logits, step.fake_logits).mean()
         parts = {"discriminator": loss.detach()}
         for name, penalty in due.items():
             value = penalty(step).mean()
             parts[name] = value.detach()
             loss = loss + penalty.weight(progress) * penalty.every * value
+        if self.auxiliary is not None:
+            value = self.auxiliary.discriminator(*features, labels).mean()
+            parts["auxiliary"] = value.detach()
+            loss = loss + value
         if self.augmentation is not None:
             self.augmentation.observe(step.real_logits.detach(), step.fake_logits.detach())
         return loss, parts
@@ -79,7 +91,11 @@ class Critic(nn.Module):
         if self.loss.pairs_real:
             with torch.no_grad():
                 real_logits = self.logits(real, labels, random)
-        return self.loss.generator(self.logits(fake, labels, random), real_logits).mean()
+        features = self.features(self._augmented(fake, random))
+        loss = self.loss.generator(self.discriminator.logits(features, labels), real_logits).mean()
+        if self.auxiliary is not None:
+            loss = loss + self.auxiliary.generator(features, labels).mean()
+        return loss
 
     def features(self, images: Tensor) -> Tensor:
         """float32 ``(N, F)``, without augmentation."""
@@ -92,34 +108,37 @@ class Critic(nn.Module):
 
     @contextmanager
     def frozen(self) -> Iterator[None]:
-        """The discriminator's own weight gradients would be computed only to be thrown away."""
-        self.discriminator.requires_grad_(False)
+        """Its own weight gradients would be computed only to be thrown away."""
+        self.requires_grad_(False)
         try:
             yield
         finally:
-            self.discriminator.requires_grad_(True)
+            self.requires_grad_(True)
+
+    def _features_of_both(
+        self, real: Tensor, fake: Tensor, random: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
+        """In one pass, unless a batch norm would then mix their statistics."""
+        if any(isinstance(layer, _BatchNorm) for layer in self.discriminator.modules()):
+            first, second = (self.features(self._augmented(one, random)) for one in (real, fake))
+        else:
+            joint = self.features(self._augmented(torch.cat([real, fake]), random))
+            first, second = joint.chunk(2)
+        return first, second
 
     def _step(
         self,
         real: Tensor,
         fake: Tensor,
+        features: tuple[Tensor, Tensor],
         labels: Tensor,
-        wanted: set[Inputs],
         random: torch.Generator,
     ) -> CriticStep:
-        real = real.detach().requires_grad_("real" in wanted)
-        fake = fake.detach().requires_grad_("fake" in wanted)
-        if any(isinstance(layer, _BatchNorm) for layer in self.discriminator.modules()):
-            # Apart: one pass would mix the statistics of both.
-            both = [self.features(self._augmented(images, random)) for images in (real, fake)]
-        else:
-            joint = self.features(self._augmented(torch.cat([real, fake]), random))
-            both = list(joint.chunk(2))
         return CriticStep(
             real=real,
             fake=fake,
-            real_logits=self.discriminator.logits(both[0], labels),
-            fake_logits=self.discriminator.logits(both[1], labels),
+            real_logits=self.discriminator.logits(features[0], labels),
+            fake_logits=self.discriminator.logits(features[1], labels),
             labels=labels,
             critic=lambda images, classes: self.logits(images, classes, random),
             random=random,

@@ -7,15 +7,15 @@ from collections.abc import Callable, Iterable, Mapping
 import torch
 from pytorch_lightning.core.optimizer import LightningOptimizer
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim import Optimizer
 
 from synthgen.gan.augmentations.base import Augmentation
 from synthgen.gan.auxiliary import AuxiliaryClassifier
 from synthgen.gan.batch_norm import recalibrate
 from synthgen.gan.compatibility import Parts, refuse_senseless
+from synthgen.gan.critic import Critic
 from synthgen.gan.losses.base import GANLoss
-from synthgen.gan.penalties.base import CriticStep, Penalty
+from synthgen.gan.penalties.base import Penalty
 from synthgen.images import to_float
 from synthgen.networks.base import Discriminator, Generator
 from synthgen.samplers.base import Sampler
@@ -71,17 +71,12 @@ class GAN(GenerativeModule):
         super().__init__(generator.image, batch_size)
         if discriminator_steps < 1:
             raise ValueError(f"discriminator_steps must be at least 1, got {discriminator_steps}")
-        self.generator, self.discriminator = generator, discriminator
-        self.loss, self.penalties = loss, dict(penalties)
-        # Those that keep something between steps are modules; so it is saved with the run.
-        self.stateful = nn.ModuleDict(
-            {name: one for name, one in self.penalties.items() if isinstance(one, nn.Module)}
-        )
-        self.augmentation = augmentation
         sizes = (generator.image.num_classes, discriminator.feature_dim)
-        self.auxiliary = None if auxiliary is None else auxiliary(*sizes)
-        refuse_senseless(
-            Parts(generator, discriminator, loss, self.penalties, augmentation, self.auxiliary)
+        classifier = None if auxiliary is None else auxiliary(*sizes)
+        refuse_senseless(Parts(generator, discriminator, loss, penalties, augmentation, classifier))
+        self.generator = generator
+        self.critic = Critic(
+            discriminator, loss, penalties, augmentation, classifier, self.autocast
         )
         self.ema = EMA(generator, ema_half_life)
         self.lr, self.discriminator_lr, self.beta2 = lr, discriminator_lr or lr, beta2
@@ -91,7 +86,7 @@ class GAN(GenerativeModule):
     def configure_optimizers(self) -> list[Optimizer]:
         build_discriminator, build_generator = self._build
         return [
-            build_discriminator(self._critic_parameters()),
+            build_discriminator(self.critic.parameters()),
             build_generator(self.generator.parameters()),
         ]
 
@@ -121,77 +116,20 @@ class GAN(GenerativeModule):
         self, real: Tensor, fake: Tensor, labels: Tensor, number: int, optimizer: LightningOptimizer
     ) -> None:
         random = step_generator(self.run_seed, CRITIC, number, 0)
-        due = {n: penalty for n, penalty in self.penalties.items() if number % penalty.every == 0}
-        wanted = {inputs for penalty in due.values() for inputs in penalty.grad_inputs}
-        real = real.detach().requires_grad_("real" in wanted)
-        fake = fake.requires_grad_("fake" in wanted)
-        real_features, fake_features = self._features(real, fake, random)
-        step = CriticStep(
-            real=real,
-            fake=fake,
-            real_logits=self.discriminator.logits(real_features, labels),
-            fake_logits=self.discriminator.logits(fake_features, labels),
-            labels=labels,
-            critic=lambda images, classes: self._logits(images, classes, random),
-            random=random,
+        loss, parts = self.critic.discriminator_loss(
+            real, fake, labels, number=number, progress=self.clock.progress, random=random
         )
-        loss = self.loss.discriminator(step.real_logits, step.fake_logits).mean()
-        self.losses["discriminator"] = loss.detach()
-        for name, penalty in due.items():
-            value = penalty(step).mean()
-            self.losses[name] = value.detach()
-            loss = loss + penalty.weight(self.clock.progress) * penalty.every * value
-        if self.auxiliary is not None:
-            value = self.auxiliary.discriminator(real_features, fake_features, labels).mean()
-            self.losses["auxiliary"] = value.detach()
-            loss = loss + value
+        self.losses |= parts
         self._step(optimizer, loss)
-        if self.augmentation is not None:
-            self.augmentation.observe(step.real_logits.detach(), step.fake_logits.detach())
 
     def _train_generator(
         self, real: Tensor, fake: Tensor, labels: Tensor, number: int, optimizer: LightningOptimizer
     ) -> None:
         random = step_generator(self.run_seed, CRITIC, number, 1)
-        # Frozen: its own weight gradients would be computed here only to be thrown away.
-        for parameter in self._critic_parameters():
-            parameter.requires_grad_(False)
-        real_logits = None
-        if self.loss.pairs_real:
-            with torch.no_grad():
-                real_logits = self._logits(real, labels, random)
-        features = self._one_batch(fake, random)
-        fake_logits = self.discriminator.logits(features, labels)
-        loss = self.loss.generator(fake_logits, real_logits).mean()
-        self.losses["generator"] = loss.detach()
-        if self.auxiliary is not None:
-            loss = loss + self.auxiliary.generator(features, labels).mean()
-        self._step(optimizer, loss)
-        for parameter in self._critic_parameters():
-            parameter.requires_grad_(True)
-
-    def _features(
-        self, real: Tensor, fake: Tensor, random: torch.Generator
-    ) -> tuple[Tensor, Tensor]:
-        """Of both in one pass, unless a batch norm would then mix their statistics."""
-        if any(isinstance(layer, _BatchNorm) for layer in self.discriminator.modules()):
-            return self._one_batch(real, random), self._one_batch(fake, random)
-        both = self._one_batch(torch.cat([real, fake]), random)
-        first, second = both.chunk(2)
-        return first, second
-
-    def _one_batch(self, images: Tensor, random: torch.Generator) -> Tensor:
-        if self.augmentation is not None:
-            images = self.augmentation(images, random)
-        with self.autocast():
-            return self.discriminator.features(images).float()
-
-    def _logits(self, images: Tensor, labels: Tensor, random: torch.Generator) -> Tensor:
-        return self.discriminator.logits(self._one_batch(images, random), labels)
-
-    def _critic_parameters(self) -> list[nn.Parameter]:
-        more = [] if self.auxiliary is None else list(self.auxiliary.parameters())
-        return [*self.discriminator.parameters(), *more]
+        with self.critic.frozen():
+            loss = self.critic.generator_loss(fake, real, labels, random)
+            self.losses["generator"] = loss.detach()
+            self._step(optimizer, loss)
 
     def _scheduled_optimizers(self) -> tuple[LightningOptimizer, LightningOptimizer]:
         discriminator, generator = self.optimizer_list()

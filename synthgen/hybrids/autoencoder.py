@@ -105,7 +105,8 @@ class Autoencoder(GenerativeModule):
     ) -> None:
         super().__init__(encoder.image, batch_size)
         fitted = fitting_decoder(decoder, likelihood, self.image)
-        assert isinstance(fitted, GridDecoder)
+        if not isinstance(fitted, GridDecoder):
+            raise ValueError(f"the decoder must take a grid; {type(fitted).__name__} does not")
         if encoder.z_dim != fitted.z_dim:
             raise ValueError(
                 f"the encoder makes {encoder.z_dim} latents, the decoder takes {fitted.z_dim}"
@@ -120,7 +121,7 @@ class Autoencoder(GenerativeModule):
             )
         refuse_senseless(Parts(fitted, discriminator, loss, penalties, augmentation, None))
         self.networks = Networks(encoder, fitted, narrow, likelihood)
-        self.critic = Critic(discriminator, loss, penalties, augmentation, self.autocast)
+        self.critic = Critic(discriminator, loss, penalties, augmentation, autocast=self.autocast)
         self.ema = EMA(self.networks, ema_half_life)
         sizes = (self.image.num_classes, fitted.z_dim)
         fits = density if narrow.own_density() is None else None

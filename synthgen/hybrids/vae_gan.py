@@ -97,7 +97,7 @@ class VAEGAN(GenerativeModule):
         refuse_senseless(Parts(decoder, discriminator, loss, penalties, augmentation, None))
         sizes = (decoder.image.num_classes, decoder.z_dim)
         self.networks = Networks(encoder, decoder, prior(*sizes), likelihood)
-        self.critic = Critic(discriminator, loss, penalties, augmentation, self.autocast)
+        self.critic = Critic(discriminator, loss, penalties, augmentation, autocast=self.autocast)
         self.ema = EMA(self.networks, ema_half_life)
         self.density = None if density is None else density(*sizes)
         self.lr, self.discriminator_lr, self.beta2 = lr, discriminator_lr or lr, beta2

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -121,5 +123,5 @@ class CodeTransformer(nn.Module, Rebuildable):
             x = x + self.codes(before)
         x = x[:, None]
         for block, cache in zip(self.blocks, caches, strict=True):
-            x = block.advance(x, cache, position)
+            x = cast(CausalBlock, block).advance(x, cache, position)
         return self.head(self.norm(x))[:, 0].float()

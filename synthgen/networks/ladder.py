@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -171,12 +172,14 @@ class LadderDecoder(Generator):
         noise = [part.view(-1, *one) for part, one in zip(parts, self.shapes, strict=True)]
         x, divergences = self._top(noise[0].flatten(1), labels, features)
         for level, stage in enumerate(self.stages):
-            x = stage[0](upsample(x) if level else x)  # to this stage's width
+            change, *layers = cast(nn.Sequential, stage)
+            x = change(upsample(x) if level else x)  # to this stage's width
             if level < len(self.rungs):
                 known = None if features is None else features[level]
                 x, kl = self.rungs[level](x, noise[level + 1], known)
                 divergences += [] if kl is None else [kl]
-            x = stage[1:](x)
+            for layer in layers:
+                x = layer(x)
         x = F.pixel_shuffle(self.to_image(F.leaky_relu(x, SLOPE)), self.patch)
         return crop_to(x, self.image.height, self.image.width), divergences
 

@@ -196,7 +196,8 @@ def _log(
     path: str | Path,
 ) -> None:
     parameters = dict(module.named_parameters())
-    anew = sorted({n.split(".")[0] for n in parameters if n not in taken})
+    missing = [n.removeprefix("critic.") for n in parameters if n not in taken]
+    anew = sorted({n.split(".")[0] for n in missing})
     new = [n for n in module.image.classes if n not in old]
     dropped = [n for n in old if n not in module.image.classes]
     log.info(

@@ -56,10 +56,10 @@ def test_the_generator_steps_after_every_so_many_discriminator_steps(tiny):
     gan = tiny(discriminator_steps=3)
     generator_moved, discriminator_moved, average_moved = [], [], []
     for number in range(7):
-        before = [state(one) for one in (gan.generator, gan.discriminator, gan.ema.average)]
+        before = [state(one) for one in (gan.generator, gan.critic.discriminator, gan.ema.average)]
         gan.training_step(batch(number), number)
         generator_moved.append(moved(gan.generator, before[0]))
-        discriminator_moved.append(moved(gan.discriminator, before[1]))
+        discriminator_moved.append(moved(gan.critic.discriminator, before[1]))
         average_moved.append(moved(gan.ema.average, before[2]))
     assert discriminator_moved == [True] * 7
     assert generator_moved == average_moved == [False, False, True, False, False, True, False]
@@ -87,31 +87,37 @@ def test_the_discriminator_does_not_move_in_the_generators_step(tiny):
     generator_step = gan._train_generator
 
     def watched(real, fake, labels, number, optimizer):
-        before, auxiliary = state(gan.discriminator), state(gan.auxiliary)
-        for parameter in gan._critic_parameters():
+        before, auxiliary = state(gan.critic.discriminator), state(gan.critic.auxiliary)
+        for parameter in gan.critic.parameters():
             parameter.grad = None
         generator_step(real, fake, labels, number, optimizer)
-        grads = [parameter.grad is None for parameter in gan._critic_parameters()]
-        seen.append((moved(gan.discriminator, before), moved(gan.auxiliary, auxiliary), all(grads)))
+        grads = [parameter.grad is None for parameter in gan.critic.parameters()]
+        seen.append(
+            (
+                moved(gan.critic.discriminator, before),
+                moved(gan.critic.auxiliary, auxiliary),
+                all(grads),
+            )
+        )
 
     gan._train_generator = watched
     run(gan, 2)
     assert seen == [(False, False, True)] * 2
-    assert all(parameter.requires_grad for parameter in gan._critic_parameters())
+    assert all(parameter.requires_grad for parameter in gan.critic.parameters())
 
 
 @pytest.mark.parametrize("auxiliary", [ACGAN, D2DCE])
 def test_the_auxiliary_is_trained_and_teaches_the_generator(auxiliary, tiny):
     gan = tiny(auxiliary=auxiliary, loss=Hinge(), lr=Constant(3e-3))
-    before = {name: value.clone() for name, value in gan.auxiliary.named_parameters()}
+    before = {name: value.clone() for name, value in gan.critic.auxiliary.named_parameters()}
     run(gan, 1)
     first = gan.losses["auxiliary"].item()
-    for name, value in gan.auxiliary.named_parameters():
+    for name, value in gan.critic.auxiliary.named_parameters():
         assert not torch.equal(value, before[name]), name
     run(gan, 60)
     assert gan.losses["auxiliary"].item() < first / 2
     saved = gan.configure_optimizers()[0].param_groups[0]["params"]
-    assert {id(one) for one in gan.auxiliary.parameters()} <= {id(one) for one in saved}
+    assert {id(one) for one in gan.critic.auxiliary.parameters()} <= {id(one) for one in saved}
 
 
 @pytest.mark.parametrize("auxiliary", [ACGAN, D2DCE])
@@ -205,7 +211,7 @@ def test_a_penalty_acts_every_so_many_steps_with_so_many_times_the_weight(tiny):
 
     gan = tiny(penalties={"r1": Counting(Constant(1.0), every=4)})
     run(gan, 9)
-    assert gan.penalties["r1"].calls == 3
+    assert gan.critic.penalties["r1"].calls == 3
 
 
 def test_a_discriminator_with_batch_norm_sees_real_and_fake_apart(tiny):
@@ -215,7 +221,7 @@ def test_a_discriminator_with_batch_norm_sees_real_and_fake_apart(tiny):
     run(gan, 1)
     assert sizes == [32, 32, 32]
     plain, sizes = tiny(), []
-    plain.discriminator.body[2].register_forward_hook(
+    plain.critic.discriminator.body[2].register_forward_hook(
         lambda _, inputs, __: sizes.append(len(inputs[0]))
     )
     run(plain, 1)
@@ -260,8 +266,8 @@ def test_a_resumed_run_goes_on_with_penalty_and_auxiliary_as_they_were(tmp_path)
     expected, found = whole.state_dict(), resumed.state_dict()
     different = {name for name in expected if not torch.equal(expected[name], found[name])}
     assert different <= {"clock._seconds"}
-    assert found["stateful.lecam.steps"].item() == 12
-    assert found["stateful.lecam.real_average"].item() != 0
+    assert found["critic.stateful.lecam.steps"].item() == 12
+    assert found["critic.stateful.lecam.real_average"].item() != 0
     one, two = (load_sampler(tmp_path / name).state_dict() for name in ("whole", "parts"))
     assert all(torch.equal(one[name], two[name]) for name in one)
 
@@ -269,6 +275,6 @@ def test_a_resumed_run_goes_on_with_penalty_and_auxiliary_as_they_were(tmp_path)
 def test_a_relativistic_generator_sees_real_images_and_others_do_not(tiny):
     for loss, passes in ((RelativisticPairing(), 3), (NonSaturating(), 2)):
         gan, calls = tiny(loss=loss), []
-        gan.discriminator.body.register_forward_hook(lambda *_, calls=calls: calls.append(1))
+        gan.critic.discriminator.body.register_forward_hook(lambda *_, calls=calls: calls.append(1))
         run(gan, 1)
         assert len(calls) == passes

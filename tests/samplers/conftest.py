@@ -26,7 +26,7 @@ def described(name, **changes):
 NAMES = [
     path.stem
     for path in sorted((config_dir() / "model").glob("*.yaml"))
-    if described(path.stem)["_target_"].startswith("synthgen.samplers.")
+    if described(path.stem).get("_target_", "").startswith("synthgen.samplers.")
     and path.stem != "road_signs"  # draws no digits; see test_drawn
 ]
 

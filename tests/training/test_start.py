@@ -89,7 +89,7 @@ def test_a_sampler_alone_gives_the_generator_to_network_and_average(
     expected = load_sampler(gan_run).generator.state_dict()
     for network in (module.generator, module.ema.average):
         assert all(torch.equal(v, expected[k]) for k, v in network.state_dict().items())
-    assert all((p == 7).all() for p in module.discriminator.parameters())
+    assert all((p == 7).all() for p in module.critic.discriminator.parameters())
     assert record["checkpoint_sha256"] is None
     assert "anew: discriminator;" in caplog.text
 
@@ -194,6 +194,6 @@ def test_from_the_command_line(synthgen, tmp_path):
     config = (tmp_path / "second" / "config.yaml").read_text()
     assert "ClassBalanced" in config
     assert f"start: {tmp_path / 'first'}" in config
-    refused = synthgen("train", *common[:-1], "start=first", "out=third")
+    refused = synthgen("train", *common[:3], "start=first", "out=third")
     assert refused.code == 2
     assert "another architecture" in refused.err

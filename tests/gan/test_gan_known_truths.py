@@ -127,7 +127,7 @@ def ring(count, generator):
 
 
 def modes_covered(points):
-    """How many modes get a quarter of their fair share of the points or more, counting only points within
+    """How many modes get a quarter of their fair share of the points or more, points within
     five standard deviations; and how large a part of all points those are."""
     distance, nearest = torch.cdist(points.flatten(1), MODES).min(dim=1)
     close = distance < 5 * SPREAD

@@ -285,7 +285,7 @@ def test_every_option_trains_and_is_resumed_to_the_bit(name, splits, tmp_path):
         node = OmegaConf.to_container(config.model, resolve=True)
         return build(node, key="model", facts=facts)
 
-    assert isinstance(model().augmentation, Augmentation)
+    assert isinstance(model().critic.augmentation, Augmentation)
     common = {"precision": "float32", "accelerator": "cpu", "previews": 0}
     trained = functools.partial(train, splits=splits, **common)
     trained(model(), out=tmp_path / "whole", max_images=16 * 10)
