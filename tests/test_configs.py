@@ -27,7 +27,7 @@ IMAGES = [ImageSpec(1, 8, 8, ("0", "1")), ImageSpec(3, 32, 32, ("cat", "dog", "e
 COMPANIONS = {
     f"gan/penalty/{name}": ["gan/loss@model.loss=hinge"]
     for name in ("lecam", "lecam_consistency", "r1_lecam")
-}
+} | {"network/head/unconditional": ["gan/auxiliary@model.auxiliary=ac_gan"]}
 
 
 def composed(root, *overrides):
@@ -126,7 +126,7 @@ def test_every_option_is_composed_and_built(option):
             with weights_may_be_absent():
                 build(node, key=key)
             continue
-        built = build(node, key=key, facts={"image": image})
+        built = build(node, key=key, facts={"image": image, "training_images": 1000})
         assert (TARGET in node) != isinstance(built, dict)
 
 
