@@ -23,6 +23,7 @@ from synthgen.paths import config_dir
 from synthgen.training.module import GenerativeModule
 from synthgen.types import ImageSpec
 
+RUN = 10**9  # images of the run whose steps are timed
 PARTS = ("noise", "_train_discriminator", "_train_generator")
 TITLES = {
     "noise": "latents",
@@ -47,7 +48,7 @@ def build_module(model: str, shape: list[int], overrides: list[str]) -> Generati
     node = OmegaConf.to_container(settings.model, resolve=True)
     torch.manual_seed(0)
     module = build(node, key="model", facts={"image": image})
-    module.clock.start(10**9, None)
+    module.clock.start(RUN, None)
     return module
 
 
@@ -64,11 +65,11 @@ class Alone:
         module.manual_backward = lambda loss: loss.backward()  # type: ignore[method-assign]
 
 
-def images_per_second(module: GenerativeModule, seconds: float) -> float:
+def images_per_second(module: GenerativeModule, seconds: float, warm_up: int = 8) -> float:
     image, batch = module.image, module.batch_size
     images = torch.randint(0, 256, (batch, *image.shape), dtype=torch.uint8)
     labels = torch.arange(batch) % image.num_classes
-    for _ in range(8):  # warm-up: allocator, kernels, every lazy penalty once
+    for _ in range(warm_up):  # allocator, kernels, lazy penalties
         module.training_step((images, labels), 0)
     steps, start = 0, time.perf_counter()
     while time.perf_counter() - start < seconds:
@@ -106,7 +107,7 @@ def divide(prepare: Callable[[], GenerativeModule], seconds: float) -> None:
     parts = shares(prepare(), seconds)
     if "_train_discriminator" in parts:
         bare = prepare()
-        bare.penalties = {}
+        bare.critic.penalties = {}  # type: ignore[union-attr]
         without = shares(bare, seconds)["_train_discriminator"]
         parts["penalties"] = parts["_train_discriminator"] - without
         parts["_train_discriminator"] = without

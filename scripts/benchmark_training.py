@@ -5,9 +5,10 @@
     python scripts/benchmark_training.py 'gan network/generator@model.generator=r3gan' --json
 
 An argument is a model, with further settings of `synthgen train` after a space: so the published
-size of a network stands beside the small one. Whole steps on random images, in the precision that
-training would choose, each model in a process of its own, so that its peak memory is its own.
-Multiply-adds are those of `synthgen models`. Leave the machine alone meanwhile.
+size of a network stands beside the small one. Whole steps on random images, spread over a run whose
+steps may change on its way, in the precision that training would choose, each model in a process of
+its own, so that its peak memory is its own. Multiply-adds are those of `synthgen models`. Leave the
+machine alone meanwhile.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from dataclasses import asdict
 from typing import Any
 
 import torch
-from benchmark import Alone, build_module, images_per_second
+from benchmark import RUN, Alone, build_module, images_per_second
 from hydra import compose, initialize_config_dir
 from machine import machine
 
@@ -38,6 +39,7 @@ TITLES = (
     "of each network", "peak memory", "batch",
 )  # fmt: skip
 SECONDS, LIMIT = 10.0, 300.0
+PROGRESS = (0.1, 0.3, 0.5, 0.7, 0.9)  # where in a run its steps are timed
 DRAWN = 64  # images in a request, as the samplers' chunk
 MIB = 2**20
 
@@ -49,7 +51,7 @@ def measure(model: str, shape: list[int], seconds: float) -> dict[str, Any]:
     module.to(memory_format=torch.channels_last)
     before = peak_memory()
     Alone(module, fused=True)
-    rate = images_per_second(module, seconds)
+    rate = training_rate(module, seconds)
     parts = {part: asdict(cost(network)) for part, network in networks(module)}
     memory = peak_memory()
     return {
@@ -64,6 +66,17 @@ def measure(model: str, shape: list[int], seconds: float) -> dict[str, Any]:
         "batch_size": module.batch_size,
         "note": None,
     }
+
+
+def training_rate(module: GenerativeModule, seconds: float) -> float:
+    """Images per second over a whole run: a discriminator may join in on the way, a prior may take
+    its turn after the autoencoder."""
+    spent = 0.0
+    for position, progress in enumerate(PROGRESS):
+        module.clock.images_seen = round(progress * RUN / module.batch_size) * module.batch_size
+        warm_up = 2 if position else 8
+        spent += 1 / images_per_second(module, seconds / len(PROGRESS), warm_up)
+    return len(PROGRESS) / spent
 
 
 def drawing_rate(module: GenerativeModule, seconds: float) -> float:
@@ -93,7 +106,11 @@ def models() -> list[str]:
     with initialize_config_dir(version_base="1.3", config_dir=str(config_dir())):
         targets = {name: compose("train", [f"model={name}"]).model._target_ for name in names}
     classes = {name: find_target(target, f"model={name}") for name, target in targets.items()}
-    return [name for name in names if issubclass(classes[name], GenerativeModule)]
+    return [
+        name
+        for name, one in classes.items()
+        if isinstance(one, type) and issubclass(one, GenerativeModule)
+    ]
 
 
 def apart(model: str, shape: str, seconds: float) -> dict[str, Any]:

@@ -2,13 +2,15 @@
 goes on where it was stopped.
 
     python scripts/zoo.py --data-mnist FOLDER --data-cifar FOLDER --out FOLDER
+    python scripts/zoo.py --out FOLDER --published
     python scripts/zoo.py --out FOLDER --table > table.md
 
 Leave the machine alone meanwhile: rows are compared at equal time. Each row trains with `synthgen
 train` for --minutes, draws 20,000 images, and is measured as zoo_measure.py says; its result is
 OUT/<data>/<row>.json, its samples are beside it, its run is in OUT/runs. A finished row is skipped,
-a failed one too (its JSON says why); --again NAME repeats it. Ctrl-C keeps the training's last
-state, and the same command goes on from there.
+a failed one too (its JSON says why); --again NAME repeats it. Ctrl-C and SIGTERM keep a training's
+last state, and the same command goes on from there. --published adds the networks of published size
+with their speed only, as benchmark_training.py measures it.
 """
 
 from __future__ import annotations
@@ -27,36 +29,22 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import yaml
+from benchmark_training import apart
 from machine import machine
 from zoo_measure import Bench, sheet
-from zoo_table import markdown
+from zoo_rows import Row, published_sizes, rows_of
+from zoo_table import markdown, speeds
 
 from synthgen.data import CIFAR10, MNIST, Digits
 from synthgen.data.source import Source
 from synthgen.errors import SynthgenError
-from synthgen.paths import config_dir, read_json, write_bytes, write_json
+from synthgen.paths import read_json, write_bytes, write_json
 
 FORMAT = "synthgen-zoo/1"
-ROWS = Path(__file__).with_name("zoo.yaml")
 IMAGES = 20_000  # synthetic, of each row
 JUDGE_STEPS = 2000  # what `synthgen evaluate` takes for sets of this size
+SECONDS = 10.0  # of each network of published size
 GRACE = 600  # seconds that a training may need beside its minutes: start, fitting, saving
-
-
-@dataclass(frozen=True)
-class Row:
-    """``settings`` are for `synthgen train`; None for the real images, which need none."""
-
-    data: str
-    name: str
-    kind: str
-    settings: tuple[str, ...] | None
-
-    @property
-    def available(self) -> bool:
-        """Whether its options exist in this version."""
-        return all(map(exists, self.settings or ()))
 
 
 @dataclass(frozen=True)
@@ -68,22 +56,6 @@ class Options:
     minutes: float
     images: int
     judge_steps: int
-
-
-def exists(setting: str) -> bool:
-    """Whether the option that ``group=name`` or ``group@place=name`` chooses has a file."""
-    key, _, name = setting.partition("=")
-    group = config_dir() / key.partition("@")[0]
-    return not group.is_dir() or (group / f"{name}.yaml").is_file()
-
-
-def rows_of(data: str) -> list[Row]:
-    """In the file's order; digits have the rows of MNIST."""
-    table = yaml.safe_load(ROWS.read_text(encoding="utf-8"))
-    return [
-        Row(data, name, row["kind"], tuple(row["with"]) if "with" in row else None)
-        for name, row in table["mnist" if data == "digits" else data].items()
-    ]
 
 
 def result_file(out: Path, row: Row) -> Path:
@@ -154,9 +126,13 @@ def source_settings(data: str, source: Source) -> list[str]:
 
 
 def run_process(command: Sequence[str], log: Path, limit: float) -> int:
-    """The exit code. On Ctrl-C the process, which gets the signal too, is left to save its state
-    first; one that takes longer than ``limit`` seconds is ended."""
-    with log.open("wb") as file, subprocess.Popen(command, stdout=file, stderr=file) as process:
+    """The exit code. A process that takes longer than ``limit`` seconds is ended. On Ctrl-C it is
+    told once and left to save its state: in a session of its own, since the terminal would tell it
+    too, and twice means at once and unsaved."""
+    with (
+        log.open("wb") as file,
+        subprocess.Popen(command, stdout=file, stderr=file, start_new_session=True) as process,
+    ):
         try:
             return process.wait(limit)
         except subprocess.TimeoutExpired:
@@ -189,6 +165,37 @@ def pending(options: Options, names: Sequence[str], again: Sequence[str]) -> Ite
             yield row
 
 
+def refuse_mixture(options: Options) -> None:
+    """Rows are compared: all of a folder are measured alike, also after a restart."""
+    asked = (options.minutes, options.images, options.judge_steps)
+    for data in options.sources:
+        for file in sorted((options.out / data).glob("*.json")):
+            row = read_json(file)
+            if "error" in row or row["kind"] == "reference":  # real images are as many as there are
+                continue
+            found = (row["minutes"], row["images"], row["judge"]["steps"])
+            if found != asked:
+                titles = "minutes, images and judge steps"
+                raise SystemExit(
+                    f"{file} has {titles} {found}, but {asked} were asked for.\n"
+                    "Give the same, or another --out."
+                )
+
+
+def published(out: Path) -> None:
+    """Time the networks of published size; a finished one is skipped."""
+    (out / "published").mkdir(parents=True, exist_ok=True)
+    for name, (image, settings) in published_sizes().items():
+        file = out / "published" / f"{name}.json"
+        if file.is_file():
+            tell(f"published/{name}: done before")
+            continue
+        tell(f"published/{name}, load {os.getloadavg()[0]:.1f}")
+        found = apart(settings, image, SECONDS)
+        write_json(file, found | {"name": name, "image": image, "machine": machine()})
+        tell(f"    {found['note'] or 'done'}")
+
+
 def tell(sentence: str) -> None:
     print(sentence, file=sys.stderr, flush=True)
 
@@ -197,6 +204,7 @@ def work(options: Options, names: Sequence[str], again: Sequence[str]) -> None:
     known = {row.name for data in options.sources for row in rows_of(data)}
     if unknown := [name for name in (*names, *again) if name not in known]:
         raise SystemExit(f"There is no row {', '.join(unknown)}. See --list.")
+    refuse_mixture(options)
     todo = list(pending(options, names, again))
     benches: dict[str, Bench] = {}
     for number, row in enumerate(todo, 1):
@@ -234,6 +242,7 @@ def main() -> None:
     parser.add_argument("--judge-steps", type=int, default=JUDGE_STEPS)
     parser.add_argument("--rows", nargs="*", default=[], metavar="NAME", help="only these")
     parser.add_argument("--again", nargs="*", default=[], metavar="NAME", help="repeat these")
+    parser.add_argument("--published", action="store_true", help="time the published sizes too")
     parser.add_argument("--list", action="store_true", help="say which rows there are, and stop")
     parser.add_argument("--table", action="store_true", help="print the finished rows, and stop")
     arguments = parser.parse_args()
@@ -252,17 +261,28 @@ def main() -> None:
         arguments.judge_steps,
     )
     if not arguments.table:
-        if not sources:
-            parser.error("give --data-mnist FOLDER, --data-cifar FOLDER, or --digits")
+        if not sources and not arguments.published:
+            parser.error("give --data-mnist FOLDER, --data-cifar FOLDER, --digits, or --published")
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
         try:
             work(options, arguments.rows, arguments.again)
+            if arguments.published:
+                published(options.out)
         except KeyboardInterrupt:
             raise SystemExit("Stopped. The same command goes on from here.") from None
+    show(options.out)
+
+
+def show(out: Path) -> None:
+    """Print the tables of all finished rows."""
     for data in ("mnist", "cifar10", "digits"):
-        order = [row.name for row in rows_of(data)]
-        found = [read_json(file) for file in (options.out / data).glob("*.json")]
-        if found:
-            print(markdown(sorted(found, key=lambda one: order.index(one["row"]))), "\n")
+        found = {file.stem: read_json(file) for file in (out / data).glob("*.json")}
+        rows = [found[row.name] for row in rows_of(data) if row.name in found]
+        if rows:
+            print(markdown(rows), "\n")
+    sizes = [read_json(file) for file in sorted((out / "published").glob("*.json"))]
+    if sizes:
+        print(speeds(sizes), "\n")
 
 
 if __name__ == "__main__":

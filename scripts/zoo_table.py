@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-UNTRAINED, BASELINE = "shuffled_labels", "pca_gaussian"
+CONTROLS = ("shuffled_labels", "noise")  # what teaches nothing, by chance more or less of it
+BASELINE = "pca_gaussian"
 TRAINED = ("gan", "vae", "hybrid")
 METRICS = (
     ("frechet_distance", "Fréchet distance ↓"),
@@ -60,12 +61,15 @@ def metric(record: dict[str, Any], name: str, baseline: dict[str, Any] | None) -
 
 def remarks(record: dict[str, Any], others: dict[str, dict[str, Any]]) -> list[str]:
     found = []
-    untrained, baseline = others.get(UNTRAINED), others.get(BASELINE)
+    nothing = any(reaches(record, others[name]) for name in CONTROLS if name in others)
+    baseline = others.get(BASELINE)
     if record["kind"] in TRAINED:
-        if untrained is not None and reaches(record, untrained):
+        if nothing:
             found.append("not trained at this budget")
         elif baseline is not None and worse(record, baseline, "accuracy"):
             found.append("teaches less than PCA-Gaussian")
+    elif nothing and record["kind"] not in ("control", "reference"):
+        found.append("no better than shuffled labels")
     load, cores = record["machine"]["load_average"][0], record["machine"]["cores"] or 1
     if load > DISTURBED * cores:
         found.append(f"load {load:g} at its start")
@@ -107,6 +111,12 @@ def notes(records: Sequence[dict[str, Any]]) -> list[str]:
     revisions = {r["machine"]["revision"] or r["machine"]["synthgen"] for r in done}
     minutes = ", ".join(f"{value:g}" for value in sorted({r["minutes"] for r in done}))
     names = ", ".join(sorted({r["extractor"]["name"] for r in done}))
+    controls = [r["row"] for r in done if r["row"] in CONTROLS]
+    untrained = (
+        f"Not trained: the accuracy's interval reaches down into that of {' or '.join(controls)}. "
+        if controls
+        else "No control is done, so that nothing is marked as not trained. "
+    )
     return [
         f"{one['data']}, at most {minutes} minutes of training each, seed 0. In brackets 95 % "
         "intervals over images, not over trainings. "
@@ -117,13 +127,38 @@ def notes(records: Sequence[dict[str, Any]]) -> list[str]:
         f"Accuracy: {judge['name']}, {judge['steps']} steps of {judge['batch_size']}, one training "
         f"on the {one['images']:,} synthetic images alone, on {results['accuracy']['n_real']:,} "
         "real test images. Row real: as many real training images. "
-        f"{WORSE} worse than PCA-Gaussian, intervals apart. Seconds: training, drawing and "
-        "measuring.",
+        f"{untrained}{WORSE} worse than PCA-Gaussian, intervals apart. Seconds: training, drawing "
+        "and measuring.",
         "",
         "Measured on "
         + "; ".join(f"{cpu}, {threads} threads" for cpu, threads in sorted(machines))
         + f" at revision {', '.join(sorted(revisions))}.",
     ]
+
+
+def speeds(found: Sequence[dict[str, Any]]) -> str:
+    """Networks of published size: what benchmark_training.py found of each, without training."""
+    titles = ("published size", "image", "training images/s", "drawing images/s", "parameters",
+              "multiply-adds to draw", "peak memory", "batch", "remark")  # fmt: skip
+    lines = [f"| {' | '.join(titles)} |", "|---" * len(titles) + "|"]
+    for one in found:
+        load, cores = one["machine"]["load_average"][0], one["machine"]["cores"] or 1
+        busy = f"load {load:g} at its end" if load > DISTURBED * cores else ""
+        cells = ["–"] * 6
+        if not one["note"]:
+            cells = [
+                number(one["images_per_second"]),
+                number(one["draws_per_second"]),
+                count(one["parameters"]),
+                count(one["multiply_adds"]),
+                f"{one['memory_mib']:,} MiB",
+                str(one["batch_size"]),
+            ]
+        remark = one_line(one["note"] or busy)
+        lines.append(f"| {' | '.join([one['name'], one['image'], *cells, remark])} |")
+    machines = sorted({(one["machine"]["cpu"], one["machine"]["threads"]) for one in found})
+    on = "; ".join(f"{cpu}, {threads} threads" for cpu, threads in machines)
+    return "\n".join([*lines, "", f"Whole training steps on random images, on {on}."])
 
 
 def number(value: float | None) -> str:
@@ -135,7 +170,10 @@ def number(value: float | None) -> str:
 def count(value: int | None) -> str:
     if not value:
         return "–"
-    return f"{value / 1e6:.3g} M" if value >= 10**6 else f"{value / 1e3:.3g} k"
+    for unit, letter in ((1e9, "G"), (1e6, "M")):
+        if value >= unit:
+            return f"{value / unit:.3g} {letter}"
+    return f"{value / 1e3:.3g} k"
 
 
 def one_line(text: str) -> str:

@@ -22,6 +22,7 @@ YEAR = r"(?:19|20)\d\d[a-z]?\b"
 CITATION = re.compile(rf"\(([^()]*?[A-Z][^()]*?{YEAR}[^()]*)\)|({NAMES},? {YEAR})")
 WORK = re.compile(rf"([A-Z][\w’'-]+)(?: et al\.|(?:,? (?:&|and) [A-Z][\w’'-]+)*),? ({YEAR})")
 SENTENCE = re.compile(r"(?<!et al)(?<!e\.g)(?<!i\.e)[.](?:\s|$)")
+OWN_SIZE = re.compile(r"\b(?:for|at) (\d+) pixels")
 EXTRA = re.compile(r"pip install '?synthgen\[([\w,]+)\]")
 
 
@@ -36,6 +37,7 @@ class Entry:
         what: its first sentence.
         papers: citations as its yaml gives them, and its class if that is its alone.
         needs: what has to be there before it can be used, in words.
+        pixels: side of the images that it is made for, if its yaml names one ("for 64 pixels").
     """
 
     group: str
@@ -44,6 +46,7 @@ class Entry:
     papers: tuple[str, ...]
     needs: tuple[str, ...]
     targets: tuple[str, ...]
+    pixels: int | None = None
 
 
 def entries(folders: Sequence[Path], allow: Sequence[str]) -> list[Entry]:
@@ -92,7 +95,13 @@ def entry(file: Source, group: str, name: str, allow: Sequence[str], *, shared: 
         papers=(citations(texts[:1]) if shared else ()) or citations(texts),
         needs=(*needs(texts, [inspect.getsource(one) for one in modules], file.node), *refused),
         targets=file.targets,
+        pixels=own_size(file.comment),
     )
+
+
+def own_size(text: str) -> int | None:
+    found = OWN_SIZE.search(text)
+    return int(found.group(1)) if found else None
 
 
 def first_comment(text: str) -> str:

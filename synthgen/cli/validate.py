@@ -76,7 +76,7 @@ class VerifySettings(Settings):
 @dataclass(frozen=True, kw_only=True)
 class ModelsSettings(Settings):
     group: str | None  # None: all
-    image: str  # channels, height and width: 3x32x32
+    image: str | None  # channels, height and width; None: each at its own size, else 3x32x32
     classes: int
     show: Literal["table", "json"]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -15,13 +17,20 @@ STATISTICS = 4  # the stream of random numbers that draws latents and labels her
 
 @torch.no_grad()
 def recalibrate(
-    generator: Generator, labels: Tensor, seed: int, *, batches: int = 100, batch_size: int = 64
+    generator: Generator,
+    labels: Tensor,
+    seed: int,
+    *,
+    batches: int = 100,
+    batch_size: int = 64,
+    latents: Callable[[Tensor, torch.Generator], Tensor] | None = None,
 ) -> None:
     """Replace running means and variances by those of fresh latents: the plain mean over
     ``batches`` batches ("standing statistics"; Brock et al. 2019, section 3.1).
 
-    Labels are drawn from ``labels``, int64 ``(N,)``: those of the training images. The result is a
-    function of weights, labels and ``seed`` alone. Without batch norm nothing happens.
+    Labels are drawn from ``labels``, int64 ``(N,)``, those of the training images, and latents for
+    them by ``latents``; None: from N(0, I). The result is a function of weights, labels and
+    ``seed`` alone. Without batch norm nothing happens.
     """
     layers = [layer for layer in generator.modules() if isinstance(layer, _BatchNorm)]
     if not layers:
@@ -39,6 +48,8 @@ def recalibrate(
             random = step_generator(seed, STATISTICS, number)
             z = torch.randn(batch_size, generator.z_dim, generator=random)
             rows = torch.randint(len(labels), (batch_size,), generator=random)
+            if latents is not None:
+                z = latents(labels[rows], random)
             generator(z.to(device), labels[rows].to(device))
             advance(batch_size)
     generator.train(was_training)

@@ -15,7 +15,6 @@ from synthgen.gan.losses.base import GANLoss
 from synthgen.gan.penalties.base import Penalty
 from synthgen.hybrids.adaptive import adaptive_weight, last_weight
 from synthgen.hybrids.bottleneck import Bottleneck, Encoded
-from synthgen.hybrids.densities import RunningGaussian
 from synthgen.hybrids.encoded import encoded
 from synthgen.images import to_float
 from synthgen.networks.base import Discriminator, Encoder, Generator
@@ -28,6 +27,7 @@ from synthgen.training.module import GenerativeModule, set_hyperparameters
 from synthgen.training.schedules import Schedule
 from synthgen.types import LabelledImages
 from synthgen.vae.base import FittedDensity, PixelLikelihood
+from synthgen.vae.densities import RunningGaussian
 from synthgen.vae.module import fitting_decoder
 
 CRITIC = 3  # the stream of random numbers of augmentations and penalties
@@ -141,7 +141,7 @@ class Autoencoder(GenerativeModule):
     def finish(self, real: LabelledImages) -> Sampler:
         if self.density is None:
             return self.sampler()
-        networks = self.ema.average
+        networks = self.ema.average.eval()
 
         def latents_of(images: Tensor, labels: Tensor, standard: Tensor) -> Tensor:
             return networks.bottleneck(networks.encode(images, labels, standard)).latents

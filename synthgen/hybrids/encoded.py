@@ -8,8 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from synthgen.images import to_float
+from synthgen.seeds import step_generator
 from synthgen.spec import Rebuildable
 from synthgen.types import LabelledImages
+
+ENCODED = 6  # the stream of random numbers of the latents that a density is fitted to
 
 Encode = Callable[[Tensor, Tensor, Tensor], Tensor]
 
@@ -22,7 +25,7 @@ class PlainPixels(nn.Module, Rebuildable):
         return outputs
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def encoded(
     encode: Encode,
     real: LabelledImages,
@@ -39,7 +42,7 @@ def encoded(
     for start in range(0, len(real), batch_size):
         images = to_float(real.images[start : start + batch_size].to(device))
         labels = real.labels[start : start + batch_size].to(device)
-        generator = torch.Generator().manual_seed(seed + start)
+        generator = step_generator(seed, ENCODED, start)
         standard = torch.randn(len(images), z_dim, generator=generator).to(device)
         drawn.append(encode(images, labels, standard).cpu())
     return torch.cat(drawn)

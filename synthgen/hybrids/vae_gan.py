@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from synthgen.gan.augmentations.base import Augmentation
+from synthgen.gan.batch_norm import recalibrate
 from synthgen.gan.compatibility import Parts, refuse_senseless
 from synthgen.gan.critic import Critic
 from synthgen.gan.losses.base import GANLoss
@@ -113,8 +114,18 @@ class VAEGAN(GenerativeModule):
         return DecoderSampler(average.decoder, average.sampling_density(), PlainPixels())
 
     def finish(self, real: LabelledImages) -> Sampler:
-        if self.density is None:
-            return self.sampler()
+        average = self.ema.average.eval()
+        density = average.sampling_density() if self.density is None else self._fitted(real)
+        sampler = DecoderSampler(average.decoder, density, PlainPixels())
+
+        def latents(labels: Tensor, random: torch.Generator) -> Tensor:
+            return sampler.latents(labels, torch.randint(2**62, labels.shape, generator=random))
+
+        recalibrate(average.decoder, real.labels, self.run_seed, latents=latents)
+        return sampler
+
+    def _fitted(self, real: LabelledImages) -> FittedDensity:
+        assert self.density is not None
         average = self.ema.average
 
         def draw(images: Tensor, labels: Tensor, standard: Tensor) -> Tensor:
@@ -124,7 +135,7 @@ class VAEGAN(GenerativeModule):
             draw, real, z_dim=average.decoder.z_dim, seed=self.run_seed, device=self.device
         )
         self.density.fit(latents, real.labels, self.run_seed)
-        return DecoderSampler(average.decoder, self.density, PlainPixels())
+        return self.density
 
     def step(self, images: Tensor, labels: Tensor) -> None:
         real = to_float(images)

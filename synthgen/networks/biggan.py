@@ -1,5 +1,9 @@
 """Generator and discriminator after BigGAN (Brock et al. 2019, "Large scale GAN training for high
-fidelity natural image synthesis"), for any size from 8 to 256 pixels."""
+fidelity natural image synthesis"), for any size from 8 to 256 pixels.
+
+Left out: orthogonal regularisation and truncation (section 3.1). The first serves the second, which
+costs a training set its rare images; the spectral norm of both networks bounds their weights.
+"""
 
 from __future__ import annotations
 

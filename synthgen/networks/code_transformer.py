@@ -78,7 +78,7 @@ class CodeTransformer(nn.Module, Rebuildable):
         heads: int = 8,
     ) -> None:
         super().__init__()
-        if width % heads:
+        if heads < 1 or width % heads:
             raise ValueError(f"width {width} is no multiple of {heads} heads")
         self.num_codes, self.positions, self.heads, self.width = num_codes, positions, heads, width
         self.classes = nn.Embedding(num_classes, width)

@@ -9,6 +9,8 @@ from torch import Tensor, nn
 
 from synthgen.spec import Rebuildable
 
+NOTHING = 1e-6  # vectors: what a code's average is without any, before float32 underflows
+
 
 class Codebook(nn.Module, Rebuildable):
     """K vectors, each the moving average of what was assigned to it (van den Oord et al. 2017, app.
@@ -70,7 +72,7 @@ class Codebook(nn.Module, Rebuildable):
         self.counts.lerp_(counts, 1 - keep)
         self.sums.lerp_(sums, 1 - keep)
         fair = len(flat) / self.num_codes
-        dead = self.counts < self.restart_below * fair if self.restart_below else self.counts <= 0
+        dead = self.counts < max(self.restart_below * fair, NOTHING)
         # Every code draws a vector, used or not: nothing waits for the device to say which died.
         index = torch.randperm(max(len(flat), self.num_codes), generator=random) % len(flat)
         fresh = flat[index[: self.num_codes].to(flat.device)]

@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from synthgen.networks.spectral import without_autocast
+
 SLOPE = 0.2
 GAIN = math.sqrt(2)  # after each leaky ReLU, so that variance is about kept
 SMALL = 1e-8
@@ -71,7 +73,8 @@ class Modulated(nn.Module):
     scaled back to unit variance (Karras et al. 2020, eqs. 1 and 3).
 
     Scaling activations before and after one shared convolution gives the same numbers as scaling
-    each image's weights, and spares a convolution with a group per image.
+    each image's weights, and spares a convolution with a group per image. The scales are computed
+    in float32, under autocast too: they are few, and every pixel shares their rounding.
     """
 
     def __init__(self, convolution: EqualConv, w_dim: int) -> None:
@@ -82,11 +85,12 @@ class Modulated(nn.Module):
         self.bias = nn.Parameter(torch.zeros(after))
 
     def forward(self, x: Tensor, w: Tensor) -> Tensor:  # (N, before, H, W), (N, w_dim)
-        style = self.style(w)
+        with without_autocast(x.device.type):
+            style = self.style(w)
+            squares = self.convolution.scaled_weight().square().sum(dim=(2, 3))  # (after, before)
+            scale = GAIN * (F.linear(style.square(), squares) + SMALL).rsqrt()
         h = self.convolution(x * style.to(x.dtype)[:, :, None, None])
-        squares = self.convolution.scaled_weight().square().sum(dim=(2, 3))  # (after, before)
-        variance = F.linear(style.square(), squares) + SMALL
-        demodulation = (GAIN * variance.rsqrt()).to(h.dtype)[:, :, None, None]
+        demodulation = scale.to(h.dtype)[:, :, None, None]
         bias = (GAIN * self.bias).to(h.dtype)[:, None, None]
         return F.leaky_relu(torch.addcmul(bias, h, demodulation), SLOPE)
 

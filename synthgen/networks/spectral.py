@@ -10,6 +10,7 @@ from typing import TypeVar
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils import parametrize
 
 from synthgen.networks.base import Discriminator
@@ -92,13 +93,32 @@ def normalise_spectrum(network: nn.Module, layers: Iterable[type[nn.Module]] = L
     return network
 
 
+def unnormalised(network: nn.Module) -> list[str]:
+    """Kinds of layers with a weight matrix (or kernel) of their own that is used as it is."""
+    kinds = {
+        type(layer).__name__
+        for layer in network.modules()
+        if not isinstance(layer, parametrize.ParametrizationList)
+        and any(one.dim() > 1 for one in layer.parameters(recurse=False))
+    }
+    return sorted(kinds)
+
+
 class SpectrallyNormalised(Discriminator):
-    """A discriminator, each of whose layers has spectral norm one (Miyato et al. 2018, eq. 9)."""
+    """A discriminator, each of whose layers has spectral norm one (Miyato et al. 2018, eq. 9).
+
+    Raises ValueError for a network with weights that it can't normalise, or with batch norm, which
+    would undo what it does.
+    """
 
     def __init__(self, network: Discriminator) -> None:
         super().__init__()
         self.image, self.feature_dim = network.image, network.feature_dim
+        if any(isinstance(layer, _BatchNorm) for layer in network.modules()):
+            raise ValueError("spectral norm bounds nothing before a batch norm; choose another one")
         normalise_spectrum(network)
+        if left := unnormalised(network):
+            raise ValueError(f"spectral norm can't reach the weights of {', '.join(left)}")
         self.network = network
 
     def features(self, images: Tensor) -> Tensor:

@@ -2,7 +2,8 @@
 image quality of StyleGAN") in plain PyTorch, for any size from 8 to 256 pixels.
 
 Left out: noise inputs, because an image must be a function of its own latents and label; mixing of
-styles and path-length regularisation, as in StyleGAN2-ADA's configuration for CIFAR-10.
+styles and path-length regularisation, as in StyleGAN2-ADA's configuration for CIFAR-10; truncation,
+which costs a training set its rare images; a mapping network of labels in the discriminator.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from synthgen.networks.equalised import (
     unit,
 )
 from synthgen.networks.r3gan import Pyramid
+from synthgen.networks.spectral import without_autocast
 from synthgen.types import ImageSpec
 
 
@@ -87,10 +89,11 @@ class StyleGAN2Generator(Generator):
         return crop_to(images, self.image.height, self.image.width)
 
     def styles(self, z: Tensor, labels: Tensor) -> Tensor:
-        """float32 ``(N, z_dim)``, int64 ``(N,)`` -> ``(N, w_dim)``."""
-        w = torch.cat([unit(z), unit(self.embedding(labels))], dim=1)
-        for layer in self.mapping:
-            w = activated(layer(w))
+        """float32 ``(N, z_dim)``, int64 ``(N,)`` -> float32 ``(N, w_dim)``, under autocast too."""
+        with without_autocast(z.device.type):
+            w = torch.cat([unit(z), unit(self.embedding(labels))], dim=1)
+            for layer in self.mapping:
+                w = activated(layer(w))
         return w
 
 

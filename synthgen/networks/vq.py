@@ -17,6 +17,8 @@ from synthgen.types import ImageSpec
 def code_grid(image: ImageSpec, largest_grid: int) -> tuple[int, tuple[int, int]]:
     """How often to halve an image (once at least), and the grid (height, width) that results: no
     side longer than ``largest_grid``, so that the codes of large images stay few."""
+    if largest_grid < 1:
+        raise ValueError(f"largest_grid must be at least 1, got {largest_grid}")
     longest = max(image.height, image.width)
     halvings = max(1, math.ceil(math.log2(longest / largest_grid)))
     return halvings, (
@@ -70,6 +72,18 @@ class VQEncoder(nn.Module, Rebuildable):
         layers += [nn.Conv2d(width, width, 3, padding=1)]
         layers += [CodeBlock(width) for _ in range(blocks)]
         self.layers = nn.Sequential(*layers, nn.ReLU(), nn.Conv2d(width, code_dim, 1))
+        self._initialise()
+
+    def _initialise(self) -> None:
+        """He et al. (2015, eq. 10), so that vectors start apart. With torch's own start they lie
+        within 0.01 of each other: few codes tell them apart, and for many steps none is learned."""
+        for layer in self.layers.modules():
+            if isinstance(layer, nn.Conv2d):
+                nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+                nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+        for layer in self.layers:
+            if isinstance(layer, CodeBlock):  # starts as the identity
+                nn.init.zeros_(layer.project.weight)
 
     def forward(self, images: Tensor) -> Tensor:
         """float ``(N, C, H, W)`` in [-1, 1] -> float32 ``(N, D, *grid)``."""

@@ -6,7 +6,6 @@ import copy
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor
 
 from synthgen.errors import SynthgenError
@@ -41,10 +40,11 @@ class Rule(Rebuildable, ABC):
         of the same classes, which some rules mix in."""
         chance = random.uniform(2)
         strength = self.weakest + (self.strongest - self.weakest) * chance[:, 0]
-        strength = torch.where(chance[:, 1] < self.probability, strength, torch.zeros(()))
-        changed = self.combine(images, partners, strength, random)
-        untouched = (strength == 0)[:, None, None, None]
-        return torch.where(untouched, images, changed).clamp(-1, 1)
+        rows = ((chance[:, 1] < self.probability) & (strength > 0)).nonzero()[:, 0]
+        out = images.clone()
+        if len(rows):  # most rules leave most images alone, and a change is work
+            out[rows] = self.combine(images[rows], partners[rows], strength[rows], random.of(rows))
+        return out.clamp_(-1, 1)
 
     def at(self, strength: float) -> Rule:
         """The same rule at one strength, on every image."""

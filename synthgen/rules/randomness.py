@@ -35,6 +35,12 @@ class ImageRandom:
         other.next_stream, other.pool = stream * STREAMS_PER_RULE, self.pool[:, :0]
         return other
 
+    def of(self, rows: Tensor) -> ImageRandom:
+        """The same numbers for some of the images, int64 ``(M,)``, from here on."""
+        other = copy.copy(self)
+        other.keys, other.pool = [self.keys[row] for row in rows.tolist()], self.pool[rows]
+        return other
+
     def __len__(self) -> int:
         return len(self.keys)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -57,7 +59,8 @@ class GaussianMixture(PrincipalSpace):
         for label in range(self.image.num_classes):
             mine = latents[(real.labels == label).numpy()]
             count = max(1, min(self.gaussians, len(mine) // self.min_images))
-            weights, means, covariances = estimate_mixture(mine, count, self.seed)
+            floor = RELATIVE_FLOOR * float(mine.var(axis=0).mean()) + 1e-9
+            weights, means, covariances = estimate_mixture(mine, count, self.seed, floor)
             self.weights[label, :count] = torch.from_numpy(weights)
             self.means[label, :count] = torch.from_numpy(means)
             self.factors[label, :count] = torch.linalg.cholesky(torch.from_numpy(covariances))
@@ -74,15 +77,19 @@ class GaussianMixture(PrincipalSpace):
         return self.decode(latents)
 
 
-def estimate_mixture(points: np.ndarray, count: int, seed: int) -> tuple[np.ndarray, ...]:
+def estimate_mixture(
+    points: np.ndarray, count: int, seed: int, floor: float
+) -> tuple[np.ndarray, ...]:
     """float64 ``(N, K)`` -> weights ``(count,)``, means ``(count, K)``, covariances
-    ``(count, K, K)``."""
+    ``(count, K, K)`` with ``floor`` added to their diagonals. By EM; one Gaussian alone gets a
+    shrunk covariance (Ledoit & Wolf 2004), which fills every direction however few the points."""
     from sklearn import mixture
     from sklearn.covariance import LedoitWolf
+    from sklearn.exceptions import ConvergenceWarning
     from threadpoolctl import threadpool_limits
 
-    floor = RELATIVE_FLOOR * float(points.var(axis=0).mean()) + 1e-9
-    with threadpool_limits(1):  # the result doesn't depend on the machine's cores then
+    with threadpool_limits(1), warnings.catch_warnings():  # the same on any number of cores
+        warnings.simplefilter("ignore", ConvergenceWarning)  # 50 steps are enough to draw from
         if count == 1:
             covariance = LedoitWolf().fit(points).covariance_ + floor * np.eye(points.shape[1])
             return np.ones(1), points.mean(axis=0)[None], covariance[None]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -71,7 +72,11 @@ class PCAGaussian(FittedSampler):
         count = min(self.components.shape[1], len(real) - 1)
         with threadpool_limits(1):  # the result doesn't depend on the machine's cores then
             pca = PCA(n_components=count, random_state=SVD_SEED).fit(pixels)
-        noise = self.residual_noise**2 * float(pca.noise_variance_)
+        # Over all directions that are left (eq. 8). scikit-learn's noise_variance_ is over those
+        # that the images span, which are far fewer where a class is small.
+        total = pixels.var(axis=0, ddof=1, dtype=np.float64).sum()
+        left = float(total - pca.explained_variance_.sum())
+        noise = self.residual_noise**2 * max(left, 0.0) / max(1, pixels.shape[1] - count)
         variance = torch.from_numpy(pca.explained_variance_).float()
         self.mean[label] = torch.from_numpy(pca.mean_)
         self.components[label, :count] = torch.from_numpy(pca.components_)

@@ -71,6 +71,8 @@ class LadderVAE(GenerativeModule):
                 f"the encoder's stages have widths {encoder.widths}, the decoder's "
                 f"{decoder.widths}; give both the same patch, width and max_width"
             )
+        if free_bits < 0:
+            raise ValueError(f"free_bits must be at least 0, got {free_bits}")
         self.networks = LadderNetworks(encoder, decoder, likelihood)
         self.ema = EMA(self.networks, ema_half_life)
         self.lr, self.beta, self.free_bits = lr, beta, free_bits

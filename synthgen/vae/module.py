@@ -19,9 +19,11 @@ from synthgen.training.module import GenerativeModule, set_hyperparameters
 from synthgen.training.schedules import Schedule
 from synthgen.types import ImageSpec, LabelledImages
 from synthgen.vae.base import FittedDensity, Networks, PixelLikelihood, Posterior, Prior
+from synthgen.vae.densities import RunningGaussian
 from synthgen.vae.objectives.base import Objective, VAEStep
 
 OBJECTIVE = 4  # the stream of random numbers that an objective draws beside the latents
+ENCODED = 6  # that of the latents to which a density is fitted
 
 
 class VAE(GenerativeModule):
@@ -71,6 +73,8 @@ class VAE(GenerativeModule):
         self.networks = Networks(encoder, decoder, prior(*sizes), likelihood)
         self.ema = EMA(self.networks, ema_half_life)
         self.density = None if density is None else density(*sizes)
+        # Where latents follow no prior, what is drawn from before training ends.
+        self.running = RunningGaussian(*sizes) if objective.needs_density else None
         self.lr, self.objective = lr, objective
         self._build = optimizer
 
@@ -79,7 +83,8 @@ class VAE(GenerativeModule):
 
     def sampler(self) -> Sampler:
         average = self.ema.average
-        return DecoderSampler(average.decoder, average.sampling_density(), average.likelihood)
+        density = average.sampling_density() if self.running is None else self.running
+        return DecoderSampler(average.decoder, density, average.likelihood)
 
     def step(self, images: Tensor, labels: Tensor) -> None:
         (optimizer,) = self.optimizer_list()
@@ -99,6 +104,9 @@ class VAE(GenerativeModule):
         self.manual_backward(loss.value / real[0].numel())  # per pixel: one lr for every image size
         optimizer.step()
         self.ema.update(self.networks, self.batch_size, seen + self.batch_size)
+        if self.running is not None:
+            standard = self.noise(*step.posterior.mean.shape)
+            self.running.observe(self.objective.encode(step.posterior, standard).detach(), labels)
         self.losses = loss.parts
 
     def finish(self, real: LabelledImages) -> Sampler:
@@ -118,7 +126,7 @@ class VAE(GenerativeModule):
             images = to_float(real.images[start : start + batch_size].to(self.device))
             labels = real.labels[start : start + batch_size].to(self.device)
             posterior = Posterior(*encoder(images, labels))
-            generator = torch.Generator().manual_seed(self.run_seed + start)
+            generator = step_generator(self.run_seed, ENCODED, start)
             standard = torch.randn(posterior.mean.shape, generator=generator).to(self.device)
             drawn.append(self.objective.encode(posterior, standard).cpu())
         return torch.cat(drawn)

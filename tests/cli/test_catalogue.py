@@ -2,7 +2,14 @@
 
 import pytest
 
-from synthgen.cli.catalogue import citations, entries, first_comment, first_sentence, needs
+from synthgen.cli.catalogue import (
+    citations,
+    entries,
+    first_comment,
+    first_sentence,
+    needs,
+    own_size,
+)
 from synthgen.paths import config_dir
 
 
@@ -75,3 +82,13 @@ def test_an_own_config_comes_first_and_an_own_class_needs_leave(tmp_path):
     assert found["model", "noise"].what == "My noise"
     assert "may not build" in found["model", "noise"].needs[0]
     assert found["model", "bootstrap"].what.startswith("Control")
+
+
+def test_a_network_names_the_size_that_it_is_made_for():
+    found = {(e.group, e.name): e.pixels for e in entries([config_dir()], [])}
+    assert found["network/generator", "stylegan2_256"] == 256
+    assert found["network/generator", "biggan_imagenet128"] == 128
+    assert found["network/discriminator", "dcgan"] == 64
+    assert found["network/discriminator", "patch_small"] is None
+    assert own_size("A network for 64 pixels; 128 pixels: wider.") == 64
+    assert own_size("A patch of 18 pixels.") is None

@@ -49,9 +49,20 @@ def test_json_has_every_option_with_its_costs(listing):
     assert listing["image"] == {"shape": [3, 32, 32], "classes": 10}
 
 
+def test_a_network_of_a_published_size_is_counted_at_that_size(listing):
+    found = options(listing)
+    large = found["network/generator", "biggan_imagenet128"]
+    assert large["pixels"] == 128
+    assert large["parameters"] > 70_000_000
+    assert large["multiply_adds"] > 20 * 10**9
+    assert found["network/generator", "biggan"]["pixels"] is None
+
+
 def test_every_network_and_every_trained_model_has_its_costs(listing):
     for one in listing["options"]:
         assert one["note"] is None, one
+        if one["group"].startswith("network/"):
+            assert one["parameters"] > 0, one  # those too that only a model completes
         if one["group"] == "model" and one["parts"]:
             assert one["parameters"] > 0
             assert one["multiply_adds"] > 0
@@ -65,6 +76,7 @@ def test_a_group_at_another_size_fits_80_columns(synthgen, monkeypatch):
     assert shown.code == 0
     assert max(map(len, shown.out.splitlines())) <= 80
     assert "1 x 28 x 28, 4 classes" in shown.out
+    assert "names its pixels" not in shown.out  # the size asked for, for all
     assert "r3gan_small" in shown.out
     assert "gan/loss" not in shown.out
     image = ImageSpec(1, 28, 28, tuple("0123"))

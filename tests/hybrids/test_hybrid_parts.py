@@ -8,12 +8,13 @@ from conftest import build_kl_autoencoder
 
 from synthgen.hybrids import KLBottleneck, VQBottleneck
 from synthgen.hybrids.bottleneck import Encoded
-from synthgen.hybrids.densities import PrincipalMixture, RunningGaussian
+from synthgen.hybrids.densities import PrincipalMixture
 from synthgen.networks import PatchDiscriminator, R3Encoder
 from synthgen.networks.code_transformer import CodeTransformer
 from synthgen.seeds import row_seeds
 from synthgen.training.schedules import Constant
 from synthgen.types import ImageSpec
+from synthgen.vae.densities import RunningGaussian
 from synthgen.vae.likelihoods import LaplaceLikelihood
 
 

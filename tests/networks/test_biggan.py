@@ -7,6 +7,7 @@ from torch.nn.utils import parametrize
 
 from synthgen.networks import BigGANDiscriminator, BigGANGenerator
 from synthgen.networks.attention import SelfAttention
+from synthgen.networks.biggan import ConditionedBatchNorm
 from synthgen.types import ImageSpec
 
 IMAGE = ImageSpec(3, 32, 32, ("a", "b", "c"))
@@ -105,3 +106,35 @@ def test_features_are_sums_over_positions():
     images = torch.randn(2, 3, 32, 32)
     maps = nn.Sequential(*network.blocks)(images)
     torch.testing.assert_close(network.features(images), maps.relu().sum(dim=(2, 3)))
+
+
+def test_commuting_1x1_convolutions_with_resampling_changes_no_number():
+    torch.manual_seed(0)
+    image = ImageSpec(3, 16, 16, ("a", "b"))
+    up = BigGANGenerator(image, width=8, max_width=16).blocks[0]
+    x = torch.randn(2, 16, 4, 4)
+    torch.testing.assert_close(up.resample(up.shortcut(x)), up.shortcut(up.resample(x)))
+    down = BigGANDiscriminator(image, width=8, max_width=16).blocks[0]
+    x = torch.randn(2, 3, 16, 16)
+    torch.testing.assert_close(down.resample(down.shortcut(x)), down.shortcut(down.resample(x)))
+
+
+def test_a_condition_of_zero_leaves_batch_norm_as_it_is():
+    torch.manual_seed(0)
+    norm, x = ConditionedBatchNorm(4, 3), 3 * torch.randn(8, 4, 5, 5) + 1
+    plain = nn.BatchNorm2d(4, affine=False)(x)
+    torch.testing.assert_close(norm(x, torch.zeros(8, 3)), plain)
+    one = torch.ones(8, 3)
+    scale = 1 + norm.scale.weight.sum(dim=1)
+    expected = plain * scale[:, None, None] + norm.shift.weight.sum(dim=1)[:, None, None]
+    torch.testing.assert_close(norm(x, one), expected)
+
+
+def test_only_the_first_block_takes_what_comes_in_as_it_is():
+    torch.manual_seed(0)
+    network = BigGANDiscriminator(IMAGE, **SMALL).eval()
+    for level, (channels, seen) in enumerate([(3, nn.Identity()), (8, nn.ReLU())]):
+        x, block = torch.randn(2, channels, 8, 8), network.blocks[level]
+        h = block.conv2(block.conv1(seen(x)).relu())
+        expected = nn.functional.avg_pool2d(h + block.shortcut(x), 2)
+        torch.testing.assert_close(block(x), expected)

@@ -5,10 +5,11 @@ import itertools
 
 import pytest
 import torch
+from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from synthgen.cli.build import build
-from synthgen.networks import BigGANDiscriminator, BigGANGenerator
+from synthgen.networks import StyleGAN2Discriminator, StyleGAN2Generator
 from synthgen.networks.cost import cost
 from synthgen.networks.equalised import EqualConv, EqualConvUp, EqualLinear, Modulated, ToImage
 from synthgen.paths import config_dir
@@ -17,7 +18,8 @@ from synthgen.types import ImageSpec
 
 def measured(kind, name, size, classes):
     """Parameters and multiply-adds, without allocating a weight."""
-    config = OmegaConf.load(config_dir() / "network" / kind / f"{name}.yaml")
+    with initialize_config_dir(version_base="1.3", config_dir=str(config_dir())):
+        config = compose(f"network/{kind}/{name}").network[kind]
     image = ImageSpec(3, size, size, tuple(map(str, range(classes))))
     with torch.device("meta"):
         found = cost(build(OmegaConf.to_container(config), key=kind, facts={"image": image}))
@@ -124,7 +126,94 @@ def stylegan2_discriminator(widths, size, shortcuts):
     total.conv(last + 1, last, 3, side)
     total.linear(last * side**2, last)
     total.linear(last, last)
-    total.parameters += 10 * last
+    return total.parameters + 10 * last, total.multiply_adds
+
+
+def r3gan_blocks(total, side):
+    for _ in range(2):
+        total.conv(768, 1536, 1, side)
+        total.conv(16, 1536, 3, side)  # 96 groups of 16 channels
+        total.conv(1536, 768, 1, side, bias=False)
+
+
+def r3gan_generator():
+    total = Sum()
+    total.parameters += 10 * 64
+    total.linear(64 + 64, 768 * 16)
+    for side in (4, 8, 16, 32):
+        r3gan_blocks(total, side)
+    total.conv(768, 3, 3, 32)
+    return total.total()
+
+
+def r3gan_discriminator():
+    total = Sum()
+    total.conv(3, 768, 3, 32)
+    for side in (32, 16, 8, 4):
+        r3gan_blocks(total, side)
+    total.conv(1, 768, 4, 1, bias=False)  # depthwise
+    total.linear(768, 768, bias=False)
+    total.parameters += 10 * 768
+    return total.total()
+
+
+def sngan_generator(classes):
+    total = Sum()
+    total.linear(128, 256 * 16)
+    for side in (4, 8, 16):
+        total.parameters += 2 * 2 * 256 * classes
+        total.conv(256, 256, 3, 2 * side)
+        total.conv(256, 256, 3, 2 * side)
+        total.conv(256, 256, 1, side)
+    total.parameters += 2 * 256
+    total.conv(256, 3, 3, 32)
+    return total.total()
+
+
+def sngan_discriminator(classes):
+    total = Sum()
+    for before, kernel, side in [(3, 3, 32), (128, 3, 32), (3, 1, 16)]:
+        total.conv(before, 128, kernel, side)
+    for kernel, side in [(3, 16), (3, 16), (1, 8), (3, 8), (3, 8), (3, 8), (3, 8)]:
+        total.conv(128, 128, kernel, side)
+    total.linear(128, 1)
+    return total.parameters + classes * 128, total.multiply_adds
+
+
+DCGAN = [1024, 512, 256, 128]
+
+
+def dcgan_generator(classes):
+    total, side = Sum(), 4
+    total.parameters += classes * 64 + 2 * 1024
+    total.linear(100 + 64, 1024 * 16, bias=False)
+    for before, after in itertools.pairwise(DCGAN):
+        total.conv(before, after, 4, side, bias=False)  # transposed: 16 products per input
+        total.parameters += 2 * after
+        side *= 2
+    total.conv(128, 3, 4, side, bias=False)
+    return total.parameters + 3, total.multiply_adds
+
+
+def dcgan_discriminator(classes):
+    total, side = Sum(), 32
+    total.conv(3, 128, 4, side)
+    for before, after in itertools.pairwise(DCGAN[::-1]):
+        side //= 2
+        total.conv(before, after, 4, side, bias=False)
+        total.parameters += 2 * after
+    total.linear(1024 * 16, 1)
+    total.parameters += classes * 1024 * 16
+    return total.total()
+
+
+def patch_discriminator(classes):
+    total = Sum()
+    for before, after, side in [(3, 64, 128), (64, 128, 64), (128, 256, 32)]:
+        total.conv(before, after, 4, side)
+    total.conv(256, 512, 3, 32)
+    total.conv(512, 1, 1, 32)
+    total.parameters += classes * 512
     return total.total()
 
 
@@ -143,10 +232,37 @@ IMAGENET = [1536, 1536, 768, 384, 192, 96]
      stylegan2_discriminator([512] * 4, 32, shortcuts=False)),
     ("stylegan2_256", 256, stylegan2_generator(STYLE_256, 8),
      stylegan2_discriminator(STYLE_256[::-1], 256, shortcuts=True)),
+    ("r3gan", 32, r3gan_generator(), r3gan_discriminator()),
+    ("sngan", 32, sngan_generator(10), sngan_discriminator(10)),
+    ("dcgan", 64, dcgan_generator(10), dcgan_discriminator(10)),
 ])  # fmt: skip
 def test_published_sizes_cost_what_their_architecture_costs(name, size, generator, discriminator):
     assert measured("generator", name, size, 10) == generator
     assert measured("discriminator", name, size, 10) == discriminator
+
+
+def test_the_patch_discriminator_costs_what_its_architecture_costs():
+    assert measured("discriminator", "patch", 256, 10) == patch_discriminator(10)
+
+
+def test_sngan_without_classes_has_one_gain_per_channel():
+    # Miyato et al. 2018, table 4: batch norms have one gain and one bias per channel.
+    assert measured("generator", "sngan", 32, 1)[0] == 4_276_739
+
+
+def test_r3gan_is_its_authors_network_but_for_both_ends():
+    """Blocks are theirs to the number. Theirs begin with a learned 4 x 4 basis (times a linear
+    layer of the latents) and take 1x1 convolutions from and to pixels, without biases."""
+    blocks = Sum()
+    for side in (4, 8, 16, 32):
+        r3gan_blocks(blocks, side)
+    theirs = blocks.parameters + 10 * 64 + 128 * 768 + 16 * 768 + 768 * 3
+    assert round(theirs / 1e6, 1) == 20.8
+    ours = measured("generator", "r3gan", 32, 10)
+    assert ours[0] - theirs == 128 * 768 * 15 + 768 * 8 * 3 + 3
+    assert ours[1] / blocks.multiply_adds < 1.01
+    theirs = blocks.parameters + 3 * 768 + 16 * 768 + 768 * 768 + 10 * 768
+    assert measured("discriminator", "r3gan", 32, 10)[0] - theirs == 768 * 8 * 3 + 768
 
 
 def test_biggan_has_the_parameters_that_another_implementation_pins():
@@ -155,6 +271,21 @@ def test_biggan_has_the_parameters_that_another_implementation_pins():
     assert measured("discriminator", "biggan_imagenet128", 128, 1000)[0] == 87_982_370
     # PyTorch-StudioGAN's table for CIFAR-10: 9.4 M
     assert round(measured("generator", "biggan", 32, 10)[0] / 1e6, 1) == 9.4
+
+
+def test_stylegan2_has_the_parameters_that_its_authors_code_reports():
+    """At 256 pixels stylegan2-ada-pytorch prints these totals without classes, with half and with
+    all of the channels. Ours also has classes and lacks the strengths of the noise."""
+    image = ImageSpec(3, 256, 256, tuple("0123456789"))
+    classes, strengths = 10 * 512 + 512 * 512, 13
+    for width, expected in ((64, 24_767_458), (128, 30_034_338)):
+        with torch.device("meta"):
+            found = count(StyleGAN2Generator(image, mapping_layers=8, width=width))
+        assert found - classes + strengths == expected
+    projection = 10 * 512 + 512 * 513  # in place of a linear layer of 513 numbers
+    with torch.device("meta"):
+        found = count(StyleGAN2Discriminator(image, width=64))
+    assert found - projection + 513 == 24_001_089
 
 
 def test_stylegan2_has_the_layers_that_its_authors_code_lists():
@@ -166,14 +297,3 @@ def test_stylegan2_has_the_layers_that_its_authors_code_lists():
     assert count(Modulated(EqualConv(128, 128, 3), 512)) == 213_249 - 1
     assert count(ToImage(512, 3, 512)) == 264_195
     assert count(ToImage(128, 3, 512)) == 66_051
-
-
-def test_commuting_1x1_convolutions_with_resampling_changes_no_number():
-    torch.manual_seed(0)
-    image = ImageSpec(3, 16, 16, ("a", "b"))
-    up = BigGANGenerator(image, width=8, max_width=16).blocks[0]
-    x = torch.randn(2, 16, 4, 4)
-    torch.testing.assert_close(up.resample(up.shortcut(x)), up.shortcut(up.resample(x)))
-    down = BigGANDiscriminator(image, width=8, max_width=16).blocks[0]
-    x = torch.randn(2, 3, 16, 16)
-    torch.testing.assert_close(down.resample(down.shortcut(x)), down.shortcut(down.resample(x)))

@@ -57,3 +57,12 @@ def test_a_deep_stack_starts_as_the_identity():
 def test_groups_that_do_not_fit_are_refused():
     with pytest.raises(ValueError, match="groups of 16"):
         ResidualBlock(12, expansion=1, group_size=16, blocks=1)
+
+
+def test_weights_shrink_with_the_number_of_blocks():
+    torch.manual_seed(0)
+    for blocks in (1, 16):
+        block = ResidualBlock(64, expansion=2, group_size=16, blocks=blocks)
+        gain = (2 / 1.04) ** 0.5 / blocks**0.25
+        assert float(block.expand.weight.detach().std()) == pytest.approx(gain / 8, rel=0.05)
+        assert float(block.mix.weight.detach().std()) == pytest.approx(gain / 12, rel=0.05)

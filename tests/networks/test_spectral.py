@@ -7,7 +7,14 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrize
 
-from synthgen.networks import R3Discriminator, SNDiscriminator, SpectrallyNormalised
+from synthgen.networks import (
+    BigGANDiscriminator,
+    DCDiscriminator,
+    R3Discriminator,
+    SNDiscriminator,
+    SpectrallyNormalised,
+    StyleGAN2Discriminator,
+)
 from synthgen.networks.spectral import normalise_spectrum, with_spectral_norm
 from synthgen.types import ImageSpec
 
@@ -128,3 +135,17 @@ def test_two_passes_before_one_backward():
 def test_a_layer_is_normalised_once():
     network = normalise_spectrum(normalise_spectrum(nn.Sequential(nn.Linear(3, 3))))
     assert len(network[0].parametrizations.weight) == 1
+
+
+def test_what_it_can_not_bound_is_refused():
+    with pytest.raises(ValueError, match="reach the weights of EqualConv, EqualConvDown"):
+        SpectrallyNormalised(StyleGAN2Discriminator(IMAGE, width=8, max_width=8))
+    with pytest.raises(ValueError, match="batch norm"):
+        SpectrallyNormalised(DCDiscriminator(ImageSpec(1, 16, 16, ("a", "b")), width=8))
+    again = SpectrallyNormalised(SNDiscriminator(IMAGE, width=8, max_width=8, smallest=4))
+    assert again(torch.randn(4, 1, 8, 8), LABELS).isfinite().all()
+
+
+def test_no_batch_norm_in_a_discriminator_that_is_normalised():
+    for made in (SNDiscriminator(IMAGE), BigGANDiscriminator(IMAGE)):
+        assert not any(isinstance(layer, nn.BatchNorm2d) for layer in made.modules())

@@ -17,7 +17,7 @@ from synthgen.networks.equalised import (
     blur,
     unit,
 )
-from synthgen.networks.stylegan2 import BatchDeviation
+from synthgen.networks.stylegan2 import BatchDeviation, ResidualStage
 from synthgen.types import ImageSpec
 
 IMAGE = ImageSpec(1, 12, 12, ("a", "b", "c"))
@@ -148,3 +148,54 @@ def test_latents_count_by_their_direction():
 def test_an_unknown_architecture_is_refused():
     with pytest.raises(ValueError, match="residual, plain"):
         StyleGAN2Discriminator(IMAGE, architecture="orig")
+
+
+@torch.no_grad()
+def test_styles_and_their_scales_stay_float32_under_autocast():
+    torch.manual_seed(0)
+    network = StyleGAN2Generator(IMAGE, z_dim=8, w_dim=8, width=8, max_width=16)
+    z, labels = torch.randn(3, 8), torch.tensor([0, 1, 2])
+    exact = network.styles(z, labels)
+    layer, styles = Modulated(EqualConv(6, 5, 3), w_dim=8), []
+    layer.style.register_forward_hook(lambda module, taken, made: styles.append(made))
+    layer(torch.randn(3, 6, 4, 4), exact)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(network.styles(z, labels), exact)
+        assert layer(torch.randn(3, 6, 4, 4), exact).dtype == torch.bfloat16
+    assert torch.equal(*styles)
+
+
+def test_the_constant_is_the_same_for_all_and_the_mapping_learns_slowly():
+    network = StyleGAN2Generator(IMAGE, z_dim=8, w_dim=8, width=8, max_width=16)
+    assert network.constant.shape[1:] == (6, 6)
+    assert all(layer.lr_multiplier == 0.01 for layer in network.mapping)
+
+
+@torch.no_grad()
+def test_every_resolution_adds_its_share_to_the_image():
+    torch.manual_seed(0)
+    network = StyleGAN2Generator(ImageSpec(1, 8, 8, ("a",)), z_dim=4, w_dim=4, width=8)
+    z, labels = torch.randn(2, 4), torch.zeros(2, dtype=torch.int64)
+    x, shares = network.constant.expand(2, -1, -1, -1), []
+    for stage in network.stages:
+        x, share = stage(x, network.styles(z, labels))
+        shares.append(share)
+    first, second = shares
+    doubled = F.interpolate(first, scale_factor=2, mode="bilinear")
+    torch.testing.assert_close(network(z, labels), doubled + second)
+
+
+@torch.no_grad()
+def test_a_residual_stage_keeps_the_variance_of_its_terms():
+    torch.manual_seed(0)
+    stage, x = ResidualStage(8, 6), torch.randn(2, 8, 6, 6)
+    total = stage.down(stage.same(x)) + stage.shortcut(x)
+    torch.testing.assert_close(stage(x), total / 2**0.5)
+
+
+@torch.no_grad()
+def test_logits_begin_at_the_size_of_one_feature():
+    torch.manual_seed(0)
+    network = StyleGAN2Discriminator(IMAGE, width=256, max_width=256)
+    logits = network.logits(torch.randn(3000, 256), torch.arange(3000) % 3)
+    assert 0.8 < float(logits.std()) < 1.2

@@ -51,6 +51,14 @@ def test_without_residual_noise_the_discarded_directions_stay_at_their_mean(gaus
     assert total[1.0] - total[0.0] == pytest.approx(discarded, rel=0.15)
 
 
+def test_the_residual_of_a_small_class_has_the_variance_that_is_left(gaussian_blobs):
+    """Spread over all 14 directions, also where 8 images span but 7."""
+    few = LabelledImages(gaussian_blobs.images[:8], torch.zeros(8, dtype=torch.int64), ("only",))
+    fake = drawn(fitted(few, components=2, residual_noise=1.0), 0, 20_000).flatten(1).double()
+    real = few.images.flatten(1).double()
+    assert fake.var(0).sum() == pytest.approx(real.var(0).sum().item(), rel=0.05)
+
+
 def test_each_class_looks_like_itself(digits):
     sampler = fitted(digits)
     means = torch.stack([to_float(digits.of_class(k).images).mean(0) for k in range(10)]).flatten(1)

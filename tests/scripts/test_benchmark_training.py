@@ -32,6 +32,21 @@ def test_a_model_is_measured(benchmark):
     assert benchmark.row(found).count("|") == len(benchmark.TITLES) + 1
 
 
+def test_steps_are_timed_over_the_whole_run(benchmark, monkeypatch):
+    """A discriminator that joins in at a fifth of the run costs its time in the other four."""
+    module = benchmark.build_module("kl_autoencoder", [1, 8, 8], [])
+    rates = iter([100.0, 50.0, 50.0, 50.0, 50.0])
+    seen = []
+
+    def timed(module, seconds, warm_up):
+        seen.append((round(module.clock.progress, 3), seconds))
+        return next(rates)
+
+    monkeypatch.setattr(benchmark, "images_per_second", timed)
+    assert benchmark.training_rate(module, 10.0) == pytest.approx(5 / (1 / 100 + 4 / 50))
+    assert seen == [(0.1, 2.0), (0.3, 2.0), (0.5, 2.0), (0.7, 2.0), (0.9, 2.0)]
+
+
 def test_only_what_is_trained_is_listed(benchmark):
     found = benchmark.models()
     assert {"gan", "vae"} <= set(found)

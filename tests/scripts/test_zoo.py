@@ -1,10 +1,15 @@
 """The zoo: which rows there are, what is marked, and that a row is measured, kept and skipped."""
 
 import copy
+import dataclasses
 import importlib
 import json
+import os
+import signal
+import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from hydra import compose, initialize_config_dir
@@ -73,6 +78,15 @@ def test_a_row_that_reaches_the_shuffled_labels_is_not_trained(table):
     assert "not trained" not in line(text, "shuffled_labels")
 
 
+def test_the_better_control_of_two_draws_the_line(table):
+    rows = [*CONTROLS, record("noise", "control", 0.15), record("bad", accuracy=0.15)]
+    assert "not trained at this budget" in line(table.markdown(rows), "bad")
+    drawn = record("strokes", "drawn", accuracy=0.1)
+    assert "no better than shuffled labels" in line(table.markdown([*CONTROLS, drawn]), "strokes")
+    assert "of shuffled_labels or noise" in table.markdown(rows)
+    assert "No control is done" in table.markdown([record("bad", accuracy=0.1)])
+
+
 def test_what_a_gan_loses_to_pca_gaussian_is_marked_where_intervals_are_apart(table):
     rows = [
         *CONTROLS,
@@ -115,6 +129,92 @@ def test_a_process_that_takes_too_long_is_ended(zoo, tmp_path):
     with pytest.raises(SynthgenError, match="ended after 1 seconds"):
         zoo.run_process([sys.executable, "-c", "import time; time.sleep(60)"], tmp_path / "log", 1)
     assert time.monotonic() - started < 20
+
+
+HOLDS_ON = """
+import pathlib, signal, sys, time
+told = []
+signal.signal(signal.SIGINT, lambda number, frame: told.append(number))
+pathlib.Path(sys.argv[1]).touch()
+while not told:
+    time.sleep(0.05)
+time.sleep(0.5)  # saves its state
+pathlib.Path(sys.argv[1]).write_text(str(len(told)))
+"""
+DRIVER = """
+import pathlib, signal, sys, zoo
+signal.signal(signal.SIGTERM, signal.default_int_handler)
+try:
+    zoo.run_process([sys.executable, "-c", sys.argv[1], sys.argv[2]], pathlib.Path(sys.argv[3]), 60)
+except KeyboardInterrupt:
+    print("stopped")
+"""
+
+
+@pytest.mark.slow  # a process that imports torch
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_training_is_told_once_to_stop_and_may_save_its_state(tmp_path, number):
+    """The terminal sends Ctrl-C to the whole group; a training told twice ends at once."""
+    told = tmp_path / "told"
+    driver = subprocess.Popen(
+        [sys.executable, "-c", DRIVER, HOLDS_ON, str(told), str(tmp_path / "log")],
+        cwd=Path(__file__).parents[2] / "scripts",
+        start_new_session=True,
+        stdout=subprocess.PIPE,
+    )
+    deadline = time.monotonic() + 60
+    while not told.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    if number == signal.SIGINT:
+        os.killpg(driver.pid, number)
+    else:
+        driver.send_signal(number)
+    said, _ = driver.communicate(timeout=30)
+    assert said == b"stopped\n"
+    assert told.read_text() == "1"
+
+
+def test_rows_of_different_budgets_do_not_mix(zoo, tmp_path):
+    (tmp_path / "mnist").mkdir()
+    real = record("real", "reference", images=1000)
+    for one in (real, record("vae", "vae"), record("broken", error="x", minutes=1.0)):
+        (tmp_path / "mnist" / f"{one['row']}.json").write_text(json.dumps(one))
+    same = zoo.Options(tmp_path, {"mnist": None}, 5.0, 20_000, 2000)
+    zoo.refuse_mixture(same)
+    for change in ({"minutes": 1.0}, {"images": 500}, {"judge_steps": 50}):
+        with pytest.raises(SystemExit, match=r"vae\.json has minutes, images and judge steps"):
+            zoo.refuse_mixture(dataclasses.replace(same, **change))
+
+
+def test_published_sizes_are_timed_once_and_listed(zoo, table, tmp_path, monkeypatch):
+    asked = []
+
+    def apart(settings, image, seconds):
+        asked.append(settings)
+        if settings.startswith("stylegan2"):
+            return {"model": settings, "note": "not done after 310 s"}
+        return {"model": settings, "images_per_second": 3.25, "draws_per_second": 25.0,
+                "parameters": 43_600_000, "multiply_adds": 7_000_000_000, "memory_mib": 2000,
+                "batch_size": 16, "note": None}  # fmt: skip
+
+    monkeypatch.setattr(zoo, "apart", apart)
+    zoo.published(tmp_path)
+    zoo.published(tmp_path)
+    assert len(asked) == len(zoo.published_sizes()) == len(set(asked))
+    files = sorted((tmp_path / "published").glob("*.json"))
+    text = table.speeds([json.loads(file.read_text()) for file in files])
+    assert "| r3gan | 3x32x32 | 3.2 | 25 | 43.6 M | 7 G | 2,000 MiB | 16 |" in text
+    assert "not done after 310 s" in line(text, "stylegan2")
+    assert len({one.count("|") for one in text.splitlines() if one.startswith("|")}) == 1
+
+
+def test_every_published_size_composes(zoo):
+    with initialize_config_dir(version_base="1.3", config_dir=str(config_dir())):
+        for image, settings in zoo.published_sizes().values():
+            assert image.count("x") == 2
+            model, *rest = settings.split()
+            assert all(map(importlib.import_module("zoo_rows").exists, rest))
+            compose("train", [f"model={model}", *rest])
 
 
 def test_every_row_exists_and_composes(zoo):

@@ -6,7 +6,7 @@ import io
 import json
 import re
 import shutil
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from synthgen.cli.validate import ModelsSettings
 
 FORMAT = "synthgen-models/1"
+DEFAULT_IMAGE = "3x32x32"
 WIDEST = 120  # columns of the table
 UNITS = ((10**9, "G"), (10**6, "M"), (10**3, "k"))
 COUNTED = (
@@ -37,10 +38,13 @@ COUNTED = (
 
 
 def run(settings: ModelsSettings, invocation: Invocation) -> str:
-    image = image_of(settings.image, settings.classes)
+    image = image_of(settings.image or DEFAULT_IMAGE, settings.classes)
     everything = entries(config_folders(), settings.allow)
+    if settings.image is not None:
+        everything = [replace(one, pixels=None) for one in everything]
     listed = of_group(everything, settings.group)
-    counted = costs(with_models(everything, listed), image, settings.allow)
+    models = [one.name for one in everything if one.group == "model"]
+    counted = costs(listed, models, image, settings.allow)
     rows = [(one, counted.get((one.group, one.name), Costs())) for one in listed]
     return as_json(rows, image) if settings.show == "json" else as_tables(rows, image)
 
@@ -81,14 +85,6 @@ def of_group(everything: list[Entry], group: str | None) -> list[Entry]:
     return found
 
 
-def with_models(everything: list[Entry], listed: list[Entry]) -> list[Entry]:
-    """What has to be counted: models alone are cheap to leave out, but a network needs one."""
-    wanted = [one for one in listed if one.group == "model" or one.group.startswith("network/")]
-    networks = any(one.group.startswith("network/") for one in wanted)
-    models = [one for one in everything if one.group == "model"] if networks else []
-    return wanted + [one for one in models if one not in wanted]
-
-
 def as_json(rows: list[tuple[Entry, Costs]], image: ImageSpec) -> str:
     options: list[dict[str, Any]] = [asdict(entry) | asdict(cost) for entry, cost in rows]
     found = {
@@ -110,10 +106,15 @@ def as_tables(rows: list[tuple[Entry, Costs]], image: ImageSpec) -> str:
     shape = " x ".join(map(str, image.shape))
     numbers = any(cost.parameters for _, cost in rows)
     if numbers:
-        console.print(f"For images of {shape}, {image.num_classes} classes. {COUNTED}")
+        own = " (a network that names its pixels: of those)" if own_sizes(rows) else ""
+        console.print(f"For images of {shape}{own}, {image.num_classes} classes. {COUNTED}")
         console.print("Another size: image=1x28x28 classes=10.")
     assert isinstance(console.file, io.StringIO)
     return "\n".join(line.rstrip() for line in console.file.getvalue().rstrip().split("\n"))
+
+
+def own_sizes(rows: list[tuple[Entry, Costs]]) -> bool:
+    return any(entry.pixels and cost.parameters for entry, cost in rows)
 
 
 def table(group: str, rows: list[tuple[Entry, Costs]]) -> Table:

@@ -3,6 +3,7 @@ what the encoder really produces, where the prior is only what it was asked to p
 
 from synthgen.vae.densities.gaussian_mixture import GaussianMixtureDensity
 from synthgen.vae.densities.maf import MAFDensity
+from synthgen.vae.densities.running_gaussian import RunningGaussian
 from synthgen.vae.densities.two_stage import TwoStageDensity
 
-__all__ = ["GaussianMixtureDensity", "MAFDensity", "TwoStageDensity"]
+__all__ = ["GaussianMixtureDensity", "MAFDensity", "RunningGaussian", "TwoStageDensity"]

@@ -74,6 +74,7 @@ def minimize(
             f"{description}: {len(latents)} latents are too few.\n"
             "Use vae/density@model.density=gaussian_mixture for small data."
         )
+    network.requires_grad_(True)  # an earlier fit ended with False
     random = step_generator(seed, FIT)
     order = torch.randperm(len(latents), generator=random).to(latents.device)
     held, used = order[: len(order) // 10], order[len(order) // 10 :]

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import numpy as np
 import torch
-from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 
+from synthgen.errors import SynthgenError
+from synthgen.samplers.gaussian_mixture import estimate_mixture
 from synthgen.seeds import image_rng, normal_latents
 from synthgen.spec import Rebuildable
 
+BELOW_ONE = 1 - 2.0**-24  # float32's next
 COMPONENT = 1  # the stream that picks a mixture component; stream 0 draws the normal numbers
 
 
@@ -43,32 +44,20 @@ class GaussianMixtureDensity(nn.Module, Rebuildable):
         self.register_buffer("factors", torch.zeros(*shape, z_dim, z_dim))
 
     def fit(self, latents: Tensor, labels: Tensor, seed: int) -> None:
-        """Estimate from float32 ``(N, Z)`` latents of the training images (scikit-learn): by EM,
-        or, for a class too small for two components, one Gaussian with a shrunk covariance (Ledoit
-        & Wolf 2004), so that few images never leave draws in between themselves only."""
+        """Estimate from float32 ``(N, Z)`` latents of the training images (scikit-learn)."""
         for label in range(len(self.weights)):
             mine = latents[labels == label].double().cpu().numpy()
+            if len(mine) == 0:
+                raise SynthgenError(
+                    f"Class {label} has no training images to fit its latents to.\n"
+                    "Add images to it or leave the class out."
+                )
             count = max(1, min(self.components, len(mine) // self.min_images))
-            with threadpool_limits(1):  # the result doesn't depend on the machine's cores then
-                weights, means, covariances = self._estimate(mine, count, seed)
+            weights, means, covariances = estimate_mixture(mine, count, seed, self.regularization)
             self.weights[label].zero_()
             self.weights[label, :count] = torch.from_numpy(weights)
             self.means[label, :count] = torch.from_numpy(means)
             self.factors[label, :count] = torch.linalg.cholesky(torch.from_numpy(covariances))
-
-    def _estimate(self, latents: np.ndarray, count: int, seed: int) -> tuple[np.ndarray, ...]:
-        """Weights ``(K,)``, means ``(K, Z)`` and covariances ``(K, Z, Z)`` of one class."""
-        from sklearn.covariance import LedoitWolf
-        from sklearn.mixture import GaussianMixture
-
-        if count == 1:
-            covariance = LedoitWolf().fit(latents).covariance_
-            covariance = covariance + self.regularization * np.eye(len(covariance))
-            return np.ones(1), latents.mean(axis=0)[None], covariance[None]
-        mixture = GaussianMixture(
-            count, reg_covar=self.regularization, random_state=seed, max_iter=50
-        ).fit(latents)
-        return mixture.weights_, mixture.means_, mixture.covariances_
 
     def log_prob(self, z: Tensor, labels: Tensor) -> Tensor:
         """float32 ``(N, Z)``, int64 ``(N,)`` -> nats ``(N,)``."""
@@ -90,6 +79,7 @@ class GaussianMixtureDensity(nn.Module, Rebuildable):
     def place(self, labels: Tensor, seeds: Tensor, standard: Tensor) -> Tensor:
         """As :meth:`sample`, from given standard normal numbers, float32 ``(N, Z)``."""
         uniform = torch.tensor([image_rng(int(seed), COMPONENT).random() for seed in seeds])
+        uniform = uniform.clamp_max(BELOW_ONE)  # 1 would choose a component without weight
         device = self.means.device
         edges = self.weights[labels].cumsum(dim=1)
         edges = edges / edges[:, -1:]

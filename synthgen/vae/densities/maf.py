@@ -36,7 +36,8 @@ class MADE(nn.Module):
     def __init__(self, num_classes: int, z_dim: int, hidden: int) -> None:
         super().__init__()
         inputs = torch.arange(1, z_dim + 1)
-        inner = torch.arange(hidden) % max(1, z_dim - 1) + 1
+        # Evenly over 1 … Z - 1, so that fewer units than dimensions still see the late ones.
+        inner = torch.arange(hidden) * max(1, z_dim - 1) // hidden + 1
         outputs = inputs.repeat(2) - 1
         self.first = MaskedLinear(inner[:, None] >= inputs[None, :])
         self.second = MaskedLinear(inner[:, None] >= inner[None, :])

@@ -12,6 +12,7 @@ from synthgen.vae.base import Posterior, log_normal
 from synthgen.vae.densities.fitting import FIT, Standardizer, initialize, minimize
 
 SPREAD = 2  # the stream that draws z around the second decoder's output; stream 0 draws u
+GAIN = 10.0  # log γ per unit of its parameter: Adam moves that by lr a step, too slowly
 
 
 class SkipMLP(nn.Module):
@@ -55,14 +56,14 @@ class TwoStageDensity(nn.Module, Rebuildable):
         self.standardizer = Standardizer(z_dim)
         self.encoder = SkipMLP(num_classes, z_dim, 2 * z_dim, hidden)
         self.decoder = SkipMLP(num_classes, z_dim, z_dim, hidden)
-        self.log_gamma = nn.Parameter(torch.zeros(()))
+        self.raw_log_gamma = nn.Parameter(torch.zeros(()))
 
     def fit(self, latents: Tensor, labels: Tensor, seed: int) -> None:
         """Maximise the ELBO of float32 ``(N, Z)`` latents given int64 ``(N,)`` labels."""
         initialize(self, step_generator(seed, FIT, 2))
-        nn.init.zeros_(self.log_gamma)
+        nn.init.zeros_(self.raw_log_gamma)
         self.standardizer.fit(latents)
-        device = self.log_gamma.device
+        device = self.raw_log_gamma.device
         minimize(
             self,
             self.negative_elbo,
@@ -74,6 +75,11 @@ class TwoStageDensity(nn.Module, Rebuildable):
             lr=self.lr,
             description="Fitting the second stage to latents",
         )
+
+    @property
+    def log_gamma(self) -> Tensor:
+        """Of the spread around the second decoder's output, in standardized units, a scalar."""
+        return GAIN * self.raw_log_gamma
 
     def negative_elbo(self, z: Tensor, labels: Tensor, random: torch.Generator) -> Tensor:
         """Nats per dimension of z (standardized), a scalar."""
@@ -87,7 +93,7 @@ class TwoStageDensity(nn.Module, Rebuildable):
 
     def sample(self, labels: Tensor, seeds: Tensor) -> Tensor:
         """int64 ``(N,)`` labels and seeds -> float32 ``(N, Z)``."""
-        standard = normal_latents(seeds, self.z_dim).to(self.log_gamma.device)
+        standard = normal_latents(seeds, self.z_dim).to(self.raw_log_gamma.device)
         return self.place(labels, seeds, standard)
 
     def place(self, labels: Tensor, seeds: Tensor, standard: Tensor) -> Tensor:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from synthgen.spec import Rebuildable
 from synthgen.types import ImageSpec
+from synthgen.vae.likelihoods.normal import gaussian_nats, softly_above
 
 
 class GaussianLikelihood(nn.Module, Rebuildable):
     """N(x; output, σ²) with the σ that maximises the likelihood of each batch, log σ = ½ log MSE
-    (Rybkin et al. 2021, eq. 5).
+    (Rybkin et al. 2021, eq. 5); in evaluation with that of the last training batch, so that an
+    image's likelihood doesn't depend on its companions.
 
     There is no weight to tune between reconstruction and KL: σ is learned, in closed form.
 
@@ -35,13 +34,12 @@ class GaussianLikelihood(nn.Module, Rebuildable):
 
     def negative_log_likelihood(self, outputs: Tensor, images: Tensor) -> Tensor:
         """float32 outputs and images ``(N, C, H, W)`` in [-1, 1] -> nats per image ``(N,)``."""
-        squared = (outputs - images).square()
-        log_sigma = 0.5 * squared.mean().clamp_min(1e-20).log()
-        log_sigma = self.min_log_sigma + F.softplus(log_sigma - self.min_log_sigma)
+        log_sigma = self.log_sigma
         if self.training:
+            best = 0.5 * (outputs - images).square().mean().clamp_min(1e-20).log()
+            log_sigma = softly_above(best, self.min_log_sigma)
             self.log_sigma.copy_(log_sigma.detach())
-        per_pixel = squared / (2 * (2 * log_sigma).exp()) + log_sigma + 0.5 * math.log(2 * math.pi)
-        return per_pixel.sum(dim=(1, 2, 3))
+        return gaussian_nats(outputs, log_sigma, images)
 
     def mean(self, outputs: Tensor) -> Tensor:
         """The mean image in [-1, 1]."""

@@ -13,6 +13,7 @@ from synthgen.types import ImageSpec
 
 HALF_LEVEL = 1 / 255  # half the distance of two levels in [-1, 1]
 MIN_LOG_SCALE = -7.0
+WIDEST_LOG_SCALE = 5.0  # beyond it only the tails, black and white, have any weight
 
 
 class LogisticMixtureLikelihood(nn.Module, Rebuildable):
@@ -25,7 +26,8 @@ class LogisticMixtureLikelihood(nn.Module, Rebuildable):
     Args:
         components: K.
         image: what is drawn: the mean image, or the mean of the likeliest component of each pixel
-            (sharper where pixels are of two kinds, but pixels choose independently).
+            (sharper where pixels are of two kinds, but pixels choose independently). A channel's
+            mean is that given the means of the channels before it.
     """
 
     def __init__(self, components: int = 10, image: Literal["mean", "likeliest"] = "mean") -> None:
@@ -71,16 +73,23 @@ class LogisticMixtureLikelihood(nn.Module, Rebuildable):
 
     def mean(self, outputs: Tensor) -> Tensor:
         """The mean image, or the likeliest component's, in [-1, 1], ``(N, C, H, W)``."""
-        logits, means, _, coefficients = self.split(outputs)
-        centres = means
-        for channel in range(1, means.shape[1]):  # each mean given the means before it
-            found = conditional_means(means, coefficients, centres)[:, channel : channel + 1]
-            centres = torch.cat([centres[:, :channel], found, centres[:, channel + 1 :]], dim=1)
-        centres = centres.clamp(-1, 1)
+        logits, means, log_scales, coefficients = self.split(outputs)
+        expected = means
+        for _ in range(means.shape[1]):  # a channel's is right once those before it are
+            centres = conditional_means(means, coefficients, expected)
+            expected = clipped_mean(centres, log_scales)
         if self.image == "mean":
-            return (centres * logits.softmax(dim=1)[:, None]).sum(dim=2)
+            return (expected * logits.softmax(dim=1)[:, None]).sum(dim=2)
         chosen = logits.argmax(dim=1)[:, None, None].expand(-1, means.shape[1], -1, -1, -1)
-        return centres.gather(2, chosen).squeeze(2)
+        return expected.gather(2, chosen).squeeze(2)
+
+
+def clipped_mean(centres: Tensor, log_scales: Tensor) -> Tensor:
+    """Mean of a logistic distribution whose tails beyond [-1, 1] lie on -1 and 1: one minus its
+    distribution function, integrated from -1 to 1, minus 1."""
+    scales = log_scales.clamp_max(WIDEST_LOG_SCALE).exp()
+    above = F.softplus((centres + 1) / scales) - F.softplus((centres - 1) / scales)
+    return (scales * above - 1).clamp(-1, 1)
 
 
 def channels_of(parts: int) -> int:

@@ -11,9 +11,8 @@ from torch import Tensor, nn
 from synthgen.spec import Rebuildable
 from synthgen.types import ImageSpec
 
-GAIN = (
-    10.0  # log σ per unit of its parameter: Adam moves it by lr, too slowly for a whole image's σ
-)
+# log σ per unit of its parameter: Adam moves that by lr a step, too slowly for a short run.
+GAIN = 30.0
 HALF_LOG_TWO_PI = 0.5 * math.log(2 * math.pi)
 
 

@@ -32,7 +32,8 @@ class ELBO:
         kl = step.kl(z[0])
         force = kl.mean(dim=0)
         if self.free_bits > 0:  # an estimated KL may lie below zero, and must not be clamped
-            force = force.clamp_min(self.free_bits)
+            # An estimate is one column for all dimensions, and has the free nats of all.
+            force = force.clamp_min(self.free_bits * z.shape[-1] / kl.shape[1])
         value = reconstruction.mean() + self.beta(step.progress) * force.sum()
         total = kl.sum(dim=1).mean().detach()
         return Loss(

@@ -30,16 +30,14 @@ class InfoVAE:
     def __call__(self, step: VAEStep) -> Loss:
         z = step.draw()
         reconstruction = step.reconstruction(z)[0].mean()
-        kl = step.kl(z[0]).sum(dim=1).mean()
         seeds = torch.randint(2**62, (len(z[0]),), generator=step.random)
         drawn = step.networks.prior.sample(step.labels, seeds)
         mmd = discrepancy(z[0], drawn, step.labels)
         value = reconstruction + self.mmd_weight * mmd
-        if self.kl_weight > 0:  # without it the KL may be infinite: posteriors shrink to points
-            value = value + self.kl_weight * kl
         parts = {"reconstruction": reconstruction, "mmd": mmd}
-        if self.kl_weight > 0:
-            parts["kl"] = kl
+        if self.kl_weight > 0:  # without it the KL may be infinite: posteriors shrink to points
+            parts["kl"] = step.kl(z[0]).sum(dim=1).mean()
+            value = value + self.kl_weight * parts["kl"]
         return Loss(value, {name: part.detach() for name, part in parts.items()})
 
     def encode(self, posterior: Posterior, standard: Tensor) -> Tensor:

@@ -65,6 +65,8 @@ class RAE:
     needs_density = True
 
     def __init__(self, latent_weight: float, decoder_penalty: DecoderPenalty | None = None) -> None:
+        if latent_weight < 0:
+            raise ValueError(f"latent_weight must be at least 0, got {latent_weight}")
         self.latent_weight, self.decoder_penalty = latent_weight, decoder_penalty
 
     def __call__(self, step: VAEStep) -> Loss:

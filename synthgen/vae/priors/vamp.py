@@ -45,7 +45,7 @@ class VampPrior(nn.Module, Rebuildable):
     with pseudo-images for each class). Its KL divergence is estimated from draws.
 
     Args:
-        components: K, pseudo-images per class; every step encodes those of the batch's classes.
+        components: K, pseudo-images per class; every step encodes those of all classes.
     """
 
     def __init__(self, num_classes: int, z_dim: int, components: int = 10) -> None:
