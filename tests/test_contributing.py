@@ -1,7 +1,11 @@
-"""The three examples in CONTRIBUTING.md work, as a package of the reader's own."""
+"""The three Python examples in CONTRIBUTING.md work, as a package of the reader's own and in the
+repository."""
 
 import json
+import os
 import re
+import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -16,6 +20,11 @@ CONFIGS = {
     "gan/loss/mine.yaml": "_target_: reader_loss.Smoothed\n",
     "data/mine.yaml": "_target_: reader_data.Sketches\nroot: ???\n",
     "model/mine.yaml": "_target_: reader_model.MeanImage\n",
+}
+INSIDE = {  # module, its class, its YAML, of which settings are those of another one
+    "gan/losses/smoothed": ("Smoothed", "gan/loss/smoothed", "target: 0.9\n"),
+    "data/sketches": ("Sketches", "data/sketches", None),
+    "samplers/mean_image": ("MeanImage", "model/mean_image", "noise: 0.1\n"),
 }
 
 
@@ -65,3 +74,44 @@ def test_a_loss(synthgen):
     )  # fmt: skip
     assert done.code == 0, done.err
     assert "Smoothed" in Path("run/config.yaml").read_text()
+
+
+def place_inside(repository: Path):
+    for (module, (name, config, settings)), example in zip(INSIDE.items(), EXAMPLES, strict=True):
+        (repository / "synthgen" / f"{module}.py").write_text(example)
+        room = (repository / "synthgen" / module).parent
+        imported = f"synthgen.{module.replace('/', '.')}"
+        with (room / "__init__.py").open("a") as names:
+            names.write(f"\nfrom {imported} import {name}\n\n__all__ += ['{name}']\n")
+        target = f"synthgen.{room.relative_to(repository / 'synthgen')}.{name}".replace("/", ".")
+        if settings is None:
+            npz = (repository / "configs" / "data" / "npz.yaml").read_text()
+            text = npz.replace("path: ???", "root: ???")
+            text = re.sub("^_target_: .*$", f"_target_: {target}", text, flags=re.MULTILINE)
+        else:
+            text = f"# What it is.\n_target_: {target}\n{settings}"
+        (repository / "configs" / f"{config}.yaml").write_text(text)
+
+
+@pytest.mark.slow
+def test_in_the_repository_the_tests_find_them_and_are_green(tmp_path):
+    repository, here = tmp_path / "repository", Path(__file__).parents[1]
+    for folder in ("synthgen", "configs", "tests"):
+        shutil.copytree(here / folder, repository / folder)
+    shutil.copy(here / "pyproject.toml", repository)
+    place_inside(repository)
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"),
+            *("-k", "smoothed or Smoothed or sketches or Sketches or mean_image or catalogue"),
+            *("tests/gan/test_losses.py", "tests/samplers", "tests/test_configs.py"),
+            *("tests/data", "tests/cli/test_catalogue.py"),
+        ],
+        cwd=repository,
+        env={**os.environ, "PYTHONPATH": str(repository)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert int(re.search(r"(\d+) passed", done.stdout).group(1)) > 60

@@ -12,7 +12,7 @@ from synthgen.synthesis.papers import Papers, stated
 CONTACT_SHEET = "contact_sheet.png"
 WARNING = """**Every image here was drawn by a program; none is a record of anything real.
 Do not mix them into a test set.**"""
-COPIES_WARNING = """**These images are copies of real ones, made as a control.
+COPIES_WARNING = """**These images are copies of real ones, or each was made from a few real ones.
 Treat them as confidentially as the originals, and do not mix them into a test set.**"""
 AUGMENTED_WARNING = """**Some images here are real ones: see `origin` in the manifest.
 Treat the set as confidentially as the real images, and do not mix it into a test set.**"""
