@@ -269,7 +269,8 @@ def main() -> None:
             if arguments.published:
                 published(options.out)
         except KeyboardInterrupt:
-            raise SystemExit("Stopped. The same command goes on from here.") from None
+            tell("Stopped. The same command goes on from here.")
+            raise SystemExit(130) from None
     show(options.out)
 
 

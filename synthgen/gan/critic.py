@@ -80,7 +80,8 @@ class Critic(nn.Module):
             parts["auxiliary"] = value.detach()
             loss = loss + value
         if self.augmentation is not None:
-            self.augmentation.observe(step.real_logits.detach(), step.fake_logits.detach())
+            logits = step.real_logits.detach(), step.fake_logits.detach()
+            self.augmentation.observe(*logits, images=len(real))
         return loss, parts
 
     def generator_loss(

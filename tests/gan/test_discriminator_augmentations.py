@@ -212,18 +212,18 @@ def adaptive(signal=None, **options):
 def test_the_probability_follows_the_discriminator():
     ada = adaptive(images_per_unit=1000, every=4)
     for _ in range(3):
-        ada.observe(torch.ones(10), torch.zeros(10))
+        ada.observe(torch.ones(10), torch.zeros(10), 10)
     assert ada.probability == 0.0
-    ada.observe(torch.ones(10), torch.zeros(10))
+    ada.observe(torch.ones(10), torch.zeros(10), 10)
     assert ada.probability == pytest.approx(0.04)  # 40 of 1,000 images
     for _ in range(400):
-        ada.observe(torch.ones(10), torch.zeros(10))
+        ada.observe(torch.ones(10), torch.zeros(10), 10)
     assert ada.probability == 0.8
     for _ in range(4):  # 70 % right is a signal of 0.4, below 0.6
-        ada.observe(torch.tensor([1.0] * 7 + [-1.0] * 3), torch.zeros(10))
+        ada.observe(torch.tensor([1.0] * 7 + [-1.0] * 3), torch.zeros(10), 10)
     assert ada.probability == pytest.approx(0.76)
     for _ in range(400):
-        ada.observe(-torch.ones(10), torch.zeros(10))
+        ada.observe(-torch.ones(10), torch.zeros(10), 10)
     assert ada.probability == 0.0
 
 
@@ -231,12 +231,12 @@ def test_the_probability_and_what_was_seen_since_it_moved_survive_a_checkpoint()
     whole, first, second = (adaptive(images_per_unit=1000) for _ in range(3))
     logits = [torch.randn(10, generator=rng(seed)) + 1.5 for seed in range(10)]
     for one in logits:
-        whole.observe(one, -one)
+        whole.observe(one, -one, 10)
     for one in logits[:6]:
-        first.observe(one, -one)
+        first.observe(one, -one, 10)
     second.load_state_dict(first.state_dict())
     for one in logits[6:]:
-        second.observe(one, -one)
+        second.observe(one, -one, 10)
     assert second.probability == whole.probability > 0
     assert torch.equal(second.state_dict()["_state"], whole.state_dict()["_state"])
 

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from conftest import build_kl_autoencoder, build_vae_gan
+from small_hybrids import build_kl_autoencoder, build_vae_gan
 from torch import nn
 
 from synthgen.hybrids.adaptive import EPSILON, LARGEST, adaptive_weight, last_weight

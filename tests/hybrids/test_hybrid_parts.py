@@ -4,7 +4,7 @@ import functools
 
 import pytest
 import torch
-from conftest import build_kl_autoencoder
+from small_hybrids import build_kl_autoencoder
 
 from synthgen.hybrids import KLBottleneck, VQBottleneck
 from synthgen.hybrids.bottleneck import Encoded

@@ -111,6 +111,15 @@ def weather(**settings):
     return Attribute(options, **settings)
 
 
+def test_some_of_the_images_get_the_numbers_that_all_get():
+    all_of_them = ImageRandom([5, 6, 7, 8], 3)
+    all_of_them.uniform(2)
+    some = all_of_them.of(torch.tensor([1, 3]))
+    assert len(some) == 2
+    for draw in (lambda random: random.uniform(3), lambda random: random.normal(4)):
+        assert torch.equal(draw(some), draw(all_of_them)[[1, 3]])
+
+
 def test_an_attribute_draws_its_options_by_weight(colour):
     seeds = torch.arange(2000)
     counts = torch.bincount(weather(weights={"clear": 3, "dark": 1}).choose(seeds, 5))

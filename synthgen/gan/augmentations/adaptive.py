@@ -98,9 +98,10 @@ class AdaptiveAugment(FixedAugment):
         self._total: Tensor | float = 0.0
         self._images = self._steps = 0
 
-    def observe(self, real_logits: Tensor, fake_logits: Tensor) -> None:
-        self._total = self._total + self.signal(real_logits, fake_logits).sum()
-        self._images += len(real_logits)
+    def observe(self, real_logits: Tensor, fake_logits: Tensor, images: int) -> None:
+        signal = self.signal(real_logits, fake_logits)
+        self._total = self._total + signal.sum() * (images / signal.numel())
+        self._images += images
         self._steps += 1
         if self._steps < self.every:  # reading the sum would wait for the device
             return

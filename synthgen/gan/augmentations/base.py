@@ -21,9 +21,9 @@ class Augmentation(nn.Module, ABC):
         """float32 ``(N, C, H, W)`` in [-1, 1] -> the same; ``random`` is a CPU generator, so that
         what is drawn doesn't depend on the device."""
 
-    def observe(self, real_logits: Tensor, fake_logits: Tensor) -> None:
-        """Called after each discriminator step with its logits, float32 ``(N,)`` both, for a
-        strength that follows from them."""
+    def observe(self, real_logits: Tensor, fake_logits: Tensor, images: int) -> None:
+        """Called in each discriminator step with its logits, float32, one per image or per patch,
+        and the number of real images that they are of: for a strength that follows from them."""
 
 
 def uniform(images: Tensor, low: float, high: float, random: torch.Generator) -> Tensor:
