@@ -4,14 +4,18 @@
 
 Trains experiment=mnist_small with each augmentation and three seeds, each seed with other training
 images and other weights, the same for all augmentations. Then it measures the last generator and
-the one that was best on the holdout against the 10,000 official test images. Finished trainings
-are kept as OUT/<augmentation>-<seed>.json: the command goes on where it was stopped.
+the one that was best on the holdout against the 10,000 official test images, and counts the seeds
+in which each augmentation beats none. Finished trainings are kept as
+OUT/<augmentation>-<seed>.json: the command goes on where it was stopped. Other settings need
+another OUT.
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +35,7 @@ ARMS = {"none": "none", "diffaugment": "diffaugment_translation", "ada": "ada_no
 DRAWN = 10_000
 STEPS = 600  # of the classifier that learns from drawn images alone
 CHECKPOINTS = {"last": "sampler", "best": "best"}
+DISTANCE, ACCURACY = "frechet_distance", "accuracy"
 
 
 class Instruments:
@@ -54,9 +59,15 @@ class Instruments:
         )
         right = taken.predictions["test"] == self.whole.test.labels
         return {
-            "frechet_distance": round(frechet_distance(real=self.real, fake=drawn), 3),
-            "accuracy": round(100 * float(right.double().mean()), 2),
+            DISTANCE: round(frechet_distance(real=self.real, fake=drawn), 3),
+            ACCURACY: round(100 * float(right.double().mean()), 2),
         }
+
+
+@functools.cache
+def instruments(mnist: Path) -> Instruments:
+    """Made once, and not at all where every row was measured before."""
+    return Instruments(mnist)
 
 
 def draw(folder: Path) -> LabelledImages:
@@ -75,6 +86,8 @@ def train(arm: str, seed: int, arguments: argparse.Namespace) -> Path:
     if (out / "checkpoints" / "last.ckpt").is_file():
         code = synthgen(["train", f"resume={out}"])
     else:
+        # What is there was killed before its first state was saved.
+        shutil.rmtree(out, ignore_errors=True)
         code = synthgen(
             [
                 "train",
@@ -93,13 +106,20 @@ def train(arm: str, seed: int, arguments: argparse.Namespace) -> Path:
     return out
 
 
-def row(arm: str, seed: int, arguments: argparse.Namespace, tools: Instruments) -> dict[str, Any]:
+def row(arm: str, seed: int, arguments: argparse.Namespace) -> dict[str, Any]:
     """What is known of one training; read if it was measured before."""
     path: Path = arguments.out / f"{arm}-{seed}.json"
-    if path.is_file():
-        found: dict[str, Any] = read_json(path)
+    found: dict[str, Any] = read_json(path) if path.is_file() else {}
+    run = path.with_suffix("") if found else train(arm, seed, arguments)
+    trained = found or read_json(run / "training.json")
+    if trained["images_seen"] < arguments.images:
+        raise SystemExit(
+            f"{run} saw {trained['images_seen']:,} images, not {arguments.images:,}.\n"
+            "Give another --out, or that --images."
+        )
+    if found:
         return found
-    run = train(arm, seed, arguments)
+    tools = instruments(arguments.mnist)
     found = {"augmentation": arm, "seed": seed, "features": tools.extractor.name}
     found |= {name: tools.measure(draw(run / place)) for name, place in CHECKPOINTS.items()}
     curve = read_json(run / "best.json")
@@ -111,13 +131,14 @@ def row(arm: str, seed: int, arguments: argparse.Namespace, tools: Instruments) 
     return found
 
 
-def reference(seed: int, arguments: argparse.Namespace, tools: Instruments) -> dict[str, Any]:
+def reference(seed: int, arguments: argparse.Namespace) -> dict[str, Any]:
     """The 20 training images per digit themselves, repeated: what learning by heart would give."""
     path: Path = arguments.out / f"copies-{seed}.json"
     if not path.is_file():
         few = prepare(MNIST(root=str(arguments.mnist), holdout=0.5, split_seed=seed, at_most=20))
         copies = few.train.subset(torch.arange(DRAWN) % len(few.train))
-        write_json(path, {"augmentation": "copies", "seed": seed, "last": tools.measure(copies)})
+        measured = instruments(arguments.mnist).measure(copies)
+        write_json(path, {"augmentation": "copies", "seed": seed, "last": measured})
     found: dict[str, Any] = read_json(path)
     return found
 
@@ -130,11 +151,28 @@ def table(rows: list[dict[str, Any]]) -> str:
     ]
     for one in sorted(rows, key=lambda one: one["seed"]):
         last, best = one["last"], one.get("best", one["last"])
+        best_at = f"{one['best_at']:,}" if "best_at" in one else "–"
         lines.append(
-            f"| {one['seed']} | {one['augmentation']} | {last['frechet_distance']:.2f} | "
-            f"{best['frechet_distance']:.2f} | {last['accuracy']:.1f} % | {best['accuracy']:.1f} % "
-            f"| {one.get('best_at', 0):,} |"
+            f"| {one['seed']} | {one['augmentation']} | {last[DISTANCE]:.2f} | "
+            f"{best[DISTANCE]:.2f} | {last[ACCURACY]:.1f} % | {best[ACCURACY]:.1f} % "
+            f"| {best_at} |"
         )
+    return "\n".join(lines)
+
+
+def verdicts(rows: list[dict[str, Any]]) -> str:
+    """A line per augmentation: in how many seeds it beats none, by each number."""
+    of = {(one["augmentation"], one["seed"]): one for one in rows}
+    lines = []
+    for arm in dict.fromkeys(name for name, _ in of if name not in ("none", "copies")):
+        seeds = [seed for name, seed in of if name == arm and ("none", seed) in of]
+        pairs = [(of[arm, seed], of["none", seed]) for seed in seeds]
+        counts = []
+        for place in CHECKPOINTS:
+            nearer = sum(one[place][DISTANCE] < none[place][DISTANCE] for one, none in pairs)
+            righter = sum(one[place][ACCURACY] > none[place][ACCURACY] for one, none in pairs)
+            counts.append(f"{place}: Fréchet distance {nearer}, accuracy {righter}")
+        lines.append(f"{arm} beats none in so many of {len(pairs)} seeds: {'; '.join(counts)}.")
     return "\n".join(lines)
 
 
@@ -147,12 +185,11 @@ def main() -> None:
     parser.add_argument("--arms", nargs="+", choices=list(ARMS), default=["none", "diffaugment"])
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
-    tools = Instruments(arguments.mnist)
     rows = []
     for seed in range(arguments.seeds):
-        rows += [reference(seed, arguments, tools)]
-        rows += [row(arm, seed, arguments, tools) for arm in arguments.arms]
-        print(table(rows), flush=True)
+        rows += [reference(seed, arguments)]
+        rows += [row(arm, seed, arguments) for arm in arguments.arms]
+        print(table(rows), verdicts(rows), sep="\n\n", flush=True)
 
 
 if __name__ == "__main__":

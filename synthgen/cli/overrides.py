@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 PATH_KEYS = {
     "out", "resume", "sampler", "synthetic", "root", "path", "weights", "answers", "key", "folder",
-    "start",
 }  # fmt: skip
+ROOT_PATH_KEYS = {"start"}  # a path at the root alone: schedules begin with a number, lr.start
 SPOKEN_BY_HYDRA = ("'", '"', "[", "{", "???")
 FLAGS_WITH_A_VALUE = {
     "--cfg", "-c", "--package", "-p", "--config-path", "-cp",
@@ -70,7 +70,8 @@ def _split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
 
 def _quote_path(argument: str) -> str:
     key, equals, value = argument.partition("=")
-    is_path = key.lstrip("+").rsplit(".", 1)[-1] in PATH_KEYS
+    name = key.lstrip("+")
+    is_path = name in ROOT_PATH_KEYS or name.rsplit(".", 1)[-1] in PATH_KEYS
     for_hydra = value in ("", "null") or value.startswith(SPOKEN_BY_HYDRA)
     if not equals or not is_path or for_hydra or "," in value or "${" in value:
         return argument

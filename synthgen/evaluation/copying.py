@@ -32,6 +32,7 @@ from synthgen.types import LabelledImages
 SEARCHED = 5000  # synthetic and reference images at most, in proportion to the classes
 CHANCE = 0.002  # of the reference images count as near copies, by the choice of the threshold
 FALSE_ALARMS = 0.001  # of honest sets that are flagged for near copies
+SUSPICIOUS = 0.05  # chance below which near copies are worth a look
 MATERIAL = 0.55  # share nearer to train from which a set is flagged
 PAIRS = 24
 
@@ -226,6 +227,7 @@ def sentence(found: dict[str, Any], flags: dict[str, bool], extractor: str, refe
         f"{100 * share['value']:.0f} % ({100 * share['ci_low']:.0f}–{100 * share['ci_high']:.0f}) "
         f"are nearer to a training image than to any of equally many held-back ones, where images "
         "that owe nothing to single training images are at 50 %"
+        f"{usual_sentence(found['share_nearer_train_real'], reference)}"
     )
     if flags["near copies"]:
         return f"Training images were copied, by the space {extractor}: {counted}; {halves}."
@@ -234,4 +236,20 @@ def sentence(found: dict[str, Any], flags: dict[str, bool], extractor: str, refe
             f"The set keeps too close to training images in the space {extractor}: {halves}; "
             f"{counted}."
         )
+    if found["p"] < SUSPICIOUS:
+        return (
+            f"No proof of copying in the space {extractor}, but look at the nearest pairs: "
+            f"{counted}, which honest sets reach by chance in {100 * found['p']:.1g} % of cases "
+            f"(a set is flagged below {100 * FALSE_ALARMS:g} %); {halves}."
+        )
     return f"No sign of copying in the space {extractor}: {counted}; {halves}."
+
+
+def usual_sentence(usual: dict[str, Any], reference: str) -> str:
+    """With few held-back images the real ones are not at 50 % either."""
+    if usual["value"] is None:
+        return ""
+    return (
+        f" on average, and these real {reference} images at {100 * usual['value']:.0f} % "
+        f"({100 * usual['ci_low']:.0f}–{100 * usual['ci_high']:.0f})"
+    )

@@ -20,34 +20,43 @@ def fairness(
     before: Any,
     after: Any,
     groups: Sequence[str | None] | None = None,
+    units: Any = None,
     covered: Any = None,
 ) -> dict[str, Any]:
     """Plain JSON: a row per class, a row per group, the worst of both, and sentences.
 
     The recall of a class or group is the share of its real images that were classified rightly,
-    the mean over trainings. Intervals are 95 %, each for itself, over images and trainings; images
-    of one group that resemble each other make them too short. Rows of fewer than 10 images hold
-    None in the place of values.
+    the mean over trainings. Intervals are 95 %, each for itself, over images (or ``units`` of
+    them, where those make it longer) and trainings. Rows of fewer than 10 images hold None in the
+    place of values.
 
     Args:
         labels: int ``(N,)``, the true classes of real test images.
         before, after: int predictions ``(N,)``, or ``(seeds, N)``, of classifiers trained without
             and with the synthetic images. The same seed in the same row pairs the trainings.
         groups: per image the value of a metadata column; images without one are left out.
+        units: int ``(N,)``, equal for images that belong together; None: each stands for itself.
         covered: bool ``(N,)``, whether the synthetic set reaches the image (``Membership.covered``
             of :mod:`synthgen.evaluation.metrics.manifold`); None leaves coverage out.
     """
     truth = np.asarray(labels)
     right = {"before": _right(before, truth, "before"), "after": _right(after, truth, "after")}
     reached = None if covered is None else _of_length(np.asarray(covered, bool), truth, "covered")
+    unit = None if units is None else _of_length(np.asarray(units), truth, "units")
     of_class = {name: truth == number for number, name in enumerate(classes)}
-    by_class = [_row(name, mask, right, reached) for name, mask in of_class.items()]
+    by_class = [_row(name, mask, right, reached, unit) for name, mask in of_class.items()]
     by_group: list[Row] = []
     if groups is not None:
         column = _of_length(np.asarray(groups, dtype=object), truth, "groups")
         names = sorted({str(value) for value in column if value is not None})
         by_group = [
-            _row(name, np.array([v is not None and str(v) == name for v in column]), right, reached)
+            _row(
+                name,
+                np.array([v is not None and str(v) == name for v in column]),
+                right,
+                reached,
+                unit,
+            )
             for name in names
         ]
     worst_class, worst_group = _worst(by_class), _worst(by_group)
@@ -75,17 +84,22 @@ def _of_length(values: np.ndarray, truth: np.ndarray, name: str) -> np.ndarray:
 
 
 def _row(
-    name: str, mask: np.ndarray, right: Mapping[str, np.ndarray], covered: np.ndarray | None
+    name: str,
+    mask: np.ndarray,
+    right: Mapping[str, np.ndarray],
+    covered: np.ndarray | None,
+    units: np.ndarray | None,
 ) -> Row:
     count = int(mask.sum())
     before, after = right["before"][:, mask], right["after"][:, mask]
+    own = None if units is None else units[mask]
     enough = count >= FEWEST
     row = {
         "name": name,
         "n": count,
-        "before": _json(rate(before) if enough else TOO_FEW),
-        "after": _json(rate(after) if enough else TOO_FEW),
-        "difference": _json(paired_difference(before, after) if enough else TOO_FEW),
+        "before": _json(rate(before, own) if enough else TOO_FEW),
+        "after": _json(rate(after, own) if enough else TOO_FEW),
+        "difference": _json(paired_difference(before, after, own) if enough else TOO_FEW),
         "coverage": None,
     }
     if covered is not None:
@@ -93,7 +107,39 @@ def _row(
     return row
 
 
-def rate(right: np.ndarray) -> Estimate:
+def by_unit(values: np.ndarray, units: np.ndarray) -> np.ndarray:
+    """``(..., N)`` -> ``(..., units)`` with the same mean: each unit's summed deviation from it, so
+    that units of many images count more."""
+    _, unit = np.unique(units, return_inverse=True)
+    count = int(unit.max()) + 1
+    mean = values.mean(-1, keepdims=True)
+    return mean + (values - mean) @ np.eye(count)[unit] * (count / values.shape[-1])
+
+
+def wider(one: Estimate, other: Estimate) -> Estimate:
+    ends = [end for end in (*one[1:], *other[1:]) if end is not None]
+    return Estimate(one.value, min(ends), max(ends))
+
+
+def rate(right: np.ndarray, units: np.ndarray | None = None) -> Estimate:
+    """Mean of ``(seeds, N)`` zeros and ones, over images, or over ``units`` of them if those make
+    the interval longer."""
+    alone = image_rate(right)
+    count = right.shape[1] if units is None else len(np.unique(units))
+    if units is None or count == right.shape[1]:
+        return alone
+    value = float(right.mean())
+    if count == 1:
+        return Estimate(value, 0.0, 1.0)
+    together = wilson(value * count, count)
+    if 0 < value < 1:
+        grouped = by_unit(right, units)
+        spread = t_interval(value, _variances(grouped.mean(0), right.mean(1)))
+        together = spread.within(0.0, 1.0)
+    return wider(alone, together)
+
+
+def image_rate(right: np.ndarray) -> Estimate:
     """Mean of ``(seeds, N)`` zeros and ones. One training: Wilson's interval. Several: t, the
     variance between images plus that between trainings; Wilson's where all are right or wrong."""
     seeds, count = right.shape
@@ -104,7 +150,17 @@ def rate(right: np.ndarray) -> Estimate:
     return t_interval(value, _variances(right.mean(0), right.mean(1))).within(0.0, 1.0)
 
 
-def paired_difference(before: np.ndarray, after: np.ndarray) -> Estimate:
+def paired_difference(
+    before: np.ndarray, after: np.ndarray, units: np.ndarray | None = None
+) -> Estimate:
+    """:func:`image_difference`, or the same over ``units`` of images if that is longer."""
+    alone = image_difference(before, after)
+    if units is None:
+        return alone
+    return wider(alone, image_difference(by_unit(before, units), by_unit(after, units)))
+
+
+def image_difference(before: np.ndarray, after: np.ndarray) -> Estimate:
     """Mean of after - before, both ``(seeds, N)``, on the same images; ``value`` is that mean.
 
     For the interval two pseudo-images are added: half of one won, half of one lost, and one
@@ -134,6 +190,7 @@ def _variances(by_image: np.ndarray, by_seed: np.ndarray) -> list[tuple[float, f
     return [
         (float(values.var(ddof=1)) / len(values), float(len(values) - 1))
         for values in (by_image, by_seed)
+        if len(values) > 1
     ]
 
 
@@ -159,21 +216,37 @@ def _sentences(rows: Sequence[Row], kind: str) -> list[str]:
     worst = _worst(rows)
     if worst is None:
         return []
-    said = [
-        f"The worst {kind} is {worst['name']}: {_percent(worst['after'])} of its {worst['n']:,} "
-        f"images are recognised with the synthetic images, {_percent(worst['before'])} without; "
+    few = [f"{row['name']} ({row['n']:,})" for row in rows if row["after"]["value"] is None]
+    measured = [row for row in rows if row["after"]["value"] is not None]
+    among = f", of the {len(measured)} with at least {FEWEST} images," if few else ""
+    plural = {"class": "classes"}.get(kind, f"{kind}s")
+    gaps = (
         f"the distance between best and worst {kind} goes from {100 * worst['gap_before']:.0f} to "
-        f"{100 * worst['gap_after']:.0f} points."
-    ]
+        f"{100 * worst['gap_after']:.0f} points"
+    )
+    if worst["gap_after"] == 0:
+        said = [
+            f"No {kind}{among} is worse than another with the synthetic images: all are at "
+            f"{100 * worst['after']['value']:.0f} %."
+        ]
+    else:
+        said = [
+            f"The worst {kind}{among} is {worst['name']}: {_percent(worst['after'])} of its "
+            f"{worst['n']:,} images are recognised with the synthetic images, "
+            f"{_percent(worst['before'])} without; {gaps}."
+        ]
     lost = [row for row in rows if (row["difference"]["ci_high"] or 0.0) < 0]
     if lost:
         names = ", ".join(
             f"{row['name']} ({100 * row['difference']['value']:+.0f} points)" for row in lost
         )
         said.append(f"Recall fell, each {kind} taken for itself, for {names}.")
-    few = [row["name"] for row in rows if row["after"]["value"] is None]
     if few:
-        said.append(f"Too few real images to say anything about the {kind} {', '.join(few)}.")
+        what = kind if len(few) == 1 else plural
+        said.append(
+            f"Too few real images (fewer than {FEWEST}) to say anything about the {what} "
+            f"{', '.join(few)} alone."
+        )
     return said
 
 

@@ -48,7 +48,9 @@ def add_fidelity(
         found.sentences += sentences.fidelity_sentences(
             space.results, space.references, extractor.name, splits.reference
         )
-        found.sentences.append(sentences.closeness_sentence(space.neighbours, splits.reference))
+        found.sentences.append(
+            sentences.closeness_sentence(space.neighbours, splits.reference, space.copying)
+        )
         found.sentences += sentences.extractor_sentence(extractor.name)
         found.copying[extractor.name] = space.copying
         found.sentences.append(space.copying["sentence"])

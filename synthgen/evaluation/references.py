@@ -81,7 +81,8 @@ def fidelity_references(
             "train",
             train.at_most(len(test)),
             synthetic,
-            "the synthetic set against real training images; nearer than to the "
+            f"the synthetic set against {min(len(test), len(train)):,} of {len(train):,} real "
+            f"training images, as many as there are {reference} images; nearer than to the "
             f"{reference} images is usual where the space was learned from them, and no proof of "
             "copying",
         ),
@@ -89,7 +90,7 @@ def fidelity_references(
             "real_at_same_n",
             test,
             train.at_most(same),
-            f"{same:,} real training images in place of the synthetic ones",
+            f"{same:,} real training images in place of the {len(synthetic):,} synthetic ones",
         ),
         *(
             (name, test, control, CONTROL_NOTES[name].format(n=len(control)))

@@ -12,6 +12,8 @@ from synthgen.evaluation.metrics.intervals import Estimate, t_interval
 Score = Callable[[Tensor], Tensor]  # float64 (..., K, K), rows = true -> (...)
 CELLS_AT_A_TIME = 128
 UNITS_AT_A_TIME = 256
+RULE_OF_THREE = 1.5  # standard error, in images, of what none of many images showed
+ENOUGH_GROUPS = 5  # that differ, for their variance to be believed as it was measured
 
 
 def accuracy(matrix: Tensor) -> Tensor:
@@ -70,7 +72,7 @@ def score_estimate(
     predictions: Sequence[Tensor],
     classes: int,
     *,
-    n_images: int | None = None,
+    among: Tensor | None = None,
     groups: Tensor | None = None,
 ) -> Estimate:
     """Mean over seeds (one prediction vector each) with a 95 % interval inside [0, 1].
@@ -79,17 +81,15 @@ def score_estimate(
     seeds) and between seeds (variance of the seeds' scores / number of seeds). t quantile with
     Satterthwaite's degrees of freedom. With one seed the second part is unknown and left out.
     Noise that images and seeds share is counted in both parts, so the interval errs on the wide
-    side. ``n_images``: how many test images the score rests on, if not on all; ``groups`` (int64
-    ``(n,)``): which of them belong together, and are left out together.
+    side. ``among`` (bool ``(n,)``): the test images that the score rests on, if not on all;
+    ``groups`` (int64 ``(n,)``): which of them belong together, and are left out together.
     """
     matrices = [confusion(labels, predicted, classes) for predicted in predictions]
     values = torch.stack([score(matrix) for matrix in matrices])
     left_out = torch.stack(
         [left_out_scores(score, labels, one, classes, groups) for one in predictions]
     ).mean(0)
-    parts = [unit_part(left_out, n_images or len(labels), groups)]
-    if len(values) > 1:
-        parts.append((float(values.var()) / len(values), float(len(values) - 1)))
+    parts = variance_parts(left_out, values, among=among, groups=groups)
     return t_interval(float(values.mean()), parts).within(0.0, 1.0)
 
 
@@ -131,19 +131,58 @@ def left_out_scores(
     return leave_one_out(score, confusion(labels, predicted, classes))[labels, predicted]
 
 
-def unit_part(left_out: Tensor, n_images: int, groups: Tensor | None) -> tuple[float, float]:
-    """Variance between images, or groups of them, and its degrees of freedom.
+def variance_parts(
+    left_out: Tensor, values: Tensor, *, among: Tensor | None, groups: Tensor | None
+) -> list[tuple[float, float]]:
+    """Variances of the mean over seeds with their degrees of freedom: between images, or groups of
+    them, and between seeds, if there are several.
 
-    Groups that all say the same could still hide others, however many images they have; between
-    groups that differ the variance is known, and the least possible is that of single images.
+    ``left_out`` is from :func:`left_out_scores`, ``values`` has the seeds' scores. The first part
+    has the degrees of freedom of the units that the score rests on, not of all. Its least variance
+    counts only where it lengthens the interval: beside few, scattered seeds it would bring more
+    degrees of freedom than variance.
     """
-    units = len(left_out)
-    alike = groups is not None and not float(left_out.var(correction=0))
-    return image_variance(left_out, units if alike else n_images), max(units - 1.0, 1.0)
+    images, units = rests_on(len(left_out), among, groups)
+    measured = (len(left_out) - 1) * float(left_out.var(correction=0))
+    least = least_error(left_out, images, units) ** 2
+    seeds = [(float(values.var()) / len(values), len(values) - 1.0)] if len(values) > 1 else []
+    degrees = max(units - 1.0, 1.0)
+    return max(
+        ([(variance, degrees), *seeds] for variance in (max(measured, least), measured)),
+        key=half_width,
+    )
 
 
-def image_variance(left_out: Tensor, n_images: int) -> float:
-    """Jackknife variance. Where no image ever differed (all right, or all wrong) it would be 0; the
-    least allowed makes the interval reach about three images far (the rule of three)."""
-    variance = (len(left_out) - 1) * float(left_out.var(correction=0))
-    return max(variance, (1.5 / n_images) ** 2)
+def rests_on(count: int, among: Tensor | None, groups: Tensor | None) -> tuple[int, int]:
+    """Images, and groups that hold one of them, that a score rests on; 1 at least. ``count``: all
+    images where they have no groups."""
+    if groups is None:
+        images = count if among is None else int(among.sum())
+        return max(images, 1), max(images, 1)
+    own = groups if among is None else groups[among]
+    return max(len(own), 1), max(len(own.unique()), 1)
+
+
+def least_error(left_out: Tensor, images: int, units: int) -> float:
+    """The least standard error between images or groups. Where none ever differed (all right, or
+    all wrong) the jackknife says 0; the least allowed makes the interval reach about three of them
+    far (the rule of three).
+
+    Groups that all say the same could hide others that are wrong altogether. The more of them
+    differ, the better their variance is known; from five on, the least is that of single images.
+    """
+    unseen = max(0.0, 1 - differing(left_out) / ENOUGH_GROUPS)
+    return max(RULE_OF_THREE / images, unseen * RULE_OF_THREE / units)
+
+
+def differing(left_out: Tensor) -> float:
+    """How many units carry the variance: (sum d²)² / sum d⁴ of their deviations; 0 if alike."""
+    squares = (left_out - left_out.mean()).square()
+    if float(squares.sum().sqrt()) < 1e-12:
+        return 0.0
+    return float(squares.sum().square() / squares.square().sum())
+
+
+def half_width(parts: Sequence[tuple[float, float]]) -> float:
+    high = t_interval(0.0, parts).high
+    return 0.0 if high is None else high

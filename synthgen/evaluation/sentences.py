@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from synthgen.data.splits import Splits
+from synthgen.evaluation.fairness import FEWEST
 from synthgen.evaluation.result import Result
+
+CHANCE = 0.5  # nearer to a training image than to a held-back one
+UNEXPLAINED = "Far more means little variety or blur as often as copies."
+CLEARLY_CLOSER = 0.75  # share nearer to train than usual, that needs an explanation
 
 
 def choosing_sentence(reference: str) -> list[str]:
@@ -47,14 +53,44 @@ def addition(real: Result, both: Result) -> str:
 
 
 def worst_class_sentence(results: Sequence[Result], reference: str) -> list[str]:
-    """The class that the synthetic set teaches worst."""
+    """The class that the synthetic set teaches worst, of those with images enough to say so."""
     recalls = [r for r in results if r.name == "transfer/synthetic_only/recall"]
-    if len(recalls) < 2:
+    enough = [r for r in recalls if r.value is not None and r.n_real >= FEWEST]
+    if len(enough) < 2:
         return []
-    worst = min(recalls, key=lambda r: r.value if r.value is not None else 2.0)
+    among = (
+        f", of the {len(enough)} with at least {FEWEST} {reference} images,"
+        if len(enough) < len(recalls)
+        else ""
+    )
+    worst = min(enough, key=lambda r: r.value if r.value is not None else 2.0)
+    if all(r.value == worst.value for r in enough):
+        return [
+            f"Alone it teaches no class{among} worse than another: {100 * (worst.value or 0):.1f} "
+            f"% of each one's {reference} images were recognised."
+        ]
     return [
-        f"The class it teaches worst is {worst.scope['class'] if worst.scope else '?'}: "
-        f"{share(worst)} of its {worst.n_real:,} {reference} images were recognised."
+        f"The class that it teaches worst alone{among} is "
+        f"{worst.scope['class'] if worst.scope else '?'}: {share(worst)} of its {worst.n_real:,} "
+        f"{reference} images were recognised."
+    ]
+
+
+def group_sentences(splits: Splits) -> list[str]:
+    """What became of the groups of the data."""
+    if splits.test_groups is None:
+        return []
+    sizes = splits.test_groups.unique(return_counts=True)[1]
+    largest = int(sizes.max())
+    why = (
+        f"the largest has {largest:,} images, and {FEWEST} are the fewest to say anything about"
+        if largest < FEWEST
+        else "a split does not keep the groups' names"
+    )
+    return [
+        f"The {len(splits.test):,} {splits.reference} images form {len(sizes):,} groups (of one "
+        "value in the group column, or of equal pixels), and intervals are over groups. Recall by "
+        f"group is not shown: {why}."
     ]
 
 
@@ -103,13 +139,29 @@ def beside(values: dict[str, dict[str, Any]]) -> str:
     return "".join(f"; {part}" for part in parts)
 
 
-def closeness_sentence(neighbours: dict[str, Any], reference: str) -> str:
-    """Distance to the nearest training image, calibrated on real images that nobody trained on."""
+def closeness_sentence(
+    neighbours: dict[str, Any], reference: str, copying: dict[str, Any] | None = None
+) -> str:
+    """Distance to the nearest training image, calibrated on real images that nobody trained on.
+    ``copying``: what :func:`copying.find_copies` says of the same space, which may explain it."""
     closer = neighbours["share_closer_than_median_real"]
     return (
         f"{100 * closer:.0f} % of the synthetic images ({neighbours['searched']:,} looked at) are "
         f"nearer to a training image than the median real {reference} image of their class; new "
-        "real images would be at 50 %. Far more means little variety or blur as often as copies."
+        f"real images would be at 50 %. {closer_because(closer, copying)}"
+    )
+
+
+def closer_because(closer: float, copying: dict[str, Any] | None) -> str:
+    near = copying and copying["share_nearer_train"]
+    if not copying or not near or copying["flagged"] or closer < CLEARLY_CLOSER:
+        return UNEXPLAINED
+    if near["value"] is None or near["ci_low"] > CHANCE:
+        return UNEXPLAINED
+    return (
+        "Here it means little variety or blur rather than copies, on the whole: they are just as "
+        "near to held-back images, which nothing was trained on "
+        f"({100 * near['value']:.0f} % are nearer to a training image)."
     )
 
 

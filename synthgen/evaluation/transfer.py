@@ -105,7 +105,7 @@ def recall_by_class(
                 test.labels,
                 predictions,
                 len(test.classes),
-                n_images=count,
+                among=test.labels == label,
                 groups=groups,
             ),
             classifier=classifier,

@@ -106,12 +106,15 @@ def tests_of(examinations: Sequence[Examination]) -> Tensor:
 
 def gains(splits: Splits, predictions: dict[str, Tensor]) -> dict[str, Any]:
     """Recall of each class before and after the synthetic images were added."""
-    return fairness(
+    found = fairness(
         splits.test.labels,
         classes=splits.test.classes,
         before=predictions["real_only"],
         after=predictions["real_and_synthetic"],
+        units=splits.test_groups,
     )
+    found["sentences"] += sentences.group_sentences(splits)
+    return found
 
 
 def add_transfer_references(

@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.parametrizations import _SpectralNorm
 
-from synthgen.gan.augmentations import AdaptiveAugment, Augmentation
+from synthgen.gan.augmentations import AdaptiveAugment, Augmentation, FixedAugment
 from synthgen.gan.auxiliary import AuxiliaryClassifier
 from synthgen.gan.losses import GANLoss, LeastSquares, Wasserstein
 from synthgen.gan.penalties import R1, R2, GradientNorm, LeCam, Penalty
@@ -54,6 +54,10 @@ class Parts:
         if not isinstance(self.augmentation, AdaptiveAugment):
             return False
         return self.augmentation.signal.needs_absolute_logits
+
+    @property
+    def maps_colours(self) -> bool:
+        return isinstance(self.augmentation, FixedAugment) and bool(self.augmentation.colours)
 
     @property
     def projects_classes(self) -> bool:
@@ -118,6 +122,11 @@ RULES: tuple[tuple[Callable[[Parts], bool], str], ...] = (
         "the augmentation's signal reads the sign of a logit, which only hinge and non_saturating "
         "put between real and generated: let it compare pairs, "
         "model.augmentation.signal._target_=synthgen.gan.augmentations.SignOfPairs",
+    ),
+    (
+        lambda parts: parts.maps_colours and parts.discriminator.image.channels not in (1, 3),
+        "the augmentation changes colours, which only images of 1 or 3 channels have: switch "
+        "brightness, contrast, luma_flip, hue and saturation off, as in ada_no_flip",
     ),
 )
 

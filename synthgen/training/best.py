@@ -13,6 +13,7 @@ import torch
 from pytorch_lightning import Trainer
 from torch import Tensor
 
+from synthgen.errors import SynthgenError
 from synthgen.images import to_float
 from synthgen.paths import read_json, write_json
 from synthgen.samplers.base import Sampler
@@ -22,6 +23,7 @@ from synthgen.training.module import GenerativeModule
 from synthgen.types import LabelledImages
 
 COMPONENTS = 32
+SEEN = 5000  # training images that the components are of: a sample, as they are in order of hash
 DRAWN = 1000  # images per comparison
 CURVE = "best.json"
 log = logging.getLogger(__name__)
@@ -36,9 +38,14 @@ class HoldoutDistance:
     """
 
     def __init__(self, train: LabelledImages, holdout: LabelledImages) -> None:
+        if len(holdout) < 2:
+            raise SynthgenError(
+                f"trainer.best_every compares with the holdout, which has {len(holdout)} image.\n"
+                "Hold more back with data.holdout=, or leave best_every out."
+            )
         pixels = to_float(train.images).flatten(1)
         self.mean = pixels.mean(0)
-        _, _, axes = torch.linalg.svd(pixels[:5000] - self.mean, full_matrices=False)
+        _, _, axes = torch.linalg.svd(pixels[:SEEN] - self.mean, full_matrices=False)
         self.axes = axes[:COMPONENTS]
         self.reference = self._gaussian(holdout.images)
         rank = torch.arange(DRAWN) * len(holdout) // DRAWN

@@ -34,6 +34,11 @@ def test_what_hydra_should_see_stays(argument):
     assert quote_paths([argument]) == [argument]
 
 
+def test_a_start_is_a_path_at_the_root_and_a_number_in_a_schedule():
+    assert value_of(*quote_paths(["start=runs/a b"])) == "runs/a b"
+    assert value_of(*quote_paths(["model.lr.start=0.4"])) == 0.4
+
+
 @pytest.mark.parametrize("folder", ODD)
 def test_folders_become_one_override(folder):
     rest = folders_as_override([folder.replace("=", ""), "b", "out=c", "--cfg", "job", "--resolve"])

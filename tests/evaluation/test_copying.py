@@ -171,3 +171,18 @@ def test_few_images_say_nothing():
     assert not found["flagged"]  # three copies beside six reference images: p = 1/84
     assert found["exact_copies"] == 3
     assert found["p"] == pytest.approx(1 / 84)
+
+
+def test_more_near_copies_than_usual_are_not_called_no_sign():
+    found = {
+        "exact_copies": 0, "near_copies": 25, "searched": 400, "searched_train": 220,
+        "n_reference": 63, "p": 0.0232,
+        "share_nearer_train": {"value": 0.48, "ci_low": 0.25, "ci_high": 0.71},
+        "share_nearer_train_real": {"value": 0.27, "ci_low": 0.1, "ci_high": 0.51},
+    }  # fmt: skip
+    honest = {"near copies": False, "nearer to train": False}
+    text = copying.sentence(found, honest, "pixels", "test")
+    assert text.startswith("No proof of copying in the space pixels, but look at the nearest pairs")
+    assert "by chance in 2 % of cases (a set is flagged below 0.1 %)" in text
+    assert "50 % on average, and these real test images at 27 % (10–51)" in text
+    assert copying.sentence(found | {"p": 0.4}, honest, "pixels", "test").startswith("No sign of")

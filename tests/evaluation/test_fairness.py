@@ -62,7 +62,13 @@ def test_a_small_group_and_images_without_one(labels):
     assert set(rows) == {"few", "many", "more"}
     assert rows["few"]["after"] == {"value": None, "ci_low": None, "ci_high": None}
     assert found["worst_group"]["name"] == "many"
-    assert found["sentences"][-1] == "Too few real images to say anything about the group few."
+    assert found["sentences"][-1] == (
+        "Too few real images (fewer than 10) to say anything about the group few (5) alone."
+    )
+    assert found["sentences"][-2] == (
+        "No group, of the 2 with at least 10 images, is worse than another with the synthetic "
+        "images: all are at 100 %."
+    )
 
 
 def test_trainings_are_averaged_and_their_scatter_widens_the_interval():
@@ -105,3 +111,33 @@ def test_what_does_not_fit_is_refused(labels):
         fairness(labels, classes=CLASSES, before=labels, after=labels[:-1])
     with pytest.raises(ValueError, match="groups must have one entry"):
         fairness(labels, classes=CLASSES, before=labels, after=labels, groups=["a"])
+
+
+@pytest.mark.parametrize("seeds", [1, 5])
+def test_images_that_belong_together_make_longer_intervals(seeds):
+    """60 images of 6 patients, each recognised altogether or not at all."""
+    patient = np.arange(60) // 10
+    before = np.tile((patient % 2 == 0).astype(float), (seeds, 1))
+    after = np.tile((patient != 5).astype(float), (seeds, 1))
+    for measure in (
+        lambda units: rate(before, units),
+        lambda u: paired_difference(before, after, u),
+    ):
+        alone, together = measure(None), measure(patient)
+        assert together.value == alone.value
+        assert together.high - together.low > 1.5 * (alone.high - alone.low)
+        assert tuple(measure(np.arange(60))) == pytest.approx(tuple(alone))
+    everything = np.ones((seeds, 60))
+    assert rate(everything, patient).low < 0.65 < 0.9 < rate(everything).low
+    unchanged = paired_difference(everything, everything, patient)
+    assert unchanged.high > 4 * paired_difference(everything, everything).high
+    assert tuple(rate(before, np.zeros(60)))[1:] == (0, 1)  # one patient says nothing of others
+
+
+def test_units_are_taken_apart_by_class(labels):
+    after = wrong_for(labels, labels == 1)
+    units = np.arange(300) // 50
+    alone = fairness(labels, classes=CLASSES, before=labels, after=after)
+    found = fairness(labels, classes=CLASSES, before=labels, after=after, units=units)
+    for one, other in zip(found["by_class"], alone["by_class"], strict=True):
+        assert one["before"]["ci_low"] < other["before"]["ci_low"] - 0.2

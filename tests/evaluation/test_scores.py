@@ -11,6 +11,7 @@ from synthgen.evaluation.scores import (
     macro_f1,
     recall_of,
     score_estimate,
+    variance_parts,
 )
 
 
@@ -85,7 +86,8 @@ def test_a_perfect_score_still_has_an_interval():
     found = score_estimate(accuracy, labels, [labels, labels], 2)
     assert found.value == found.high == 1
     assert found.low == pytest.approx(0.97, abs=0.001)  # the rule of three
-    assert score_estimate(accuracy, labels, [labels], 2, n_images=10).low < 0.75
+    some = torch.arange(100) < 10
+    assert score_estimate(accuracy, labels, [labels], 2, among=some).low < 0.7
 
 
 def test_wilson_and_satterthwaite_by_known_values():
@@ -94,3 +96,73 @@ def test_wilson_and_satterthwaite_by_known_values():
     assert wilson(10, 10).high == 1
     found = t_interval(5.0, [(1.0, 4.0), (1.0, 4.0)])  # 8 degrees of freedom
     assert found.high == pytest.approx(5 + 2.306004 * 2**0.5, abs=1e-5)
+
+
+def perfect_by_group():
+    """63 images of 27 patients; the last class has three images of two patients."""
+    labels = torch.tensor([0] * 40 + [1] * 20 + [2] * 3)
+    groups = torch.cat(
+        [torch.arange(40) % 16, 16 + torch.arange(20) % 9, torch.tensor([25, 26, 26])]
+    )
+    return labels, groups
+
+
+def test_a_class_with_few_images_is_no_surer_than_one_with_many():
+    labels, groups = perfect_by_group()
+    found = [
+        score_estimate(recall_of(k), labels, [labels] * 5, 3, among=labels == k, groups=groups)
+        for k in range(3)
+    ]
+    assert [one.value for one in found] == [1, 1, 1]
+    assert found[0].low > found[1].low > found[2].low
+    assert found[0].low == pytest.approx(1 - 2.131450 * 1.5 / 16)  # its own 16 groups, not all 27
+    assert found[2].low == 0  # the exact binomial interval of 3 of 3 begins at 0.29
+    never = score_estimate(
+        recall_of(2), labels, [torch.zeros_like(labels)] * 5, 3, among=labels == 2, groups=groups
+    )
+    assert never.value == 0
+    assert never.high > 0.71
+
+
+def test_one_image_that_differs_makes_few_groups_hardly_surer():
+    labels, groups = perfect_by_group()
+    perfect = score_estimate(accuracy, labels, [labels] * 5, 3, groups=groups)
+    wrong = labels.clone()
+    wrong[5] = 1
+    one = score_estimate(accuracy, labels, [wrong] * 5, 3, groups=groups)
+    assert perfect.value - perfect.low == pytest.approx(2.055529 * 1.5 / 27)
+    assert one.value - one.low > 0.75 * (perfect.value - perfect.low)
+    alone = score_estimate(accuracy, labels, [wrong] * 5, 3)  # 63 images that stand for themselves
+    assert one.value - one.low > 1.2 * (alone.value - alone.low)
+
+
+def former_parts(left_out, values, among, groups):
+    """The variances before a class's own groups, and how many of them differ, were looked at."""
+    units, images = len(left_out), len(left_out if groups is None else groups)
+    images = images if among is None else int(among.sum())
+    variance = float(left_out.var(correction=0))
+    least = 1.5 / (units if groups is not None and not variance else images)
+    first = (max((units - 1) * variance, least**2), max(units - 1.0, 1.0))
+    return [first, (float(values.var()) / len(values), len(values) - 1.0)]
+
+
+def test_no_interval_is_shorter_than_it_was():
+    """From single images to few groups, from equal answers to scattered ones."""
+    generator = torch.Generator().manual_seed(0)
+    longer = 0
+    for number in range(3000):
+        count = int(torch.randint(5, 60, (), generator=generator))
+        labels = torch.randint(0, 3, (count,), generator=generator)
+        kinds = int(torch.randint(1, count, (), generator=generator))
+        groups = torch.randint(0, kinds, (count,), generator=generator) if number % 3 else None
+        among = labels == labels[0] if number % 2 else None
+        units = count if groups is None else len(groups.unique())
+        scale = torch.rand(2, generator=generator).double() ** 4
+        left_out = scale[0] * torch.randn(units, generator=generator).double() / units
+        left_out = torch.where(torch.rand(units, generator=generator) < scale[0], left_out, 0.0)
+        values = scale[1] * torch.randn(5, generator=generator).double()
+        before = t_interval(0.0, former_parts(left_out, values, among, groups)).high
+        after = t_interval(0.0, variance_parts(left_out, values, among=among, groups=groups)).high
+        assert after >= before * (1 - 1e-9)
+        longer += after > before * 1.01
+    assert longer > 300

@@ -1,6 +1,17 @@
+from dataclasses import replace
+
+import pytest
+import torch
+
+from synthgen.data import Digits, prepare
 from synthgen.evaluation.metrics.intervals import Estimate
 from synthgen.evaluation.result import make_result
-from synthgen.evaluation.sentences import closeness_sentence, fidelity_sentences
+from synthgen.evaluation.sentences import (
+    closeness_sentence,
+    fidelity_sentences,
+    group_sentences,
+    worst_class_sentence,
+)
 
 
 def test_being_nearer_to_train_than_to_test_alone_accuses_nobody():
@@ -27,3 +38,52 @@ def test_being_nearer_to_train_than_to_test_alone_accuses_nobody():
 def test_closeness_does_not_accuse_either():
     neighbours = {"share_closer_than_median_real": 0.9, "searched": 100}
     assert "as often as copies" in closeness_sentence(neighbours, "test")
+
+
+@pytest.mark.parametrize(
+    ("share", "low", "flagged", "words"),
+    [
+        (0.48, 0.25, False, "little variety or blur rather than copies"),
+        (0.60, 0.55, False, "as often as copies"),  # nearer to train than to held-back images
+        (0.48, 0.25, True, "as often as copies"),
+    ],
+)
+def test_closeness_is_explained_by_what_the_held_back_images_say(share, low, flagged, words):
+    neighbours = {"share_closer_than_median_real": 1.0, "searched": 100}
+    copying = {"share_nearer_train": {"value": share, "ci_low": low}, "flagged": flagged}
+    assert words in closeness_sentence(neighbours, "test", copying)
+
+
+def recalls(values):
+    return [
+        make_result(
+            "transfer/synthetic_only/recall",
+            Estimate(value, max(0, value - 0.1), min(1, value + 0.1)),
+            classifier="c",
+            scope={"class": name},
+            n_real=count,
+            n_fake=10,
+            seconds=0.0,
+        )
+        for name, (value, count) in values.items()
+    ]
+
+
+def test_the_worst_class_has_images_enough_to_be_called_so():
+    found = recalls({"rare": (0.0, 3), "cat": (0.7, 20), "dog": (0.9, 20)})
+    text = " ".join(worst_class_sentence(found, "test"))
+    assert "worst alone, of the 2 with at least 10 test images, is cat: 70.0 %" in text
+    assert worst_class_sentence(found[:2], "test") == []
+    tied = " ".join(worst_class_sentence(recalls({"a": (1.0, 20), "b": (1.0, 30)}), "test"))
+    assert "no class worse than another: 100.0 %" in tied
+
+
+def test_groups_leave_a_trace():
+    digits_splits = prepare(Digits())
+    count = len(digits_splits.test)
+    assert group_sentences(digits_splits) == []
+    pairs = replace(digits_splits, test_groups=torch.arange(count) // 2)
+    assert f"form {-(-count // 2):,} groups" in group_sentences(pairs)[0]
+    assert "the largest has 2 images" in group_sentences(pairs)[0]
+    large = replace(digits_splits, test_groups=torch.arange(count) // 50)
+    assert "does not keep the groups' names" in group_sentences(large)[0]

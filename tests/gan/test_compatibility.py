@@ -11,6 +11,8 @@ from synthgen.gan import compatibility
 from synthgen.gan.augmentations import (
     AdaptiveAugment,
     Augmentation,
+    FixedAugment,
+    ShiftBrightness,
     SignOfPairs,
     SignOfReal,
     XFlip,
@@ -30,6 +32,7 @@ from synthgen.training.schedules import Constant
 from synthgen.types import ImageSpec
 
 ONE = Constant(1.0)
+FOUR_CHANNELS = ImageSpec(4, 4, 4, ("a", "b"))
 TWO_CLASSES, ONE_CLASS = ImageSpec(1, 4, 4, ("a", "b")), ImageSpec(1, 4, 4, ("a",))
 
 
@@ -89,6 +92,12 @@ REFUSED = {
     "the sign of a logit: least squares": lambda tiny: tiny(
         loss=LeastSquares(), augmentation=adaptive(SignOfReal())
     ),
+    "the sign of a logit: Wasserstein": lambda tiny: wasserstein(
+        tiny, penalties={"gp": WGANGP(ONE)}, augmentation=adaptive(SignOfReal())
+    ),
+    "changes colours": lambda tiny: tiny(
+        FOUR_CHANNELS, augmentation=FixedAugment({"light": ShiftBrightness(), "flip": XFlip()})
+    ),
 }
 ACCEPTED = {
     "Wasserstein with WGAN-GP": lambda tiny: wasserstein(tiny, penalties={"gp": WGANGP(ONE)}),
@@ -103,6 +112,9 @@ ACCEPTED = {
     "no class and an auxiliary": lambda tiny: tiny(discriminator=blind(tiny), auxiliary=ACGAN),
     "no class and one class": lambda tiny: tiny(ONE_CLASS, discriminator=blind(tiny, ONE_CLASS)),
     "following, hinge": lambda tiny: tiny(loss=Hinge(), augmentation=adaptive(SignOfReal())),
+    "four channels, no colours": lambda tiny: tiny(
+        FOUR_CHANNELS, augmentation=FixedAugment({"light": None, "flip": XFlip()})
+    ),
     "following pairs": lambda tiny: tiny(
         loss=RelativisticPairing(), augmentation=adaptive(SignOfPairs())
     ),

@@ -241,6 +241,14 @@ def test_the_probability_and_what_was_seen_since_it_moved_survive_a_checkpoint()
     assert torch.equal(second.state_dict()["_state"], whole.state_dict()["_state"])
 
 
+def test_patches_of_an_image_count_as_one_image():
+    ada = adaptive(images_per_unit=1000, every=1)
+    ada.observe(torch.ones(40), torch.zeros(40), 10)
+    assert ada.probability == pytest.approx(0.01)
+    ada.observe(torch.tensor([1.0] * 25 + [-1.0] * 15), torch.zeros(40), 10)  # 0.25 < 0.6
+    assert ada.probability == pytest.approx(0.0)
+
+
 def test_pairs_do_not_depend_on_an_offset_and_signs_do():
     real, fake = torch.tensor([1.0, 2.0, -1.0]), torch.tensor([0.0, 3.0, -2.0])
     assert SignOfPairs()(real, fake).tolist() == [1, -1, 1]

@@ -5,7 +5,7 @@ import torch
 
 from synthgen import load_sampler
 from synthgen.data import Digits, prepare
-from synthgen.errors import StoppedByUserError
+from synthgen.errors import StoppedByUserError, SynthgenError
 from synthgen.evaluation.metrics import frechet_distance
 from synthgen.images import to_float
 from synthgen.samplers import Bootstrap, Noise
@@ -87,6 +87,11 @@ def test_a_resumed_run_knows_the_best_so_far(splits, tmp_path, build_gan):
     whole, parts = (load_sampler(tmp_path / name / "best").state_dict()
                     for name in ("whole", "parts"))  # fmt: skip
     assert all(torch.equal(whole[name], parts[name]) for name in whole)
+
+
+def test_a_holdout_of_one_image_is_refused(splits):
+    with pytest.raises(SynthgenError, match="which has 1 image"):
+        HoldoutDistance(splits.train, splits.holdout.subset(torch.tensor([0])))
 
 
 def test_an_interval_below_one_image_is_refused(tmp_path):

@@ -96,12 +96,16 @@ def tiles(report: dict[str, Any], worst: Sequence[Worst]) -> list[Tile]:
             under = f"{interval}\naccuracy of {result.get('classifier')}, {tested}"
             tile = _tile(f"Trained on {label.lower()}", text, under.strip(), f"arm-{arm}")
             found.append(replace(tile, tip=protocol_of(result)))
-    floors = {(r["name"], r.get("extractor")): r for r in references if r["reference"] == "floor"}
+    beside = {(r["reference"], r["name"], r.get("extractor")): r for r in references}
     for result in overall(results, "fidelity/frechet_distance"):
-        floor = floors.get((result["name"], result.get("extractor")))
+        key = (result["name"], result.get("extractor"))
+        floor, same = beside.get(("floor", *key)), beside.get(("model_at_floor_n", *key))
         lines = [str(result.get("extractor")), direction(result.get("higher_is_better"))]
         if floor is not None:
-            lines.append(f"real against real: {show(floor)[0]}")
+            at = f" with {floor['n_fake']:,} images" if is_number(floor.get("n_fake")) else ""
+            lines.append(f"real against real{at}: {show(floor)[0]}")
+            if same is not None:
+                lines.append(f"this set with as many: {show(same)[0]}")
         tile = _tile("Fréchet distance", show(result)[0], "\n".join(lines))
         found.append(replace(tile, tip=protocol_of(result)))
     for item in headline_worst(worst)[:1]:

@@ -76,7 +76,7 @@ def copy_table(extractor: str, found: dict[str, Any]) -> Table:
     rows = [
         Row(
             "Nearer to a training image",
-            "than to a held-back one; 50 % if nothing was copied",
+            "than to a held-back one; real images show what is usual here, 50 % on average",
             [
                 share_cell(found.get("share_nearer_train"), f"{nearer} · {range_of} images"),
                 share_cell(found.get("share_nearer_train_real"), f"{nearer} · real images"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from synthgen.evaluation.fairness import FEWEST
 from synthgen.evaluation.report.charts import LineChart
 from synthgen.evaluation.report.intervals import Curve, Point, interval_chart
 from synthgen.evaluation.report.tables import Cell, Column, Row, Table
@@ -29,7 +30,7 @@ def agreement_table(gan_test: Any) -> Table | None:
     tip = "Judges trained on real images only, tested on the synthetic ones (GAN-test)"
     per_class = gan_test.get("label_agreement") or {}
     values = [v.get("value") for v in per_class.values() if is_number(v.get("value"))]
-    least = min(values) if len(values) > 1 else None
+    least = min(values) if len(set(values)) > 1 else None
     every = gan_test.get("n")
     rows = [
         Row(
@@ -66,7 +67,7 @@ def tail_table(tail: Any, labels: dict[str, str]) -> Table | None:
         Row(capital(label_of(name, labels)), "", [share_cell(found, tip)])
         for name, found in tail["recall"].items()
     ]
-    note = f"{n:,} test images" if is_number(n) else "95 % interval"
+    note = f"{n:,} test images of {classes}" if is_number(n) else "95 % interval"
     return Table("Recall of the rare classes", [Column("Recall", note, "recall", tip)], rows)
 
 
@@ -78,7 +79,8 @@ def recall_table(
     if not arms:
         return None
     arms.sort(key=lambda arm: list(key).index(arm["name"]))
-    worst = [min((v for v in arm["recall"].values() if is_number(v)), default=None) for arm in arms]
+    tested = trial.get("test_images") or {}
+    worst = [worst_recall(arm["recall"], tested) for arm in arms]
     tip = f"Recall, mean over seeds{protocol[protocol.find(' · ') :]}"
     columns = [Column(key[arm["name"]][0], "", "recall", tip) for arm in arms]
     rows = []
@@ -87,9 +89,21 @@ def recall_table(
         for arm, least in zip(arms, worst, strict=True):
             value = arm["recall"].get(name)
             text = show_share(value)[0]
-            cells.append(Cell(text, strong=is_number(value) and value == least, tip=tip))
-        rows.append(Row(str(name), "", cells))
+            strong = is_number(value) and value == least and not too_few(tested.get(name))
+            cells.append(Cell(text, strong=strong, tip=tip))
+        few = ", too few to say" if too_few(tested.get(name)) else ""
+        rows.append(Row(str(name), f"{counted(tested.get(name))}{few}", cells))
     return Table("Recall of each class, mean over seeds (* worst of its column)", columns, rows)
+
+
+def worst_recall(recall: dict[str, Any], tested: dict[str, Any]) -> float | None:
+    """The lowest of the classes with enough test images; None where all are alike."""
+    values = {v for name, v in recall.items() if is_number(v) and not too_few(tested.get(name))}
+    return min(values) if len(values) > 1 else None
+
+
+def too_few(count: Any) -> bool:
+    return is_number(count) and count < FEWEST
 
 
 def scenario_charts(scenarios: Sequence[Slice], key: dict[str, tuple[str, str]]) -> list[LineChart]:
@@ -154,7 +168,8 @@ def fairness_tables(found: Any, protocol: str) -> list[Table]:
     for key, what in (("by_class", "class"), ("by_group", "group")):
         rows = found.get(key) or []
         if rows:
-            worst = (found.get(f"worst_{what}") or {}).get("name")
+            lowest = found.get(f"worst_{what}") or {}
+            worst = lowest.get("name") if lowest.get("gap_after") else None
             title = f"Recall of each {what} without and with the synthetic images (* worst)"
             made = [fairness_row(row, row.get("name") == worst, protocol) for row in rows]
             tables.append(Table(title, fairness_columns(rows, protocol), made))

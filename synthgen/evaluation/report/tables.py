@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from synthgen.evaluation.fairness import FEWEST
 from synthgen.evaluation.report.wording import (
     ARMS,
     REFERENCES,
@@ -242,9 +243,18 @@ def _worst(results: Sequence[Result]) -> Result | None:
     measured = [
         r for r in results if is_number(r.get("value")) and r.get("higher_is_better") is not None
     ]
-    if len(measured) < 2:
+    measured = [r for r in measured if enough_tested(r)]
+    if len({r["value"] for r in measured}) < 2:  # of equals none is the worst
         return None
     return min(measured, key=lambda r: r["value"] if r["higher_is_better"] else -r["value"])
+
+
+def enough_tested(result: Result) -> bool:
+    """A recall of a handful of images says nothing about its class."""
+    tested = result.get("n_real")
+    return not str(result["name"]).startswith("transfer/") or not (
+        is_number(tested) and tested < FEWEST
+    )
 
 
 def _worst_note(result: Result) -> Worst:

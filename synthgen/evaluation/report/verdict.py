@@ -15,6 +15,7 @@ from synthgen.evaluation.report.wording import (
     show_p,
     show_points,
 )
+from synthgen.evaluation.trial.equivalent import spans_curve, worth_interval
 
 NOT_TESTED = "not tested: run a trial"
 SIGNS = {"helped": "▲", "harmed": "▼", "no evidence": "○"}
@@ -73,7 +74,10 @@ def headline(report: dict[str, Any]) -> Headline:
     facts = [
         primary_fact(primary, verdict, protocol, labels_of(report)),
         cheap_fact(verdict.get("against_best_cheap"), protocol, labels_of(report)),
-        *equivalent_facts(verdict.get("real_equivalent")),
+        *equivalent_facts(
+            verdict.get("real_equivalent"),
+            f" by {share_label(str(verdict['endpoint']))}" if verdict.get("endpoint") else "",
+        ),
     ]
     settings = (report.get("trial") or {}).get("protocol") or {}
     choices = [str(choice) for choice in settings.get("choices") or []]
@@ -142,7 +146,9 @@ def primary_fact(
     least, found = verdict.get("minimum_difference"), arm.get("smallest_detectable")
     if is_number(least):
         lines.append(f"Declared to matter: {100 * least:g} points or more")
-    if is_number(found):
+    if verdict.get("ceiling"):
+        lines.append("Real only leaves no room for a gain that this trial would find")
+    elif is_number(found):
         lines.append(f"This trial finds {unsigned(found)} points in 8 of 10 cases")
     tip = f"The primary contrast, declared before the trial · {protocol} · t-interval"
     return Fact(
@@ -177,29 +183,14 @@ def cheap_fact(cheap: Any, protocol: str, labels: dict[str, str]) -> Fact | None
     )
 
 
-def equivalent_facts(found: Any) -> list[Fact]:
+def equivalent_facts(found: Any, by: str = "") -> list[Fact]:
     """What the images are worth, counted in real ones."""
     if not isinstance(found, dict):
         return []
     facts = []
     replaces, adds = found.get("replaces"), found.get("adds")
     if isinstance(replaces, dict):
-        value, interval = show_count(
-            replaces.get("images"), replaces.get("ci_low"), replaces.get("ci_high")
-        )
-        bound = str(replaces.get("bound") or "")  # "at most": beyond an end of the curve
-        if bound:
-            value, interval = f"{bound} {value}", ""
-        facts.append(
-            Fact(
-                "Alone as good as",
-                f"{value} real images",
-                (f"{interval} (95 % interval)\n" if interval else "")
-                + "Synthetic only, read off the learning curve",
-                "Where synthetic only meets the learning curve of real images, interpolated; never "
-                "more than there are · 95 % interval by simulation",
-            )
-        )
+        facts.append(replaces_fact(replaces, by))
     if isinstance(adds, dict):
         value, interval = show_count(adds.get("images"), adds.get("ci_low"), adds.get("ci_high"))
         extrapolated = "\nExtrapolated beyond the data" if adds.get("extrapolated") else ""
@@ -212,9 +203,31 @@ def equivalent_facts(found: Any) -> list[Fact]:
                 "law through the learning curve, extrapolated · 95 % interval by simulation",
             )
         )
-    elif found.get("reason"):
+    elif found.get("reason") and replaces:
         facts.append(Fact("Added, worth another", "not to be said", str(found["reason"]), ""))
+    elif found.get("reason"):
+        facts.append(Fact("Worth in real images", "not measured", str(found["reason"]), ""))
     return facts
+
+
+def replaces_fact(replaces: dict[str, Any], by: str) -> Fact:
+    """Where synthetic only meets the learning curve. A bound never stands without its interval."""
+    value = f"{show_count(replaces.get('images'))[0]} real images"
+    bound = str(replaces.get("bound") or "")  # "at most": beyond an end of the curve
+    value = f"{bound} {value}" if bound else value
+    ends = all(is_number(replaces.get(key)) for key in ("ci_low", "ci_high"))
+    interval = f"{worth_interval(replaces)} (95 % interval)" if ends else ""
+    under = [interval, f"Synthetic only{by}, read off the learning curve"]
+    if ends and spans_curve(replaces):
+        value = "not to be said"
+        under[0] = f"{interval}: the whole learning curve"
+    return Fact(
+        "Alone as good as",
+        value,
+        "\n".join(filter(None, under)),
+        "Where synthetic only meets the learning curve of real images, interpolated; never "
+        "more than there are · 95 % interval by simulation",
+    )
 
 
 def unsigned(value: float) -> str:

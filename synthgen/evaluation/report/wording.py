@@ -18,7 +18,7 @@ REFERENCES = {
     "model_at_floor_n": "This set, at the floor's size",
     "floor": "Floor: real against real",
     "train": "This set against train",
-    "real_at_same_n": "Real, at this set's size",
+    "real_at_same_n": "Real, in this set's place",
     "bootstrap": "Bootstrap: copies of real images",
     "pca_gaussian": "PCA-Gaussian",
     "noise": "Noise",

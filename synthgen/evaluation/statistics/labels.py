@@ -25,6 +25,7 @@ def compare_labels(real: LabelledImages, fake: LabelledImages) -> dict[str, Any]
         "total_variation": float(abs(shares[0] - shares[1]).sum() / 2),
         "n_real": len(real),
         "n_fake": len(fake),
+        "balanced": max(fake.counts) - min(fake.counts) <= 1,
         "missing": [
             name
             for name, ours, theirs in zip(real.classes, real.counts, fake.counts, strict=True)

@@ -74,6 +74,12 @@ def _label_sentences(labels: Mapping[str, Any]) -> list[str]:
     moved = labels["total_variation"]
     if moved < CLEARLY_OTHER_MIX:
         return []
+    if labels["balanced"]:
+        return [
+            "The synthetic set is balanced and the real images are not "
+            f"({100 * moved:.0f} % of its labels would have to change for their shares). That is "
+            "no fault of a set that was drawn so, but can alone shift the other statistics."
+        ]
     return [
         f"The classes are mixed differently: {100 * moved:.0f} % of the labels would have to "
         "change for equal shares. That alone can shift the other statistics."

@@ -20,6 +20,8 @@ class Choices:
 
     ratio: float
     augmentation: str | None  # the name of its strength
+    tied_ratios: int = 1  # that were as good on the holdout, the chosen one among them
+    tied_augmentations: int = 1
 
 
 def choose(
@@ -40,7 +42,14 @@ def choose(
     return Choices(
         ratio=max(ratios, key=ratios.__getitem__),
         augmentation=max(strengths, key=strengths.__getitem__) if strengths else None,
+        tied_ratios=tied(list(ratios.values())),
+        tied_augmentations=tied(list(strengths.values())),
     )
+
+
+def tied(scores: Sequence[float]) -> int:
+    """How many share the best score."""
+    return sum(score == max(scores) for score in scores)
 
 
 def holdout_score(trained: Trained, score: Score, splits: Splits) -> float:

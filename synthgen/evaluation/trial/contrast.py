@@ -10,7 +10,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from synthgen.evaluation.scores import Score, confusion, left_out_scores, unit_part
+from synthgen.evaluation.scores import Score, confusion, left_out_scores, variance_parts
 
 Verdict = Literal["helped", "harmed", "no evidence"]
 LEVEL = 0.05
@@ -51,7 +51,7 @@ def paired_contrast(
     classes: int,
     *,
     groups: Tensor | None = None,
-    n_images: int | None = None,
+    among: Tensor | None = None,
 ) -> Contrast:
     """Mean over seeds of ``score(ours) - score(theirs)`` on the same real images.
 
@@ -61,8 +61,8 @@ def paired_contrast(
     part between seeds (variance of the seeds' differences / number of seeds). The interval is
     Student's t with Satterthwaite's (1946) degrees of freedom: with five seeds a percentile
     bootstrap over seeds is far too narrow. What images and seeds share is counted in both parts, so
-    the interval errs on the wide side. ``n_images``: how many images the score rests on, if not on
-    all. Needs two seeds at least.
+    the interval errs on the wide side. ``among`` (bool ``(n,)``): the images that the score rests
+    on, if not on all. Needs two seeds at least.
     """
     if len(ours) != len(theirs) or len(ours) < 2:
         raise ValueError("a paired contrast needs the same two or more seeds on both sides")
@@ -70,11 +70,7 @@ def paired_contrast(
     left_out = _left_out(score, labels, ours, classes, groups) - _left_out(
         score, labels, theirs, classes, groups
     )
-    parts = [
-        unit_part(left_out, n_images or len(labels), groups),
-        (float(values.var()) / len(values), float(len(values) - 1)),
-    ]
-    return from_parts(values, parts)
+    return from_parts(values, variance_parts(left_out, values, among=among, groups=groups))
 
 
 def from_parts(values: Tensor, parts: Sequence[tuple[float, float]]) -> Contrast:

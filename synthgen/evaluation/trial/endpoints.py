@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor
 
 from synthgen.errors import SynthgenError
@@ -29,6 +30,11 @@ def endpoint_score(name: str, tail: Sequence[int]) -> Score:
             f"trial.endpoint is {name!r}, which is unknown.\nUse one of {', '.join(ENDPOINTS)}."
         )
     return SCORES[name]
+
+
+def images_of_endpoint(name: str, tail: Sequence[int], labels: Tensor) -> Tensor | None:
+    """bool ``(n,)``: the test images that ``endpoint_score(name, tail)`` rests on; None: all."""
+    return torch.isin(labels, torch.tensor(list(tail))) if name == TAIL_RECALL else None
 
 
 def mean_recall_of(labels: Sequence[int]) -> Score:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy as np
 DRAWS = 2000  # of the curve and the score, each from its own uncertainty, for the intervals
 MOST_TIMES = 100.0  # an extrapolation beyond so many times the real images is not a number
 TAIL = 2.5  # percent on either side
+FLAT = 0.005  # a learning curve that rises by less
 
 
 @dataclass(frozen=True)
@@ -26,10 +27,11 @@ class Point:
 @dataclass(frozen=True)
 class Equivalent:
     """``replaces``: real images that score as the synthetic set alone does; its ``bound`` is
-    "at most" or "at least" where that score is beyond the learning curve's ends. ``adds``: further
-    real images that would score as real + synthetic does, or None with a ``reason``."""
+    "at most" or "at least" where that score is beyond the learning curve's ends, which are
+    ``fewest`` and ``most``. ``adds``: further real images that would score as real + synthetic
+    does. Where one is None, ``reason`` says why."""
 
-    replaces: dict[str, Any]
+    replaces: dict[str, Any] | None
     adds: dict[str, Any] | None
     reason: str | None
 
@@ -70,8 +72,11 @@ def real_equivalent(
             "images": round(images),
             **_interval(replaced, images),
             "bound": bound_of(curve, synthetic_only.value),
-            "at_most": curve[-1].images,
-            "at_least": curve[0].images,
+            "fewest": curve[0].images,
+            "most": curve[-1].images,
+            "explained": "bound: 'at least' or 'at most' where synthetic only scores beyond the "
+            "learning curve's ends, fewest and most real images; an interval's end that lies on "
+            "one of them means 'or fewer', 'or more'",
         },
         adds=adds,
         reason=reason,
@@ -105,6 +110,22 @@ def bound_of(curve: Sequence[Point], value: float) -> str | None:
     return "at least" if value >= rising[-1] else None
 
 
+def spans_curve(found: Mapping[str, Any]) -> bool:
+    """Whether the interval of ``replaces`` reaches from one end of the curve to the other."""
+    low, high = found.get("fewest"), found.get("most")
+    if low is None or high is None:
+        return False
+    return bool(found["ci_low"] <= low and found["ci_high"] >= high)
+
+
+def worth_interval(found: Mapping[str, Any]) -> str:
+    """``49 to 220 or more``: an end on the learning curve's end is only a bound."""
+    low, high = found["ci_low"], found["ci_high"]
+    first = f"{low:,} or fewer" if low <= found.get("fewest", -1) else f"{low:,}"
+    last = f"{high:,} or more" if high >= found.get("most", math.inf) else f"{high:,}"
+    return f"{first} to {last}" if low != high else max(first, last, key=len)
+
+
 def _adds(
     curve: Sequence[Point],
     combined: float,
@@ -113,10 +134,18 @@ def _adds(
 ) -> tuple[dict[str, Any] | None, str | None]:
     first, last = curve[0], curve[-1]
     error = math.hypot(first.standard_error, last.standard_error)
-    if last.value - first.value < 2 * error:
+    rise = last.value - first.value
+    if rise < FLAT:
         return None, (
-            f"The learning curve is flat between {first.images:,} and {last.images:,} real images, "
-            "so the gain can't be expressed in real images."
+            f"The learning curve is flat between {first.images:,} and {last.images:,} real images "
+            f"({100 * first.value:.1f} % and {100 * last.value:.1f} %), so the gain can't be "
+            "expressed in real images."
+        )
+    if rise < 2 * error:
+        return None, (
+            f"The learning curve rises from {100 * first.value:.1f} % with {first.images:,} real "
+            f"images to {100 * last.value:.1f} % with {last.images:,}, but by less than twice its "
+            "standard error: too uncertain to express the gain in real images."
         )
     if combined <= last.value:
         return None, "Real + synthetic scores no better than the real images alone."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,14 @@ from synthgen.evaluation.scores import SCORES, class_recall, confusion, score_es
 from synthgen.evaluation.trial.arms import REAL, SYNTHETIC
 from synthgen.evaluation.trial.choices import holdout_score
 from synthgen.evaluation.trial.contrast import mcnemar
-from synthgen.evaluation.trial.endpoints import mean_recall_of
+from synthgen.evaluation.trial.endpoints import TAIL_RECALL, images_of_endpoint, mean_recall_of
 from synthgen.evaluation.trial.equivalent import Equivalent, Point, real_equivalent
+from synthgen.evaluation.trial.scenarios import scenarios_json
 from synthgen.evaluation.trial.school import Trained
 from synthgen.evaluation.trial.trial import TEST, Outcome, Trial
 from synthgen.evaluation.trial.verdict import Comparisons, chosen_arm, compared_arms
 from synthgen.evaluation.trial.wording import (
+    ceiling_sentence,
     choice_sentences,
     convergence_sentence,
     equivalent_sentence,
@@ -31,27 +34,49 @@ from synthgen.paths import write_bytes
 
 SYNTHETIC_EXAM = "synthetic"  # the synthetic set itself, for the classifiers trained on real images
 FEWEST_POINTS = 3  # a line through two points has no error
-SCENARIO = "scenario/"  # scenario/<corruption>/<strength>
+NO_CURVE = (
+    "This trial has no learning curve of real images (two or more trial.shares), so nothing can be "
+    "expressed in real images."
+)
+NO_SYNTHETIC_ONLY = (
+    "This trial has no arm of synthetic images only (trial.arms), so nothing can be expressed in "
+    "real images."
+)
 
 
 def verdict_json(
     trial: Trial,
+    outcome: Outcome,
     comparisons: Comparisons,
-    equivalent: Equivalent | None,
+    equivalent: Equivalent,
     splits: Splits,
     source: str,
+    missing: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """report.json's ``verdict``."""
+    """report.json's ``verdict``. ``missing``: classes that the synthetic set lacks."""
     cheap = comparisons.best_cheap
-    sentence = verdict_sentence(comparisons, trial.minimum_difference, splits, trial.seeds, source)
-    if equivalent is not None:
+    ceiling = ceiling_sentence(
+        comparisons.primary, estimate_of(outcome.arms[REAL], outcome, splits).value
+    )
+    sentence = verdict_sentence(
+        comparisons,
+        trial.minimum_difference,
+        splits,
+        trial.seeds,
+        source,
+        tail=outcome.tail,
+        missing=missing,
+        ceiling=ceiling,
+    )
+    if equivalent.replaces is not None:
         sentence = f"{sentence} {equivalent_sentence(equivalent, trial.endpoint)}"
     return {
         "endpoint": trial.endpoint,
         "minimum_difference": trial.minimum_difference,
         "sentence": sentence,
+        "ceiling": ceiling,
         "against_best_cheap": cheap and {**cheap.to_json(), "name": cheap.against.name},
-        "real_equivalent": equivalent and equivalent.to_json(),
+        "real_equivalent": equivalent.to_json(),
         "arms": [comparison.to_json() for comparison in comparisons.every],
     }
 
@@ -83,6 +108,7 @@ def trial_json(
         "convergence": {trained.arm.name: mean_curve(trained) for trained in shown},
         "skipped": [{"arm": arm, "reason": reason} for arm, reason in outcome.skipped.items()],
         "tail": tail_json(shown, outcome, splits),
+        "test_images": dict(zip(splits.test.classes, splits.test.counts, strict=True)),
         "scenarios": scenarios_json(shown, splits),
     }
 
@@ -145,6 +171,7 @@ def estimate_of(trained: Trained, outcome: Outcome, splits: Splits) -> Estimate:
         test.labels,
         trained.predictions(TEST),
         len(test.classes),
+        among=images_of_endpoint(outcome.endpoint, outcome.tail, test.labels),
         groups=splits.test_groups,
     )
 
@@ -175,11 +202,13 @@ def learning_arms(outcome: Outcome) -> list[Trained]:
     return [*sorted(fractions, key=lambda one: one.arm.n_real), outcome.arms[REAL]]
 
 
-def equivalent_of(outcome: Outcome, splits: Splits, seed: int) -> Equivalent | None:
-    """None without a learning curve, or without the arm that has synthetic images only."""
+def equivalent_of(outcome: Outcome, splits: Splits, seed: int) -> Equivalent:
+    """A reason instead of numbers without a learning curve, or without synthetic images only."""
     arms = learning_arms(outcome)
-    if len(arms) < FEWEST_POINTS or SYNTHETIC not in outcome.arms:
-        return None
+    if len(arms) < FEWEST_POINTS:
+        return Equivalent(None, None, NO_CURVE)
+    if SYNTHETIC not in outcome.arms:
+        return Equivalent(None, None, NO_SYNTHETIC_ONLY)
 
     def point(trained: Trained) -> Point:
         estimate = estimate_of(trained, outcome, splits)
@@ -212,10 +241,11 @@ def tail_json(shown: list[Trained], outcome: Outcome, splits: Splits) -> dict[st
     if not outcome.tail:
         return None
     test, score = splits.test, mean_recall_of(outcome.tail)
-    count = int(torch.isin(test.labels, torch.tensor(outcome.tail)).sum())
+    rare = images_of_endpoint(TAIL_RECALL, outcome.tail, test.labels)
+    assert rare is not None
     return {
         "classes": [test.classes[label] for label in outcome.tail],
-        "n": count,
+        "n": int(rare.sum()),
         "recall": {
             trained.arm.name: estimate_json(
                 score_estimate(
@@ -223,41 +253,13 @@ def tail_json(shown: list[Trained], outcome: Outcome, splits: Splits) -> dict[st
                     test.labels,
                     trained.predictions(TEST),
                     len(test.classes),
-                    n_images=max(count, 1),
+                    among=rare,
                     groups=splits.test_groups,
                 )
             )
             for trained in shown
         },
     }
-
-
-def scenarios_json(shown: list[Trained], splits: Splits) -> list[dict[str, Any]]:
-    """Accuracy of every arm's classifiers on each corrupted copy of (part of) the test images."""
-    from synthgen.evaluation.trial.scenarios import scenario_labels
-
-    found = []
-    for trained in shown:
-        for exam in trained.examinations[0].predictions:
-            if not exam.startswith(SCENARIO):
-                continue
-            _, name, strength = exam.split("/")
-            labels = scenario_labels(splits)
-            estimate = score_estimate(
-                SCORES["accuracy"], labels, trained.predictions(exam), len(splits.test.classes)
-            )
-            found.append(
-                {
-                    "name": name,
-                    "strength": float(strength),
-                    "arm": trained.arm.name,
-                    "n": len(labels),
-                    "accuracy": estimate.value,
-                    "ci_low": estimate.low,
-                    "ci_high": estimate.high,
-                }
-            )
-    return found
 
 
 def gan_test_json(outcome: Outcome, labels: Tensor, classes: tuple[str, ...]) -> dict[str, Any]:

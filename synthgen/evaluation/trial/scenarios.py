@@ -11,10 +11,13 @@ from synthgen.data.splits import Splits
 from synthgen.errors import SynthgenError
 from synthgen.evaluation.features.base import Extractor
 from synthgen.evaluation.metrics.intervals import wilson
-from synthgen.evaluation.subsets import spread_by_class
+from synthgen.evaluation.scores import SCORES, score_estimate
+from synthgen.evaluation.subsets import positions_by_class, spread_by_class
+from synthgen.evaluation.trial.school import Trained
 from synthgen.seeds import row_seeds
 
 SCENARIO_IMAGES = 1000  # of the test split, so that many strengths stay affordable
+SCENARIO = "scenario/"  # scenario/<corruption>/<strength>
 SEED = 17  # one for all reports: every set is asked about the same corrupted images
 
 
@@ -75,3 +78,40 @@ def own_answers(
 def scenario_labels(splits: Splits) -> Tensor:
     """int64 labels of every scenario's images."""
     return spread_by_class(splits.test, SCENARIO_IMAGES).labels
+
+
+def scenario_groups(splits: Splits) -> Tensor | None:
+    """Which of every scenario's images belong together; None: each by itself."""
+    if splits.test_groups is None:
+        return None
+    return splits.test_groups[positions_by_class(splits.test.labels, SCENARIO_IMAGES)]
+
+
+def scenarios_json(shown: Sequence[Trained], splits: Splits) -> list[dict[str, Any]]:
+    """Accuracy of every arm's classifiers on each corrupted copy of (part of) the test images."""
+    found = []
+    for trained in shown:
+        for exam in trained.examinations[0].predictions:
+            if not exam.startswith(SCENARIO):
+                continue
+            _, name, strength = exam.split("/")
+            labels = scenario_labels(splits)
+            estimate = score_estimate(
+                SCORES["accuracy"],
+                labels,
+                trained.predictions(exam),
+                len(splits.test.classes),
+                groups=scenario_groups(splits),
+            )
+            found.append(
+                {
+                    "name": name,
+                    "strength": float(strength),
+                    "arm": trained.arm.name,
+                    "n": len(labels),
+                    "accuracy": estimate.value,
+                    "ci_low": estimate.low,
+                    "ci_high": estimate.high,
+                }
+            )
+    return found

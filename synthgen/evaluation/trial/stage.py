@@ -103,7 +103,19 @@ def hold_trial(
     record["gan_test"] = gan_test_json(outcome, examined.labels, splits.train.classes)
     equivalent = equivalent_of(outcome, splits, seed)
     return TrialReport(
-        verdict=verdict_json(trial, comparisons, equivalent, splits, source.kind),
+        verdict=verdict_json(
+            trial,
+            outcome,
+            comparisons,
+            equivalent,
+            splits,
+            source.kind,
+            missing=[
+                name
+                for name, count in zip(splits.train.classes, synthetic.images.counts, strict=True)
+                if not count
+            ],
+        ),
         trial=record,
         outcome=outcome,
         store=store,

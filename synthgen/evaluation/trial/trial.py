@@ -50,6 +50,7 @@ class Outcome:
     tail: list[int]
     steps: int
     seeds: list[int]
+    endpoint: str
 
 
 class Trial:
@@ -188,6 +189,7 @@ class Trial:
             tail=tail,
             steps=school.steps,
             seeds=school.seeds,
+            endpoint=self.endpoint,
         )
 
     def _wanted(self, arms: Sequence[Arm]) -> list[Arm]:
@@ -202,7 +204,8 @@ class Trial:
             raise SynthgenError(
                 f"The set has {synthetic.most:,} synthetic images, too few for a ratio of "
                 f"{self.ratios[0]:g} to {n_real:,} real ones.\nDraw more, give the sampler itself "
-                f"(sampler=RUN), or add {at_most(synthetic.most / n_real)} to trial.ratios."
+                f"(sampler=RUN), or replace the ratios: "
+                f"trial.ratios=[{at_most(synthetic.most / n_real)}]"
             )
         return enough, {
             f"real_and_synthetic_{ratio:g}": f"needs {round(ratio * n_real):,} synthetic images; "

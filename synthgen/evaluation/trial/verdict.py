@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import torch
+from torch import Tensor
 
 from synthgen.data.splits import Splits
 from synthgen.evaluation.scores import Score
@@ -18,9 +18,9 @@ from synthgen.evaluation.trial.arms import (
     SYNTHETIC,
     Arm,
 )
-from synthgen.evaluation.trial.choices import holdout_score
+from synthgen.evaluation.trial.choices import holdout_score, tied
 from synthgen.evaluation.trial.contrast import LEVEL, Contrast, Verdict, holm, paired_contrast
-from synthgen.evaluation.trial.endpoints import TAIL_RECALL, endpoint_score
+from synthgen.evaluation.trial.endpoints import TAIL_RECALL, endpoint_score, images_of_endpoint
 from synthgen.evaluation.trial.school import Trained
 from synthgen.evaluation.trial.trial import TEST, Outcome
 
@@ -64,11 +64,13 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Comparisons:
-    """All comparisons of a trial, the primary one first; ``best_cheap`` is among them."""
+    """All comparisons of a trial, the primary one first; ``best_cheap`` is among them, None if the
+    trial has no cheap arm."""
 
     primary: Comparison
     secondary: list[Comparison]
     best_cheap: Comparison | None
+    tied_cheap: int = 1  # cheap arms that were as good on the holdout, the best among them
 
     @property
     def every(self) -> list[Comparison]:
@@ -77,14 +79,14 @@ class Comparisons:
 
 @dataclass(frozen=True, eq=False)
 class Pair:
-    """A comparison that is yet to be made. ``n_images``: how many test images its endpoint rests
-    on, if not on all."""
+    """A comparison that is yet to be made. ``among``: the test images that its endpoint rests on,
+    if not on all."""
 
     ours: Trained
     theirs: Trained
     endpoint: str
     score: Score
-    n_images: int | None = None
+    among: Tensor | None = None
 
 
 def chosen_arm(outcome: Outcome) -> Trained:
@@ -104,10 +106,14 @@ def main_arms(outcome: Outcome) -> dict[str, Trained]:
 
 def best_cheap_arm(outcome: Outcome, splits: Splits) -> Trained | None:
     """The cheap arm with the best mean holdout score; of equals the first."""
-    cheap = [trained for trained in outcome.arms.values() if trained.arm.kind == "cheap"]
+    cheap = cheap_arms(outcome)
     if not cheap:
         return None
     return max(cheap, key=lambda trained: holdout_score(trained, outcome.score, splits))
+
+
+def cheap_arms(outcome: Outcome) -> list[Trained]:
+    return [trained for trained in outcome.arms.values() if trained.arm.kind == "cheap"]
 
 
 def compared_arms(outcome: Outcome) -> list[Trained]:
@@ -132,8 +138,8 @@ def compare_arms(outcome: Outcome, splits: Splits, endpoint: str) -> Comparisons
     best_cheap = best_cheap_arm(outcome, splits)
 
     def pair(ours: Trained, theirs: Trained, name: str = endpoint) -> Pair:
-        n_images = rare_images(outcome, splits) if name == TAIL_RECALL else None
-        return Pair(ours, theirs, name, endpoint_score(name, outcome.tail), n_images)
+        among = images_of_endpoint(name, outcome.tail, splits.test.labels)
+        return Pair(ours, theirs, name, endpoint_score(name, outcome.tail), among)
 
     primary = pair(chosen, real)
     secondary = [pair(trained, real) for trained in compared_arms(outcome) if trained is not chosen]
@@ -154,12 +160,8 @@ def compare_arms(outcome: Outcome, splits: Splits, endpoint: str) -> Comparisons
         primary=Comparison(chosen.arm, real.arm, endpoint, True, main, main.p),
         secondary=found,
         best_cheap=found[secondary.index(against_cheap)] if against_cheap else None,
+        tied_cheap=tied([holdout_score(one, outcome.score, splits) for one in cheap_arms(outcome)]),
     )
-
-
-def rare_images(outcome: Outcome, splits: Splits) -> int:
-    """Test images of the rare classes."""
-    return max(1, int(torch.isin(splits.test.labels, torch.tensor(outcome.tail)).sum()))
 
 
 def other_endpoints(endpoint: str, tail: Sequence[int]) -> list[str]:
@@ -176,5 +178,5 @@ def contrast_of(pair: Pair, splits: Splits) -> Contrast:
         pair.theirs.predictions(TEST),
         len(test.classes),
         groups=splits.test_groups,
-        n_images=pair.n_images,
+        among=pair.among,
     )

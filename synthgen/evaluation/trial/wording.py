@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
 
 from synthgen.data.splits import Splits
+from synthgen.evaluation.fairness import FEWEST
+from synthgen.evaluation.scores import rests_on
 from synthgen.evaluation.trial.arms import REAL
-from synthgen.evaluation.trial.equivalent import Equivalent
+from synthgen.evaluation.trial.endpoints import TAIL_RECALL
+from synthgen.evaluation.trial.equivalent import Equivalent, spans_curve, worth_interval
 from synthgen.evaluation.trial.trial import Outcome
 from synthgen.evaluation.trial.verdict import Comparison, Comparisons
 
 ENOUGH_SEEDS = 5
 LAST_PART = 4  # is a quarter of the training
+NOT_COMPARED = (
+    "They were not compared with oversampling, classic augmentation or any other cheap "
+    "alternative: this trial has no such arm (trial=standard has)."
+)
 STILL_RISING = 0.005  # of the score, over the last quarter of the training
 SOURCES = {
     "sampler": "each seed has its own draw from the sampler",
@@ -20,17 +30,36 @@ SOURCES = {
 
 
 def verdict_sentence(
-    comparisons: Comparisons, minimum: float, splits: Splits, seeds: int, source: str
+    comparisons: Comparisons,
+    minimum: float,
+    splits: Splits,
+    seeds: int,
+    source: str,
+    *,
+    tail: Sequence[int] = (),
+    missing: Sequence[str] = (),
+    ceiling: str | None = None,
 ) -> str:
-    """The verdict with everything that it rests on."""
+    """The verdict with everything that it rests on. ``tail``: labels of the rare classes;
+    ``missing``: classes that the synthetic set lacks; ``ceiling`` of :func:`ceiling_sentence`."""
     primary = comparisons.primary
+    rare = list(tail) if primary.endpoint == TAIL_RECALL else None
     parts = [
         opening(primary, minimum),
         f"{primary.arm.label} against {primary.against.label}: {interval(primary)} in "
-        f"{endpoint_words(primary.endpoint)}, on {len(splits.test):,} real {splits.reference} "
-        f"images with {seeds} seeds ({SOURCES[source]}).",
+        f"{endpoint_words(primary.endpoint)}, on {tested(splits, rare)} with {seeds} seeds "
+        f"({SOURCES[source]}).",
     ]
-    if primary.verdict == "no evidence":
+    if missing:
+        parts.append(
+            f"The synthetic set has no image of {', '.join(missing)}, so for "
+            f"{'this class' if len(missing) == 1 else 'these classes'} the verdict shows only what "
+            "images of other classes did."
+        )
+    parts += few_images_sentence(splits, rare or [])
+    if ceiling is not None:
+        parts.append(ceiling)
+    elif primary.verdict == "no evidence":
         parts.append(
             f"A difference of {points(primary.contrast.smallest_detectable)} would have been found "
             "in 8 of 10 such trials."
@@ -41,7 +70,9 @@ def verdict_sentence(
             f"{ENOUGH_SEEDS}."
         )
     if comparisons.best_cheap is not None:
-        parts.append(cheap_sentence(comparisons.best_cheap))
+        parts.append(cheap_sentence(comparisons.best_cheap, comparisons.tied_cheap))
+    else:
+        parts.append(NOT_COMPARED)
     return " ".join(parts)
 
 
@@ -62,14 +93,56 @@ def opening(primary: Comparison, minimum: float) -> str:
     )
 
 
-def cheap_sentence(comparison: Comparison) -> str:
+def tested(splits: Splits, rare: Sequence[int] | None) -> str:
+    """``11 real test images of malign (8) and rare (3), in 6 groups``: what the endpoint rests on.
+    ``rare``: the labels that it averages, None for all."""
+    test = splits.test
+    mask = None if rare is None else torch.isin(test.labels, torch.tensor(list(rare)))
+    images, groups = rests_on(len(test), mask, splits.test_groups)
+    words = f"{images:,} real {splits.reference} images"
+    if rare is not None:
+        words += f" of {listed([f'{test.classes[k]} ({test.counts[k]:,})' for k in rare])}"
+    return words if splits.test_groups is None else f"{words} in {groups:,} groups,"
+
+
+def few_images_sentence(splits: Splits, rare: Sequence[int]) -> list[str]:
+    few = [splits.test.classes[label] for label in rare if splits.test.counts[label] < FEWEST]
+    if not few:
+        return []
+    return [
+        f"With fewer than {FEWEST} {splits.reference} images of {listed(few)} it can show very "
+        "large differences only."
+    ]
+
+
+def ceiling_sentence(primary: Comparison, real: float | None) -> str | None:
+    """Said if real only, at ``real``, leaves less room than this trial would have found."""
+    if real is None or primary.verdict != "no evidence":
+        return None
+    room, found = 1 - real, primary.contrast.smallest_detectable
+    if room > found:
+        return None
+    if room < 1e-9:
+        return (
+            "Real only is already perfect on these images: this trial can't show a gain, only harm "
+            f"({points(found)} of it would have been found in 8 of 10 such trials)."
+        )
+    return (
+        f"Real only already scores {100 * real:.1f} %: the largest possible gain, {points(room)}, "
+        f"is less than the {points(found)} that would have been found in 8 of 10 such trials, so "
+        "this trial can hardly show one."
+    )
+
+
+def cheap_sentence(comparison: Comparison, tied: int = 1) -> str:
     """The question that a person has: is the generator worth its cost?"""
     words = {
         "helped": "They were better than the best cheap alternative",
         "harmed": "They were worse than the best cheap alternative",
         "no evidence": "There is no evidence that they were better than the best cheap alternative",
     }
-    text = f"{words[comparison.verdict]} ({comparison.against.label}): {interval(comparison)}"
+    tie = f", the first of {tied} that tied on the holdout" if tied > 1 else ""
+    text = f"{words[comparison.verdict]} ({comparison.against.label}{tie}): {interval(comparison)}"
     if comparison.verdict != comparison.contrast.verdict:
         return f"{text}, which is too little after the correction for many comparisons."
     return f"{text}."
@@ -77,22 +150,32 @@ def cheap_sentence(comparison: Comparison) -> str:
 
 def equivalent_sentence(equivalent: Equivalent, endpoint: str) -> str:
     """What the images are worth, counted in real ones."""
-    replaces, adds = equivalent.replaces, equivalent.adds
-    like = {
-        None: "as one trained on about {} real images",
-        "at most": "no better than one trained on {} real images, the fewest that were tried",
-        "at least": "at least as well as one trained on {} real images",
-    }[replaces["bound"]].format(f"{replaces['images']:,}")
-    text = (
-        f"By {endpoint_words(endpoint)} a classifier trained on the synthetic images alone scores "
-        f"{like} "
-        f"({replaces['ci_low']:,} to {replaces['ci_high']:,})."
-    )
+    text = replaced_sentence(equivalent.replaces, endpoint) if equivalent.replaces else ""
+    adds = equivalent.adds
     if adds is None:
-        return f"{text} {equivalent.reason}"
+        return f"{text} {equivalent.reason}".strip()
     return (
         f"{text} Added to the real images they score as about {adds['images']:,} more real images "
         f"would ({adds['ci_low']:,} to {adds['ci_high']:,}; extrapolated)."
+    )
+
+
+def replaced_sentence(replaces: Mapping[str, Any], endpoint: str) -> str:
+    """An interval's end that is an end of the learning curve is a bound as well."""
+    if spans_curve(replaces):
+        return (
+            f"By {endpoint_words(endpoint)} it can't be said how many real images the synthetic "
+            "ones alone are worth: the 95 % interval spans the whole learning curve, "
+            f"{replaces['fewest']:,} to {replaces['most']:,} real images."
+        )
+    like = {
+        None: "as one trained on about {} real images",
+        "at most": "no better than one trained on {} real images, the fewest that were tried",
+        "at least": "as one trained on {} real images or more",
+    }[replaces["bound"]].format(f"{replaces['images']:,}")
+    return (
+        f"By {endpoint_words(endpoint)} a classifier trained on the synthetic images alone scores "
+        f"{like} (95 % interval {worth_interval(replaces)})."
     )
 
 
@@ -100,7 +183,8 @@ def choice_sentences(outcome: Outcome, comparisons: Comparisons, splits: Splits)
     """What was chosen, and on which images."""
     where = f"{len(splits.holdout):,} real {splits.held_back} images"
     sentences = [
-        f"The ratio {outcome.choices.ratio:g} was chosen by the mean over seeds on {where}."
+        f"The ratio {outcome.choices.ratio:g} was chosen by the mean over seeds on {where}"
+        f"{tie(outcome.choices.tied_ratios, 'ratios')}."
     ]
     if len(outcome.arms[REAL].examinations[0].curve) > 1:
         sentences.append(
@@ -110,13 +194,19 @@ def choice_sentences(outcome: Outcome, comparisons: Comparisons, splits: Splits)
     if outcome.choices.augmentation is not None:
         sentences.append(
             f"The strength '{outcome.choices.augmentation}' of classic augmentation was chosen on "
-            "the same images."
+            f"the same images{tie(outcome.choices.tied_augmentations, 'strengths')}."
         )
     if comparisons.best_cheap is not None:
         sentences.append(
-            f"So was the best cheap alternative: {comparisons.best_cheap.against.label}."
+            f"So was the best cheap alternative: {comparisons.best_cheap.against.label}"
+            f"{tie(comparisons.tied_cheap, 'cheap arms')}."
         )
     return sentences
+
+
+def tie(count: int, what: str) -> str:
+    """What a choice is worth that equals were to be chosen from."""
+    return f", the first of {count} {what} that tied there" if count > 1 else ""
 
 
 def convergence_sentence(curve: Sequence[tuple[int, float]]) -> str | None:
@@ -153,3 +243,8 @@ def signed(value: float) -> str:
 
 def points(value: float) -> str:
     return f"{100 * value:.{1 if value >= 0.001 else 2}f} points"
+
+
+def listed(names: Sequence[str]) -> str:
+    """``a, b and c``."""
+    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))

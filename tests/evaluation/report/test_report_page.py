@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from synthgen.evaluation.report import write_page
+from synthgen.evaluation.report.blocks import tiles
 from synthgen.evaluation.report.charts import Mark, dot_plot, line_chart, nice_ticks, thin
 from synthgen.evaluation.report.settings import MASK, flatten, masked
 from synthgen.evaluation.report.tables import (
@@ -144,6 +145,30 @@ def test_the_worst_class_is_found_in_the_right_direction(tmp_path, make_report):
             result["value"] = 0.5 if result["higher_is_better"] else 99.0
     _, worst = class_table(report["results"])
     assert {item.of_class for item in worst} == {"c"}
+
+
+def test_three_images_of_a_class_never_make_it_the_worst():
+    def recall(name, value, count):
+        return {
+            "name": "transfer/synthetic_only/recall", "scope": {"class": name}, "value": value,
+            "ci_low": 0.0, "ci_high": 1.0, "n_real": count, "higher_is_better": True,
+        }  # fmt: skip
+
+    _, worst = class_table([recall("a", 0.0, 3), recall("b", 0.5, 30), recall("c", 0.9, 30)])
+    assert [item.of_class for item in worst] == ["b"]
+    table, worst = class_table([recall("b", 1.0, 30), recall("c", 1.0, 30)])
+    assert worst == []
+    assert not any(cell.strong for row in table.rows for cell in row.cells)
+
+
+def test_the_frechet_tile_compares_equal_numbers(tmp_path, make_report):
+    report = make_report(tmp_path)
+    for one in report["references"]:
+        if one["reference"] == "floor":
+            one["n_fake"] = 31
+    tile = next(one for one in tiles(report, []) if one.label == "Fréchet distance")
+    assert "real against real with 31 images: " in tile.under
+    assert "this set with as many: " in tile.under
 
 
 def test_controls_stand_beside_this_set_and_all_real_images(tmp_path, make_report):

@@ -62,12 +62,27 @@ def test_a_gain_that_real_images_cannot_measure_has_its_reason(report):
     assert headline(one).facts[-1].under == "The curve is flat."
 
 
-def test_beyond_the_learning_curve_there_is_a_bound_and_no_interval(report):
+def test_beyond_the_learning_curve_there_is_a_bound_with_its_interval(report):
     one = report()
-    one["verdict"]["real_equivalent"]["replaces"] |= {"images": 79, "bound": "at most"}
+    one["verdict"]["real_equivalent"]["replaces"] |= {
+        "images": 79, "bound": "at most", "ci_low": 79, "ci_high": 700, "fewest": 79, "most": 2000
+    }  # fmt: skip
     alone = headline(one).facts[2]
     assert alone.value == "at most 79 real images"
-    assert "interval" not in alone.under
+    assert "79 or fewer to 700 (95 % interval)" in alone.under
+    one["verdict"]["real_equivalent"]["replaces"] |= {"ci_high": 2000}
+    alone = headline(one).facts[2]
+    assert alone.value == "not to be said"
+    assert "79 or fewer to 2,000 or more (95 % interval): the whole learning curve" in alone.under
+
+
+def test_a_trial_without_a_learning_curve_says_so(report):
+    one = report()
+    reason = "This trial has no learning curve."
+    one["verdict"]["real_equivalent"] = {"replaces": None, "adds": None, "reason": reason}
+    facts = headline(one).facts
+    assert len(facts) == 3
+    assert (facts[2].value, facts[2].under) == ("not measured", reason)
 
 
 def test_better_than_the_cheap_arm_is_not_called_helped(report):
@@ -248,3 +263,26 @@ def test_interval_charts():
     assert x1 < x2
     assert y1 > y2 > chart.levels[0].bottom > chart.levels[0].y > chart.levels[0].top
     assert interval_chart("t", "x", [Curve("a", "model", [])]) is None
+
+
+def test_classes_of_a_handful_of_images_are_never_the_worst(report):
+    one = report()
+    first, second, *others = one["trial"]["arms"][0]["recall"]
+    one["trial"]["test_images"] = {first: 3, second: 200} | dict.fromkeys(others, 200)
+    for arm in one["trial"]["arms"]:
+        arm["recall"] = {first: 0.1, second: 0.5} | dict.fromkeys(others, 0.9)
+    rows = {row.label: row for row in trial_view(one).recall.rows}
+    assert rows[first].note == "3 images, too few to say"
+    assert not any(cell.strong for cell in rows[first].cells)
+    assert all(cell.strong for cell in rows[second].cells)
+    for arm in one["trial"]["arms"]:
+        arm["recall"] = dict.fromkeys(arm["recall"], 1.0)
+    assert not any(cell.strong for row in trial_view(one).recall.rows for cell in row.cells)
+
+
+def test_no_room_for_a_gain_is_said_beside_the_number(report):
+    one = report()
+    one["verdict"]["ceiling"] = "Real only is already perfect."
+    under = headline(one).facts[0].under
+    assert "leaves no room" in under
+    assert "in 8 of 10 cases" not in under

@@ -188,6 +188,11 @@ def test_another_mix_of_classes_is_said(everything):
     keep = (everything.labels < 5) | (torch.arange(len(everything)) % 3 == 0)
     found = compare_statistics(everything, everything.subset(keep), seed=0)
     assert any("mixed differently" in said for said in found["sentence"])
+    least = min(everything.counts)
+    even = torch.cat([(everything.labels == k).nonzero()[: min(20, least), 0] for k in range(10)])
+    said = compare_statistics(everything.subset(keep), everything.subset(even), seed=0)["sentence"]
+    assert not any("mixed differently" in one for one in said)
+    assert any("is balanced and the real images are not" in one for one in said)
 
 
 def test_too_few_images_is_an_answer(everything):

@@ -147,8 +147,9 @@ def test_a_class_without_test_images_adds_nothing():
 def test_a_rare_endpoint_knows_on_how_few_images_it_rests():
     labels = torch.cat([torch.zeros(95), torch.ones(5)]).long()
     score = mean_recall_of([1])
-    found = paired_contrast(score, labels, [labels] * 3, [labels] * 3, 2, n_images=5)
+    found = paired_contrast(score, labels, [labels] * 3, [labels] * 3, 2, among=labels == 1)
     assert found.standard_error == pytest.approx(1.5 / 5)
+    assert found.degrees == pytest.approx(4)
 
 
 def test_seeds_must_match(tables):

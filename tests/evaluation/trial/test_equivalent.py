@@ -9,6 +9,8 @@ from synthgen.evaluation.trial.equivalent import (
     extrapolated,
     real_equivalent,
     replaces,
+    spans_curve,
+    worth_interval,
 )
 
 IMAGES = (80, 160, 320, 640, 1280)
@@ -54,7 +56,7 @@ def test_beyond_the_curves_ends_it_is_a_bound(value, images, bound):
     assert bound_of(points, value) == bound
     found = worth(value, 0.95, points).replaces
     assert (found["images"], found["bound"]) == (images, bound)
-    assert (found["at_least"], found["at_most"]) == (80, 1280)
+    assert (found["fewest"], found["most"]) == (80, 1280)
 
 
 def test_as_good_as_a_plateau_is_at_least_its_beginning():
@@ -85,6 +87,11 @@ def test_the_extrapolation_starts_at_the_last_point_whatever_the_fit():
     [
         ([0.9] * 5, 0.95, "The learning curve is flat between 80 and 1,280 real images"),
         ([0.9, 0.88, 0.86, 0.84, 0.82], 0.95, "The learning curve is flat"),
+        (
+            [1.0] * 5,
+            1.0,
+            "The learning curve is flat between 80 and 1,280 real images (100.0 %",
+        ),
         (None, 0.5, "Real + synthetic scores no better than the real images alone."),
         (None, power_law(1280), "Real + synthetic scores no better than"),
         (None, 0.99999, "More than 100 times the real images would be needed"),
@@ -124,3 +131,27 @@ def test_the_interval_of_replaces_holds_the_truth():
         found = real_equivalent(points, alone, Point(0, 0.5, 0.003), seed=number).replaces
         held += found["ci_low"] <= 400 <= found["ci_high"]
     assert held >= 34
+
+
+def test_a_curve_that_rises_uncertainly_is_not_called_flat():
+    points = curve([0.25, 0.3, 0.4, 0.5, 0.6], error=0.15)
+    reason = worth(0.5, 0.65, points).reason
+    assert "flat" not in reason
+    assert "rises from 25.0 % with 80 real images to 60.0 % with 1,280" in reason
+    assert "too uncertain" in reason
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "words", "spans"),
+    [
+        (80, 1280, "80 or fewer to 1,280 or more", True),
+        (300, 1280, "300 to 1,280 or more", False),
+        (80, 300, "80 or fewer to 300", False),
+        (100, 300, "100 to 300", False),
+        (1280, 1280, "1,280 or more", False),
+    ],
+)
+def test_an_interval_that_ends_with_the_curve_is_open(low, high, words, spans):
+    found = {"images": high, "ci_low": low, "ci_high": high, "fewest": 80, "most": 1280}
+    assert worth_interval(found) == words
+    assert spans_curve(found) == spans

@@ -137,7 +137,7 @@ def test_too_small_a_folder_is_refused_with_a_ratio_that_would_do(hold, judge_of
     small = FixedFolder(folder.images.subset(range(14)), seed=1)
     with pytest.raises(SynthgenError, match=r"14 synthetic images.*0.5 to 30 real") as caught:
         hold(judge_of({}), source=small)
-    ratio = float(str(caught.value).split("add ")[1].split(" to")[0])
+    ratio = float(str(caught.value).split("trial.ratios=[")[1].split("]")[0])
     assert hold(judge_of({}), source=small, ratios=[ratio]).choices.ratio == ratio
 
 

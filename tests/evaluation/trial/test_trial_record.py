@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -91,16 +92,16 @@ def test_the_curves_are_there_in_order(record):
 
 def test_choices_are_said_in_sentences(record):
     text = " ".join(record["protocol"]["choices"])
-    assert "The ratio 1 was chosen by the mean over seeds on 60 real holdout images." in text
+    assert "The ratio 1 was chosen by the mean over seeds on 60 real holdout images" in text
     assert "strength 'strong' of classic augmentation was chosen" in text
-    assert "So was the best cheap alternative: real + mixup." in text
+    assert "cheap alternative: real + mixup, the first of 2 cheap arms that tied there." in text
     assert "Real only was still improving when its training ended (by 2.0 points" in text
 
 
 def test_the_verdict_has_the_contracts_keys(outcome, splits):
     comparisons = compare_arms(outcome, splits, "macro_f1")
     equivalent = equivalent_of(outcome, splits, 0)
-    found = verdict_json(Trial(**OPTIONS), comparisons, equivalent, splits, "folder")
+    found = verdict_json(Trial(**OPTIONS), outcome, comparisons, equivalent, splits, "folder")
     assert found["endpoint"] == "macro_f1"
     assert found["minimum_difference"] == 0.01
     assert found["against_best_cheap"]["name"] == "mixup"
@@ -115,13 +116,60 @@ def test_the_verdict_has_the_contracts_keys(outcome, splits):
 
 
 def test_without_a_curve_or_synthetic_only_nothing_is_said_of_real_images(hold, judge_of, splits):
-    assert equivalent_of(hold(judge_of(TABLE), **{**OPTIONS, "shares": [0.5]}), splits, 0) is None
+    short = equivalent_of(hold(judge_of(TABLE), **{**OPTIONS, "shares": [0.5]}), splits, 0)
+    assert short.replaces is short.adds is None
+    assert "no learning curve" in short.reason
     bare = hold(judge_of(TABLE), **{**OPTIONS, "arms": []})
-    assert equivalent_of(bare, splits, 0) is None
+    nothing = equivalent_of(bare, splits, 0)
+    assert nothing.replaces is nothing.adds is None
+    assert "no arm of synthetic images only" in nothing.reason
     assert [one.arm.n_real for one in learning_arms(bare)] == [6, 15, 30]
     comparisons = compare_arms(bare, splits, "macro_f1")
-    found = verdict_json(Trial(**OPTIONS), comparisons, None, splits, "folder")
-    assert found["real_equivalent"] is found["against_best_cheap"] is None
+    found = verdict_json(Trial(**OPTIONS), bare, comparisons, nothing, splits, "folder")
+    assert found["real_equivalent"] == nothing.to_json()
+    assert found["against_best_cheap"] is None
+    assert "not compared with oversampling, classic augmentation" in found["sentence"]
+    assert "no arm of synthetic" not in found["sentence"]
+
+
+def test_a_perfect_trial_says_that_it_cannot_show_a_gain(hold, judge_of, splits):
+    perfect = {
+        name: (0, 0)
+        for name in ("real_only", "real_and_synthetic_0.5", ONE, "real_and_synthetic_2")
+    }
+    table = perfect | dict.fromkeys(("mixup", "oversampling"), (0, 0))
+    outcome = hold(judge_of(table), **{**OPTIONS, "arms": ["mixup", "oversampling"], "shares": []})
+    comparisons = compare_arms(outcome, splits, "macro_f1")
+    nothing = equivalent_of(outcome, splits, 0)
+    found = verdict_json(Trial(**OPTIONS), outcome, comparisons, nothing, splits, "folder")
+    assert "Real only is already perfect on these images" in found["sentence"]
+    assert found["ceiling"] in found["sentence"]
+    assert "A difference of" not in found["sentence"]
+    assert "(real + oversampling, the first of 2 that tied on the holdout)" in found["sentence"]
+    choices = trial_json(Trial(**OPTIONS), outcome, comparisons, splits, "folder")["protocol"]
+    text = " ".join(choices["choices"])
+    assert "The ratio 0.5 was chosen" in text
+    assert ", the first of 3 ratios that tied there." in text
+    assert "real + oversampling, the first of 2 cheap arms that tied there." in text
+
+
+def test_rare_classes_and_groups_are_counted_in_the_verdict(hold, judge_of, splits):
+    few = torch.cat([torch.arange(12) * 3, torch.arange(8) * 3 + 1, torch.arange(90) * 3 + 2])
+    few = replace(splits, test=splits.test.subset(few), test_groups=torch.arange(110) // 2)
+    options = {**OPTIONS, "arms": [], "shares": [], "endpoint": "tail_recall", "tail": ["bee"]}
+    scripted = judge_of({})
+    scripted.labels = {"test": few.test.labels}
+    outcome = hold(scripted, splits=few, **options)
+    comparisons = compare_arms(outcome, few, "tail_recall")
+    nothing = equivalent_of(outcome, few, 0)
+    found = verdict_json(Trial(**options), outcome, comparisons, nothing, few, "folder", ["ant"])
+    assert "on 8 real test images of bee (8) in 4 groups, with 5 seeds" in found["sentence"]
+    assert "With fewer than 10 test images of bee" in found["sentence"]
+    assert "The synthetic set has no image of ant, so for this class" in found["sentence"]
+    scores = trial_json(Trial(**options), outcome, comparisons, few, "folder")
+    test = scores["arms"][0]["test"]
+    assert test["ci_high"] - test["ci_low"] > 0.9  # eight images of four groups, not 110
+    assert scores["test_images"] == {"ant": 12, "bee": 8, "cat": 90}
 
 
 def test_the_gan_test_counts_agreement_by_class(outcome):

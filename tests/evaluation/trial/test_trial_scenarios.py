@@ -6,7 +6,12 @@ import torch
 from synthgen.errors import SynthgenError
 from synthgen.evaluation.features import ModuleExtractor
 from synthgen.evaluation.trial import Trial
-from synthgen.evaluation.trial.scenarios import own_answers, scenario_exams, scenario_labels
+from synthgen.evaluation.trial.scenarios import (
+    own_answers,
+    scenario_exams,
+    scenario_groups,
+    scenario_labels,
+)
 
 
 @pytest.fixture(scope="module")
@@ -86,3 +91,10 @@ def test_a_classifier_of_other_classes_is_refused(few):
 def test_classifiers_without_scenarios_are_refused(few):
     with pytest.raises(ValueError, match="there are none"):
         Trial(classifiers={"mine": own(Answers(few))})
+
+
+def test_groups_follow_the_images_that_scenarios_are_made_of(splits, monkeypatch):
+    monkeypatch.setattr("synthgen.evaluation.trial.scenarios.SCENARIO_IMAGES", 30)
+    assert scenario_groups(splits) is None
+    grouped = dataclasses.replace(splits, test_groups=splits.test.labels * 7)
+    assert torch.equal(scenario_groups(grouped), scenario_labels(splits) * 7)

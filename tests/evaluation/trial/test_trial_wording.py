@@ -6,6 +6,7 @@ from synthgen.evaluation.trial.contrast import Contrast
 from synthgen.evaluation.trial.equivalent import Equivalent
 from synthgen.evaluation.trial.verdict import Comparison, Comparisons
 from synthgen.evaluation.trial.wording import (
+    ceiling_sentence,
     cheap_sentence,
     convergence_sentence,
     endpoint_words,
@@ -106,8 +107,11 @@ def equivalent(bound, adds=None):
 @pytest.mark.parametrize(
     ("bound", "words"),
     [
-        (None, "scores as one trained on about 1,280 real images (900 to 1,280)."),
-        ("at least", "scores at least as well as one trained on 1,280 real images"),
+        (None, "scores as one trained on about 1,280 real images (95 % interval 900 to 1,280)."),
+        (
+            "at least",
+            "as one trained on 1,280 real images or more (95 % interval 900 to 1,280)",
+        ),
         ("at most", "scores no better than one trained on 1,280 real images, the fewest"),
     ],
 )
@@ -137,3 +141,20 @@ def test_endpoints_in_words():
     assert endpoint_words("macro_f1") == "macro F1"
     assert endpoint_words("balanced_accuracy") == "balanced accuracy"
     assert endpoint_words("tail_recall") == "mean recall of the rare classes"
+
+
+def test_an_interval_over_the_whole_curve_says_nothing():
+    replaces = {
+        "images": 110, "ci_low": 14, "ci_high": 220, "bound": "at least", "fewest": 14, "most": 220
+    }  # fmt: skip
+    text = equivalent_sentence(Equivalent(replaces, None, "Flat."), "macro_f1")
+    assert "it can't be said how many real images" in text
+    assert "110" not in text
+
+
+def test_little_room_for_a_gain_is_said():
+    one = comparison(-0.02, 0.02)  # 3.2 points would be found
+    assert ceiling_sentence(one, 0.9) is None
+    assert "scores 98.0 %: the largest possible gain, 2.0 points, is" in ceiling_sentence(one, 0.98)
+    assert "already perfect" in ceiling_sentence(one, 1.0)
+    assert ceiling_sentence(comparison(0.005, 0.01), 0.98) is None  # a gain that was found
