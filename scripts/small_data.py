@@ -35,6 +35,7 @@ ARMS = {"none": "none", "diffaugment": "diffaugment_translation", "ada": "ada_no
 DRAWN = 10_000
 STEPS = 600  # of the classifier that learns from drawn images alone
 CHECKPOINTS = {"last": "sampler", "best": "best"}
+BEST_EVERY = 12_800  # images between comparisons with the holdout
 DISTANCE, ACCURACY = "frechet_distance", "accuracy"
 
 
@@ -96,6 +97,7 @@ def train(arm: str, seed: int, arguments: argparse.Namespace) -> Path:
                 f"data.split_seed={seed}",
                 f"gan/augmentation@model.augmentation={ARMS[arm]}",
                 f"max_images={arguments.images}",
+                f"trainer.best_every={min(BEST_EVERY, arguments.images)}",
                 f"seed={seed}",
                 "logger=csv",
                 f"out={out}",

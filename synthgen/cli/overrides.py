@@ -48,6 +48,11 @@ def group_as_override(arguments: Sequence[str]) -> list[str]:
     return [*flags, *(one if "=" in one else f"group={quote(one)}" for one in rest)]
 
 
+def names_a_path(key: str) -> bool:
+    """Whether the value of this dotted key is a path."""
+    return key in ROOT_PATH_KEYS or key.rsplit(".", 1)[-1] in PATH_KEYS
+
+
 def quote_paths(arguments: Sequence[str]) -> list[str]:
     """Quote the values of path settings, so that ``out=/tmp/a=b (c)`` needs no second quoting.
 
@@ -70,8 +75,7 @@ def _split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
 
 def _quote_path(argument: str) -> str:
     key, equals, value = argument.partition("=")
-    name = key.lstrip("+")
-    is_path = name in ROOT_PATH_KEYS or name.rsplit(".", 1)[-1] in PATH_KEYS
+    is_path = names_a_path(key.lstrip("+"))
     for_hydra = value in ("", "null") or value.startswith(SPOKEN_BY_HYDRA)
     if not equals or not is_path or for_hydra or "," in value or "${" in value:
         return argument

@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 from yaml import YAMLError
 
 import synthgen
-from synthgen.cli.overrides import PATH_KEYS
+from synthgen.cli.overrides import names_a_path
 from synthgen.cli.validate import RunSettings, TrainSettings, validate
 from synthgen.errors import SynthgenError
 from synthgen.paths import write_text
@@ -42,9 +42,11 @@ def plain_config(settings: Any) -> dict[str, Any]:
 
 
 def absolute_paths(value: Any, key: str = "") -> Any:
+    """``value`` with every path in it made absolute; ``key`` is its dotted name."""
     if isinstance(value, Mapping):
-        return {name: absolute_paths(item, str(name)) for name, item in value.items()}
-    is_path = key in PATH_KEYS and isinstance(value, str)
+        inside = f"{key}." if key else ""
+        return {name: absolute_paths(item, f"{inside}{name}") for name, item in value.items()}
+    is_path = names_a_path(key) and isinstance(value, str)
     return str(Path(value).expanduser().absolute()) if is_path else value
 
 

@@ -72,11 +72,6 @@ def colour(grey):
     return (grey * 0.5 + tint * grey.flip(-1) * 0.5).contiguous()
 
 
-def rotated(quarter):
-    cosine, sine = [(1.0, 0.0), (0.0, 1.0), (-1.0, 0.0), (0.0, -1.0)][quarter]
-    return torch.tensor([[[cosine, -sine, 0.0], [sine, cosine, 0.0], [0.0, 0.0, 1.0]]])
-
-
 @pytest.mark.parametrize("padding", ["zeros", "border", "reflection"])
 def test_the_gradient_and_its_gradient_are_right(padding):
     images = torch.randn(2, 2, 5, 6, dtype=torch.float64, generator=rng()).requires_grad_(True)
@@ -85,14 +80,6 @@ def test_the_gradient_and_its_gradient_are_right(padding):
     once = functools.partial(warp, back=back, padding=padding)
     assert torch.autograd.gradcheck(once, images)
     assert torch.autograd.gradgradcheck(lambda x: once(x).square(), images)
-
-
-@pytest.mark.parametrize("quarter", range(4))
-@pytest.mark.parametrize("side", [7, 8])
-def test_quarter_turns_of_a_square_are_exact(quarter, side):
-    images = torch.randn(1, 3, side, side, generator=rng())
-    expected = torch.rot90(images, quarter, dims=(2, 3))
-    assert torch.allclose(warp(images, rotated(quarter), "zeros"), expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("size", [(8, 8), (9, 13)])
