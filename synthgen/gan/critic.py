@@ -63,6 +63,8 @@ class Critic(nn.Module):
         ``real`` and ``fake`` are float32 ``(N, C, H, W)`` and both of the classes ``labels``;
         ``number`` counts discriminator steps, ``progress`` is that of the run.
         """
+        if self.augmentation is not None:
+            self.augmentation.advance(progress)
         due = {n: penalty for n, penalty in self.penalties.items() if number % penalty.every == 0}
         wanted = {inputs for penalty in due.values() for inputs in penalty.grad_inputs}
         real = real.detach().requires_grad_("real" in wanted)

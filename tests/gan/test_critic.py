@@ -19,9 +19,13 @@ class Shifted(Augmentation):
 
     def __init__(self):
         super().__init__()
-        self.observed = []
+        self.observed, self.calls = [], []
+
+    def advance(self, progress):
+        self.calls.append(progress)
 
     def forward(self, images, random):
+        self.calls.append("images")
         return images + 10
 
     def observe(self, real_logits, fake_logits, images):
@@ -65,6 +69,14 @@ def test_every_image_it_judges_is_augmented(discriminator):
     seen.clear()
     critic.features(real)
     assert torch.equal(seen[0], real)
+
+
+def test_its_augmentation_hears_of_the_progress_before_it_sees_images(discriminator):
+    augmentation = Shifted()
+    critic = Critic(discriminator, NonSaturating(), {}, augmentation)
+    discriminator_loss(critic, progress=0.25)
+    discriminator_loss(critic, progress=0.5)
+    assert augmentation.calls == [0.25, "images", 0.5, "images"]
 
 
 def test_its_augmentation_is_told_of_logits_and_images(discriminator):

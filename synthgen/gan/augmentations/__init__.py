@@ -23,6 +23,7 @@ from synthgen.gan.augmentations.geometric import (
     Rotation,
     XFlip,
 )
+from synthgen.gan.augmentations.scheduled import ScheduledAugment
 from synthgen.gan.augmentations.signals import OverfittingSignal, SignOfPairs, SignOfReal
 from synthgen.gan.augmentations.translation import Translation
 
@@ -48,6 +49,7 @@ __all__ = [
     "Saturation",
     "ScaleContrast",
     "ScaleSaturation",
+    "ScheduledAugment",
     "ShiftBrightness",
     "SignOfPairs",
     "SignOfReal",

@@ -21,6 +21,10 @@ class Augmentation(nn.Module, ABC):
         """float32 ``(N, C, H, W)`` in [-1, 1] -> the same; ``random`` is a CPU generator, so that
         what is drawn doesn't depend on the device."""
 
+    def advance(self, progress: float) -> None:
+        """Called before each discriminator step with the progress of the run, 0 to 1: for a
+        strength that follows from it."""
+
     def observe(self, real_logits: Tensor, fake_logits: Tensor, images: int) -> None:
         """Called in each discriminator step with its logits, float32, one per image or per patch,
         and the number of real images that they are of: for a strength that follows from them."""
