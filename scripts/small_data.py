@@ -184,7 +184,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder of finished trainings")
     parser.add_argument("--images", type=int, default=300_032, help="images seen per training")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--arms", nargs="+", choices=list(ARMS), default=["none", "diffaugment"])
+    parser.add_argument("--arms", nargs="+", choices=list(ARMS), default=["none", "ada"])
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
     rows = []
