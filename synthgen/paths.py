@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import glob
 import hashlib
 import json
 import os
@@ -68,6 +69,7 @@ def new_folder(final: Path) -> Iterator[Path]:
     step, on any error it is removed. ``final`` must not exist yet (an empty folder is fine)."""
     final = Path(final).absolute()
     require_absent(final)
+    _require_no_other_job(final)
     staging = final.parent / f".{final.name}.partial-{os.getpid()}"
     with readable_os_errors(final):
         staging.mkdir(parents=True)
@@ -79,6 +81,31 @@ def new_folder(final: Path) -> Iterator[Path]:
         except BaseException:
             shutil.rmtree(staging, ignore_errors=True)
             raise
+
+
+def _require_no_other_job(final: Path) -> None:
+    """Refuse a folder that a living process of this machine is about to write: the second one
+    would find that out when all its work is done."""
+    prefix = f".{final.name}.partial-"
+    for other in sorted(final.parent.glob(f"{glob.escape(prefix)}*")):
+        number = other.name.removeprefix(prefix)
+        if number.isdigit() and int(number) != os.getpid() and _is_running(int(number)):
+            raise SynthgenError(
+                f"Process {number} is writing {final}.\n"
+                f"Choose another out=, or wait for it (if it is something else, remove {other})."
+            )
+
+
+def _is_running(process: int) -> bool:
+    if os.name != "posix":  # elsewhere signal 0 would end it
+        return False
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass  # somebody else's, and alive
+    return True
 
 
 def write_bytes(path: Path, content: bytes) -> None:

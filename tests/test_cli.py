@@ -70,6 +70,8 @@ def test_the_command_line_is_quick_because_torch_is_not_imported():
         (["train", "data.size=big"], "data.size is 'big'"),
         (["synthesize"], "sampler must be given. Set it on the command line: sampler=VALUE"),
         (["compare"], "folders must be given."),
+        (["evaluate", "trial.seeds=3"], "There is no trial to set trial.seeds of."),
+        (["evaluate", "synthetic=x", "extractor=module"], "=PACKAGE.CLASS allow=[PACKAGE]"),
         (["data", "check", "data=mnist"], "data.root must be given."),
         (["train", "mnist"], "The argument 'mnist' can't be read."),
         (["train", "seed=1=2"], "The argument 'seed=1=2' can't be read."),

@@ -86,6 +86,10 @@ def _about_config(error: Exception, config_name: str | None, given: Sequence[str
     message = _first_line(error)
     if isinstance(error, ConfigCompositionException) and message.startswith("Could not override"):
         key = message.split("'")[1]
+        group = key.partition(".")[0]
+        if group != key and _is_unchosen(group, config_name, given):
+            options = sorted(path.stem for path in (config_dir() / group).glob("*.yaml"))
+            return f"There is no {group} to set {key} of.\nAdd {group}={' or '.join(options)}."
         near = suggestion(key, _known_keys(config_name, given))
         return f"There is no setting '{key}'.{near}\n--cfg job shows every setting."
     cause = error.__cause__
@@ -103,10 +107,19 @@ def _about_option(error: MissingConfigException) -> str:
     )
 
 
+def _is_unchosen(group: str, config_name: str | None, given: Sequence[str]) -> bool:
+    """Whether ``group`` exists, and nothing of it was chosen."""
+    return (config_dir() / group).is_dir() and _composed(config_name, given).get(group, 0) is None
+
+
 def _known_keys(config_name: str | None, given: Sequence[str]) -> list[str]:
     """Every dotted key of the config that the arguments compose to, without those that fail."""
+    return list(_dotted(_composed(config_name, given)))
+
+
+def _composed(config_name: str | None, given: Sequence[str]) -> dict[str, Any]:
     if config_name is None:
-        return []
+        return {}
     GlobalHydra.instance().clear()
     with initialize_config_dir(version_base="1.3", config_dir=str(config_dir())):
         try:
@@ -114,7 +127,8 @@ def _known_keys(config_name: str | None, given: Sequence[str]) -> list[str]:
             config = compose(config_name, overrides=groups)
         except (HydraException, OmegaConfBaseException):
             config = compose(config_name)
-    return list(_dotted(OmegaConf.to_container(config, resolve=False)))
+    plain: Any = OmegaConf.to_container(config, resolve=False)
+    return dict(plain)
 
 
 def _chooses_group(argument: str) -> bool:

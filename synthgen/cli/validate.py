@@ -99,6 +99,7 @@ class EvaluateSettings(Settings):
     seeds: int  # training repetitions of the transfer classifiers, if there is no trial
     trial: Node | None  # the paired utility trial; None: none
     sampler: str | None  # draws the trial's images anew for each seed; None: the set's own images
+    review: int | None = None  # images on a page for a blinded expert, half of them real
     fail_on: FailOn | None
     cache: str | None  # folder of extracted features, None: extracted each time
     seed: int
@@ -142,6 +143,7 @@ class RunSettings(TrainSettings):
     cache: str | None = None
     reference: Reference = "test"  # older runs, which resume= goes on with, don't say it
     seeds: int
+    review: int | None = None
 
 
 VerbName = Literal[
@@ -197,7 +199,8 @@ def validate(
 def _refuse_missing(value: Any, key: str = "") -> None:
     """``???`` marks what only the person can know."""
     if value == MISSING:
-        raise SynthgenError(f"{key} must be given. Set it on the command line: {key}=VALUE")
+        how = "PACKAGE.CLASS allow=[PACKAGE]" if key.endswith("._target_") else "VALUE"
+        raise SynthgenError(f"{key} must be given. Set it on the command line: {key}={how}")
     if isinstance(value, dict):
         for name, item in value.items():
             _refuse_missing(item, f"{key}.{name}" if key else str(name))

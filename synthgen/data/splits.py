@@ -44,6 +44,7 @@ class Splits:
     name: str
     reference: str = "test"  # what ``test`` holds: the test split, or the holdout while choosing
     test_groups: Tensor | None = None
+    dropped: int = 0  # images (of groups) that occur in a stronger official split too
 
     @property
     def held_back(self) -> str:
@@ -92,6 +93,7 @@ def prepare(source: Source) -> Splits:
         notes=notes,
         name=source.name,
         test_groups=_groups_of(positions["test"], hashes, records.groups),
+        dropped=sum(part is None for part in split),
     )
 
 
@@ -117,7 +119,8 @@ def rebuild(source: Source, recipe: dict[str, Any], digest: str) -> Splits:
             f"data={source.kind} does not hold the images that the generator's split was made of "
             f"({splits.recipe['images']:,} images here, {recipe.get('images', '?')} there), so "
             "test images could have been trained on.\n"
-            f"Give the same data as in training ({recipe.get('source')}: {recipe.get('name')})."
+            f"Give the same data as in training ({recipe.get('source')}: {recipe.get('name')}); "
+            "what counts is the contents, not the name."
         )
     if splits.digest != digest:
         raise SynthgenError(

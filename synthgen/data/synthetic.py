@@ -89,6 +89,7 @@ class SyntheticSet:
     provenance: dict[str, Any] | None
     path: Path
     digest: str
+    notes: tuple[str, ...] = ()  # plain sentences: what was converted
 
 
 def read_synthetic(
@@ -111,13 +112,15 @@ def read_synthetic(
         if (path / DATASET).is_file():
             provenance = read_json(path / DATASET)
         names, pixels = _read_folder(path, classes)
-    if (channels or _described_channels(provenance)) == 3:
+    notes = []
+    if (channels or _described_channels(provenance)) == 3 and pixels.shape[1] == 1:
+        notes = ["The synthetic images are grey; each was given three equal channels."]
         pixels = pixels.expand(-1, 3, -1, -1).contiguous()
     number_of = {name: number for number, name in enumerate(classes)}
     labels = torch.tensor([number_of[name] for name in names], dtype=torch.int64)
     lines = (f"{h} {name}" for h, name in zip(image_hashes(pixels), names, strict=True))
     images = LabelledImages(pixels, labels, tuple(classes))
-    return SyntheticSet(images, provenance, path, lines_digest(lines))
+    return SyntheticSet(images, provenance, path, lines_digest(lines), tuple(notes))
 
 
 def _read_folder(root: Path, classes: tuple[str, ...]) -> tuple[list[str], torch.Tensor]:

@@ -72,7 +72,7 @@ def provenance_sentences(
     splits: Splits, synthetic: SyntheticSet, copies: dict[str, int]
 ) -> list[str]:
     """Where the set came from, as far as we know, and whether it holds real images."""
-    sentences = []
+    sentences = [*split_sentences(splits), *synthetic.notes]
     total = len(synthetic.images)
     if generator_facts(synthetic).get("exposes_real"):
         sentences.append(
@@ -97,6 +97,16 @@ def provenance_sentences(
     if not any(copies.values()):
         sentences.append(f"None of the {total:,} synthetic images is an exact copy of a real one.")
     return sentences
+
+
+def split_sentences(splits: Splits) -> list[str]:
+    """What a reader should know about the real images, without the names of files."""
+    if not splits.dropped:
+        return []
+    return [
+        f"{splits.dropped:,} real images were left out of training (or holdout) because the same "
+        "image (or group) is in the official test or holdout set."
+    ]
 
 
 def class_sentences(splits: Splits, synthetic: SyntheticSet) -> list[str]:

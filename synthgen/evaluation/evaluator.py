@@ -16,6 +16,7 @@ from synthgen.evaluation.features import Extractor
 from synthgen.evaluation.findings import Findings
 from synthgen.evaluation.judges import Judge
 from synthgen.evaluation.likeness import add_class_grid, add_fidelity
+from synthgen.evaluation.review import choose_questions, review_facts, write_review
 from synthgen.evaluation.subsets import spread_by_class
 from synthgen.evaluation.trial import Trial, hold_trial
 from synthgen.evaluation.utility import add_transfer, add_transfer_references, add_trial
@@ -23,6 +24,7 @@ from synthgen.paths import new_folder, write_json
 from synthgen.samplers.base import Sampler
 
 FORMAT = "synthgen-report/1"
+REVIEW = "review"  # folder of the expert's page and its key
 
 
 def evaluate(
@@ -38,6 +40,7 @@ def evaluate(
     sampler: Sampler | None = None,
     training_log: Path | None = None,
     config: dict[str, Any] | None = None,
+    review: int | None = None,
 ) -> dict[str, Any]:
     """Measure transfer and fidelity, and write ``report.json``, ``report.html`` and ``figures/`` to
     the new folder ``out``.
@@ -46,7 +49,8 @@ def evaluate(
     the number of judges per arm, ``seed`` fixes every random choice, ``training_log`` is
     the generator's ``metrics.csv`` for the curves. With ``trial`` its arms, trained with its own
     number of seeds, are the transfer results, and there is a verdict; ``sampler`` then draws the
-    synthetic images anew for each seed. Returns the report. Raises SynthgenError, before
+    synthetic images anew for each seed. ``review`` images go on a page for a blinded expert, in
+    ``review/``. Returns the report. Raises SynthgenError, before
     any long work, for a set that does not fit the real data or whose generator may have seen the
     reference images.
     """
@@ -55,8 +59,14 @@ def evaluate(
     checks.require_unseen_test(splits, synthetic)
     checks.require_options(extractors, seeds, seed)
     training = provenance.training_curves(training_log)
+    questions = (
+        choose_questions(splits.test, synthetic.images, n=review, seed=seed) if review else []
+    )
     with new_folder(Path(out)) as folder:
         (folder / "figures").mkdir()
+        if questions:
+            (folder / REVIEW).mkdir()
+            write_review(questions, folder / REVIEW, facts=review_facts(splits, synthetic, seed))
         copies = checks.exact_copies(splits, synthetic)
         steps = judge.steps_for(splits.train)
         found = Findings(sentences=sentences.choosing_sentence(splits.reference))

@@ -205,6 +205,7 @@ def test_training_image_equal_to_a_test_image_is_dropped_and_reported():
     assert len(splits.train) == 88
     assert not parts["train"] & (parts["test"] | parts["holdout"])
     assert splits.assignment[image_hashes(images[4:5])[0]] == "test"
+    assert splits.dropped == 2
     assert any("2 images were dropped" in n and "file4, file6" in n for n in splits.notes)
 
 

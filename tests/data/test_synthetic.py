@@ -144,8 +144,12 @@ def test_size_is_kept_however_large(tmp_path, colour_noise):
 
 
 def test_colour_sets_that_came_out_grey_keep_three_channels(ours):
-    assert read_synthetic(ours, CLASSES).images.images.shape[1] == 1
-    three = read_synthetic(ours, CLASSES, channels=3).images.images
+    grey = read_synthetic(ours, CLASSES)
+    assert grey.images.images.shape[1] == 1
+    assert grey.notes == ()
+    made = read_synthetic(ours, CLASSES, channels=3)
+    assert made.notes == ("The synthetic images are grey; each was given three equal channels.",)
+    three = made.images.images
     assert three.shape[1] == 3
     assert torch.equal(three[:, 0], three[:, 2])
     description = json.loads((ours / "dataset.json").read_text())

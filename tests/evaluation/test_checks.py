@@ -1,3 +1,5 @@
+import dataclasses
+
 import pytest
 import torch
 
@@ -52,3 +54,15 @@ def test_subsets_keep_the_classes_proportions_in_any_order():
     assert torch.bincount(interleaved[chosen]).tolist() == [10] * 10
     assert torch.equal(chosen, chosen.sort().values)
     assert torch.equal(positions_by_class(interleaved, 5000), torch.arange(1000))
+
+
+def test_dropped_images_and_conversions_are_said_without_file_names(digits, drawn, as_set):
+    copies = {"train": 0, "holdout": 0, "test": 0}
+    dropped = dataclasses.replace(digits, dropped=12, notes=("12 images …: secret/a.png.",))
+    grey = dataclasses.replace(as_set(drawn), notes=("The synthetic images are grey; …",))
+    said = checks.provenance_sentences(dropped, grey, copies)
+    assert said[0].startswith("12 real images were left out of training (or holdout) because")
+    assert said[1] == "The synthetic images are grey; …"
+    assert "secret" not in " ".join(said)
+    quiet = checks.provenance_sentences(digits, as_set(drawn), copies)
+    assert quiet == said[2:]

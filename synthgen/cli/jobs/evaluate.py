@@ -14,6 +14,8 @@ from synthgen.data.splits import prepare, rebuild
 from synthgen.data.synthetic import DATASET, read_synthetic
 from synthgen.errors import CheckFailedError, SynthgenError
 from synthgen.evaluation import Extractor, Judge, Trial, evaluate
+from synthgen.evaluation.evaluator import REVIEW
+from synthgen.evaluation.review import KEY, PAGE
 from synthgen.paths import read_json, require_absent
 from synthgen.samplers.artifact import load_sampler, read_description, sampler_folder
 from synthgen.tracking import log_report
@@ -77,7 +79,7 @@ def report(
         splits = for_choosing(splits)
     image = splits.train.image
     drawn = read_synthetic(synthetic, image.classes, channels=image.channels)
-    for note in splits.notes:
+    for note in (*splits.notes, *drawn.notes):
         log.info(note)
     written = evaluate(
         splits,
@@ -91,7 +93,15 @@ def report(
         sampler=sampler_of(sampler, synthetic, settings.allow) if instruments.trial else None,
         training_log=training_log,
         config=plain_config(settings),
+        review=settings.review,
     )
+    if settings.review is not None:
+        log.info(
+            "Give the expert %s alone: %s holds the truth.",
+            out / REVIEW / PAGE, out / REVIEW / KEY,
+        )  # fmt: skip
+    if written["verdict"]:
+        log.info(written["verdict"]["sentence"])
     with stage_tracker(settings, out, "evaluate", run) as tracker:
         log_report(tracker, written, out)
     if settings.fail_on is not None:

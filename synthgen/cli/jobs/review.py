@@ -10,7 +10,14 @@ from synthgen.cli.assemble import build_source
 from synthgen.cli.jobs.evaluate import splits_behind
 from synthgen.data.synthetic import read_synthetic
 from synthgen.errors import SynthgenError
-from synthgen.evaluation.review import KEY, PAGE, choose_questions, score_files, write_review
+from synthgen.evaluation.review import (
+    KEY,
+    PAGE,
+    choose_questions,
+    review_facts,
+    score_files,
+    write_review,
+)
 from synthgen.paths import new_folder, require_absent, write_json
 
 if TYPE_CHECKING:
@@ -41,13 +48,8 @@ def ask(settings: ReviewSettings, synthetic: str, out: Path) -> Path:
     real = splits.test
     drawn = read_synthetic(synthetic, real.classes, channels=real.image.channels)
     questions = choose_questions(real, drawn.images, n=settings.images, seed=settings.seed)
-    facts = {
-        "seed": settings.seed,
-        "real": {"data": splits.name, "split": "test", "digest": splits.digest},
-        "synthetic": {"path": str(drawn.path), "digest": drawn.digest},
-    }
     with new_folder(out) as folder:
-        write_review(questions, folder, facts=facts)
+        write_review(questions, folder, facts=review_facts(splits, drawn, settings.seed))
     log.info(
         "%d images. Give the expert %s alone: %s holds the truth.",
         len(questions), out / PAGE, KEY,

@@ -40,7 +40,13 @@ class CLIPExtractor(NetworkExtractor):
         max_images: int = 10_000,
     ) -> None:
         require_model(model)
-        path = find_weights(weights, usual_places(model), option=OPTION, what=f"CLIP {model}")
+        path = find_weights(
+            weights,
+            usual_places(model),
+            option=OPTION,
+            what=f"CLIP {model}",
+            origin=", ".join(f"https://huggingface.co/{one}" for one in repositories(model)[:1]),
+        )
         tower = image_tower(model)
         tensors = read_tensors(path)
         own = {n.removeprefix(TOWER): t for n, t in tensors.items() if n.startswith(TOWER)}
@@ -76,15 +82,20 @@ def require_model(model: str) -> None:
 
 
 def usual_places(model: str) -> list[Path]:
+    places = in_hub_folder(f"open_clip-{model}")
+    for repository in repositories(model):
+        places += in_hugging_face_cache(repository, FILES)
+    return places
+
+
+def repositories(model: str) -> list[str]:
+    """Where Hugging Face has weights of ``model``."""
     import open_clip
     from open_clip.pretrained import get_pretrained_cfg
 
-    places = in_hub_folder(f"open_clip-{model}")
-    for tag in open_clip.list_pretrained_tags_by_model(model):
-        repository = str(get_pretrained_cfg(model, tag).get("hf_hub", "")).strip("/")
-        if repository:
-            places += in_hugging_face_cache(repository, FILES)
-    return places
+    tags = open_clip.list_pretrained_tags_by_model(model)
+    found = (str(get_pretrained_cfg(model, tag).get("hf_hub", "")).strip("/") for tag in tags)
+    return [repository for repository in found if repository]
 
 
 def image_tower(model: str) -> nn.Module:

@@ -46,7 +46,9 @@ class TimmExtractor(NetworkExtractor):
     ) -> None:
         option = f"extractor.{self.kind}"
         require_model(model, option)
-        path = find_weights(weights, usual_places(model), option=option, what=model)
+        path = find_weights(
+            weights, usual_places(model), option=option, what=model, origin=origin(model)
+        )
         network = build_network(model, size)
         load_every_tensor(network, _as_ours(network, read_tensors(path)), path)
         super().__init__(
@@ -87,12 +89,24 @@ def usual_places(model: str) -> list[Path]:
     config = timm.get_pretrained_cfg(model, allow_unregistered=True)
     if config is not None and isinstance(config.url, str) and config.url:
         places.append(hub_folder() / Path(urlparse(config.url).path).name)
-    if config is not None and config.hf_hub_id:
-        repository = str(config.hf_hub_id)
-        if repository.endswith("/"):  # timm's shorthand for its own repositories
-            repository += model
+    if repository := repository_of(model):
         places += in_hugging_face_cache(repository, FILES)
     return places
+
+
+def repository_of(model: str) -> str:
+    """Where Hugging Face has its weights; empty if nowhere."""
+    import timm
+
+    config = timm.get_pretrained_cfg(model, allow_unregistered=True)
+    repository = str(config.hf_hub_id or "") if config is not None else ""
+    # A slash at the end is timm's shorthand for its own repositories.
+    return repository + model if repository.endswith("/") else repository
+
+
+def origin(model: str) -> str:
+    repository = repository_of(model)
+    return f"https://huggingface.co/{repository}" if repository else ""
 
 
 def build_network(model: str, size: int | None) -> nn.Module:

@@ -37,7 +37,11 @@ class TorchvisionExtractor(NetworkExtractor):
         max_images: int = 10_000,
     ) -> None:
         path = find_weights(
-            weights, published_files(model), option="extractor.torchvision", what=model
+            weights,
+            published_files(model),
+            option="extractor.torchvision",
+            what=model,
+            origin=origin(model),
         )
         if weights is None:
             require_published(path)
@@ -71,6 +75,14 @@ def published_files(model: str) -> list[Path]:
     default = published.DEFAULT
     entries = [default, *(one for one in published if one is not default)]
     return [hub_folder() / Path(urlparse(entry.url).path).name for entry in entries]
+
+
+def origin(model: str) -> str:
+    """Address of torchvision's recommended weights of ``model``; empty if it publishes none."""
+    from torchvision.models import get_model_weights
+
+    published = get_model_weights(model)
+    return str(published.DEFAULT.url) if len(published) else ""
 
 
 def require_published(path: Path) -> None:

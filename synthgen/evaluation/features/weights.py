@@ -23,16 +23,17 @@ def hub_folder() -> Path:
 
 
 def find_weights(
-    weights: str | None, candidates: Iterable[Path], *, option: str, what: str
+    weights: str | None, candidates: Iterable[Path], *, option: str, what: str, origin: str = ""
 ) -> Path:
     """The file ``weights``, else the first of ``candidates`` that exists. Raises SynthgenError with
-    the place to put it: nothing is ever downloaded."""
+    the place to put it and ``origin``, where it is published: nothing is ever downloaded."""
     places = [Path(weights).expanduser()] if weights else list(candidates)
     found = next((path for path in places if path.is_file()), None)
     if found is None:
         raise SynthgenError(
             f"The {what} weights are not at {places[0]}, and nothing is downloaded.\n"
-            f"Put the file there, or name it with {option}.weights=PATH."
+            f"Put the file there{origin and f' (from {origin})'}, or name it with "
+            f"{option}.weights=PATH."
         )
     return found
 

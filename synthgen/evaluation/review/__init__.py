@@ -1,6 +1,6 @@
 """An expert, blinded, looks at real and synthetic images."""
 
-from synthgen.evaluation.review.page import KEY, PAGE, write_review
+from synthgen.evaluation.review.page import KEY, PAGE, review_facts, write_review
 from synthgen.evaluation.review.questions import Question, choose_questions
 from synthgen.evaluation.review.scoring import score, score_files
 
@@ -9,6 +9,7 @@ __all__ = [
     "PAGE",
     "Question",
     "choose_questions",
+    "review_facts",
     "score",
     "score_files",
     "write_review",

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from synthgen.data.splits import Splits
+from synthgen.data.synthetic import SyntheticSet
 from synthgen.evaluation.review.questions import Question, review_id
 from synthgen.images import encode_png
 from synthgen.paths import write_json, write_text
@@ -35,6 +37,15 @@ def write_review(
         **(facts or {}),
     }
     write_json(Path(folder) / KEY, key)
+
+
+def review_facts(splits: Splits, synthetic: SyntheticSet, seed: int) -> dict[str, Any]:
+    """For the key: what the images were taken from. Plain JSON."""
+    return {
+        "seed": seed,
+        "real": {"data": splits.name, "split": splits.reference, "digest": splits.digest},
+        "synthetic": {"path": str(synthetic.path), "digest": synthetic.digest},
+    }
 
 
 def render(questions: Sequence[Question]) -> str:

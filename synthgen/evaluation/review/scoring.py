@@ -21,11 +21,18 @@ Row = dict[str, Any]  # origin and class (the truth), said and verdict (the answ
 
 def score_files(answers: Path, key: Path) -> dict[str, Any]:
     """:func:`score` of two files. Raises SynthgenError if one is missing, damaged, something else,
-    or if they belong to different reviews."""
-    return score(
+    if they belong to different reviews, and if no question was answered."""
+    found = score(
         _read(answers, ANSWERS_FORMAT, "answers", "answers", "the page's file of answers"),
         _read(key, KEY_FORMAT, "items", "key", "the key.json beside the page"),
     )
+    labels = found["labels_called_wrong"].values()
+    if not found["judged"] and not any(rate["n"] for rate in labels):
+        raise SynthgenError(
+            f"{answers} judges none of the {found['images']} images, so there is nothing to say.\n"
+            "Ask the expert to go through the page and save again."
+        )
+    return found
 
 
 def score(answers: dict[str, Any], key: dict[str, Any]) -> dict[str, Any]:
@@ -133,7 +140,10 @@ def _joined(answers: Sequence[Any], items: Sequence[Any]) -> list[Row]:
 
 
 def _read(path: Path, expected: str, table: str, option: str, what: str) -> dict[str, Any]:
-    content = read_json(Path(path).expanduser())
+    try:
+        content = read_json(Path(path).expanduser())
+    except SynthgenError as error:
+        raise SynthgenError(f"{error}\nGive {option}= {what}.") from error
     fits = isinstance(content, dict) and content.get("format") == expected
     if not fits or not isinstance(content.get(table), list):
         raise SynthgenError(f"{path} is not a {expected}.\nGive {option}= {what}.")

@@ -85,16 +85,20 @@ def hold_trial(
         log.info("Going on with a trial that was interrupted: %d trainings are there.", len(store))
     harder = scenario_exams(splits, trial.scenarios, trial.strengths)
     own = own_answers(trial.classifiers, harder, splits)  # first: a wrong one is told at once
-    outcome = trial.run(
-        splits,
-        source,
-        n_synthetic_only=len(synthetic.images),
-        judge=judge,
-        baseline=baseline_of(trial, splits, synthetic.images, source, seed),
-        exams={SYNTHETIC_EXAM: examined.images, **harder},
-        seed=seed,
-        store=store,
-    )
+    try:
+        outcome = trial.run(
+            splits,
+            source,
+            n_synthetic_only=len(synthetic.images),
+            judge=judge,
+            baseline=baseline_of(trial, splits, synthetic.images, source, seed),
+            exams={SYNTHETIC_EXAM: examined.images, **harder},
+            seed=seed,
+            store=store,
+        )
+    except KeyboardInterrupt:
+        log.info(store.kept())
+        raise
     comparisons = compare_arms(outcome, splits, trial.endpoint)
     write_predictions(folder / "predictions.npz", outcome, splits)
     record = trial_json(trial, outcome, comparisons, splits, source.kind)

@@ -57,6 +57,15 @@ class TrialStore:
         """Finished trainings, damaged files among them."""
         return len(list(self.folder.glob(f"*{SUFFIX}")))
 
+    def kept(self) -> str:
+        """What somebody should know who stops a trial."""
+        if not len(self):
+            return "No training of the trial was finished."
+        return (
+            f"Finished trainings of the trial, kept in {self.folder}: {len(self)}. "
+            "The same command goes on from there."
+        )
+
     def remove(self) -> None:
         """Once the report is written; what was found is in it."""
         shutil.rmtree(self.folder, ignore_errors=True)

@@ -51,3 +51,36 @@ def test_nothing_is_overwritten(synthgen, folder, tmp_path):
     refused = synthgen("review", f"synthetic={folder}", "out=out")
     assert refused.code == 2
     assert "already exists" in refused.err
+
+
+def test_answers_that_say_nothing_are_refused(synthgen, folder, tmp_path):
+    assert synthgen("review", f"synthetic={folder}", "images=20", "out=asked").code == 0
+    key = json.loads((tmp_path / "asked" / "key.json").read_text())
+    content = {"format": "synthgen-review-answers/1", "review": key["review"], "answers": []}
+    (tmp_path / "empty.json").write_text(json.dumps(content))
+    refused = synthgen("review", "answers=empty.json", "key=asked/key.json", "out=told")
+    assert refused.code == 2
+    assert "empty.json judges none of the 20 images" in refused.err
+    assert not (tmp_path / "told").exists()
+    (tmp_path / "cut.json").write_text(json.dumps(content)[:40])
+    refused = synthgen("review", "answers=cut.json", "key=asked/key.json", "out=told")
+    assert refused.code == 2
+    assert "not valid JSON" in refused.err
+    assert refused.err.splitlines()[-1] == "Give answers= the page's file of answers."
+
+
+def test_an_evaluation_writes_the_experts_page_too(synthgen, folder, tmp_path):
+    done = synthgen(
+        "evaluate", f"synthetic={folder}", "review=20", "judge.steps=5", "seeds=1",
+        "extractor.classifier.steps=5", "logger=csv", "out=report",
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    assert "key.json holds the truth" in done.err
+    review = tmp_path / "report" / "review"
+    assert {path.name for path in review.iterdir()} == {"review.html", "key.json"}
+    key = json.loads((review / "key.json").read_text())
+    assert len(key["items"]) == 20
+    assert key["real"]["split"] == "test"
+    refused = synthgen("evaluate", f"synthetic={folder}", "review=2", "logger=csv", "out=other")
+    assert refused.code == 2
+    assert "2 images are too few for a review." in refused.err

@@ -107,3 +107,8 @@ def test_the_folder_is_there_from_the_first_training_to_the_report(tmp_path, exa
     store.remove()
     assert not store.folder.exists()
     store.remove()
+
+
+def test_who_stops_a_trial_learns_what_is_kept(store, tmp_path):
+    assert store.kept().startswith(f"Finished trainings of the trial, kept in {store.folder}: 1.")
+    assert "No training" in TrialStore(tmp_path / "other", {"seed": 1}).kept()
