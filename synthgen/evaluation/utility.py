@@ -153,5 +153,5 @@ def add_transfer_references(
             names=CONTROL_SCORES,
             groups=splits.test_groups,
         )
-        note = f"{note}; n_seeds=1, so the interval leaves out the scatter between trainings"
+        note = f"{note}; one training, so the interval leaves out the scatter between trainings"
         found.references += as_references(name, results, note)

@@ -13,6 +13,7 @@ from synthgen.types import LabelledImages
 
 SHOWN = 5
 CHUNK = 1024
+NAMED = 8  # classes that a caption names
 NEIGHBOUR = 3  # k of the balls around real images
 MOST_REAL = 2000  # of one class; more change no ranking that an eye could see
 
@@ -50,7 +51,7 @@ def typical_grid(
         return None
     titles = ("most realistic", "most typical", "least realistic")
     draw_rows(rows, names, titles, (SHOWN,) * 3, folder / file)
-    left = len(synthetic.classes) - len(rows)
+    left = [name for name in synthetic.classes if name not in names]
     caption = (
         f"Per class the {SHOWN} most realistic of its synthetic images, the {SHOWN} nearest to "
         f"their mean, and the {SHOWN} least realistic, worst first. Realism is measured against "
@@ -58,7 +59,12 @@ def typical_grid(
         "wrong label counts as unrealistic."
     )
     if left:
-        caption += f" {left} of {len(synthetic.classes)} classes are not shown."
+        few = left[:NAMED]
+        more = f" and {len(left) - NAMED} more" if len(left) > NAMED else ""
+        caption += (
+            f" Not shown: {', '.join(few)}{more} (of each {SHOWN} synthetic and {NEIGHBOUR + 1} "
+            f"real images are needed; the first {MOST_CLASSES} classes are shown at most)."
+        )
     return {
         "file": file,
         "kind": "typical",

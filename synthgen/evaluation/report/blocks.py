@@ -80,9 +80,14 @@ def tested_sentence(report: dict[str, Any]) -> str:
     return (
         f"Tested: {sum(counts.values()):,} synthetic images in {len(counts):,} "
         f"{'class' if len(counts) == 1 else 'classes'}, {origin}"
-        f"{f' (content {digest}…)' if digest else ''}, "
-        f"against real images of {data.get('name') or 'unnamed data'} that nothing was trained on."
+        f"{f' (SHA-256 {digest}…)' if digest else ''}, "
+        f"against real images of {quoted(data.get('name'))} that nothing was trained on."
     )
+
+
+def quoted(name: Any) -> str:
+    """A data set's name is often that of a file and no word of a sentence."""
+    return f"“{name}”" if name else "unnamed data"
 
 
 def tiles(report: dict[str, Any], worst: Sequence[Worst]) -> list[Tile]:

@@ -68,8 +68,8 @@ def forest_plot(
     if not rows:
         return None
     stacked = layout == "stacked"
-    width, row_height = (350.0, 46.0) if stacked else (860.0, 27.0)
-    left, right = (6.0, 344.0) if stacked else (280.0, 580.0)
+    width, row_height = (350.0, 46.0) if stacked else (880.0, 27.0)
+    left, right = (6.0, 344.0) if stacked else (304.0, 596.0)
     low, high = limits(rows, minimum)
     at = scale(low, high, left, right, logarithmic=False)
     top = 20.0

@@ -12,6 +12,7 @@ from synthgen.evaluation.report.blocks import (
     headline_worst,
     matrices,
     neighbour_blocks,
+    quoted,
     tested_sentence,
     tiles,
 )
@@ -75,7 +76,7 @@ def context(report: dict[str, Any], folder: Path) -> dict[str, Any]:
         "training_charts": all_filed(training_charts(curves), folder, "training"),
     }
     return {
-        "title": f"{data.get('name') or 'Unnamed data'}: what is the synthetic set worth?",
+        "title": f"{quoted(data.get('name'))}: what is the synthetic set worth?",
         "tested": tested_sentence(report),
         "headline": headline(report),
         "sentences": report.get("sentences") or [],

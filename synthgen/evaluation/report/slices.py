@@ -57,17 +57,18 @@ def counted(n: Any) -> str:
     return f"{n:,} images" if is_number(n) else ""
 
 
-def tail_table(tail: Any, labels: dict[str, str]) -> Table | None:
+def tail_table(tail: Any, labels: dict[str, str], split: str = "test") -> Table | None:
+    """``split``: what everything was measured on, ``test`` or ``holdout``."""
     if not isinstance(tail, dict) or not tail.get("recall"):
         return None
     classes = ", ".join(str(name) for name in tail.get("classes") or [])
-    tip = f"Mean recall of {classes} on real test images"
+    tip = f"Mean recall of {classes} on real {split} images"
     n = tail.get("n")
     rows = [
         Row(capital(label_of(name, labels)), "", [share_cell(found, tip)])
         for name, found in tail["recall"].items()
     ]
-    note = f"{n:,} test images of {classes}" if is_number(n) else "95 % interval"
+    note = f"{n:,} {split} images of {classes}" if is_number(n) else "95 % interval"
     return Table("Recall of the rare classes", [Column("Recall", note, "recall", tip)], rows)
 
 
@@ -125,20 +126,30 @@ def scenario_charts(scenarios: Sequence[Slice], key: dict[str, tuple[str, str]])
             for arm, (words, style) in key.items()
         ]
         title = capital(name.replace("_", " "))
-        chart = interval_chart(title, "strength", curves, note="accuracy, %", width=360, height=220)
+        chart = interval_chart(
+            title,
+            "strength",
+            curves,
+            note="accuracy, %",
+            ticks_at_points=True,
+            width=360,
+            height=220,
+        )
         if chart is not None:
             charts.append(chart)
     return charts
 
 
-def scenario_tables(scenarios: Sequence[Slice], labels: dict[str, str]) -> list[Table]:
+def scenario_tables(
+    scenarios: Sequence[Slice], labels: dict[str, str], split: str = "test"
+) -> list[Table]:
     """One table per corruption: every arm by strength, with intervals."""
     tables = []
     for name in names_of(scenarios):
         own = [s for s in scenarios if str(s.get("name")) == name]
         strengths = sorted({s["strength"] for s in own if is_number(s.get("strength"))})
         by_key = {(s.get("arm"), s.get("strength")): s for s in own}
-        tip = f"Accuracy under {name} at this strength · real test images · mean over seeds"
+        tip = f"Accuracy under {name} at this strength · real {split} images · mean over seeds"
         columns = [Column(f"{strength:g}", "", name, tip) for strength in strengths]
         rows = []
         for arm in dict.fromkeys(s.get("arm") for s in own):
@@ -147,7 +158,9 @@ def scenario_tables(scenarios: Sequence[Slice], labels: dict[str, str]) -> list[
                 found = by_key.get((arm, strength))
                 tip = f"Accuracy under {name} at strength {strength:g}"
                 if found and is_number(found.get("n")):
-                    tip += f" · {found['n']:,} real test images · mean over seeds · 95 % interval"
+                    tip += (
+                        f" · {found['n']:,} real {split} images · mean over seeds · 95 % interval"
+                    )
                 whole = found and {**found, "value": found.get("accuracy")}
                 cells.append(share_cell(whole, tip))
             rows.append(Row(capital(label_of(arm, labels)), "", cells))

@@ -35,6 +35,7 @@ from synthgen.evaluation.report.verdict import (
 )
 from synthgen.evaluation.report.wording import (
     is_number,
+    reference_split,
     share_label,
     show_points,
 )
@@ -73,6 +74,7 @@ def trial_view(report: dict[str, Any]) -> TrialView | None:
     key = key_arms(report)
     fair = report.get("fairness") or trial.get("fairness") or {}
     endpoint = share_label(str(verdict.get("endpoint") or "score"))
+    split = reference_split(report)
     source = (trial.get("protocol") or {}).get("source")
     return TrialView(
         endpoint=endpoint,
@@ -81,15 +83,17 @@ def trial_view(report: dict[str, Any]) -> TrialView | None:
         if source == "sampler"
         else "All this holds for this folder of images, not for other draws of its generator.",
         forests=forests(verdict, labels, endpoint),
-        arms=arms_table(trial, labels, endpoint, protocol),
+        arms=arms_table(trial, labels, endpoint, protocol, split),
         comparisons=comparison_table(verdict, labels, protocol),
-        ratio=ratio_chart(trial, endpoint),
+        ratio=ratio_chart(
+            trial, endpoint, split, "holdout" if split == "test" else "held-back training images"
+        ),
         learning=learning_chart(trial, endpoint),
         convergence=convergence_chart(trial, key, endpoint),
         agreement=agreement_table(trial.get("gan_test")),
         scenarios=scenario_charts(trial.get("scenarios") or [], key),
-        scenario_tables=scenario_tables(trial.get("scenarios") or [], labels),
-        tail=tail_table(trial.get("tail"), labels),
+        scenario_tables=scenario_tables(trial.get("scenarios") or [], labels, split),
+        tail=tail_table(trial.get("tail"), labels, split),
         recall=recall_table(trial, key, protocol),
         fairness=fairness_tables(fair, protocol),
         fairness_sentences=[str(one) for one in fair.get("sentences") or []],

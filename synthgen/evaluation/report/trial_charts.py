@@ -14,7 +14,9 @@ STEEP_PART = 0.2  # of the training, in which every curve rises and hides the en
 REAL, SYNTHETIC = "real_only", "synthetic_only"
 
 
-def ratio_chart(trial: dict[str, Any], endpoint: str) -> LineChart | None:
+def ratio_chart(
+    trial: dict[str, Any], endpoint: str, split: str = "test", chosen_on: str = "holdout"
+) -> LineChart | None:
     """The endpoint against the amount of synthetic images; real only is the level to beat."""
     found = trial.get("ratio_curve") or []
     tested = [
@@ -32,8 +34,8 @@ def ratio_chart(trial: dict[str, Any], endpoint: str) -> LineChart | None:
         f"{capital(endpoint)} by amount of synthetic images, %",
         "synthetic images per real image",
         [
-            Curve("test, with 95 % interval", "arm-real_and_synthetic", tested),
-            Curve("holdout, where the ratio was chosen", "arm-quiet", chose),
+            Curve(f"{split}, with 95 % interval", "arm-real_and_synthetic", tested),
+            Curve(f"{chosen_on}, where the ratio was chosen", "arm-quiet", chose),
         ],
         note="ringed: the chosen ratio",
         references=[*reference_of(trial, REAL, "real only", "arm-real_only")],

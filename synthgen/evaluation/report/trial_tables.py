@@ -82,7 +82,11 @@ def comparison_table(
 
 
 def arms_table(
-    trial: dict[str, Any], labels: dict[str, str], endpoint: str, protocol: str
+    trial: dict[str, Any],
+    labels: dict[str, str],
+    endpoint: str,
+    protocol: str,
+    split: str = "test",
 ) -> Table | None:
     """What each arm was trained on and what it scored."""
     arms = trial.get("arms") or []
@@ -90,7 +94,7 @@ def arms_table(
         return None
     columns = [
         Column("Images", "real + synthetic", "images"),
-        Column(capital(endpoint), "test, 95 % interval", "test", protocol),
+        Column(capital(endpoint), f"{split}, 95 % interval", "test", protocol),
         Column("Seeds", "lowest to highest", "seeds", f"Each seed by itself · {protocol}"),
         Column(
             "Holdout",

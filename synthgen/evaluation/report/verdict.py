@@ -145,7 +145,8 @@ def primary_fact(
     ]
     least, found = verdict.get("minimum_difference"), arm.get("smallest_detectable")
     if is_number(least):
-        lines.append(f"Declared to matter: {100 * least:g} points or more")
+        unit = "point" if least == 0.01 else "points"
+        lines.append(f"Declared to matter: {100 * least:g} {unit} or more")
     if verdict.get("ceiling"):
         lines.append("Real only leaves no room for a gain that this trial would find")
     elif is_number(found):

@@ -28,7 +28,7 @@ _SPELLED = {
     "frechet_infinity": "Fréchet distance at infinite n",
     "kid": "KID",
     "mmd": "MMD",
-    "mind": "MIND",
+    "mind": "MIND (sliced Wasserstein)",
     "vendi": "Vendi score",
     "macro_f1": "Macro F1",
     "f1": "F1",
@@ -135,7 +135,7 @@ def show_points(value: Any, low: Any = None, high: Any = None) -> tuple[str, str
         return TOO_FEW, ""
     if not (is_number(low) and is_number(high)):
         return f"{100 * value:+z.{decimals(100 * value, None, None)}f}".replace("-", "−"), ""
-    places = decimals(100 * value, 100 * low, 100 * high)
+    places = max(decimals(100 * value, 100 * low, 100 * high), 1)  # as the sentences have it
     # What is not zero must not look like it: an end decides between help and no evidence.
     if any(x and not round(100 * x, places) for x in (value, low, high)):
         places += 1

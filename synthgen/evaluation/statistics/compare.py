@@ -66,7 +66,7 @@ def compare_statistics(
         "labels": labels,
         "two_sample": two_sample,
         "sentence": sentences(shifts[: len(image)], by_space, labels, two_sample),
-        "correction": f"Holm over {len(shifts)} tests (p_adjusted); Benjamini-Hochberg (p_bh)",
+        "correction": f"Holm over {len(shifts)} tests; Benjamini and Hochberg beside it",
         **counts,
     }
 

@@ -38,12 +38,12 @@ class School:
     score: Score
     store: TrialStore | None
 
-    def teach(self, arms: Sequence[Arm]) -> dict[str, Trained]:
+    def teach(self, arms: Sequence[Arm], part: str) -> dict[str, Trained]:
         """Every arm with every seed, seed by seed: one repetition's synthetic images are shared by
-        its arms and then forgotten."""
+        its arms and then forgotten. ``part`` names them beside the progress bar."""
         found: dict[str, list[Examination]] = {arm.name: [] for arm in arms}
         total = len(arms) * len(self.seeds)
-        with track(total, "Trial", unit="trainings") as advance:
+        with track(total, f"Trial, {part}", unit="trainings") as advance:
             for repetition in range(len(self.seeds)):
                 for arm, examination in self._repetition(arms, repetition):
                     found[arm.name].append(examination)

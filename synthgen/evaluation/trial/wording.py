@@ -46,7 +46,7 @@ def verdict_sentence(
     rare = list(tail) if primary.endpoint == TAIL_RECALL else None
     parts = [
         opening(primary, minimum),
-        f"{primary.arm.label} against {primary.against.label}: {interval(primary)} in "
+        f"{capital(primary.arm.label)} against {primary.against.label}: {interval(primary)} in "
         f"{endpoint_words(primary.endpoint)}, on {tested(splits, rare)} with {seeds} seeds "
         f"({SOURCES[source]}).",
     ]
@@ -142,7 +142,7 @@ def cheap_sentence(comparison: Comparison, tied: int = 1) -> str:
         "no evidence": "There is no evidence that they were better than the best cheap alternative",
     }
     tie = f", the first of {tied} that tied on the holdout" if tied > 1 else ""
-    text = f"{words[comparison.verdict]} ({comparison.against.label}{tie}): {interval(comparison)}"
+    text = f"{words[comparison.verdict]}, {comparison.against.label}{tie}: {interval(comparison)}"
     if comparison.verdict != comparison.contrast.verdict:
         return f"{text}, which is too little after the correction for many comparisons."
     return f"{text}."
@@ -227,6 +227,10 @@ def endpoint_words(name: str) -> str:
     return words.get(name, name.replace("_", " "))
 
 
+def capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
 def interval(comparison: Comparison) -> str:
     contrast = comparison.contrast
     return (
@@ -237,7 +241,7 @@ def interval(comparison: Comparison) -> str:
 
 def signed(value: float) -> str:
     """Tenths of a point, or hundredths where tenths would hide the sign."""
-    digits = 1 if abs(value) >= 0.0005 else 2
+    digits = 1 if abs(value) >= 0.0005 or not value else 2
     return f"{round(100 * value, digits) + 0.0:+.{digits}f}".replace("-", "−")
 
 

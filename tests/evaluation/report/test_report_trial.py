@@ -204,6 +204,21 @@ def keys_of(value):
     return set().union(*map(keys_of, value)) if isinstance(value, list) else set()
 
 
+def test_what_was_measured_on_the_holdout_is_not_called_test(report, tmp_path):
+    chosen = report()
+    chosen["protocol"] = {**(chosen.get("protocol") or {}), "reference_split": "holdout"}
+    view = trial_view(chosen)
+    tested, choosing = view.ratio.lines
+    assert tested.label == "holdout, with 95 % interval"
+    assert choosing.label == "held-back training images, where the ratio was chosen"
+    assert view.arms.columns[1].note == "holdout, 95 % interval"
+    assert "holdout images" in view.tail.columns[0].tip
+    assert "test images" not in str(view.scenario_tables)
+    assert "holdout images" in str(view.scenario_tables)
+    page = write_page(chosen, tmp_path).read_text(encoding="utf-8")
+    assert "real holdout images that were corrupted" in page
+
+
 def test_a_report_may_lack_any_key(report, tmp_path, monkeypatch):
     monkeypatch.setattr("synthgen.evaluation.report.drawing.write_svg", lambda *_: None)  # slow
     whole = report()
@@ -234,6 +249,7 @@ def test_names_of_strangers_in_a_trial_stay_text(report, tmp_path):
         ((0.006, 0.0002, 0.0118), ("+0.60", "+0.02 to +1.18")),  # not "+0.0 to"
         ((-0.0004, -0.009, 0.008), ("−0.04", "−0.90 to +0.80")),
         ((-0.001, -0.004, 0.002), ("−0.1", "−0.4 to +0.2")),
+        ((0.2211, 0.0449, 0.397), ("+22.1", "+4.5 to +39.7")),  # tenths, as in the sentences
         ((None, None, None), ("too few images to say", "")),
     ],
 )

@@ -145,7 +145,7 @@ def test_a_perfect_trial_says_that_it_cannot_show_a_gain(hold, judge_of, splits)
     assert "Real only is already perfect on these images" in found["sentence"]
     assert found["ceiling"] in found["sentence"]
     assert "A difference of" not in found["sentence"]
-    assert "(real + oversampling, the first of 2 that tied on the holdout)" in found["sentence"]
+    assert ", real + oversampling, the first of 2 that tied on the holdout: " in found["sentence"]
     choices = trial_json(Trial(**OPTIONS), outcome, comparisons, splits, "folder")["protocol"]
     text = " ".join(choices["choices"])
     assert "The ratio 0.5 was chosen" in text
