@@ -74,11 +74,11 @@ def test_the_verdict_says_what_it_rests_on(splits, source):
     text = verdict_sentence(
         Comparisons(comparison(-0.01, 0.03), [cheap], cheap), 0.01, splits, 5, source
     )
-    assert "real + 2 × synthetic against real only: +1.0 points" in text
+    assert "Real + 2 × synthetic against real only: +1.0 points" in text
     assert "(95 % interval −1.0 to +3.0) in macro F1, on 300 real test images with 5 seeds" in text
     assert ("this folder of images only" in text) == (source == "folder")
     assert "A difference of 3.2 points would have been found in 8 of 10 such trials." in text
-    assert "They were better than the best cheap alternative (real + mixup): +2.0 points" in text
+    assert "They were better than the best cheap alternative, real + mixup: +2.0 points" in text
     assert "misses the truth" not in text
 
 
