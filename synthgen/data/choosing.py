@@ -14,7 +14,8 @@ def for_choosing(splits: Splits) -> Splits:
 
     ``test`` is the holdout, ``holdout`` a part of the training images that is cut off as large a
     share of each class as the holdout was, and ``train`` the rest. The cut depends on the images
-    and the split's seed alone, and copies of an image stay together; groups are not known any more.
+    and the split's seed alone, and copies of an image stay together; groups and attributes are
+    not known any more.
     ``digest`` and ``recipe`` stay those of the split that a generator was trained on; test images
     leave ``assignment``. Raises SynthgenError for a class with a single image to divide.
     """
@@ -47,4 +48,5 @@ def for_choosing(splits: Splits) -> Splits:
         notes=(*splits.notes, note),
         reference="holdout",
         test_groups=None,
+        test_attributes=None,
     )

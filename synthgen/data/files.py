@@ -40,6 +40,7 @@ class Listing:
     groups: tuple[str | None, ...]
     problems: tuple[SynthgenError, ...] = ()
     notes: tuple[str, ...] = ()
+    attributes: tuple[str | None, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,6 +74,7 @@ class FileSource(Source):
             listing.split,
             listing.groups,
             listing.notes + scan.notes,
+            listing.attributes,
         )
 
 

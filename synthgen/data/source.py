@@ -20,7 +20,9 @@ class Records:
 
     ``split`` holds the official split of each image ("train", "holdout", "test") or None where
     the source has none; ``groups`` names what must stay together (a patient, a film) or None.
-    ``notes`` are plain sentences: what was converted, which size was chosen and why.
+    ``attributes`` are the values of a column by which results are compared (a scanner, a site),
+    empty if there is none. ``notes`` are plain sentences: what was converted, which size was
+    chosen and why.
     """
 
     images: LabelledImages
@@ -28,6 +30,7 @@ class Records:
     split: tuple[str | None, ...]
     groups: tuple[str | None, ...]
     notes: tuple[str, ...]
+    attributes: tuple[str | None, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -44,6 +44,7 @@ class Splits:
     name: str
     reference: str = "test"  # what ``test`` holds: the test split, or the holdout while choosing
     test_groups: Tensor | None = None
+    test_attributes: tuple[str | None, ...] | None = None
     dropped: int = 0  # images (of groups) that occur in a stronger official split too
 
     @property
@@ -93,6 +94,9 @@ def prepare(source: Source) -> Splits:
         notes=notes,
         name=source.name,
         test_groups=_groups_of(positions["test"], hashes, records.groups),
+        test_attributes=tuple(records.attributes[i] for i in positions["test"])
+        if records.attributes
+        else None,
         dropped=sum(part is None for part in split),
     )
 

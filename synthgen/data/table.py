@@ -19,9 +19,14 @@ class CSV(FileSource):
 
     Paths are relative to the CSV file. Images of one group (a patient, a camera, a film) always
     stay in the same split; an empty group is no group.
+
+    Args:
+        attribute: a further column (scanner, site, sex) by whose values a trial's report compares
+            recall; it changes nothing else. Images with an empty value are left out there.
     """
 
     path: str
+    attribute: str | None = None
 
     kind: ClassVar[str] = "csv"
 
@@ -31,7 +36,8 @@ class CSV(FileSource):
 
     def listing(self) -> Listing:
         path = existing(self.path, "data.path")
-        rows, notes = _rows(path)
+        attribute = self.attribute.strip().lower() if self.attribute else None
+        rows, notes = _rows(path, attribute)
         problems = []
         for number, row in enumerate(rows, start=2):
             if not row["path"] or not row["label"]:
@@ -56,17 +62,20 @@ class CSV(FileSource):
             tuple(row["group"] or None for row in rows),
             tuple(problems),
             notes,
+            tuple(row[attribute] or None for row in rows) if attribute else (),
         )
 
 
-def _rows(path: Path) -> tuple[list[dict[str, str]], tuple[str, ...]]:
-    """The rows with exactly the known columns, stripped, and a note on columns left out."""
+def _rows(path: Path, attribute: str | None) -> tuple[list[dict[str, str]], tuple[str, ...]]:
+    """The rows with the known columns and ``attribute``, stripped, and a note on columns left
+    out."""
+    wanted = COLUMNS if attribute is None else (*COLUMNS, attribute)
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)
             header = [(name or "").strip().lower() for name in reader.fieldnames or ()]
             reader.fieldnames = header
-            table = [{name: (row.get(name) or "").strip() for name in COLUMNS} for row in reader]
+            table = [{name: (row.get(name) or "").strip() for name in wanted} for row in reader]
     except (UnicodeDecodeError, csv.Error, IsADirectoryError) as error:
         raise SynthgenError(f"{path} is not a CSV file in UTF-8 ({error}).\nSave it so.") from error
     missing = [name for name in ("path", "label") if name not in header]
@@ -76,6 +85,11 @@ def _rows(path: Path) -> tuple[list[dict[str, str]], tuple[str, ...]]:
             f"{', '.join(filter(None, header)) or 'nothing'}.\n"
             "The first line must name the columns: path,label or path,label,group."
         )
-    ignored = [name for name in header if name not in COLUMNS]
+    if attribute is not None and attribute not in header:
+        raise SynthgenError(
+            f"{path} has no column {attribute!r}, which data.attribute names.\n"
+            f"Its columns are {', '.join(filter(None, header))}."
+        )
+    ignored = [name for name in header if name not in wanted]
     notes = (f"Ignored the columns {', '.join(ignored)} of {path.name}.",) if ignored else ()
     return table, notes

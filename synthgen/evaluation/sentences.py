@@ -82,15 +82,20 @@ def group_sentences(splits: Splits) -> list[str]:
         return []
     sizes = splits.test_groups.unique(return_counts=True)[1]
     largest = int(sizes.max())
+    said = (
+        f"The {len(splits.test):,} {splits.reference} images form {len(sizes):,} groups (of one "
+        "value in the group column, or of equal pixels), and intervals are over groups."
+    )
+    if splits.test_attributes is not None:
+        return [said]
     why = (
-        f"the largest has {largest:,} images, and {FEWEST} are the fewest to say anything about"
+        f": the largest has {largest:,} images, and {FEWEST} are the fewest to say anything about"
         if largest < FEWEST
-        else "a split does not keep the groups' names"
+        else ""
     )
     return [
-        f"The {len(splits.test):,} {splits.reference} images form {len(sizes):,} groups (of one "
-        "value in the group column, or of equal pixels), and intervals are over groups. Recall by "
-        f"group is not shown: {why}."
+        f"{said} Recall by group is not shown{why}; data.attribute=COLUMN shows it by the values "
+        "of another column of a CSV file."
     ]
 
 

@@ -111,6 +111,7 @@ def gains(splits: Splits, predictions: dict[str, Tensor]) -> dict[str, Any]:
         classes=splits.test.classes,
         before=predictions["real_only"],
         after=predictions["real_and_synthetic"],
+        groups=splits.test_attributes,
         units=splits.test_groups,
     )
     found["sentences"] += sentences.group_sentences(splits)

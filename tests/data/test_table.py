@@ -74,3 +74,27 @@ def test_not_text(tmp_path):
     (tmp_path / "b.csv").write_text("path,label\n")
     with pytest.raises(SynthgenError, match="lists no images"):
         CSV(path=str(tmp_path / "b.csv")).read()
+
+
+def test_an_attribute_follows_its_image_and_changes_no_split(write_csv):
+    rows = [
+        {"path": f"pictures/{name}/{i:03d}.png", "label": name, "Scanner": f"S{name}{i}" * (i > 0)}
+        for name in ("2", "10")
+        for i in range(10)
+    ]
+    path = write_csv(("path", "Scanner", "label"), rows)
+    records = CSV(path=path, attribute="Scanner").read()
+    assert records.attributes == tuple(row["Scanner"] or None for row in rows)
+    assert not any("Ignored" in note for note in records.notes)
+    splits = prepare(CSV(path=path, attribute="scanner"))
+    from synthgen.data import image_hashes
+
+    value_of = dict(zip(image_hashes(records.images.images), records.attributes, strict=True))
+    assert splits.test_attributes == tuple(
+        value_of[one] for one in image_hashes(splits.test.images)
+    )
+    without = prepare(CSV(path=path))
+    assert without.test_attributes is None
+    assert (without.digest, without.recipe) == (splits.digest, splits.recipe)
+    with pytest.raises(SynthgenError, match=r"no column 'scaner'.*\n.*path, scanner, label"):
+        CSV(path=path, attribute="scaner").read()

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from xml.etree import ElementTree
 
 import pytest
@@ -177,3 +178,14 @@ def test_refusals_leave_nothing_behind(digits, drawn, as_set, tmp_path):
     with pytest.raises(SynthgenError, match="already exists"):
         run(digits, as_set(drawn), out)
     assert [path.name for path in tmp_path.iterdir()] == ["report"]
+
+
+def test_recall_is_compared_by_the_values_of_an_attribute(digits, drawn, tmp_path, as_set):
+    halves = tuple("AB"[number % 2] for number in range(len(digits.test)))
+    report = run(replace(digits, test_attributes=halves), as_set(drawn), tmp_path / "report")
+    rows = report["fairness"]["by_group"]
+    assert [(row["name"], row["n"]) for row in rows] == [
+        (name, halves.count(name)) for name in "AB"
+    ]
+    assert all(row["before"]["value"] is not None for row in rows)
+    assert report["fairness"]["worst_group"]["name"] in "AB"

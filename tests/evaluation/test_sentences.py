@@ -86,4 +86,6 @@ def test_groups_leave_a_trace():
     assert f"form {-(-count // 2):,} groups" in group_sentences(pairs)[0]
     assert "the largest has 2 images" in group_sentences(pairs)[0]
     large = replace(digits_splits, test_groups=torch.arange(count) // 50)
-    assert "does not keep the groups' names" in group_sentences(large)[0]
+    assert "is not shown; data.attribute=COLUMN shows it" in group_sentences(large)[0]
+    shown = replace(large, test_attributes=("a",) * count)
+    assert "not shown" not in group_sentences(shown)[0]

@@ -175,12 +175,12 @@ class Trial:
         opening, impossible = possible_arms(
             judge, self._wanted(opening_arms(given, ratios, shares))
         )
-        arms = school.teach(opening, "part 1 of 2")
+        arms = school.teach(opening, "arms known beforehand")
         choices = choose(arms, score, splits, list(self.augmentations))
         closing, also_impossible = possible_arms(
             judge, self._wanted(closing_arms(given, choices.ratio, choices.augmentation))
         )
-        arms |= school.teach(closing, "part 2 of 2 (arms that build on the choices)")
+        arms |= school.teach(closing, "arms that build on the choices")
         return Outcome(
             arms=arms,
             choices=choices,
