@@ -21,7 +21,6 @@ def fairness(
     after: Any,
     groups: Sequence[str | None] | None = None,
     units: Any = None,
-    covered: Any = None,
 ) -> dict[str, Any]:
     """Plain JSON: a row per class, a row per group, the worst of both, and sentences.
 
@@ -36,29 +35,13 @@ def fairness(
             and with the synthetic images. The same seed in the same row pairs the trainings.
         groups: per image the value of a metadata column; images without one are left out.
         units: int ``(N,)``, equal for images that belong together; None: each stands for itself.
-        covered: bool ``(N,)``, whether the synthetic set reaches the image (``Membership.covered``
-            of :mod:`synthgen.evaluation.metrics.manifold`); None leaves coverage out.
     """
     truth = np.asarray(labels)
     right = {"before": _right(before, truth, "before"), "after": _right(after, truth, "after")}
-    reached = None if covered is None else _of_length(np.asarray(covered, bool), truth, "covered")
     unit = None if units is None else _of_length(np.asarray(units), truth, "units")
-    of_class = {name: truth == number for number, name in enumerate(classes)}
-    by_class = [_row(name, mask, right, reached, unit) for name, mask in of_class.items()]
-    by_group: list[Row] = []
-    if groups is not None:
-        column = _of_length(np.asarray(groups, dtype=object), truth, "groups")
-        names = sorted({str(value) for value in column if value is not None})
-        by_group = [
-            _row(
-                name,
-                np.array([v is not None and str(v) == name for v in column]),
-                right,
-                reached,
-                unit,
-            )
-            for name in names
-        ]
+    of_class, of_group = _members(truth, classes, groups)
+    by_class = [_row(name, mask, right, unit) for name, mask in of_class.items()]
+    by_group = [_row(name, mask, right, unit) for name, mask in of_group.items()]
     worst_class, worst_group = _worst(by_class), _worst(by_group)
     return {
         "by_class": by_class,
@@ -67,6 +50,55 @@ def fairness(
         "worst_group": worst_group,
         "sentences": [*_sentences(by_class, "class"), *_sentences(by_group, "group")],
     }
+
+
+def add_coverage(
+    found: dict[str, Any],
+    labels: Any,
+    *,
+    classes: Sequence[str],
+    covered: Any,
+    space: str,
+    groups: Sequence[str | None] | None = None,
+) -> None:
+    """Fill the ``coverage`` of the rows that :func:`fairness` made: the share of a class's or
+    group's real images that the synthetic set reaches, with Wilson's interval; and name the least
+    covered. Its ``n`` may be below the row's, because few extractors look at every image.
+
+    Args:
+        labels: int ``(M,)``, the true classes of the real images that were compared.
+        covered: bool ``(M,)``, ``Membership.covered`` of
+            :mod:`synthgen.evaluation.metrics.manifold`.
+        space: name of the extractor whose features were compared.
+        groups: as in :func:`fairness`, of these images.
+    """
+    truth = np.asarray(labels)
+    reached = _of_length(np.asarray(covered, bool), truth, "covered")
+    of_class, of_group = _members(truth, classes, groups)
+    found["coverage_extractor"] = space
+    for kind, masks in (("class", of_class), ("group", of_group)):
+        for row in found[f"by_{kind}"]:
+            mask = masks.get(row["name"], np.zeros(len(truth), bool))
+            count = int(mask.sum())
+            share = wilson(int(reached[mask].sum()), count) if count >= FEWEST else TOO_FEW
+            row["coverage"] = {**_json(share), "n": count}
+        found["sentences"] += _least_covered(found[f"by_{kind}"], kind, float(reached.mean()))
+
+
+def _members(
+    truth: np.ndarray, classes: Sequence[str], groups: Sequence[str | None] | None
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """bool ``(N,)`` of each class and of each group."""
+    of_class = {name: truth == number for number, name in enumerate(classes)}
+    if groups is None:
+        return of_class, {}
+    column = _of_length(np.asarray(groups, dtype=object), truth, "groups")
+    names = sorted({str(value) for value in column if value is not None})
+    of_group = {
+        name: np.array([value is not None and str(value) == name for value in column])
+        for name in names
+    }
+    return of_class, of_group
 
 
 def _right(predictions: Any, truth: np.ndarray, name: str) -> np.ndarray:
@@ -87,14 +119,13 @@ def _row(
     name: str,
     mask: np.ndarray,
     right: Mapping[str, np.ndarray],
-    covered: np.ndarray | None,
     units: np.ndarray | None,
 ) -> Row:
     count = int(mask.sum())
     before, after = right["before"][:, mask], right["after"][:, mask]
     own = None if units is None else units[mask]
     enough = count >= FEWEST
-    row = {
+    return {
         "name": name,
         "n": count,
         "before": _json(rate(before, own) if enough else TOO_FEW),
@@ -102,9 +133,6 @@ def _row(
         "difference": _json(paired_difference(before, after, own) if enough else TOO_FEW),
         "coverage": None,
     }
-    if covered is not None:
-        row["coverage"] = _json(wilson(int(covered[mask].sum()), count) if enough else TOO_FEW)
-    return row
 
 
 def by_unit(values: np.ndarray, units: np.ndarray) -> np.ndarray:
@@ -248,6 +276,19 @@ def _sentences(rows: Sequence[Row], kind: str) -> list[str]:
             f"{', '.join(few)} alone."
         )
     return said
+
+
+def _least_covered(rows: Sequence[Row], kind: str, overall: float) -> list[str]:
+    """Said only of a class or group whose whole interval lies below the coverage of all images."""
+    shares = [(row["coverage"], row["name"]) for row in rows if row["coverage"]["ci_high"]]
+    below = [one for one in shares if one[0]["ci_high"] < overall]
+    if not below:
+        return []
+    share, name = min(below, key=lambda one: (one[0]["value"], one[1]))
+    return [
+        f"The {kind} that the synthetic images cover least is {name}: {_percent(share)} of its "
+        f"{share['n']:,} real images have one in their neighbourhood, {100 * overall:.0f} % of all."
+    ]
 
 
 def _percent(rate: Mapping[str, float]) -> str:

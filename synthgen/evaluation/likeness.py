@@ -7,8 +7,11 @@ from pathlib import Path
 
 from synthgen.data.splits import Splits
 from synthgen.evaluation import sentences
+from synthgen.evaluation.fairness import add_coverage
 from synthgen.evaluation.features import Extractor
+from synthgen.evaluation.fidelity import FEWEST
 from synthgen.evaluation.findings import Findings
+from synthgen.evaluation.metrics.manifold import DENSITY_NEIGHBOURS, membership, points
 from synthgen.evaluation.pictures import class_grid
 from synthgen.evaluation.portraits import copy_figure, embedding_map, spectra, typical_grid
 from synthgen.evaluation.spaces import Space, measure_space
@@ -55,10 +58,29 @@ def add_fidelity(
         found.copying[extractor.name] = space.copying
         found.sentences.append(space.copying["sentence"])
         features[extractor.name] = (space.test.features, space.fake.features)
+        if extractor is extractors[0]:
+            add_reach(found, splits, space, extractor)
         add_portraits(found, splits, synthetic, space, extractor, folder)
     found.statistics = compare_statistics(splits.test, synthetic, features=features, seed=seed)
     figure = spectra(splits.test.images, synthetic.images, folder)
     found.figures += [figure] if figure else []
+
+
+def add_reach(found: Findings, splits: Splits, space: Space, extractor: Extractor) -> None:
+    """How much of each class and group the synthetic images cover, in one feature space."""
+    if found.fairness is None or min(len(space.test.labels), len(space.fake.labels)) < FEWEST:
+        return
+    pair = points(space.test.features, space.fake.features, DENSITY_NEIGHBOURS)
+    compared = positions_by_class(splits.test.labels, extractor.max_images)
+    column = splits.test_attributes
+    add_coverage(
+        found.fairness,
+        space.test.labels,
+        classes=splits.test.classes,
+        covered=membership(*pair, DENSITY_NEIGHBOURS, DENSITY_NEIGHBOURS).covered,
+        space=extractor.name,
+        groups=[column[i] for i in compared.tolist()] if column else None,
+    )
 
 
 def add_portraits(

@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from synthgen.evaluation.fairness import fairness, paired_difference, rate
+from synthgen.evaluation.fairness import add_coverage, fairness, paired_difference, rate
 
 CLASSES = ("cat", "dog", "emu")
 
@@ -23,17 +23,13 @@ def test_recall_before_and_after_by_class_and_group(labels):
     before = wrong_for(labels, (labels == 1) & (position % 2 == 0))  # half of the dogs
     after = wrong_for(labels, (labels == 1) & (position % 10 == 0))
     groups = ["north" if i % 2 == 0 else "south" for i in range(300)]
-    covered = labels != 2
-    found = fairness(
-        labels, classes=CLASSES, before=before, after=after, groups=groups, covered=covered
-    )
-    cat, dog, emu = found["by_class"]
+    found = fairness(labels, classes=CLASSES, before=before, after=after, groups=groups)
+    cat, dog, _ = found["by_class"]
     assert (cat["before"]["value"], dog["before"]["value"]) == (1, 0.5)
     assert dog["after"]["value"] == 0.9
     assert dog["difference"]["value"] == pytest.approx(0.4)
     assert 0.25 < dog["difference"]["ci_low"] < 0.4 < dog["difference"]["ci_high"] < 0.55
     assert cat["difference"]["ci_low"] < 0 < cat["difference"]["ci_high"]
-    assert (cat["coverage"]["value"], emu["coverage"]["value"]) == (1, 0)
     assert found["worst_class"]["name"] == "dog"
     assert found["worst_class"]["gap_before"] == pytest.approx(0.5)
     assert found["worst_class"]["gap_after"] == pytest.approx(0.1)
@@ -45,6 +41,41 @@ def test_recall_before_and_after_by_class_and_group(labels):
     assert found["sentences"][0].startswith("The worst class is dog: 90 % (")
     assert "from 50 to 10 points" in found["sentences"][0]
     json.dumps(found, allow_nan=False)
+
+
+def test_coverage_by_class_and_group_and_the_least_covered(labels):
+    groups = ["north" if i < 150 else "south" for i in range(300)]
+    found = fairness(labels, classes=CLASSES, before=labels, after=labels, groups=groups)
+    few = np.arange(300) % 2 == 0  # what was compared
+    add_coverage(
+        found,
+        labels[few],
+        classes=CLASSES,
+        covered=(labels != 2)[few],
+        space="pixels",
+        groups=[group for group, kept in zip(groups, few, strict=True) if kept],
+    )
+    cat, dog, emu = (row["coverage"] for row in found["by_class"])
+    assert (cat["value"], dog["value"], emu["value"], emu["n"]) == (1, 1, 0, 50)
+    north, south = (row["coverage"] for row in found["by_group"])
+    assert (north["value"], north["n"]) == (1, 75)
+    assert south["value"] == pytest.approx(25 / 75)
+    assert south["ci_low"] < 1 / 3 < south["ci_high"]
+    by_class, by_group = found["sentences"][-2:]
+    assert by_class.startswith("The class that the synthetic images cover least is emu: 0 % (0–7 %")
+    assert by_group.startswith("The group that the synthetic images cover least is south: 33 % (")
+    assert by_group.endswith("75 real images have one in their neighbourhood, 67 % of all.")
+
+
+def test_a_class_that_was_hardly_compared_has_no_coverage(labels):
+    found = fairness(labels, classes=CLASSES, before=labels, after=labels)
+    said = len(found["sentences"])
+    seen = np.r_[np.zeros(100, int), np.full(9, 2)]
+    add_coverage(found, seen, classes=CLASSES, covered=seen == 0, space="pixels")
+    cat, dog, emu = (row["coverage"] for row in found["by_class"])
+    assert (cat["n"], dog["n"], emu["n"]) == (100, 0, 9)
+    assert (dog["value"], emu["value"]) == (None, None)
+    assert len(found["sentences"]) == said
 
 
 def test_who_loses_is_named(labels):

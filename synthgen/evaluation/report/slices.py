@@ -184,22 +184,25 @@ def fairness_tables(found: Any, protocol: str) -> list[Table]:
             lowest = found.get(f"worst_{what}") or {}
             worst = lowest.get("name") if lowest.get("gap_after") else None
             title = f"Recall of each {what} without and with the synthetic images (* worst)"
-            made = [fairness_row(row, row.get("name") == worst, protocol) for row in rows]
-            tables.append(Table(title, fairness_columns(rows, protocol), made))
+            space = str(found.get("coverage_extractor") or "")
+            made = [fairness_row(row, row.get("name") == worst, protocol, space) for row in rows]
+            tables.append(Table(title, fairness_columns(rows, protocol, space), made))
     return tables
 
 
-def fairness_columns(rows: Sequence[Slice], protocol: str) -> list[Column]:
+def fairness_columns(rows: Sequence[Slice], protocol: str, space: str) -> list[Column]:
     columns = [
         Column("Without", "real only", "before", protocol),
         Column("With", "real + synthetic", "after", protocol),
         Column("Difference", "points", "difference", f"Paired · {protocol}"),
     ]
-    covered = any(row.get("coverage") for row in rows)
-    return [*columns, *([Column("Covered", "by the synthetic set", "coverage")] if covered else [])]
+    if not any(row.get("coverage") for row in rows):
+        return columns
+    near = f"Neighbourhoods of 5 in the space {space}" if space else ""
+    return [*columns, Column("Covered", "by the synthetic set", "coverage", near)]
 
 
-def fairness_row(row: Slice, worst: bool, protocol: str) -> Row:
+def fairness_row(row: Slice, worst: bool, protocol: str, space: str) -> Row:
     name = str(row.get("name"))
     tip = f"Recall of {name} · {counted(row.get('n'))} · mean over seeds, each interval for itself"
     change = row.get("difference") or {}
@@ -207,7 +210,7 @@ def fairness_row(row: Slice, worst: bool, protocol: str) -> Row:
     cells = [share_cell(row.get("before"), tip), share_cell(row.get("after"), tip, strong=worst)]
     cells.append(Cell(*shown, tip=f"{tip} · paired · {protocol}"))
     if row.get("coverage"):
-        cells.append(
-            share_cell(row["coverage"], f"Share of real images of {name} that are reached")
-        )
+        of = counted(row["coverage"].get("n", row.get("n")))
+        reached = f"Real images of {name} with a synthetic image in their neighbourhood · {of}"
+        cells.append(share_cell(row["coverage"], f"{reached} · {space}" if space else reached))
     return Row(name, counted(row.get("n")), cells)
