@@ -22,6 +22,15 @@ def scaled_(layer: nn.Conv2d | nn.Linear, gain: float = 1.0) -> nn.Conv2d | nn.L
     return layer
 
 
+def class_embedding(num_classes: int, length: int) -> nn.Embedding:
+    """Rows from N(0, 1 / num_classes): what a linear layer makes of a one-hot label. Beside latents
+    from N(0, I) the label is then the smaller part of a generator's input; as loud as the latents
+    it becomes all that the generator listens to, one image per class."""
+    layer = nn.Embedding(num_classes, length)
+    nn.init.normal_(layer.weight, std=num_classes**-0.5)
+    return layer
+
+
 class ResidualBlock(nn.Module):
     """1x1 - 3x3 - 1x1 with leaky ReLUs between, added to its input; no normalisation.
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from synthgen.networks.base import Discriminator, Generator
-from synthgen.networks.blocks import SLOPE, crop_to, pad_to
+from synthgen.networks.blocks import SLOPE, class_embedding, crop_to, pad_to
 from synthgen.networks.heads import Head, Projection
 from synthgen.networks.r3gan import Pyramid
 from synthgen.types import ImageSpec
@@ -46,7 +46,7 @@ class DCGenerator(Generator):
         self.image, self.z_dim = image, z_dim
         shape = halved(image, width, max_width)
         self.base, self.first_width = shape.base, shape.widths[0]
-        self.embedding = nn.Embedding(image.num_classes, embedding_dim)
+        self.embedding = class_embedding(image.num_classes, embedding_dim)
         positions = self.base[0] * self.base[1]
         self.project = nn.Linear(z_dim + embedding_dim, self.first_width * positions, bias=False)
         layers: list[nn.Module] = [nn.BatchNorm2d(self.first_width), nn.ReLU()]
@@ -122,7 +122,7 @@ def halved(image: ImageSpec, width: int, max_width: int) -> Pyramid:
 
 @torch.no_grad()
 def initialise(network: nn.Module) -> None:
-    """Weights from N(0, 0.02²), gains of batch norms from N(1, 0.02²), embeddings from N(0, 1)."""
+    """Weights from N(0, 0.02²), gains of batch norms from N(1, 0.02²)."""
     for layer in network.modules():
         if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
             layer.weight.normal_(0, STD)

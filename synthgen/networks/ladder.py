@@ -12,7 +12,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from synthgen.networks.base import Generator
-from synthgen.networks.blocks import GAIN, SLOPE, crop_to, downsample, pad_to, scaled_, upsample
+from synthgen.networks.blocks import (
+    GAIN,
+    SLOPE,
+    class_embedding,
+    crop_to,
+    downsample,
+    pad_to,
+    scaled_,
+    upsample,
+)
 from synthgen.networks.r3gan import Change, Pyramid, residual_blocks
 from synthgen.spec import Rebuildable
 from synthgen.types import ImageSpec
@@ -140,7 +149,7 @@ class LadderDecoder(Generator):
         first, positions = shape.widths[0], height * columns
         self.top_prior = nn.Embedding(image.num_classes, 2 * top_dim)
         nn.init.zeros_(self.top_prior.weight)  # N(0, I) for every class
-        self.embedding = nn.Embedding(image.num_classes, embedding_dim)
+        self.embedding = class_embedding(image.num_classes, embedding_dim)
         self.top_posterior = scaled_(nn.Linear(first * positions + embedding_dim, 2 * top_dim), 0.1)
         self.project = scaled_(nn.Linear(top_dim + embedding_dim, first * positions))
         self.rungs = nn.ModuleList(

@@ -16,6 +16,7 @@ from synthgen.networks.blocks import (
     GAIN,
     SLOPE,
     ResidualBlock,
+    class_embedding,
     crop_to,
     downsample,
     pad_to,
@@ -93,7 +94,7 @@ class R3Generator(Generator):
         self.out_channels = out_channels or image.channels
         shape = Pyramid(image, patch, width, max_width, blocks, last_blocks)
         self.base, self.first_width = shape.base, shape.widths[0]
-        self.embedding = nn.Embedding(image.num_classes, embedding_dim)
+        self.embedding = class_embedding(image.num_classes, embedding_dim)
         base_size = self.base[0] * self.base[1]
         self.project = scaled_(nn.Linear(z_dim + embedding_dim, self.first_width * base_size))
         self.stages = nn.ModuleList()

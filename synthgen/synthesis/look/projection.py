@@ -46,7 +46,7 @@ def project(
     with track(steps, "Projecting", unit="steps") as advance:
         for step in range(steps):
             optimizer.param_groups[0]["lr"] = RATE * min(1.0, 2 * (1 - step / steps))
-            squared = (sampler.decode(z, weights) - target).square().flatten(1)
+            squared = difference(sampler.decode(z, weights), target).square().flatten(1)
             likeness = squared.sum(1) / (2 * PIXEL_DEVIATION**2)
             pull = ((z - mean) / spread).square().sum(1) / 2
             optimizer.zero_grad(set_to_none=True)
@@ -54,6 +54,14 @@ def project(
             optimizer.step()
             advance(1)
     with torch.no_grad():
-        errors = (sampler.decode(z, weights) - target).square().flatten(1).mean(1).sqrt()
+        last = difference(sampler.decode(z, weights), target)
+        errors = last.square().flatten(1).mean(1).sqrt()
     best = int(errors.argmin())
     return Projection(z.detach()[best], 127.5 * float(errors[best]))
+
+
+def difference(decoded: Tensor, target: Tensor) -> Tensor:
+    """Of images in [-1, 1], pixel by pixel; a decoder that overshoots black or white where the
+    target is black or white is right, as it is when its images are written."""
+    overshoots = (target.abs() >= 1) & (decoded * target > 1)
+    return (decoded - target).masked_fill(overshoots, 0.0)
