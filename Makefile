@@ -11,7 +11,7 @@ export WANDB_SILENT ?= true
 # threads wait for each other far longer than they work.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test test-slow test-browser lint format typecheck clean
+.PHONY: demo test test-slow test-browser test-gpu lint format typecheck clean
 .DEFAULT_GOAL := help
 
 .PHONY: help
@@ -41,6 +41,10 @@ test: $(VENV)/.installed-dev
 
 test-slow: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -m slow
+
+# Needs a CUDA device.
+test-gpu: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest -m gpu
 
 # Needs a Chromium on the PATH (Debian: apt-get install chromium).
 test-browser: $(VENV)/.installed-dev

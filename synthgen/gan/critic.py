@@ -3,6 +3,7 @@ classifier."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
@@ -14,7 +15,10 @@ from synthgen.gan.augmentations.base import Augmentation
 from synthgen.gan.auxiliary import AuxiliaryClassifier
 from synthgen.gan.losses.base import GANLoss
 from synthgen.gan.penalties.base import CriticStep, Penalty
+from synthgen.gan.penalties.gradient_norm import GradientNorm
 from synthgen.networks.base import Discriminator
+
+log = logging.getLogger(__name__)
 
 
 class Critic(nn.Module):
@@ -47,6 +51,20 @@ class Critic(nn.Module):
             {name: one for name, one in self.penalties.items() if isinstance(one, nn.Module)}
         )
         self._autocast = autocast
+        self._discriminator_features: Callable[[Tensor], Tensor] = discriminator.features
+
+    def compile_discriminator(self, mode: str) -> None:
+        """By torch.compile, unless a penalty needs the gradient of a gradient, which compiled
+        networks don't have."""
+        twice = [
+            name
+            for name, one in self.penalties.items()
+            if one.grad_inputs or isinstance(one, GradientNorm)
+        ]
+        if twice:
+            log.info("The discriminator isn't compiled: %s needs second derivatives.", twice[0])
+        else:
+            self._discriminator_features = torch.compile(self.discriminator.features, mode=mode)
 
     def discriminator_loss(
         self,
@@ -103,7 +121,7 @@ class Critic(nn.Module):
     def features(self, images: Tensor) -> Tensor:
         """float32 ``(N, F)``, without augmentation."""
         with self._autocast():
-            return self.discriminator.features(images).float()
+            return self._discriminator_features(images).float()
 
     def logits(self, images: Tensor, labels: Tensor, random: torch.Generator) -> Tensor:
         """float32, one per image or per patch, of augmented images."""

@@ -93,8 +93,14 @@ class GAN(GenerativeModule):
     def sampler(self) -> Sampler:
         return GeneratorSampler(self.ema.average)
 
+    def compile_networks(self, mode: str) -> None:
+        self.generator.compile(mode=mode)
+        self.critic.compile_discriminator(mode)
+        self.before_step = torch.compiler.cudagraph_mark_step_begin
+
     def finish(self, real: LabelledImages) -> Sampler:
-        recalibrate(self.ema.average, real.labels, self.run_seed)
+        average = self.ema.average.to(self.training_device)
+        recalibrate(average, real.labels, self.run_seed)
         return self.sampler()
 
     def step(self, images: Tensor, labels: Tensor) -> None:

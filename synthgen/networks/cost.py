@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from synthgen.types import ImageSpec
@@ -53,7 +54,8 @@ def multiply_adds(network: Callable[..., Any], *inputs: Tensor) -> int:
     for module in modules:
         module.training = False
     try:
-        with FlopCounterMode(display=False) as counter:
+        # As its products: torch doesn't count the fused attention of every processor.
+        with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
             network(*inputs)
     finally:
         for module, before in zip(modules, training, strict=True):

@@ -85,7 +85,7 @@ class Modulated(nn.Module):
         self.bias = nn.Parameter(torch.zeros(after))
 
     def forward(self, x: Tensor, w: Tensor) -> Tensor:  # (N, before, H, W), (N, w_dim)
-        with without_autocast(x.device.type):
+        with without_autocast(x):
             style = self.style(w)
             squares = self.convolution.scaled_weight().square().sum(dim=(2, 3))  # (after, before)
             scale = GAIN * (F.linear(style.square(), squares) + SMALL).rsqrt()

@@ -49,25 +49,30 @@ class SpectralNorm(nn.Module):
     def matrix(self, weight: Tensor) -> Tensor:
         return weight.transpose(0, self.output_dim).flatten(1)
 
-    @torch.no_grad()
-    def iterate(self, matrix: Tensor) -> None:
-        # New tensors, not new contents: the last pass may still have to go backward through these.
-        self.v = F.normalize(matrix.T @ self.u, dim=0)
-        self.u = F.normalize(matrix @ self.v, dim=0)
+    def iterate(self, matrix: Tensor) -> Tensor:
+        """The singular value after one more power iteration."""
+        v = F.normalize(matrix.detach().T @ self.u, dim=0)
+        product = matrix @ v
+        u = F.normalize(product.detach(), dim=0)
+        # New contents, at addresses that stay, as CUDA graphs want it; what goes backward are the
+        # local u and v, which the next pass doesn't change.
+        self.u.copy_(u)
+        self.v.copy_(v)
+        return u @ product
 
     def forward(self, weight: Tensor) -> Tensor:
-        with without_autocast(weight.device.type):
+        with without_autocast(weight):
             matrix = self.matrix(weight)
             if self.training:
-                self.iterate(matrix)
+                return weight / self.iterate(matrix)
             return weight / (self.u @ (matrix @ self.v))
 
 
-def without_autocast(device_type: str) -> AbstractContextManager[object]:
+def without_autocast(tensor: Tensor) -> AbstractContextManager[object]:
     """On the meta device, where shapes alone are computed, there is none to leave."""
-    if not torch.amp.is_autocast_available(device_type):
+    if tensor.is_meta:
         return contextlib.nullcontext()
-    return torch.autocast(device_type, enabled=False)
+    return torch.autocast(tensor.device.type, enabled=False)
 
 
 def with_spectral_norm(layer: nn.Module) -> nn.Module:

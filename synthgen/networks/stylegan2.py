@@ -90,7 +90,7 @@ class StyleGAN2Generator(Generator):
 
     def styles(self, z: Tensor, labels: Tensor) -> Tensor:
         """float32 ``(N, z_dim)``, int64 ``(N,)`` -> float32 ``(N, w_dim)``, under autocast too."""
-        with without_autocast(z.device.type):
+        with without_autocast(z):
             w = torch.cat([unit(z), unit(self.embedding(labels))], dim=1)
             for layer in self.mapping:
                 w = activated(layer(w))

@@ -4,6 +4,7 @@ step counted per batch."""
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 
 import torch
@@ -11,7 +12,8 @@ from pytorch_lightning import LightningModule
 from pytorch_lightning.core.optimizer import LightningOptimizer
 from torch import Tensor
 
-from synthgen.hardware import Precision, autocast, compute_dtype
+from synthgen.errors import SynthgenError
+from synthgen.hardware import Precision, autocast, compute_dtype, to_device
 from synthgen.samplers.base import Sampler
 from synthgen.seeds import step_generator
 from synthgen.training.clock import Clock
@@ -38,10 +40,21 @@ class GenerativeModule(LightningModule):
         self.run_seed = 0
         self.precision: Precision = "auto"
         self.losses: dict[str, Tensor] = {}
+        self.before_step: Callable[[], None] = _nothing
 
     @abstractmethod
     def sampler(self) -> Sampler:
         """What people use: the averaged weights, sharing storage with this module."""
+
+    def compile_networks(self, mode: str) -> None:
+        """Hand the networks that are trained to torch.compile; their averages stay as they are.
+
+        Raises SynthgenError where that is not possible.
+        """
+        raise SynthgenError(
+            f"trainer.compile={mode}: {type(self).__name__} can't be compiled.\n"
+            "Use trainer.compile=null."
+        )
 
     def finish(self, real: LabelledImages) -> Sampler:
         """The final sampler; a family may estimate more from the training images first."""
@@ -50,6 +63,11 @@ class GenerativeModule(LightningModule):
     def autocast(self) -> AbstractContextManager[object]:
         return autocast(self.device, compute_dtype(self.precision, self.device))
 
+    @property
+    def training_device(self) -> torch.device:
+        """Where it is being trained, or was: Lightning brings it back to the CPU at the end."""
+        return self.device if self._trainer is None else self._trainer.strategy.root_device
+
     def noise(self, count: int, size: int) -> Tensor:
         """float32 ``(count, size)`` from N(0, I), a pure function of the run's seed and the images
         seen, so that a resumed run repeats it. Each process takes its rows of the global batch."""
@@ -57,7 +75,7 @@ class GenerativeModule(LightningModule):
         world = self.trainer.world_size if self._trainer is not None else 1
         rank = self.trainer.global_rank if self._trainer is not None else 0
         drawn = torch.randn(count * world, size, generator=generator)
-        return drawn[rank * count : (rank + 1) * count].to(self.device, non_blocking=True)
+        return to_device(drawn[rank * count : (rank + 1) * count], self.device)
 
     def optimizer_list(self) -> list[LightningOptimizer]:
         """The optimizers, of which the first alone advances ``trainer.global_step``: Lightning
@@ -73,6 +91,7 @@ class GenerativeModule(LightningModule):
         """Train on one batch: uint8 ``(B, C, H, W)``, int64 ``(B,)``."""
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
+        self.before_step()
         self.step(*batch)
         self.clock.tick(self.batch_size)
 

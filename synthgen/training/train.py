@@ -11,7 +11,7 @@ import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from pytorch_lightning import Callback, LightningDataModule, Trainer
@@ -41,6 +41,8 @@ from synthgen.training.start import begin_from
 
 log = logging.getLogger(__name__)
 
+Compilation = Literal["default", "reduce-overhead", "max-autotune"]
+
 
 def train(
     model: GenerativeModule | FittedSampler,
@@ -55,6 +57,7 @@ def train(
     accelerator: str = "auto",
     devices: int = 1,
     strategy: str = "auto",
+    compile: Compilation | None = None,
     checkpoint_minutes: float = 2.0,
     previews: int = 20,
     best_every: int | None = None,
@@ -71,7 +74,8 @@ def train(
     order there). With ``start`` it begins with the weights of that run or sampler, see
     :func:`synthgen.training.start.start_from`; ``allow`` names the packages whose samplers that
     may be. Every ``best_every`` images the generator is compared with the holdout, and the best
-    one kept as the sampler ``out/best``.
+    one kept as the sampler ``out/best``. ``compile`` is a mode of torch.compile,
+    None leaves networks as they are.
 
     Raises SynthgenError when a loss is no longer finite or there is nothing to resume from, and
     StoppedByUserError after Ctrl-C or SIGTERM, once the state is saved.
@@ -103,6 +107,8 @@ def train(
             "logger": list(loggers) or False,
         }
         model.precision, model.run_seed = precision, seed
+        if compile is not None:
+            model.compile_networks(compile)
         model.clock.start(max_images, None if max_minutes is None else max_minutes * 60)
         watching = watchers(splits, out, previews, best_every)
         stream = RealBatches(splits, model, order)
@@ -207,7 +213,8 @@ class RealBatches(LightningDataModule):
             rank=self.trainer.global_rank,
             world_size=self.trainer.world_size,
         )
-        return DataLoader(batches, batch_size=None)
+        on_gpu = self.trainer.strategy.root_device.type == "cuda"
+        return DataLoader(batches, batch_size=None, pin_memory=on_gpu)
 
 
 def export(

@@ -2,6 +2,7 @@
 
 from synthgen.evaluation.judges.base import HOLDOUT, Augment, Examination, Job, Judge, Lesson
 from synthgen.evaluation.judges.crop_affine import CropAffine
+from synthgen.evaluation.judges.crop_flip import CropFlip
 from synthgen.evaluation.judges.linear import LinearJudge
 from synthgen.evaluation.judges.logistic_regression import LogisticRegressionJudge
 from synthgen.evaluation.judges.mlp import MLPJudge
@@ -15,6 +16,7 @@ __all__ = [
     "HOLDOUT",
     "Augment",
     "CropAffine",
+    "CropFlip",
     "Examination",
     "Job",
     "Judge",

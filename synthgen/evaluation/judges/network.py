@@ -6,11 +6,12 @@ import copy
 import time
 from abc import abstractmethod
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from torch import Tensor, nn
 
-from synthgen.evaluation.judges.base import HOLDOUT, Examination, Judge, Lesson
+from synthgen.evaluation.judges.base import HOLDOUT, Augment, Examination, Judge, Lesson
 from synthgen.evaluation.judges.training import WEIGHT_DECAY, predict, train
 from synthgen.evaluation.judges.watching import Watch, images_to_look_at, moments_of
 from synthgen.evaluation.scores import Score
@@ -26,12 +27,16 @@ class NetworkJudge(Judge):
         steps: optimizer steps, equal for all arms; None chooses by the number of real training
             images.
         learning_rate: the highest of the one-cycle schedule.
+        augment: changes the training batches of all lessons without an augmentation of their own.
     """
 
-    def __init__(self, steps: int | None, batch_size: int, learning_rate: float) -> None:
+    def __init__(
+        self, steps: int | None, batch_size: int, learning_rate: float, augment: Augment | None
+    ) -> None:
         self.steps = steps
         self.batch_size = batch_size
         self.learning_rate = learning_rate
+        self.augment = augment
 
     @abstractmethod
     def network(self, image: ImageSpec) -> nn.Module:
@@ -67,7 +72,7 @@ class NetworkJudge(Judge):
 
             network = train(
                 self.network,
-                lesson,
+                replace(lesson, augment=lesson.augment or self.augment),
                 steps=steps,
                 batch_size=self.batch_size,
                 learning_rate=self.learning_rate,
@@ -91,7 +96,7 @@ class NetworkJudge(Judge):
             "batch_size": self.batch_size,
             "optimizer": f"AdamW, one-cycle learning rate up to {self.learning_rate:g}, "
             f"weight decay {WEIGHT_DECAY:g}",
-            "augmentation": "none, unless the arm says so",
+            "augmentation": f"{self.augment or 'none'}, unless the arm says otherwise",
             "precision": str(compute_dtype("auto", device)).removeprefix("torch."),
             "device": device.type,
         }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
+from synthgen.evaluation.judges.base import Augment
 from synthgen.evaluation.judges.network import NetworkJudge
 from synthgen.types import ImageSpec
 
@@ -16,14 +17,19 @@ class ResNet18Judge(NetworkJudge):
     Args:
         steps: optimizer steps, equal for all arms; None chooses by the number of real training
             images.
+        augment: of the training batches of every arm without an augmentation of its own.
     """
 
     name = "resnet18"
 
     def __init__(
-        self, steps: int | None = None, batch_size: int = 128, learning_rate: float = 2e-3
+        self,
+        steps: int | None = None,
+        batch_size: int = 128,
+        learning_rate: float = 2e-3,
+        augment: Augment | None = None,
     ) -> None:
-        super().__init__(steps, batch_size, learning_rate)
+        super().__init__(steps, batch_size, learning_rate, augment)
 
     def network(self, image: ImageSpec) -> nn.Module:
         from torchvision.models import resnet18  # slow to import

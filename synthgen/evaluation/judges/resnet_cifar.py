@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from synthgen.evaluation.judges.base import Augment
 from synthgen.evaluation.judges.network import NetworkJudge
 from synthgen.types import ImageSpec
 
@@ -67,6 +68,7 @@ class ResNet56Judge(NetworkJudge):
         steps: optimizer steps, equal for all arms; None chooses by the number of real training
             images.
         depth: 6n + 2: 20, 32, 44, 56, 110.
+        augment: of the training batches of every arm without an augmentation of its own.
     """
 
     name = "resnet56"
@@ -77,8 +79,9 @@ class ResNet56Judge(NetworkJudge):
         batch_size: int = 128,
         learning_rate: float = 3e-3,
         depth: int = 56,
+        augment: Augment | None = None,
     ) -> None:
-        super().__init__(steps, batch_size, learning_rate)
+        super().__init__(steps, batch_size, learning_rate, augment)
         if depth < 8 or (depth - 2) % 6:
             raise ValueError(f"depth must be 8, 14, 20, … 56 (6n + 2), got {depth}")
         self.depth = depth

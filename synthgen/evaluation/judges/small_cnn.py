@@ -8,7 +8,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from synthgen.evaluation.judges.base import Lesson
+from synthgen.evaluation.judges.base import Augment, Lesson
 from synthgen.evaluation.judges.network import NetworkJudge
 from synthgen.evaluation.judges.training import train
 from synthgen.types import ImageSpec, LabelledImages
@@ -90,6 +90,7 @@ class SmallCNNJudge(NetworkJudge):
         steps: optimizer steps, equal for all arms; None chooses by the number of real training
             images.
         width: channels of the first convolution; later ones double it.
+        augment: of the training batches of every arm without an augmentation of its own.
     """
 
     name = "small_cnn"
@@ -100,8 +101,9 @@ class SmallCNNJudge(NetworkJudge):
         batch_size: int = 128,
         learning_rate: float = 3e-3,
         width: int = 16,
+        augment: Augment | None = None,
     ) -> None:
-        super().__init__(steps, batch_size, learning_rate)
+        super().__init__(steps, batch_size, learning_rate, augment)
         self.width = width
 
     def network(self, image: ImageSpec) -> nn.Module:

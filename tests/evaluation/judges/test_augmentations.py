@@ -3,10 +3,16 @@ import pickle
 import pytest
 import torch
 
-from synthgen.evaluation.judges import CropAffine, TrivialAugment, trivial_augment
+from synthgen.evaluation.judges import CropAffine, CropFlip, TrivialAugment, trivial_augment
 from synthgen.seeds import step_generator
 
-POLICIES = [CropAffine(), CropAffine(2, "horizontal"), TrivialAugment(), TrivialAugment(0.3)]
+POLICIES = [
+    CropAffine(),
+    CropAffine(2, "horizontal"),
+    CropFlip(),
+    TrivialAugment(),
+    TrivialAugment(0.3),
+]
 SHAPES = [(64, 1, 8, 8), (32, 3, 32, 32), (40, 1, 28, 20), (5, 3, 1, 2)]
 every_policy = pytest.mark.parametrize("policy", POLICIES, ids=repr)
 
@@ -77,6 +83,24 @@ def test_affine_ranges_are_the_stated_ones():
     assert 7 <= int(across.max()) <= 11  # 65 / 8 = 8.1, times the scale of up to 1.15
 
 
+def test_crops_are_all_places_of_the_framed_image_and_half_are_mirrored():
+    image = noise((1, 3, 16, 8))
+    framed = torch.nn.functional.pad(image, (1, 1, 2, 2))[0]
+    windows = [framed[:, y : y + 16, x : x + 8] for y in range(5) for x in range(3)]
+    possible = {
+        tuple(one.flatten().tolist()): mirrored
+        for mirrored in (False, True)
+        for one in ([window.flip(2) for window in windows] if mirrored else windows)
+    }
+    cropped = CropFlip(0.125)(image.expand(2000, -1, -1, -1), step_generator(4))
+    found = [tuple(one.flatten().tolist()) for one in cropped]
+    assert set(found) == set(possible)  # 15 places, either way round
+    assert 0.45 < sum(possible[one] for one in found) / 2000 < 0.55
+    straight = CropFlip(0.125, "none")(image.expand(500, -1, -1, -1), step_generator(4))
+    assert not any(possible[tuple(one.flatten().tolist())] for one in straight)
+    assert torch.equal(CropFlip(0.0, "none")(image, step_generator(4)), image)
+
+
 @pytest.mark.parametrize("angle", [90.0, -90.0])
 def test_turning_is_rigid_where_width_and_height_differ(angle):
     images = torch.zeros(1, 1, 21, 41)
@@ -124,3 +148,5 @@ def test_impossible_strengths_are_refused(policy):
     for strength in (-0.1, 5.0):
         with pytest.raises(ValueError, match="strength"):
             policy(strength)
+        with pytest.raises(ValueError, match="share"):
+            CropFlip(strength)

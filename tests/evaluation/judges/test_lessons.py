@@ -5,6 +5,7 @@ import torch
 
 from synthgen.evaluation.judges import (
     CropAffine,
+    CropFlip,
     Lesson,
     LinearJudge,
     LogisticRegressionJudge,
@@ -105,6 +106,17 @@ def test_augmentation_reaches_the_training_images_only(judge, digits):
     if judge.name in STEPS:
         assert right(digits, blind) < 0.3
     assert not torch.equal(plain.predictions["test"], blind.predictions["test"])
+
+
+def test_a_judges_own_augmentation_is_that_of_lessons_without_one(digits):
+    def blackened(images, generator):
+        return torch.zeros_like(images)
+
+    blinding = SmallCNNJudge(batch_size=64, augment=blackened)
+    assert right(digits, take(blinding, digits)) < 0.3
+    assert right(digits, take(blinding, digits, augment=CropFlip(0.0, "none"))) > 0.9
+    assert "blackened" in blinding.describe(60)["augmentation"]
+    assert SmallCNNJudge().describe(60)["augmentation"].startswith("none")
 
 
 @gradual_judge
