@@ -7,7 +7,8 @@ synthetic set alone, beside the same network on the real training images.
 
 Every network takes the same steps, with random crops and flips, and is asked about the official
 test images once, at its last step. Each training is kept as OUT/<name>-<seed>.json, so the command
-goes on where it was stopped, and several may work at different seeds at the same time. For a GPU.
+goes on where it was stopped, and several may work at different seeds at the same time. Other steps
+need another OUT. For a GPU.
 """
 
 from __future__ import annotations
@@ -55,6 +56,8 @@ def score(judge: ResNet56Judge, data: LabelledImages, splits: Splits, seed: int)
 
 def work(arguments: argparse.Namespace) -> None:
     name = REAL if arguments.set is None else arguments.name or arguments.set.parent.name
+    judge = ResNet56Judge(arguments.steps, arguments.batch_size, augment=CropFlip())
+    refuse_mixture(arguments.out, judge)
     files = {seed: arguments.out / f"{name}-{seed}.json" for seed in arguments.seeds}
     if all(file.is_file() for file in files.values()):
         return
@@ -62,13 +65,24 @@ def work(arguments: argparse.Namespace) -> None:
     data = splits.train
     if arguments.set is not None:
         data = read_synthetic(arguments.set, splits.train.classes).images
-    judge = ResNet56Judge(arguments.steps, arguments.batch_size, augment=CropFlip())
     arguments.out.mkdir(parents=True, exist_ok=True)
     for seed, file in files.items():
         if not file.is_file():
             found = score(judge, data, splits, seed)
             write_json(file, {"name": name, **found})
             print(f"{name}, seed {seed}: {found['accuracy']:.4f}", file=sys.stderr)
+
+
+def refuse_mixture(out: Path, judge: ResNet56Judge) -> None:
+    """Trainings are compared: all of a folder take the same steps."""
+    for file in out.glob("*-*.json"):
+        found = read_json(file)["judge"]
+        if (found["steps"], found["batch_size"]) != (judge.steps, judge.batch_size):
+            raise SystemExit(
+                f"{file} took {found['steps']} steps of {found['batch_size']}, but "
+                f"{judge.steps} of {judge.batch_size} were asked for.\n"
+                "Give the same, or another --out."
+            )
 
 
 def table(out: Path) -> str:

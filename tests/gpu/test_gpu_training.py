@@ -25,6 +25,11 @@ MODELS = [
     for path in sorted((config_dir() / "model").glob("*.yaml"))
     if not str(OmegaConf.load(path).get("_target_", FITTED)).startswith(FITTED)
 ]
+DRAWN_FROM = [
+    path.stem
+    for path in sorted((config_dir() / "model").glob("*.yaml"))
+    if str(OmegaConf.load(path).get("_target_")).startswith(FITTED) and path.stem != "road_signs"
+]
 AUGMENTATIONS = sorted(
     path.stem
     for path in (config_dir() / "gan" / "augmentation").glob("*.yaml")
@@ -60,6 +65,15 @@ def test_an_image_drawn_there_depends_on_its_seed_alone(name, build_model):
     alone = torch.cat([sampler.sample(LABELS[i : i + 1], SEEDS[i : i + 1]).images for i in (0, 7)])
     assert torch.equal(together, back)
     assert torch.equal(together[[0, 7]], alone)
+
+
+@pytest.mark.parametrize("name", DRAWN_FROM)
+def test_what_needs_no_training_draws_alike_on_both(name, build_model, digits):
+    sampler = build_model(f"model={name}")
+    sampler.fit(digits.train)
+    here = sampler.sample(LABELS, SEEDS).images
+    there = sampler.to("cuda").sample(LABELS, SEEDS).images
+    assert ((there.float() - here.float()).abs() > 2).double().mean() < 0.02
 
 
 @pytest.mark.parametrize("name", AUGMENTATIONS)
