@@ -19,7 +19,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from synthgen.cli.build import build
-from synthgen.hardware import default_device, synchronise, to_device
+from synthgen.hardware import default_device, to_device
 from synthgen.paths import config_dir
 from synthgen.training.module import GenerativeModule
 from synthgen.types import ImageSpec
@@ -66,6 +66,12 @@ class Alone:
                 group["fused"], group["foreach"] = fused, False
         module.optimizer_list = lambda: self.optimizers  # type: ignore[method-assign]
         module.manual_backward = lambda loss: loss.backward()  # type: ignore[method-assign]
+
+
+def synchronise(device: torch.device) -> None:
+    """Wait until the work that was handed to ``device`` is done: before a clock is read."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
 
 
 def images_per_second(module: GenerativeModule, seconds: float, warm_up: int = 8) -> float:

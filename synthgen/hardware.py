@@ -46,12 +46,6 @@ def to_device(tensor: Tensor, device: torch.device) -> Tensor:
     return tensor.to(device, non_blocking=True)
 
 
-def synchronise(device: torch.device) -> None:
-    """Wait until the work that was handed to ``device`` is done: before a clock is read."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-
-
 @contextmanager
 def torch_threads(count: int) -> Iterator[None]:
     """Compute with ``count`` CPU threads inside: how sums are shared out, and so their rounding,
