@@ -15,7 +15,6 @@ from synthgen.gan.losses.base import GANLoss
 from synthgen.gan.penalties.base import Penalty
 from synthgen.hybrids.adaptive import adaptive_weight, last_weight
 from synthgen.hybrids.bottleneck import Bottleneck, Encoded
-from synthgen.hybrids.encoded import encoded
 from synthgen.images import to_float
 from synthgen.networks.base import Discriminator, Encoder, Generator
 from synthgen.networks.grid import GridDecoder
@@ -28,6 +27,7 @@ from synthgen.training.schedules import Schedule
 from synthgen.types import LabelledImages
 from synthgen.vae.base import FittedDensity, PixelLikelihood
 from synthgen.vae.densities import RunningGaussian
+from synthgen.vae.encoded import encoded
 from synthgen.vae.module import fitting_decoder
 
 CRITIC = 3  # the stream of random numbers of augmentations and penalties

@@ -15,7 +15,7 @@ from synthgen.gan.compatibility import Parts, refuse_senseless
 from synthgen.gan.critic import Critic
 from synthgen.gan.losses.base import GANLoss
 from synthgen.gan.penalties.base import Penalty
-from synthgen.hybrids.encoded import PlainPixels, encoded
+from synthgen.hybrids.plain_pixels import PlainPixels
 from synthgen.images import to_float
 from synthgen.networks.base import Discriminator, Encoder, Generator
 from synthgen.samplers.base import Sampler
@@ -33,6 +33,7 @@ from synthgen.vae.base import (
     Posterior,
     Prior,
 )
+from synthgen.vae.encoded import encoded
 
 CRITIC = 3  # the stream of random numbers of augmentations and penalties
 DRAWS = 4  # that of latents from the prior

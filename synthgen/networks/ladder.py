@@ -147,6 +147,7 @@ class LadderDecoder(Generator):
         ]
         self.z_dim = sum(math.prod(one) for one in self.shapes)
         first, positions = shape.widths[0], height * columns
+        self.top_dim = top_dim
         self.top_prior = nn.Embedding(image.num_classes, 2 * top_dim)
         nn.init.zeros_(self.top_prior.weight)  # N(0, I) for every class
         self.embedding = class_embedding(image.num_classes, embedding_dim)
@@ -174,6 +175,18 @@ class LadderDecoder(Generator):
         outputs, kl = self._descend(z, labels, features)
         return outputs, torch.stack(kl)
 
+    def top(self, noise: Tensor, labels: Tensor, features: list[Tensor]) -> Tensor:
+        """The coarsest level drawn from its posterior, as the number that ``forward`` would take
+        for the same latent, float32 ``(N, top_dim)``; N(0, I) under the prior."""
+        mean, logvar = gaussian(self.top_prior(labels))
+        shift, scale = self._top_posterior(labels, features)
+        latent = mean + shift + noise * (0.5 * (logvar + scale)).exp()
+        return (latent - mean) * (-0.5 * logvar).exp()
+
+    def _top_posterior(self, labels: Tensor, features: list[Tensor]) -> tuple[Tensor, Tensor]:
+        embedded = self.embedding(labels).to(features[0].dtype)
+        return gaussian(self.top_posterior(torch.cat([features[0].flatten(1), embedded], dim=1)))
+
     def _descend(
         self, z: Tensor, labels: Tensor, features: list[Tensor] | None
     ) -> tuple[Tensor, list[Tensor]]:
@@ -200,8 +213,7 @@ class LadderDecoder(Generator):
         mean, logvar = gaussian(self.top_prior(labels))
         divergences = []
         if features is not None:
-            seen = torch.cat([features[0].flatten(1), embedded.to(features[0].dtype)], dim=1)
-            shift, scale = gaussian(self.top_posterior(seen))
+            shift, scale = self._top_posterior(labels, features)
             divergences = [residual_kl(shift, scale, logvar).sum(1)]
             mean, logvar = mean + shift, logvar + scale
         latent = mean + noise * (0.5 * logvar).exp()

@@ -1,27 +1,62 @@
-"""The sampler of a hierarchical VAE: standard normal numbers for all levels at once."""
+"""The sampler of a hierarchical VAE: the numbers of all levels at once."""
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
+from synthgen.errors import SynthgenError
 from synthgen.images import to_uint8
 from synthgen.networks.ladder import LadderDecoder
 from synthgen.samplers.latent_space import of_mixed_classes
-from synthgen.samplers.neural import GeneratorSampler, Likelihood
+from synthgen.samplers.neural import (
+    GeneratorSampler,
+    LatentDensity,
+    Likelihood,
+    SpreadableDensity,
+)
+from synthgen.samplers.spread import Spread
 
 
 class LadderSampler(GeneratorSampler):
     """Draws every level from its prior given the levels above (Sønderby et al. 2016, section 2);
-    the image is the likelihood's mean. A latent is the standard normal numbers of all levels, which
-    temperature and truncation act on alike."""
+    the image is the likelihood's mean. A latent is the numbers of all levels, standard normal
+    under the prior, which temperature and truncation act on alike.
 
-    def __init__(self, generator: LadderDecoder, likelihood: Likelihood) -> None:
+    Args:
+        density: of the coarsest level's numbers; None = their prior, N(0, I).
+    """
+
+    def __init__(
+        self,
+        generator: LadderDecoder,
+        likelihood: Likelihood,
+        density: LatentDensity | None = None,
+    ) -> None:
         super().__init__(generator)
-        self.likelihood = likelihood
+        self.top_dim, self.likelihood, self.density = generator.top_dim, likelihood, density
 
     def draw(self, labels: Tensor, seeds: Tensor) -> Tensor:
         outputs = self.generator(self.latents(labels, seeds), labels.to(self.device))
         return to_uint8(self.likelihood.mean(outputs))
+
+    def set_latents(self, *, temperature: float | None, truncation: float | None) -> None:
+        if self.density is not None and not isinstance(self.density, SpreadableDensity):
+            raise SynthgenError(
+                f"{type(self.density).__name__} can't be drawn from with temperature or "
+                "truncation.\nLeave them out."
+            )
+        super().set_latents(temperature=temperature, truncation=truncation)
+
+    def latents(self, labels: Tensor, seeds: Tensor) -> Tensor:
+        standard = super().latents(labels, seeds)
+        if self.density is None:
+            return standard
+        labels = labels.to(self.device)
+        top, rest = standard[:, : self.top_dim], standard[:, self.top_dim :]
+        if self.spread == Spread() or not isinstance(self.density, SpreadableDensity):
+            return torch.cat([self.density.sample(labels, seeds), rest], dim=1)
+        return torch.cat([self.density.place(labels, seeds, top), rest], dim=1)
 
     def decode(self, z: Tensor, class_weights: Tensor) -> Tensor:
         return self.likelihood.mean(of_mixed_classes(self.generator, z, class_weights))

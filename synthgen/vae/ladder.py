@@ -15,8 +15,10 @@ from synthgen.samplers.base import Sampler
 from synthgen.samplers.ladder import LadderSampler
 from synthgen.training.ema import EMA
 from synthgen.training.module import GenerativeModule, set_hyperparameters
-from synthgen.training.schedules import Schedule
-from synthgen.vae.base import PixelLikelihood
+from synthgen.training.schedules import Constant, Schedule
+from synthgen.types import LabelledImages
+from synthgen.vae.base import FittedDensity, PixelLikelihood
+from synthgen.vae.encoded import encoded
 from synthgen.vae.module import fitting_decoder
 
 
@@ -42,8 +44,13 @@ class LadderVAE(GenerativeModule):
         likelihood: p(x | z).
         optimizer: called with all parameters.
         lr: learning rate by progress of the run.
-        beta: weight of the KL terms by progress; a rise from near 0 keeps the fine levels in use
+        beta: weight of the KL terms by progress; a rise from near 0 keeps more levels in use
             (section 2.3).
+        grid_beta: of the grids' KL terms, times ``beta``; None = 1. The finest grid can say all
+            that the levels above it do, but its prior, a Gaussian for each position, can't draw
+            it; where its term weighs more at first, the coarse levels learn first.
+        density: called with (number of classes, ``top_dim``) and fitted, when training ends, to
+            the coarsest level's numbers for the training images; None = draw from the prior.
         free_bits: nats per level (averaged over the batch) below which its KL term exerts no
             force (Kingma et al. 2016, app. C.8).
         ema_half_life: in images.
@@ -58,6 +65,8 @@ class LadderVAE(GenerativeModule):
         optimizer: Callable[[Iterable[nn.Parameter]], Optimizer],
         lr: Schedule,
         beta: Schedule,
+        grid_beta: Schedule | None = None,
+        density: Callable[[int, int], FittedDensity] | None = None,
         free_bits: float = 0.0,
         ema_half_life: int = 100_000,
         batch_size: int = 128,
@@ -75,7 +84,10 @@ class LadderVAE(GenerativeModule):
             raise ValueError(f"free_bits must be at least 0, got {free_bits}")
         self.networks = LadderNetworks(encoder, decoder, likelihood)
         self.ema = EMA(self.networks, ema_half_life)
-        self.lr, self.beta, self.free_bits = lr, beta, free_bits
+        top = (self.image.num_classes, decoder.top_dim)
+        self.density = None if density is None else density(*top)
+        self.lr, self.beta, self.grid_beta = lr, beta, grid_beta or Constant(1.0)
+        self.free_bits = free_bits
         self._build = optimizer
 
     def configure_optimizers(self) -> Optimizer:
@@ -84,6 +96,19 @@ class LadderVAE(GenerativeModule):
     def sampler(self) -> Sampler:
         average = self.ema.average
         return LadderSampler(average.decoder, average.likelihood)
+
+    def finish(self, real: LabelledImages) -> Sampler:
+        if self.density is None:
+            return self.sampler()
+        average = self.ema.average.eval()
+
+        def top(images: Tensor, labels: Tensor, standard: Tensor) -> Tensor:
+            return average.decoder.top(standard, labels, average.encoder(images))
+
+        top_dim = average.decoder.top_dim
+        latents = encoded(top, real, z_dim=top_dim, seed=self.run_seed, device=self.device)
+        self.density.fit(latents, real.labels, self.run_seed)
+        return LadderSampler(average.decoder, average.likelihood, self.density)
 
     def step(self, images: Tensor, labels: Tensor) -> None:
         (optimizer,) = self.optimizer_list()
@@ -95,7 +120,9 @@ class LadderVAE(GenerativeModule):
             outputs, kl = self.networks.decoder.infer(noise, labels, features)
         reconstruction = self.networks.likelihood.negative_log_likelihood(outputs.float(), real)
         levels = kl.mean(dim=1)
-        force = levels.clamp_min(self.free_bits).sum()
+        weights = torch.ones_like(levels)
+        weights[1:] = self.grid_beta(self.clock.progress)
+        force = (weights * levels.clamp_min(self.free_bits)).sum()
         loss = reconstruction.mean() + self.beta(self.clock.progress) * force
         optimizer.zero_grad(set_to_none=True)
         self.manual_backward(loss / real[0].numel())  # per pixel: one lr for every image size

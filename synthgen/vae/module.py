@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable
 
-import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
@@ -20,10 +19,10 @@ from synthgen.training.schedules import Schedule
 from synthgen.types import ImageSpec, LabelledImages
 from synthgen.vae.base import FittedDensity, Networks, PixelLikelihood, Posterior, Prior
 from synthgen.vae.densities import RunningGaussian
+from synthgen.vae.encoded import encoded
 from synthgen.vae.objectives.base import Objective, VAEStep
 
 OBJECTIVE = 4  # the stream of random numbers that an objective draws beside the latents
-ENCODED = 6  # that of the latents to which a density is fitted
 
 
 class VAE(GenerativeModule):
@@ -117,19 +116,16 @@ class VAE(GenerativeModule):
         average = self.ema.average
         return DecoderSampler(average.decoder, self.density, average.likelihood)
 
-    @torch.no_grad()
-    def encode(self, real: LabelledImages, batch_size: int = 512) -> Tensor:
+    def encode(self, real: LabelledImages) -> Tensor:
         """The latents of every image, float32 ``(N, Z)`` on the CPU, as the objective has the
         decoder expect them."""
-        encoder, drawn = self.ema.average.encoder, []
-        for start in range(0, len(real), batch_size):
-            images = to_float(real.images[start : start + batch_size].to(self.device))
-            labels = real.labels[start : start + batch_size].to(self.device)
-            posterior = Posterior(*encoder(images, labels))
-            generator = step_generator(self.run_seed, ENCODED, start)
-            standard = torch.randn(posterior.mean.shape, generator=generator).to(self.device)
-            drawn.append(self.objective.encode(posterior, standard).cpu())
-        return torch.cat(drawn)
+        average = self.ema.average
+
+        def latents(images: Tensor, labels: Tensor, standard: Tensor) -> Tensor:
+            return self.objective.encode(Posterior(*average.encoder(images, labels)), standard)
+
+        z_dim = average.decoder.z_dim
+        return encoded(latents, real, z_dim=z_dim, seed=self.run_seed, device=self.device)
 
 
 def fitting_decoder(

@@ -10,12 +10,12 @@ from torch import nn
 from synthgen.hybrids import KLBottleneck
 from synthgen.hybrids.bottleneck import Encoded
 from synthgen.hybrids.densities import PrincipalMixture
-from synthgen.hybrids.encoded import encoded
 from synthgen.networks.dcgan import DCGenerator
 from synthgen.seeds import normal_latents, row_seeds
 from synthgen.training.schedules import Constant
 from synthgen.types import ImageSpec, LabelledImages
 from synthgen.vae.base import Posterior
+from synthgen.vae.encoded import encoded
 from synthgen.vae.priors import ClassGaussianPrior
 
 

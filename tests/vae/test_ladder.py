@@ -9,15 +9,18 @@ import torch
 
 from synthgen import load_sampler
 from synthgen.data import Digits, prepare
-from synthgen.errors import StoppedByUserError
+from synthgen.errors import StoppedByUserError, SynthgenError
 from synthgen.images import to_float, to_uint8
 from synthgen.networks.ladder import LadderDecoder, LadderEncoder, residual_kl
+from synthgen.samplers.artifact import save_sampler
 from synthgen.samplers.ladder import LadderSampler
 from synthgen.seeds import normal_latents, row_seeds
+from synthgen.spec import Rebuildable
 from synthgen.synthesis.look.latent import images_at, one_hot, require_latents
 from synthgen.training.schedules import Constant, Cosine
 from synthgen.training.train import train
 from synthgen.types import ImageSpec
+from synthgen.vae.densities import GaussianMixtureDensity
 from synthgen.vae.ladder import LadderVAE
 from synthgen.vae.likelihoods import (
     BernoulliLikelihood,
@@ -37,7 +40,7 @@ def splits():
     return prepare(Digits())
 
 
-def build_ladder(image, cls=LadderVAE, likelihood=None, beta=1.0, free_bits=0.0):
+def build_ladder(image, cls=LadderVAE, likelihood=None, beta=1.0, **changes):
     torch.manual_seed(0)
     return cls(
         LadderEncoder(image, **SIZE),
@@ -46,8 +49,8 @@ def build_ladder(image, cls=LadderVAE, likelihood=None, beta=1.0, free_bits=0.0)
         ADAM,
         lr=Cosine(3e-3, 1e-4),
         beta=Constant(beta),
-        free_bits=free_bits,
         batch_size=32,
+        **changes,
     )
 
 
@@ -129,6 +132,12 @@ def test_the_elbo_is_the_reconstruction_and_all_levels(splits):
     module.step(real, labels)
     expected = (module.losses["reconstruction"] + 0.3 * 3 * 1000).item()
     assert losses_seen[1].item() == pytest.approx(expected, rel=1e-5)
+    module.free_bits, module.grid_beta = 0.0, Constant(5.0)
+    module.step(real, labels)
+    losses = module.losses
+    kl = losses["kl_0"] + 5 * (losses["kl_1"] + losses["kl_2"])
+    expected = (losses["reconstruction"] + 0.3 * kl).item()
+    assert losses_seen[2].item() == pytest.approx(expected, rel=1e-5)
 
 
 def test_the_posterior_explains_an_image_better_than_the_prior_does(trained, splits):
@@ -173,6 +182,74 @@ def test_the_latents_of_an_image_do_not_depend_on_its_companions(trained):
     assert torch.equal(together, normal_latents(seeds, sampler.generator.z_dim))
     alone = sampler.latents(torch.tensor([3]), seeds[7:8])
     assert torch.equal(alone[0], together[7])
+
+
+def test_the_top_level_of_an_image_is_the_number_that_draws_the_same_latent(decoder):
+    for rung in decoder.rungs:
+        torch.nn.init.zeros_(rung.inject.weight)  # so that the top alone decides
+    encoder = LadderEncoder(decoder.image, **SIZE)
+    images, labels = torch.rand(6, 1, 8, 8) * 2 - 1, torch.arange(6) % 2
+    z = torch.randn(6, decoder.z_dim)
+    features = encoder(images)
+    inferred, _ = decoder.infer(z, labels, features)
+    again = z.clone()
+    again[:, :4] = decoder.top(z[:, :4], labels, features)
+    assert not torch.allclose(decoder(z, labels), inferred, atol=1e-2)
+    assert torch.allclose(decoder(again, labels), inferred, atol=1e-4)
+
+
+def fitted(trained, splits, density):
+    module = trained[0]
+    module.density = density(10, module.networks.decoder.top_dim)
+    try:
+        return module.finish(splits.train).eval()
+    finally:
+        module.density = None
+
+
+def test_a_fitted_density_is_of_the_top_level(trained, splits):
+    sampler = fitted(trained, splits, GaussianMixtureDensity)
+    labels, seeds = torch.arange(10).repeat_interleave(200), row_seeds(0, 0, 2000)
+    latents = sampler.latents(labels, seeds)
+    prior = normal_latents(seeds, sampler.generator.z_dim)
+    assert torch.equal(latents[:, 4:], prior[:, 4:])
+    real = splits.train
+    with torch.no_grad():
+        average = trained[0].ema.average
+        features = average.encoder(to_float(real.images))
+        top = average.decoder.top(torch.randn(len(real), 4), real.labels, features)
+    for drawn, known in ((latents, True), (prior, False)):
+        means = torch.stack([drawn[labels == c, :4].mean(0) for c in range(10)])
+        truth = torch.stack([top[real.labels == c].mean(0) for c in range(10)])
+        assert ((means - truth).abs().max() < 0.4) == known
+    one = sampler.latents(torch.tensor([3]), seeds[700:701])
+    assert torch.equal(one[0], latents[700])
+
+
+def test_a_fitted_sampler_is_saved_and_tempered(trained, splits, tmp_path):
+    sampler = fitted(trained, splits, GaussianMixtureDensity)
+    labels, seeds = torch.arange(60) % 10, row_seeds(0, 0, 60)
+    save_sampler(sampler, tmp_path / "sampler", {})
+    again = load_sampler(tmp_path / "sampler")
+    assert torch.equal(again.sample(labels, seeds).images, sampler.sample(labels, seeds).images)
+    usual = again.latents(labels, seeds)
+    again.set_latents(temperature=0.01, truncation=None)
+    cold = again.latents(labels, seeds)
+    assert cold[:, 4:].std() < 0.02 * usual[:, 4:].std()
+    assert cold[:, :4].std() < usual[:, :4].std()
+
+
+def test_a_density_that_cannot_be_tempered_says_so(decoder):
+    class Points(torch.nn.Module, Rebuildable):
+        def sample(self, labels, seeds):
+            return labels[:, None].expand(-1, 4).float()
+
+    sampler = LadderSampler(decoder, GaussianLikelihood(), Points()).eval()
+    labels, seeds = torch.tensor([0, 1, 1]), row_seeds(0, 0, 3)
+    assert torch.equal(sampler.latents(labels, seeds)[:, :4], Points().sample(labels, seeds))
+    assert sampler.sample(labels, seeds).images.shape == (3, 1, 8, 8)
+    with pytest.raises(SynthgenError, match="Points can't be drawn from with temperature"):
+        sampler.set_latents(temperature=0.5, truncation=None)
 
 
 def test_the_images_of_drawn_latents_are_the_drawn_images(trained):

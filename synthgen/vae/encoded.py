@@ -1,28 +1,19 @@
-"""What the two hybrids share with one another: latents of the training images, plain pixels."""
+"""The latents of the training images, to which a density is fitted when training ends."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from synthgen.images import to_float
 from synthgen.seeds import step_generator
-from synthgen.spec import Rebuildable
 from synthgen.types import LabelledImages
 
-ENCODED = 6  # the stream of random numbers of the latents that a density is fitted to
+ENCODED = 6  # the stream of their random numbers
 
 Encode = Callable[[Tensor, Tensor, Tensor], Tensor]
-
-
-class PlainPixels(nn.Module, Rebuildable):
-    """A decoder's output is the image."""
-
-    def mean(self, outputs: Tensor) -> Tensor:
-        """float ``(N, C, H, W)`` -> the same."""
-        return outputs
 
 
 @torch.no_grad()
