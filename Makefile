@@ -36,8 +36,9 @@ demo: $(VENV)/.installed
 	$(BIN)/synthgen compare $(DEMO)/gan $(DEMO)/vae out=$(DEMO)/comparison
 	@echo "Open $(DEMO)/gan/report/report.html, $(DEMO)/vae/report/report.html and $(DEMO)/comparison/comparison.html"
 
+# Each worker takes a file at a time and about 2 GB of memory.
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 test-slow: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -m slow

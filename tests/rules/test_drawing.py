@@ -62,7 +62,7 @@ def area(scene, **settings):
         (Polygon([[-1, -1], [1, 1], [1, -1], [-1, 1]]), 2.0),  # crosses itself: an hourglass
         (Strokes([[[[-0.8, 0.1], [0.8, 0.1]]]], 0.2), 1.6 * 0.2 + math.pi * 0.01),
     ],
-    ids=str,
+    ids=lambda value: type(value).__name__,
 )
 def test_areas_are_those_of_geometry(shape, expected):
     assert area(scene(shape)) == pytest.approx(torch.full((4,), expected), rel=0.02)
