@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from synthgen.errors import SynthgenError
 from synthgen.images import to_uint8
 from synthgen.networks.ladder import LadderDecoder
 from synthgen.samplers.latent_space import of_mixed_classes
@@ -14,6 +13,7 @@ from synthgen.samplers.neural import (
     LatentDensity,
     Likelihood,
     SpreadableDensity,
+    require_spreadable,
 )
 from synthgen.samplers.spread import Spread
 
@@ -41,11 +41,8 @@ class LadderSampler(GeneratorSampler):
         return to_uint8(self.likelihood.mean(outputs))
 
     def set_latents(self, *, temperature: float | None, truncation: float | None) -> None:
-        if self.density is not None and not isinstance(self.density, SpreadableDensity):
-            raise SynthgenError(
-                f"{type(self.density).__name__} can't be drawn from with temperature or "
-                "truncation.\nLeave them out."
-            )
+        if self.density is not None:
+            require_spreadable(self.density)
         super().set_latents(temperature=temperature, truncation=truncation)
 
     def latents(self, labels: Tensor, seeds: Tensor) -> Tensor:

@@ -52,6 +52,15 @@ class SpreadableDensity(LatentDensity, Protocol):
         ...
 
 
+def require_spreadable(density: LatentDensity) -> None:
+    """Raises SynthgenError for a density that temperature and truncation can't act on."""
+    if not isinstance(density, SpreadableDensity):
+        raise SynthgenError(
+            f"{type(density).__name__} can't be drawn from with temperature or truncation.\n"
+            "Leave them out."
+        )
+
+
 class Likelihood(Protocol):
     """How images are distributed around a decoder's output."""
 
@@ -76,11 +85,7 @@ class DecoderSampler(LatentSampler):
         return to_uint8(self.likelihood.mean(self.decoder(self.latents(labels, seeds), labels)))
 
     def set_latents(self, *, temperature: float | None, truncation: float | None) -> None:
-        if not isinstance(self.density, SpreadableDensity):
-            raise SynthgenError(
-                f"{type(self.density).__name__} can't be drawn from with temperature or "
-                "truncation.\nLeave them out."
-            )
+        require_spreadable(self.density)
         super().set_latents(temperature=temperature, truncation=truncation)
 
     def latents(self, labels: Tensor, seeds: Tensor) -> Tensor:

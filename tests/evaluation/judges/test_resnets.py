@@ -10,7 +10,9 @@ from synthgen.types import ImageSpec
 @pytest.mark.parametrize(
     ("channels", "height", "width"), [(1, 8, 8), (1, 28, 28), (3, 32, 32), (3, 20, 33)]
 )
-@pytest.mark.parametrize("judge", [ResNet18Judge(), ResNet56Judge(depth=20)], ids=["resnet18", "resnet20"])
+@pytest.mark.parametrize(
+    "judge", [ResNet18Judge(), ResNet56Judge(depth=20)], ids=["resnet18", "resnet20"]
+)
 def test_networks_take_any_shape(judge, channels, height, width):
     network = judge.network(ImageSpec(channels, height, width, ("a", "b", "c"))).eval()
     assert network(torch.zeros(2, channels, height, width)).shape == (2, 3)
