@@ -179,13 +179,13 @@ class LadderDecoder(Generator):
         """The coarsest level drawn from its posterior, as the number that ``forward`` would take
         for the same latent, float32 ``(N, top_dim)``; N(0, I) under the prior."""
         mean, logvar = gaussian(self.top_prior(labels))
-        shift, scale = self._top_posterior(labels, features)
+        shift, scale = self._top_posterior(self.embedding(labels), features)
         latent = mean + shift + noise * (0.5 * (logvar + scale)).exp()
         return (latent - mean) * (-0.5 * logvar).exp()
 
-    def _top_posterior(self, labels: Tensor, features: list[Tensor]) -> tuple[Tensor, Tensor]:
-        embedded = self.embedding(labels).to(features[0].dtype)
-        return gaussian(self.top_posterior(torch.cat([features[0].flatten(1), embedded], dim=1)))
+    def _top_posterior(self, embedded: Tensor, features: list[Tensor]) -> tuple[Tensor, Tensor]:
+        seen = torch.cat([features[0].flatten(1), embedded.to(features[0].dtype)], dim=1)
+        return gaussian(self.top_posterior(seen))
 
     def _descend(
         self, z: Tensor, labels: Tensor, features: list[Tensor] | None
@@ -213,7 +213,7 @@ class LadderDecoder(Generator):
         mean, logvar = gaussian(self.top_prior(labels))
         divergences = []
         if features is not None:
-            shift, scale = self._top_posterior(labels, features)
+            shift, scale = self._top_posterior(embedded, features)
             divergences = [residual_kl(shift, scale, logvar).sum(1)]
             mean, logvar = mean + shift, logvar + scale
         latent = mean + noise * (0.5 * logvar).exp()
