@@ -7,10 +7,10 @@ goes on where it was stopped.
 
 Leave the machine alone meanwhile: rows are compared at equal time. Each row trains with `synthgen
 train` for --minutes, draws 20,000 images, and is measured as zoo_measure.py says; its result is
-OUT/<data>/<row>.json, its samples are beside it, its run is in OUT/runs. A finished row is skipped,
-a failed one too (its JSON says why); --again NAME repeats it. Ctrl-C and SIGTERM keep a training's
-last state, and the same command goes on from there. --published adds the networks of published size
-with their speed only, as benchmark_training.py measures it.
+OUT/<data>/<row>.json, its samples are beside it and in OUT/<data>.png, its run is in OUT/runs. A
+finished row is skipped, a failed one too (its JSON says why); --again NAME repeats it. Ctrl-C and
+SIGTERM keep a training's last state, and the same command goes on from there. --published adds the
+networks of published size with their speed only, as benchmark_training.py measures it.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from typing import Any
 from benchmark_training import apart
 from machine import machine
 from zoo_measure import Bench, sheet
+from zoo_picture import overview, sheets_of
 from zoo_rows import Row, published_sizes, rows_of
 from zoo_table import markdown, speeds
 
@@ -275,12 +276,14 @@ def main() -> None:
 
 
 def show(out: Path) -> None:
-    """Print the tables of all finished rows."""
+    """Print the tables of all finished rows, and write a picture of their samples."""
     for data in ("mnist", "cifar10", "digits"):
         found = {file.stem: read_json(file) for file in (out / data).glob("*.json")}
         rows = [found[row.name] for row in rows_of(data) if row.name in found]
         if rows:
             print(markdown(rows), "\n")
+        if sheets := sheets_of(out / data, [row["row"] for row in rows]):
+            write_bytes(out / f"{data}.png", overview(sheets))
     sizes = [read_json(file) for file in sorted((out / "published").glob("*.json"))]
     if sizes:
         print(speeds(sizes), "\n")
