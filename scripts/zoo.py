@@ -38,6 +38,7 @@ from zoo_table import markdown, speeds
 
 from synthgen.data import CIFAR10, MNIST, Digits
 from synthgen.data.source import Source
+from synthgen.data.splits import prepare
 from synthgen.errors import SynthgenError
 from synthgen.paths import read_json, write_bytes, write_json
 
@@ -183,6 +184,15 @@ def refuse_mixture(options: Options) -> None:
                 )
 
 
+def refuse_unreadable(sources: dict[str, Source]) -> None:
+    """Before the first row, not hours after it, and before --again forgets one."""
+    for data, source in sources.items():
+        try:
+            prepare(source)
+        except SynthgenError as error:
+            raise SystemExit(f"{data} can't be read. {error}") from None
+
+
 def published(out: Path) -> None:
     """Time the networks of published size; a finished one is skipped."""
     (out / "published").mkdir(parents=True, exist_ok=True)
@@ -206,6 +216,7 @@ def work(options: Options, names: Sequence[str], again: Sequence[str]) -> None:
     if unknown := [name for name in (*names, *again) if name not in known]:
         raise SystemExit(f"There is no row {', '.join(unknown)}. See --list.")
     refuse_mixture(options)
+    refuse_unreadable(options.sources)
     todo = list(pending(options, names, again))
     benches: dict[str, Bench] = {}
     for number, row in enumerate(todo, 1):

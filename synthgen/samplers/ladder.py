@@ -12,10 +12,9 @@ from synthgen.samplers.neural import (
     GeneratorSampler,
     LatentDensity,
     Likelihood,
-    SpreadableDensity,
+    drawn,
     require_spreadable,
 )
-from synthgen.samplers.spread import Spread
 
 
 class LadderSampler(GeneratorSampler):
@@ -50,10 +49,8 @@ class LadderSampler(GeneratorSampler):
         if self.density is None:
             return standard
         labels = labels.to(self.device)
-        top, rest = standard[:, : self.top_dim], standard[:, self.top_dim :]
-        if self.spread == Spread() or not isinstance(self.density, SpreadableDensity):
-            return torch.cat([self.density.sample(labels, seeds), rest], dim=1)
-        return torch.cat([self.density.place(labels, seeds, top), rest], dim=1)
+        top = drawn(self.density, self.spread, labels, seeds, self.top_dim)
+        return torch.cat([top, standard[:, self.top_dim :]], dim=1)
 
     def decode(self, z: Tensor, class_weights: Tensor) -> Tensor:
         return self.likelihood.mean(of_mixed_classes(self.generator, z, class_weights))

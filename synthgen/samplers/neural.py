@@ -61,6 +61,15 @@ def require_spreadable(density: LatentDensity) -> None:
         )
 
 
+def drawn(
+    density: LatentDensity, spread: Spread, labels: Tensor, seeds: Tensor, z_dim: int
+) -> Tensor:
+    """Latents ``(N, z_dim)`` of a density as ``spread`` widens or narrows it, where labels are."""
+    if spread == Spread() or not isinstance(density, SpreadableDensity):
+        return density.sample(labels, seeds)
+    return density.place(labels, seeds, spread.normal(seeds, z_dim).to(labels.device))
+
+
 class Likelihood(Protocol):
     """How images are distributed around a decoder's output."""
 
@@ -90,10 +99,7 @@ class DecoderSampler(LatentSampler):
 
     def latents(self, labels: Tensor, seeds: Tensor) -> Tensor:
         labels = labels.to(self.device)
-        if self.spread == Spread() or not isinstance(self.density, SpreadableDensity):
-            return self.density.sample(labels, seeds)
-        standard = self.spread.normal(seeds, self.decoder.z_dim).to(self.device)
-        return self.density.place(labels, seeds, standard)
+        return drawn(self.density, self.spread, labels, seeds, self.decoder.z_dim)
 
     def decode(self, z: Tensor, class_weights: Tensor) -> Tensor:
         return self.likelihood.mean(of_mixed_classes(self.decoder, z, class_weights))

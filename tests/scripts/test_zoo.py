@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from hydra import compose, initialize_config_dir
 
+from synthgen.data import MNIST
 from synthgen.errors import SynthgenError
 from synthgen.paths import config_dir
 
@@ -184,6 +185,16 @@ def test_rows_of_different_budgets_do_not_mix(zoo, tmp_path):
     for change in ({"minutes": 1.0}, {"images": 500}, {"judge_steps": 50}):
         with pytest.raises(SystemExit, match=r"vae\.json has minutes, images and judge steps"):
             zoo.refuse_mixture(dataclasses.replace(same, **change))
+
+
+def test_images_that_cannot_be_read_are_refused_before_a_row_is_forgotten(zoo, tmp_path):
+    kept = tmp_path / "mnist" / "vae.json"
+    kept.parent.mkdir()
+    kept.write_text(json.dumps(record("vae", "vae")))
+    options = zoo.Options(tmp_path, {"mnist": MNIST(root=str(tmp_path))}, 5.0, 20_000, 2000)
+    with pytest.raises(SystemExit, match=r"mnist can't be read. .*MNIST"):
+        zoo.work(options, [], ["vae"])
+    assert kept.is_file()
 
 
 def test_published_sizes_are_timed_once_and_listed(zoo, table, tmp_path, monkeypatch):
