@@ -223,7 +223,7 @@ IMAGENET = [1536, 1536, 768, 384, 192, 96]
 
 @pytest.mark.parametrize(("name", "size", "generator", "discriminator"), [
     ("biggan", 32, biggan_generator([384] * 4, 80, 10, 16),
-     biggan_discriminator([384] * 4, 32, 2, 10, 16)),
+     biggan_discriminator([192] * 4, 32, 2, 10, 16)),
     ("biggan_64", 32, biggan_generator([256] * 4, 128, 10, None),
      biggan_discriminator([256] * 4, 32, 2, 10, None)),
     ("biggan_imagenet128", 128, biggan_generator(IMAGENET, 120, 10, 64),
@@ -269,8 +269,15 @@ def test_biggan_has_the_parameters_that_another_implementation_pins():
     # google/compare_gan, resnet_biggan_test.py: ImageNet at 128 pixels, 1,000 classes
     assert measured("generator", "biggan_imagenet128", 128, 1000)[0] == 70_433_988
     assert measured("discriminator", "biggan_imagenet128", 128, 1000)[0] == 87_982_370
-    # PyTorch-StudioGAN's table for CIFAR-10: 9.4 M
-    assert round(measured("generator", "biggan", 32, 10)[0] / 1e6, 1) == 9.4
+    # PyTorch-StudioGAN's networks for CIFAR-10, counted by scripts/benchmark_references.py
+    assert measured("generator", "biggan", 32, 10)[0] == 9_416_196
+    assert measured("discriminator", "biggan", 32, 10)[0] == 2_415_170
+
+
+def test_sngan_has_the_parameters_that_another_implementation_has():
+    # PyTorch-StudioGAN's networks for CIFAR-10, counted by scripts/benchmark_references.py
+    assert measured("generator", "sngan", 32, 10)[0] == 4_304_387
+    assert measured("discriminator", "sngan", 32, 10)[0] == 1_055_105
 
 
 def test_stylegan2_has_the_parameters_that_its_authors_code_reports():
