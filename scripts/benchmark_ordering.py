@@ -78,7 +78,7 @@ def faults(train: LabelledImages, fresh: LabelledImages) -> dict[str, LabelledIm
         "blurred": LabelledImages(blurred(fresh.images), labels, classes),
         "noisy": LabelledImages(noisy(fresh.images, generator), labels, classes),
         f"{DROPPED} classes missing": fresh.subset(labels >= DROPPED),
-        "each image 20 times": few,
+        "few images again and again": few,
         "copied": copies,
         f"{COPIED:.0%} copied": LabelledImages(some, some_labels, classes),
     }

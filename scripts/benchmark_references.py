@@ -36,7 +36,7 @@ TITLES = {
     "drawing": "drawing, ms per image",
     "generator": "generator forwards and backwards",
     "discriminator": "discriminator forwards and backwards",
-    "memory": "peak memory of both, MiB",
+    "memory": "memory of both beside the weights, MiB",
 }
 
 
@@ -124,8 +124,8 @@ def row(name: str, mine: dict[str, Any], theirs: dict[str, Any]) -> str:
     cells = [name, f"{mine['parameters'] / 1e6:.2f} M, {theirs['parameters'] / 1e6:.2f} M"]
     for key in TITLES:
         form = ",.0f" if key == "memory" else ".2f"
-        ratio = mine[key] / theirs[key]
-        cells.append(f"{mine[key]:{form}}, {theirs[key]:{form}} (× {ratio:.2f})")
+        ratio = f" (× {mine[key] / theirs[key]:.2f})" if theirs[key] else ""
+        cells.append(f"{mine[key]:{form}}, {theirs[key]:{form}}{ratio}")
     return f"| {' | '.join(cells)} |"
 
 

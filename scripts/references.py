@@ -52,7 +52,8 @@ def r3gan(clone: Path) -> Pair:
 
 
 def stylegan2(clone: Path) -> Pair:
-    """github.com/NVlabs/stylegan2-ada-pytorch with the settings of its configuration "cifar"."""
+    """github.com/NVlabs/stylegan2-ada-pytorch with the settings of its configuration "cifar", in
+    float32."""
     sys.path.insert(0, str(clone))
     networks = importlib.import_module("training.networks")
     common = {"c_dim": CLASSES, "img_resolution": 32, "img_channels": 3}
@@ -64,7 +65,9 @@ def stylegan2(clone: Path) -> Pair:
         synthesis_kwargs=dict(sizes),
         **common,
     )
-    discriminator = networks.Discriminator(architecture="orig", **common, **sizes)
+    discriminator = networks.Discriminator(
+        architecture="orig", epilogue_kwargs={"mbstd_group_size": 32}, **common, **sizes
+    )
     return Pair(
         generator,
         discriminator,

@@ -105,7 +105,8 @@ def notes(records: Sequence[dict[str, Any]]) -> list[str]:
     done = [record for record in records if "error" not in record]
     if not done:
         return []
-    one = done[0]
+    # The row real has as many images as there are; all others have the same number.
+    one = next((record for record in done if record["kind"] != "reference"), done[0])
     extractor, judge, results = one["extractor"], one["judge"], one["results"]
     machines = {(r["machine"]["cpu"], r["machine"]["threads"]) for r in done}
     revisions = {r["machine"]["revision"] or r["machine"]["synthgen"] for r in done}

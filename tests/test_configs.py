@@ -3,6 +3,7 @@ covered as soon as it exists."""
 
 import contextlib
 import functools
+import re
 from pathlib import Path
 
 import pytest
@@ -135,6 +136,25 @@ def test_every_model_is_built_for_colour_too(name):
     config = composed("train", f"model={name}")[0]
     model = build(config["model"], key="model", facts={"image": IMAGES[1]})
     assert model.image == IMAGES[1]
+
+
+def advised(name):
+    """The settings of the model that its yaml recommends in its comments."""
+    lines = (CONFIGS / "model" / f"{name}.yaml").read_text().splitlines()
+    words = " ".join(line.partition("#")[2] for line in lines if line.startswith("#")).split()
+    ours = re.compile(r"(model\.|[a-z_/]+@model\.)[\w.]+=")
+    return [word.rstrip(".,;:)") for word in words if ours.match(word)]
+
+
+def test_some_models_advise_settings():
+    assert "model.discriminator_steps=5" in advised("wgan_gp")
+    assert "network/generator@model.generator=dcgan" in advised("dcgan")
+
+
+@pytest.mark.parametrize("name", [name for name in MODELS if advised(name)])
+def test_what_a_model_advises_can_be_set_and_built(name):
+    config, _ = composed("train", f"model={name}", *advised(name))
+    build(config["model"], key="model", facts={"image": IMAGES[1]})
 
 
 @pytest.mark.parametrize("option", [o for o in OPTIONS if o.parts[0] == "experiment"], ids=str)

@@ -30,7 +30,8 @@ CRITIC = 3  # the stream of random numbers of augmentations and penalties
 
 
 class GAN(GenerativeModule):
-    """One discriminator step per batch, and a generator step on the same generated images.
+    """One discriminator step per batch, and every ``discriminator_steps`` batches a generator step
+    on the same generated images.
 
     Args:
         generator: latents and labels to images; its average over the run is what is used.

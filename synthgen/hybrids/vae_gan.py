@@ -24,7 +24,7 @@ from synthgen.seeds import step_generator
 from synthgen.training.ema import EMA
 from synthgen.training.module import GenerativeModule, set_hyperparameters
 from synthgen.training.schedules import Schedule
-from synthgen.types import LabelledImages
+from synthgen.types import ImageSpec, LabelledImages
 from synthgen.vae.base import (
     ClosedFormPrior,
     FittedDensity,
@@ -34,6 +34,7 @@ from synthgen.vae.base import (
     Prior,
 )
 from synthgen.vae.encoded import encoded
+from synthgen.vae.likelihoods import BernoulliLikelihood
 
 CRITIC = 3  # the stream of random numbers of augmentations and penalties
 DRAWS = 4  # that of latents from the prior
@@ -96,6 +97,11 @@ class VAEGAN(GenerativeModule):
             )
         if batch_size < 2:
             raise ValueError(f"batch_size must be at least 2 (two halves), got {batch_size}")
+        if not describes_features(likelihood, decoder.image):
+            raise ValueError(
+                f"{type(likelihood).__name__} describes pixels, but a VAE-GAN's is of features, "
+                "which are unbounded; take vae/likelihood@model.likelihood=gaussian"
+            )
         refuse_senseless(Parts(decoder, discriminator, loss, penalties, augmentation, None))
         sizes = (decoder.image.num_classes, decoder.z_dim)
         self.networks = Networks(encoder, decoder, prior(*sizes), likelihood)
@@ -216,3 +222,9 @@ class VAEGAN(GenerativeModule):
         optimizer.zero_grad(set_to_none=True)
         self.manual_backward(loss)
         optimizer.step()
+
+
+def describes_features(likelihood: PixelLikelihood, image: ImageSpec) -> bool:
+    """Whether it takes one real number for each number, as features are."""
+    bounded = isinstance(likelihood, BernoulliLikelihood)
+    return likelihood.out_channels(image) == image.channels and not bounded

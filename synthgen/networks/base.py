@@ -50,7 +50,8 @@ class Discriminator(nn.Module, Rebuildable, ABC):
         """float32 ``(N, F)``, int64 ``(N,)`` -> float32 ``(N,)``."""
 
     def forward(self, images: Tensor, labels: Tensor) -> Tensor:
-        """float ``(N, C, H, W)`` in [-1, 1], int64 ``(N,)`` -> float32 logits ``(N,)``."""
+        """float ``(N, C, H, W)`` in [-1, 1], int64 ``(N,)`` -> float32 logits ``(N,)``; of patches
+        ``(N · patches,)``, those of an image side by side."""
         return self.logits(self.features(images), labels)
 
 

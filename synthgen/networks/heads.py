@@ -45,7 +45,8 @@ class Projection(Unconditional):
 
 class InnerProduct(Head):
     """The inner product of features and a class embedding, divided by the root of their length, and
-    nothing else (Huang et al. 2024, as in R3GAN's configurations)."""
+    nothing else (as in Huang et al. 2024, whose code starts with an embedding smaller by the root
+    of the number of classes)."""
 
     def __init__(self, feature_dim: int, num_classes: int) -> None:
         super().__init__()

@@ -66,7 +66,7 @@ class GaussianMixture(PrincipalSpace):
             self.factors[label, :count] = torch.linalg.cholesky(torch.from_numpy(covariances))
 
     def draw(self, labels: Tensor, seeds: Tensor) -> Tensor:
-        standard = normal_latents(seeds, self.means.shape[-1])
+        standard = normal_latents(seeds, self.means.shape[-1]).to(self.device)
         latents = torch.empty_like(standard)
         for row, (label, seed) in enumerate(zip(labels.tolist(), seeds.tolist(), strict=True)):
             edges = self.weights[label].double().cumsum(0)

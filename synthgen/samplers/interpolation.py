@@ -57,7 +57,7 @@ class Interpolation(PrincipalSpace):
             self.neighbours[start : start + count, :wanted] = torch.from_numpy(index + start)
 
     def draw(self, labels: Tensor, seeds: Tensor) -> Tensor:
-        latents = torch.empty(len(labels), self.latents.shape[1])
+        latents = torch.empty(len(labels), self.latents.shape[1], device=self.device)
         first = self.first.tolist()
         for row, (label, seed) in enumerate(zip(labels.tolist(), seeds.tolist(), strict=True)):
             random = image_rng(seed)

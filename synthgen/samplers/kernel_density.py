@@ -67,7 +67,7 @@ class KernelDensity(PrincipalSpace):
             self.bandwidths[label] = chosen * spread
 
     def draw(self, labels: Tensor, seeds: Tensor) -> Tensor:
-        latents = normal_latents(seeds, self.latents.shape[1])
+        latents = normal_latents(seeds, self.latents.shape[1]).to(self.device)
         first = self.first.tolist()
         for row, (label, seed) in enumerate(zip(labels.tolist(), seeds.tolist(), strict=True)):
             index = int(image_rng(seed, CHOICE_STREAM).integers(first[label], first[label + 1]))

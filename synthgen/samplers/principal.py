@@ -60,6 +60,7 @@ class PrincipalSpace(FittedSampler):
 
     def decode(self, latents: Tensor) -> Tensor:
         """float32 ``(N, K)`` -> uint8 ``(N, C, H, W)``."""
+        latents = latents.to(self.device)
         flat = self.mean.repeat(len(latents), 1)
         for row in range(len(latents)):
             # One product of the same shape for each image: rows of one large product may be summed

@@ -20,7 +20,8 @@ PARTNER_STREAM = 1  # picks the second image; stream 0 the first
 class RuleAugmented(Bootstrap):
     """Draws a training image of the class, and a partner, and applies each rule in its order.
 
-    Changed or not, every draw shows a real image, and the artifact holds them all.
+    Changed or not, every draw shows a real image, and the artifact holds them all. Rules work on
+    the CPU, wherever the images are kept.
 
     Args:
         rules: by a name of their own, so that one of them can be changed or left out; an entry that
@@ -32,8 +33,8 @@ class RuleAugmented(Bootstrap):
         self.rules = dict(rules)
 
     def draw(self, labels: Tensor, seeds: Tensor) -> Tensor:
-        images = to_float(super().draw(labels, seeds))
-        partners = to_float(self.images[self._partners(labels, seeds)])
+        images = to_float(super().draw(labels, seeds).cpu())
+        partners = to_float(self.images[self._partners(labels, seeds)].cpu())
         for position, rule in enumerate(self.rules.values()):
             if rule is not None:
                 random = ImageRandom(seeds, stream=1 + position)

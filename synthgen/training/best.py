@@ -68,6 +68,7 @@ class KeepBest(BetweenBatches):
     """Saves the averaged generator whenever it comes closer to the holdout than ever before.
 
     Args:
+        finish: makes the sampler that a run would end with if it ended now.
         distance: of a sampler to the holdout; lower is better.
         save: called with a better sampler and what is known of it.
         folder: of the run; ``best.json`` in it keeps all comparisons.
@@ -76,6 +77,7 @@ class KeepBest(BetweenBatches):
 
     def __init__(
         self,
+        finish: Callable[[GenerativeModule], Sampler],
         distance: Callable[[Sampler], float],
         save: Callable[[Sampler, dict[str, Any]], object],
         folder: Path,
@@ -83,7 +85,7 @@ class KeepBest(BetweenBatches):
     ) -> None:
         if every < 1:
             raise ValueError(f"best_every must be at least 1, got {every}")
-        self.distance, self.save, self.every = distance, save, every
+        self.finish, self.distance, self.save, self.every = finish, distance, save, every
         self.path = Path(folder) / CURVE
         self.curve: list[dict[str, Any]] = []
         self._done = 0
@@ -107,7 +109,7 @@ class KeepBest(BetweenBatches):
             self.compare(module)
 
     def compare(self, module: GenerativeModule) -> None:
-        sampler = module.sampler()
+        sampler = self.finish(module)
         was_training = sampler.training
         value = self.distance(sampler.eval())
         row = {"images_seen": module.clock.images_seen, "distance": value}

@@ -20,7 +20,8 @@ from synthgen.training.module import GenerativeModule
 
 START = "start.json"  # in the new run's folder
 STATE = Path("checkpoints") / "last.ckpt"
-ANEW = {"clock", "augmentation", "stateful", "density"}  # parts of a run, not of a network
+# Parts of a run, not of a network.
+ANEW = {"clock", "augmentation", "stateful", "density", "running"}
 log = logging.getLogger(__name__)
 
 
@@ -123,7 +124,9 @@ def _of_sampler(sampler: Sampler, module: GenerativeModule, path: str | Path) ->
         for name, tensor in network.state_dict().items():
             if name not in places:
                 raise _another(path, f"its {part}.{name} has no place here")
-            source[names[places[name].data_ptr()]] = tensor
+            place = names.get(places[name].data_ptr())  # None: computed, as a prior of an encoder
+            if place is not None and not ANEW & set(place.split(".")):
+                source[place] = tensor
         for name in places.keys() - network.state_dict().keys():
             raise _another(path, f"it has no {part}.{name}")
     return source | dict(_twins(source, module))
@@ -155,9 +158,8 @@ def _copy(
         per_class = any(name.startswith(table) for table in tables)
         resized = tensor.shape[:1] == rows.shape[1:] and mine[name].shape[:1] == rows.shape[:1]
         resized = resized and tensor.shape[0] != mine[name].shape[0]
-        if (per_class or resized) and tensor.shape[:1] == rows.shape[1:]:
-            flat = tensor.reshape(len(tensor), -1)
-            tensor = (rows.to(flat) @ flat).view(len(rows), *tensor.shape[1:])
+        if per_class or resized:
+            tensor = _matched(tensor, rows)
         if tensor.shape != mine[name].shape:
             shapes = f"{tuple(tensor.shape)} there and {tuple(mine[name].shape)} here"
             raise _another(path, f"{name} is {shapes}")
@@ -168,8 +170,17 @@ def _copy(
     return list(fitted)
 
 
+def _matched(tensor: Tensor, rows: Tensor) -> Tensor:
+    """For new classes a table with one or more rows per class, those of a class side by side."""
+    new, old = rows.shape
+    if len(tensor) % old:
+        return tensor
+    flat = tensor.reshape(old, -1)
+    return (rows.to(flat) @ flat).view(len(tensor) // old * new, *tensor.shape[1:])
+
+
 def _tables(module: nn.Module) -> list[str]:
-    """Prefixes of tensors with a row per class; those of an auxiliary classifier are, too."""
+    """Prefixes of tensors with rows per class; those of an auxiliary classifier are, too."""
     classes = module.image.num_classes  # type: ignore[union-attr]
     found = [
         f"{name}."

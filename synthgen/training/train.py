@@ -110,7 +110,7 @@ def train(
         if compile is not None:
             model.compile_networks(compile)
         model.clock.start(max_images, None if max_minutes is None else max_minutes * 60)
-        watching = watchers(splits, out, previews, best_every)
+        watching = watchers(model, splits, out, previews, best_every)
         stream = RealBatches(splits, model, order)
         record = fit(model, stream, out, settings, checkpoint_minutes, watching, resume)
         sampler = model.finish(splits.train)
@@ -123,17 +123,26 @@ def train(
 
 
 def watchers(
-    splits: Splits, out: Path, previews: int, best_every: int | None
+    model: GenerativeModule, splits: Splits, out: Path, previews: int, best_every: int | None
 ) -> list[BetweenBatches]:
     """Who looks at the generator now and then."""
     found: list[BetweenBatches] = [Previews(out / "samples", previews)] if previews else []
     if best_every is not None:
+        if getattr(model, "density", None) is not None:
+            raise SynthgenError(
+                "trainer.best_every compares generators during training, but this model draws from "
+                "a density that is fitted when training ends.\n"
+                "Leave best_every out, or draw from the prior with model.density=null."
+            )
         distance = HoldoutDistance(splits.train, splits.holdout)
 
         def save(sampler: Sampler, record: dict[str, Any]) -> None:
             export(sampler, splits, out, record, name="best")
 
-        found.append(KeepBest(distance, save, out, best_every))
+        def finish(one: GenerativeModule) -> Sampler:
+            return one.finish(splits.train)
+
+        found.append(KeepBest(finish, distance, save, out, best_every))
     return found
 
 

@@ -4,7 +4,7 @@ import functools
 
 import pytest
 import torch
-from small_hybrids import build_kl_autoencoder
+from small_hybrids import build_kl_autoencoder, build_vae_gan
 
 from synthgen.hybrids import KLBottleneck, VQBottleneck
 from synthgen.hybrids.bottleneck import Encoded
@@ -15,7 +15,11 @@ from synthgen.seeds import row_seeds
 from synthgen.training.schedules import Constant
 from synthgen.types import ImageSpec
 from synthgen.vae.densities import RunningGaussian
-from synthgen.vae.likelihoods import LaplaceLikelihood
+from synthgen.vae.likelihoods import (
+    BernoulliLikelihood,
+    LaplaceLikelihood,
+    PixelGaussianLikelihood,
+)
 
 
 def encoded(mean, logvar):
@@ -109,5 +113,8 @@ def test_senseless_combinations_are_refused():
         build_kl_autoencoder(image, discriminator=PatchDiscriminator(other, halvings=1))
     with pytest.raises(ValueError, match="the decoder takes"):
         build_kl_autoencoder(image, encoder=R3Encoder(image, z_dim=5, width=8, group_size=None))
+    for likelihood in (BernoulliLikelihood(), PixelGaussianLikelihood()):
+        with pytest.raises(ValueError, match="Likelihood describes pixels"):
+            build_vae_gan(image, likelihood=likelihood)
     with pytest.raises(ValueError, match="adversarial_from"):
         build_kl_autoencoder(image, adversarial_from=1.0)

@@ -71,6 +71,11 @@ def test_a_row_whose_options_do_not_exist_is_left_out(zoo):
     assert not zoo.Row("mnist", "x", "gan", ("model=gan", "gan/loss@model.loss=none")).available
 
 
+def test_the_note_counts_synthetic_images_and_not_those_of_the_row_real(table):
+    rows = [record("real", "reference", images=1250), *CONTROLS]
+    assert "20,000 synthetic" in table.markdown(rows)
+
+
 def test_a_row_that_reaches_the_shuffled_labels_is_not_trained(table):
     rows = [*CONTROLS, record("bad", accuracy=0.103), record("good", accuracy=0.12)]
     text = table.markdown(rows)

@@ -22,9 +22,9 @@ TINY = {"max_width": 16, "patch": 2, "expansion": 1, "group_size": None}
 
 @pytest.fixture
 def build_gan():
-    """``build_gan(image, width=8, stop_at=None, **arguments of GAN)``."""
+    """``build_gan(image, width=8, stop_at=None, generator=None, **arguments of GAN)``."""
 
-    def build(image, width=8, stop_at=None, **options):
+    def build(image, width=8, stop_at=None, generator=None, **options):
         class Stopping(GAN):
             def step(self, images, labels):
                 super().step(images, labels)
@@ -34,7 +34,7 @@ def build_gan():
         torch.manual_seed(0)
         adam = functools.partial(torch.optim.Adam, lr=0.0, betas=(0.0, 0.9))
         return (GAN if stop_at is None else Stopping)(
-            R3Generator(image, z_dim=8, width=width, **TINY),
+            generator or R3Generator(image, z_dim=8, width=width, **TINY),
             R3Discriminator(image, width=width, **TINY),
             RelativisticPairing(),
             {"r1": R1(Constant(1.0), every=2)},
@@ -51,14 +51,14 @@ def build_gan():
 
 @pytest.fixture
 def build_vae():
-    """``build_vae(image, **arguments of VAE)``."""
+    """``build_vae(image, prior=…, **arguments of VAE)``."""
 
-    def build(image, **options):
+    def build(image, prior=ClassGaussianPrior, **options):
         torch.manual_seed(0)
         return VAE(
             R3Encoder(image, z_dim=4, width=8, **TINY),
             R3Generator(image, z_dim=4, width=8, **TINY),
-            ClassGaussianPrior,
+            prior,
             GaussianLikelihood(),
             functools.partial(torch.optim.Adam, lr=0.0),
             lr=Constant(1e-3),

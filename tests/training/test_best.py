@@ -1,3 +1,4 @@
+import functools
 import json
 
 import pytest
@@ -8,9 +9,11 @@ from synthgen.data import Digits, prepare
 from synthgen.errors import StoppedByUserError, SynthgenError
 from synthgen.evaluation.metrics import frechet_distance
 from synthgen.images import to_float
+from synthgen.networks import DCGenerator
 from synthgen.samplers import Bootstrap, Noise
 from synthgen.training.best import COMPONENTS, HoldoutDistance, KeepBest
 from synthgen.training.train import train
+from synthgen.vae.densities import GaussianMixtureDensity
 
 
 @pytest.fixture(scope="module")
@@ -96,4 +99,20 @@ def test_a_holdout_of_one_image_is_refused(splits):
 
 def test_an_interval_below_one_image_is_refused(tmp_path):
     with pytest.raises(ValueError, match="best_every must be at least 1"):
-        KeepBest(lambda sampler: 0.0, lambda sampler, record: None, tmp_path, 0)
+        KeepBest(lambda model: None, lambda sampler: 0.0, lambda *_: None, tmp_path, 0)
+
+
+def test_the_best_is_what_the_run_would_end_with(splits, tmp_path, build_gan):
+    """Of a generator with batch norm: its statistics are settled before it is compared."""
+    generator = DCGenerator(splits.train.image, z_dim=8, width=8)
+    run(splits, tmp_path, build_gan(splits.train.image, generator=generator), best_every=32 * 12)
+    best, last = (load_sampler(tmp_path / name).state_dict() for name in ("best", "sampler"))
+    assert any("running_mean" in name for name in last)
+    assert all(torch.equal(best[name], last[name]) for name in last)
+
+
+def test_a_density_that_is_fitted_at_the_end_is_refused(splits, tmp_path, build_vae):
+    density = functools.partial(GaussianMixtureDensity, components=2, min_images=20)
+    model = build_vae(splits.train.image, density=density)
+    with pytest.raises(SynthgenError, match=r"fitted when training ends.\n.*model.density=null"):
+        run(splits, tmp_path, model)

@@ -15,6 +15,7 @@ from synthgen.training.start import rows_by_name, start_from
 from synthgen.training.train import train
 from synthgen.types import ImageSpec
 from synthgen.vae.densities import GaussianMixtureDensity
+from synthgen.vae.priors import VampPrior
 
 SMALL = {"precision": "float32", "accelerator": "cpu", "previews": 0, "max_images": 320}
 
@@ -126,6 +127,26 @@ def test_a_prior_per_class_is_matched_by_name_too(vae_run, image, build_vae):
     start_from(module, vae_run)
     expected = weights(vae_run)["networks.prior.means"]
     assert torch.equal(module.networks.prior.means, expected.flip(0))
+
+
+@pytest.mark.parametrize("alone", [False, True])
+def test_pseudo_images_of_a_class_stay_together(alone, splits, tmp_path, image, build_vae):
+    prior = functools.partial(VampPrior, components=3)
+    train(build_vae(image, prior=prior), splits, tmp_path / "vamp", **SMALL)
+    expected = weights(tmp_path / "vamp")["networks.prior.pseudo_images"]
+    if alone:
+        (tmp_path / "vamp" / "checkpoints" / "last.ckpt").unlink()
+    module = fresh(build_vae(of(image, "7", "new", "2"), prior=prior))
+    start_from(module, tmp_path / "vamp")
+    if alone:  # a sampler holds the prior without its pseudo-images
+        assert (module.networks.prior.pseudo_images == 7).all()
+        return
+    found, expected = (
+        one.unflatten(0, (-1, 3)) for one in (module.networks.prior.pseudo_images, expected)
+    )
+    assert torch.equal(found[0], expected[7])
+    assert torch.allclose(found[1], expected.mean(0), atol=1e-6)
+    assert torch.equal(found[2], expected[2])
 
 
 def test_rows_are_one_old_class_or_the_mean_of_all():

@@ -6,7 +6,7 @@ from torch import Tensor
 
 
 class GANLoss(Protocol):
-    """Sees float32 logits ``(N,)`` and returns a loss per image ``(N,)``: no network, no reduction,
+    """Sees float32 logits ``(N,)`` and returns a loss per logit ``(N,)``: no network, no reduction,
     no device. ``real_logits[i]`` and ``fake_logits[i]`` belong to the same class. Where
     ``pairs_real`` is false the generator's loss gets no real logits: None."""
 

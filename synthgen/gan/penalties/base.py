@@ -21,7 +21,7 @@ class CriticStep:
 
     real: Tensor  # float32 (N, C, H, W) in [-1, 1]
     fake: Tensor  # the same, detached from the generator
-    real_logits: Tensor  # float32 (N,)
+    real_logits: Tensor  # float32 (N,); (N · patches,) of a discriminator of patches
     fake_logits: Tensor
     labels: Tensor  # int64 (N,), those of real[i] and of fake[i]
     critic: Callable[[Tensor, Tensor], Tensor]  # images and labels to float32 logits (N,), for more
@@ -51,5 +51,5 @@ class Penalty(Protocol):
     grad_inputs: Sequence[Inputs]  # images whose gradient it needs
 
     def __call__(self, step: CriticStep) -> Tensor:
-        """A value per image, float32 ``(N,)``, before weighting."""
+        """A value per image or per logit, float32, before weighting."""
         ...
