@@ -31,8 +31,13 @@ class Pair:
     judge: Call
 
 
-def one_hot(labels: Tensor) -> Tensor:
-    return F.one_hot(labels, CLASSES).float()
+def of_one_hot(generator: nn.Module, discriminator: nn.Module, z_dim: int) -> Pair:
+    """Networks that take labels as rows of zeros and a one."""
+
+    def with_labels(network: nn.Module) -> Call:
+        return lambda x, labels: network(x, F.one_hot(labels, CLASSES).float())
+
+    return Pair(generator, discriminator, z_dim, with_labels(generator), with_labels(discriminator))
 
 
 def r3gan(clone: Path) -> Pair:
@@ -42,13 +47,7 @@ def r3gan(clone: Path) -> Pair:
     stages = ([768] * 4, [96] * 4, [2] * 4, 2)
     generator = networks.Generator(64, *stages, CLASSES, 64)
     discriminator = networks.Discriminator(*stages, CLASSES, 768)
-    return Pair(
-        generator,
-        discriminator,
-        64,
-        lambda z, labels: generator(z, one_hot(labels)),
-        lambda images, labels: discriminator(images, one_hot(labels)),
-    )
+    return of_one_hot(generator, discriminator, 64)
 
 
 def stylegan2(clone: Path) -> Pair:
@@ -68,13 +67,7 @@ def stylegan2(clone: Path) -> Pair:
     discriminator = networks.Discriminator(
         architecture="orig", epilogue_kwargs={"mbstd_group_size": 32}, **common, **sizes
     )
-    return Pair(
-        generator,
-        discriminator,
-        512,
-        lambda z, labels: generator(z, one_hot(labels)),
-        lambda images, labels: discriminator(images, one_hot(labels)),
-    )
+    return of_one_hot(generator, discriminator, 512)
 
 
 def studiogan(backbone: str, settings: dict[str, Any], clone: Path) -> Pair:

@@ -179,9 +179,9 @@ def _matched(tensor: Tensor, rows: Tensor) -> Tensor:
     return (rows.to(flat) @ flat).view(len(tensor) // old * new, *tensor.shape[1:])
 
 
-def _tables(module: nn.Module) -> list[str]:
+def _tables(module: GenerativeModule) -> list[str]:
     """Prefixes of tensors with rows per class; those of an auxiliary classifier are, too."""
-    classes = module.image.num_classes  # type: ignore[union-attr]
+    classes = module.image.num_classes
     found = [
         f"{name}."
         for name, layer in module.named_modules()

@@ -269,13 +269,13 @@ def test_biggan_has_the_parameters_that_another_implementation_pins():
     # google/compare_gan, resnet_biggan_test.py: ImageNet at 128 pixels, 1,000 classes
     assert measured("generator", "biggan_imagenet128", 128, 1000)[0] == 70_433_988
     assert measured("discriminator", "biggan_imagenet128", 128, 1000)[0] == 87_982_370
-    # PyTorch-StudioGAN's networks for CIFAR-10, counted by scripts/benchmark_references.py
+    # PyTorch-StudioGAN's networks for CIFAR-10, as scripts/references.py builds them
     assert measured("generator", "biggan", 32, 10)[0] == 9_416_196
     assert measured("discriminator", "biggan", 32, 10)[0] == 2_415_170
 
 
 def test_sngan_has_the_parameters_that_another_implementation_has():
-    # PyTorch-StudioGAN's networks for CIFAR-10, counted by scripts/benchmark_references.py
+    # PyTorch-StudioGAN's networks for CIFAR-10, as scripts/references.py builds them
     assert measured("generator", "sngan", 32, 10)[0] == 4_304_387
     assert measured("discriminator", "sngan", 32, 10)[0] == 1_055_105
 
