@@ -63,11 +63,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def wait_briefly(environment: MutableMapping[str, str]) -> None:
-    """Let CPU threads that wait for others sleep after ``SPINS`` turns of a loop, not after 300,000.
+    """Let CPU threads that wait for others sleep after ``SPINS`` turns of a loop, not 300,000.
 
-    GNU's OpenMP library, which computes for torch on Linux, otherwise keeps cores busy with waiting:
-    beside a second process a classifier on two cores fell from 25 steps/s to 1.4; with this, to 12.
-    On an idle machine no difference was found. The library reads it once, when torch is loaded.
+    GNU's OpenMP library, which torch uses on Linux, otherwise keeps cores busy with waiting:
+    beside its like a classifier on two cores fell from 25 steps/s to 1.4; with this, to 12. On an
+    idle machine no difference was found. The library reads it once, when torch is loaded.
     """
     if "OMP_WAIT_POLICY" not in environment:
         environment.setdefault("GOMP_SPINCOUNT", str(SPINS))
