@@ -83,7 +83,7 @@ def test_the_artifact_needs_neither_lightning_nor_pickle():
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_files_fit_a_reading(path):
-    assert len(path.read_text().splitlines()) < 300
+    assert len(path.read_text().splitlines()) <= 500
 
 
 def test_the_reader_of_imports_sees_them(tmp_path, monkeypatch):
