@@ -1,0 +1,60 @@
+"""What revision 1c8d65d wrote is still read: its samplers draw the same images, its set verifies
+and is evaluated, its run goes on, its report is compared. ``artifacts/1c8d65d`` holds small ones,
+made by that revision's own commands on the digits (the run: ``train data=digits model=gan seed=1
+max_images=1280`` with networks of width 4, then resumed to 2,560 images)."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+import synthgen as package
+from synthgen.data.synthetic import read_synthetic
+
+OLD = Path(__file__).parent / "artifacts" / "1c8d65d"
+
+
+@pytest.mark.parametrize("name", ["run", "vae", "pca"])
+def test_old_samplers_draw_the_same_images(name):
+    drawn = package.load_sampler(OLD / name).sample(torch.arange(10), torch.arange(10)).images
+    before = np.load(OLD / "drawn.npz")[name]
+    # Another processor may round differently; one level of 255 is what that comes to.
+    assert np.abs(drawn.numpy().astype(int) - before.astype(int)).max() <= 1
+
+
+def test_an_old_set_verifies_and_is_read(synthgen):
+    assert synthgen("verify", OLD / "set").code == 0
+    images = read_synthetic(OLD / "set", tuple("0123456789")).images
+    assert images.counts == [2] * 10
+
+
+def test_an_old_run_goes_on_to_the_same_weights(synthgen, tmp_path):
+    run = shutil.copytree(OLD / "run", tmp_path / "run")
+    outcome = synthgen("train", f"resume={run}", "max_images=2560")
+    assert outcome.code == 0, outcome.err
+    start, end = (load_file(path) for path in weights_before_and_after())
+    now = load_file(run / "sampler" / "weights.safetensors")
+    # Trained in bfloat16 then; float32 and other processors end nearby.
+    assert distance(now, end) < 0.2 * distance(start, end)
+
+
+def weights_before_and_after() -> tuple[Path, Path]:
+    return OLD / "run" / "sampler" / "weights.safetensors", OLD / "run_resumed.safetensors"
+
+
+def distance(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> float:
+    assert one.keys() == other.keys()
+    return sum(float((one[name] - other[name]).double().square().sum()) for name in one) ** 0.5
+
+
+def test_old_reports_are_compared(synthgen, tmp_path):
+    copy = shutil.copytree(OLD / "report", tmp_path / "other")
+    outcome = synthgen("compare", OLD / "report", copy, "out=comparison")
+    assert outcome.code == 0, outcome.err
+    comparison = json.loads((tmp_path / "comparison" / "comparison.json").read_text())
+    assert len(comparison["runs"]) == 2
+    assert len(comparison["results"]) > 100
