@@ -9,8 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-ROWS_PER_PLAN = 2**32
-MAX_PLAN_SEED = 2**21 - 1  # plan_seed * 2**32 + row stays below 2**53, exact in any JSON reader
+from synthgen.ranges import MAX_PLAN_SEED, ROWS_PER_PLAN
 
 
 def row_seeds(plan_seed: int, first: int, count: int) -> Tensor:

@@ -175,7 +175,7 @@ def test_nothing_to_resume(synthgen, tmp_path):
 @pytest.mark.parametrize("verb", ["train", "run"])
 def test_a_limit_that_no_training_reaches(synthgen, tmp_path, verb, limit):
     outcome = synthgen(verb, "model=vae", "logger=csv", limit, "out=run")
-    assert refused(outcome, limit.split("=")[0], "must be more than 0")
+    assert refused(outcome, limit.split("=")[0], "but must be a")
     assert not list(tmp_path.iterdir())
 
 

@@ -71,8 +71,15 @@ def check(node: Any, *, key: str, allow: Iterable[str] = ()) -> None:
             _check_names(_named(node), parameters, key, node[TARGET])
         for name, item in _named(node).items():
             check(item, key=f"{key}.{name}", allow=allow)
-            if name in parameters and not isinstance(item, dict | list):
+            if name in parameters and _is_plain(item):
                 conform(item, parameters[name].annotation, f"{key}.{name}")
+
+
+def _is_plain(item: Any) -> bool:
+    """Whether nothing in ``item`` is yet to be built."""
+    if isinstance(item, dict):
+        return TARGET not in item and PARTIAL not in item and all(map(_is_plain, item.values()))
+    return not isinstance(item, list) or all(map(_is_plain, item))
 
 
 def _named(node: dict[str, Any]) -> dict[str, Any]:
@@ -93,12 +100,28 @@ def _construct(
         annotation = parameters[name].annotation if name in parameters else Any
         arguments[name] = conform(built, annotation, f"{key}.{name}")
     if conform(node.get(PARTIAL, False), bool, f"{key}.{PARTIAL}"):
-        return functools.partial(target, **arguments)
+        partial = functools.partial(target, **arguments)
+        _try_optimizer(partial, key)
+        return partial
     _check_complete(arguments, parameters, key, node[TARGET])
     try:
         return target(**arguments)
     except ValueError as error:  # a constructor that refuses a value; a TypeError would be a bug
         raise SynthgenError(f"{key}: {error}") from error
+
+
+def _try_optimizer(partial: functools.partial[Any], key: str) -> None:
+    """An optimizer looks at its settings when it gets parameters, which is after the data were
+    read: give it one now."""
+    if not inspect.isclass(partial.func) or not partial.func.__module__.startswith("torch.optim"):
+        return
+    from torch import nn, optim, zeros  # slow to import, and not every verb that builds needs it
+
+    if issubclass(partial.func, optim.Optimizer):
+        try:
+            partial([nn.Parameter(zeros(1))])
+        except (ValueError, RuntimeError) as error:
+            raise SynthgenError(f"{key}: {str(error).splitlines()[0]}") from None
 
 
 def find_target(target: Any, key: str, allow: Iterable[str] = ()) -> Callable[..., Any]:

@@ -6,13 +6,17 @@ from __future__ import annotations
 import collections.abc
 import difflib
 import inspect
+import math
 import types
 import typing
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, Literal, Union
+from typing import Annotated, Any, Literal, Union
+
+from annotated_types import Ge, GroupedMetadata, Gt, Le, Lt, MaxLen, MinLen
 
 from synthgen.errors import SynthgenError
+from synthgen.ranges import Values
 
 PLAIN = {
     bool: "true or false",
@@ -21,26 +25,37 @@ PLAIN = {
     str: "text",
     Path: "a path",
     type(None): "null",
+    None: "null",
 }
 PLURAL = {bool: "truth values", int: "whole numbers", float: "numbers", str: "texts"}
+LONGEST_INT = 2**63  # what torch, JSON readers and files keep
+LONGEST_SHOWN = 60  # characters of a refused value
 LISTS = (list, tuple, set, frozenset, collections.abc.Sequence, collections.abc.Iterable)
 
 
 class _Misfit(Exception):  # noqa: N818 - control flow inside this file, never seen outside
-    """The value does not fit."""
+    """The value does not fit; its argument, if any, says what of it."""
 
 
 def conform(value: Any, annotation: Any, key: str) -> Any:
     """``value`` as ``annotation`` wants it: 1e6 becomes an int, 3 a float, a list a tuple.
 
-    Annotations that say nothing checkable are satisfied by anything.
+    Annotations that say nothing checkable are satisfied by anything. Ranges are those of
+    :mod:`synthgen.ranges` (``annotated_types``); numbers are finite and below 2**63 in any case.
     Raises SynthgenError naming ``key`` when the value does not fit.
     """
     try:
         return _fit(value, annotation)
-    except _Misfit:
-        shown = "null" if value is None else repr(value)
+    except _Misfit as misfit:
+        shown = misfit.args[0] if misfit.args else _shown(value)
         raise SynthgenError(f"{key} is {shown}, but must be {describe(annotation)}.") from None
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, int) and value.bit_length() > 8 * LONGEST_SHOWN:
+        return "a number of very many digits"
+    text = "null" if value is None else repr(value)
+    return text if len(text) <= LONGEST_SHOWN else f"{text[: LONGEST_SHOWN - 1]}…"
 
 
 def suggestion(word: str, known: Iterable[str]) -> str:
@@ -54,7 +69,7 @@ def parameters_of(callable_: Callable[..., Any]) -> dict[str, inspect.Parameter]
     found = dict(inspect.signature(callable_).parameters)
     constructor = callable_.__init__ if inspect.isclass(callable_) else callable_
     try:
-        hints = typing.get_type_hints(constructor)
+        hints = typing.get_type_hints(constructor, include_extras=True)
     except (NameError, TypeError, AttributeError):  # names that only a type checker imports
         hints = {}
     return {
@@ -68,12 +83,16 @@ def describe(annotation: Any) -> str:
     if annotation in PLAIN:
         return PLAIN[annotation]
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is Annotated:
+        gives = [describe(one.range_) for one in arguments[1:] if isinstance(one, Values)]
+        base = f"a schedule, always {gives[0]}" if gives else describe(arguments[0])
+        return " ".join([base, *_limits(arguments[1:])])
     if origin is Literal:
         return "one of " + ", ".join(str(choice) for choice in arguments)
     if origin in (Union, types.UnionType):
         return " or ".join(describe(member) for member in arguments)
     if origin in LISTS:
-        items = [PLURAL.get(item, describe(item)) for item in arguments if item is not Ellipsis]
+        items = [_plural(item) for item in arguments if item is not Ellipsis]
         return f"a list of {' and '.join(dict.fromkeys(items))}" if items else "a list"
     if annotation in LISTS:
         return "a list"
@@ -85,14 +104,49 @@ def describe(annotation: Any) -> str:
     return f"a {name} (an option of its config group)"
 
 
+def _plural(annotation: Any) -> str:
+    if typing.get_origin(annotation) is Annotated:
+        base, *metadata = typing.get_args(annotation)
+        return " ".join([_plural(base), *_limits(metadata)])
+    return PLURAL.get(annotation, describe(annotation))
+
+
+def _limits(metadata: Iterable[Any]) -> Iterator[str]:
+    """Ranges and lengths in words: "from 1 to 8", "above 0 and below 1"."""
+    limits = {type(limit): limit for limit in _single(metadata)}
+    words = []
+    if Ge in limits and Le in limits:
+        yield f"from {_number(limits[Ge].ge)} to {_number(limits[Le].le)}"
+    else:
+        words += [f"of {_number(limits[Ge].ge)} or more"] if Ge in limits else []
+        words += [f"above {_number(limits[Gt].gt)}"] if Gt in limits else []
+        words += [f"up to {_number(limits[Le].le)}"] if Le in limits else []
+        words += [f"below {_number(limits[Lt].lt)}"] if Lt in limits else []
+    if words:
+        yield " and ".join(words)
+    if MinLen in limits or MaxLen in limits:
+        least = limits[MinLen].min_length if MinLen in limits else 0
+        most = f" to {limits[MaxLen].max_length}" if MaxLen in limits else " or more"
+        yield f"({least}{most} of them)"
+
+
+def _single(metadata: Iterable[Any]) -> Iterator[Any]:
+    for one in metadata:
+        yield from one if isinstance(one, GroupedMetadata) else (one,)
+
+
+def _number(limit: Any) -> str:
+    return f"{limit:,}" if isinstance(limit, int) and abs(limit) < 10**9 else f"{limit:g}"
+
+
 def _fit(value: Any, annotation: Any) -> Any:
     if annotation in (Any, inspect.Parameter.empty):
         return value
-    if annotation is None:
-        annotation = type(None)
     if annotation in PLAIN:
         return _fit_plain(value, annotation)
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is Annotated:
+        return _fit_limits(_fit(value, arguments[0]), arguments[1:])
     if origin is Literal:
         return _require(value, any(value == c and type(value) is type(c) for c in arguments))
     if origin in (Union, types.UnionType):
@@ -115,28 +169,68 @@ def _require(value: Any, fits: bool) -> Any:
     return value
 
 
+def _fit_limits(value: Any, metadata: Iterable[Any]) -> Any:
+    """Metadata of other kinds says nothing here."""
+    holds = {
+        Gt: lambda limit: value > limit.gt,
+        Ge: lambda limit: value >= limit.ge,
+        Lt: lambda limit: value < limit.lt,
+        Le: lambda limit: value <= limit.le,
+        MinLen: lambda limit: len(value) >= limit.min_length,
+        MaxLen: lambda limit: len(value) <= limit.max_length,
+    }
+    for one in _single(metadata):
+        if isinstance(one, Values):
+            _try_values(value, one.range_)
+        elif type(one) in holds:
+            _require(value, holds[type(one)](one))
+    return value
+
+
+def _try_values(function: Callable[[float], Any], range_: Any) -> None:
+    """A schedule of the person's own is a function like any other: its values are looked at."""
+    for tenths in range(11):
+        given = function(tenths / 10)
+        try:
+            _fit(given, range_)
+        except _Misfit:
+            raise _Misfit(f"{_shown(given)} at progress {tenths / 10:g}") from None
+
+
 def _fit_plain(value: Any, kind: type) -> Any:
-    if kind is float:
-        _require(value, isinstance(value, int | float) and not isinstance(value, bool))
-        return float(value)
-    if kind is int:
-        if isinstance(value, float) and value.is_integer():  # max_images=1e6
-            return int(value)
-        return _require(value, isinstance(value, int) and not isinstance(value, bool))
+    if kind in (int, float):
+        return _fit_number(value, kind)
     if kind in (str, Path):
         if isinstance(value, int) and not isinstance(value, bool):  # out=2024
             value = str(value)
         return kind(_require(value, isinstance(value, str | kind)))
-    return _require(value, isinstance(value, kind))
+    return _require(value, isinstance(value, kind or type(None)))
+
+
+def _fit_number(value: Any, kind: type) -> int | float:
+    _require(value, isinstance(value, int | float) and not isinstance(value, bool))
+    _require(value, not isinstance(value, int) or abs(value) < LONGEST_INT)
+    _require(value, math.isfinite(value))
+    if kind is float:
+        return float(value)
+    _require(value, float(value).is_integer())  # max_images=1e6
+    return int(_require(value, abs(value) < LONGEST_INT))
+
+
+def _bare(annotation: Any) -> Any:
+    is_annotated = typing.get_origin(annotation) is Annotated
+    return typing.get_args(annotation)[0] if is_annotated else annotation
 
 
 def _fit_union(value: Any, members: tuple[Any, ...]) -> Any:
-    for member in sorted(members, key=lambda member: member is not type(value)):  # exact type first
+    # The exact type first.
+    said: tuple[Any, ...] = ()
+    for member in sorted(members, key=lambda member: _bare(member) is not type(value)):
         try:
             return _fit(value, member)
-        except _Misfit:
-            continue
-    raise _Misfit
+        except _Misfit as misfit:
+            said = said or misfit.args
+    raise _Misfit(*said)
 
 
 def _fit_list(value: Any, kind: Any, items: tuple[Any, ...]) -> Any:

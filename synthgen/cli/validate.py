@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeVar
 
 from synthgen.cli.typed import conform, suggestion
 from synthgen.errors import SynthgenError
+from synthgen.ranges import BatchSize, Count, Few, Positive, Rows, Seed, Size
 
 Node = dict[str, Any]  # a table that build() turns into an object
 MISSING = "???"
@@ -32,39 +33,33 @@ class TrainSettings(Settings):
     data: Node
     model: Node
     trainer: Node
-    seed: int
-    max_images: int | None  # images shown to the model, None: no limit
-    max_time: float | None  # minutes, None: no limit
+    seed: Seed
+    max_images: Count | None  # images shown to the model, None: no limit
+    max_time: Positive | None  # minutes, None: no limit
     resume: str | None  # folder of the run to go on with
     order: Node | None = None  # of the real images; None, as in older runs: shuffled
     start: str | None = None  # run, or its sampler/, whose weights are taken
-
-    def __post_init__(self) -> None:
-        for name in ("max_images", "max_time"):
-            limit = getattr(self, name)
-            if limit is not None and not limit > 0:  # NaN too: no training would reach it
-                raise SynthgenError(f"{name} is {limit}, but must be more than 0, or null.")
 
 
 @dataclass(frozen=True, kw_only=True)
 class SynthesizeSettings(Settings):
     sampler: str | dict[str, str]  # a run folder or its sampler/; several by name
-    shares: dict[str, int] | None  # whole weights of several samplers, None: equal
+    shares: dict[str, Rows] | None  # whole weights of several samplers, None: equal
     attributes: dict[str, list[str]] | None  # options by attribute; all combinations, equally
     plan: Node
     format: Node | None
     mode: Mode
     data: Node | None  # real images, for mode=augment and filters
     filter: Node | None  # name -> node
-    attempts: int  # draws per row before a filter is taken for impossible
-    temperature: float | None
-    truncation: float | None
-    shard_size: int | None
+    attempts: Few  # draws per row before a filter is taken for impossible
+    temperature: Positive | None
+    truncation: Positive | None
+    shard_size: Count | None
     append: bool
     dry_run: bool
     papers: dict[str, str | None]  # what the card should say
-    seed: int
-    batch_size: int
+    seed: Seed
+    batch_size: BatchSize
     device: str
 
 
@@ -77,7 +72,7 @@ class VerifySettings(Settings):
 class ModelsSettings(Settings):
     group: str | None  # None: all
     image: str | None  # channels, height and width; None: each at its own size, else 3x32x32
-    classes: int
+    classes: Size
     show: Literal["table", "json"]
 
 
@@ -85,7 +80,7 @@ class ModelsSettings(Settings):
 class LookSettings(Settings):
     sampler: str  # a run folder or its sampler/
     what: Node
-    seed: int
+    seed: Seed
     device: str
 
 
@@ -96,13 +91,13 @@ class EvaluateSettings(Settings):
     extractor: Node  # name -> node
     judge: Node
     reference: Reference
-    seeds: int  # training repetitions of the transfer classifiers, if there is no trial
+    seeds: Few  # training repetitions of the transfer classifiers, if there is no trial
     trial: Node | None  # the paired utility trial; None: none
     sampler: str | None  # draws the trial's images anew for each seed; None: the set's own images
-    review: int | None = None  # images on a page for a blinded expert, half of them real
+    review: Few | None = None  # images on a page for a blinded expert, half of them real
     fail_on: FailOn | None
     cache: str | None  # folder of extracted features, None: extracted each time
-    seed: int
+    seed: Seed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,10 +109,10 @@ class CompareSettings(Settings):
 class ReviewSettings(Settings):
     data: Node
     synthetic: str | None  # to ask an expert about
-    images: int  # on the page, half of them real
+    images: Few  # on the page, half of them real
     answers: str | None  # what the expert saved, with its key
     key: str | None
-    seed: int
+    seed: Seed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,10 +126,10 @@ class RunSettings(TrainSettings):
     format: Node | None = None
     mode: Mode = "synthetic"
     filter: Node | None = None
-    attempts: int = 100
-    temperature: float | None = None
-    truncation: float | None = None
-    batch_size: int
+    attempts: Few = 100
+    temperature: Positive | None = None
+    truncation: Positive | None = None
+    batch_size: BatchSize
     device: str
     extractor: Node
     judge: Node
@@ -142,8 +137,8 @@ class RunSettings(TrainSettings):
     fail_on: FailOn | None = None
     cache: str | None = None
     reference: Reference = "test"  # older runs, which resume= goes on with, don't say it
-    seeds: int
-    review: int | None = None
+    seeds: Few
+    review: Few | None = None
 
 
 VerbName = Literal[
@@ -181,7 +176,7 @@ def validate(
     Keys in ``also_known`` belong to other verbs (an experiment describes the whole line) and are
     left aside. Raises SynthgenError for unknown, missing and wrongly typed values.
     """
-    annotations = typing.get_type_hints(schema)
+    annotations = typing.get_type_hints(schema, include_extras=True)
     known = [field.name for field in dataclasses.fields(schema)]
     for name in config:
         if name not in known and name not in set(also_known):

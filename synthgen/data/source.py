@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
 from synthgen.errors import SynthgenError
+from synthgen.ranges import Count, Inner, Side
 from synthgen.types import LabelledImages
 
 FITS = ("pad", "stretch", "crop")
@@ -51,12 +52,12 @@ class Source(ABC):
             never. For trying what little or unbalanced data would do.
     """
 
-    size: int | list[int] | None = None
+    size: Side | list[Side] | None = None
     fit: Literal["pad", "stretch", "crop"] = "pad"
-    holdout: float = 0.1
-    test: float = 0.2
+    holdout: Inner = 0.1
+    test: Inner = 0.2
     split_seed: int = 0
-    at_most: int | list[int] | dict[str, int] | None = None
+    at_most: Count | list[Count] | dict[str, Count] | None = None
 
     kind: ClassVar[str]
 

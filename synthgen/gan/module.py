@@ -18,12 +18,13 @@ from synthgen.gan.losses.base import GANLoss
 from synthgen.gan.penalties.base import Penalty
 from synthgen.images import to_float
 from synthgen.networks.base import Discriminator, Generator
+from synthgen.ranges import BatchSize, Count, Depth
 from synthgen.samplers.base import Sampler
 from synthgen.samplers.neural import GeneratorSampler
 from synthgen.seeds import step_generator
 from synthgen.training.ema import EMA
 from synthgen.training.module import GenerativeModule, set_hyperparameters
-from synthgen.training.schedules import Schedule
+from synthgen.training.schedules import Beta, Rate
 from synthgen.types import LabelledImages
 
 CRITIC = 3  # the stream of random numbers of augmentations and penalties
@@ -60,14 +61,14 @@ class GAN(GenerativeModule):
         penalties: Mapping[str, Penalty],
         generator_optimizer: Callable[[Iterable[nn.Parameter]], Optimizer],
         discriminator_optimizer: Callable[[Iterable[nn.Parameter]], Optimizer],
-        lr: Schedule,
-        discriminator_lr: Schedule | None = None,
-        beta2: Schedule | None = None,
-        discriminator_steps: int = 1,
+        lr: Rate,
+        discriminator_lr: Rate | None = None,
+        beta2: Beta | None = None,
+        discriminator_steps: Depth = 1,
         augmentation: Augmentation | None = None,
         auxiliary: Callable[[int, int], AuxiliaryClassifier] | None = None,
-        ema_half_life: int = 500_000,
-        batch_size: int = 64,
+        ema_half_life: Count = 500_000,
+        batch_size: BatchSize = 64,
     ) -> None:
         super().__init__(generator.image, batch_size)
         if discriminator_steps < 1:

@@ -18,12 +18,13 @@ from synthgen.hybrids.bottleneck import Bottleneck, Encoded
 from synthgen.images import to_float
 from synthgen.networks.base import Discriminator, Encoder, Generator
 from synthgen.networks.grid import GridDecoder
+from synthgen.ranges import BatchSize, Count, Decay
 from synthgen.samplers.base import Sampler
 from synthgen.samplers.neural import DecoderSampler, LatentDensity
 from synthgen.seeds import step_generator
 from synthgen.training.ema import EMA
 from synthgen.training.module import GenerativeModule, set_hyperparameters
-from synthgen.training.schedules import Schedule
+from synthgen.training.schedules import Rate, Weight
 from synthgen.types import LabelledImages
 from synthgen.vae.base import FittedDensity, PixelLikelihood
 from synthgen.vae.densities import RunningGaussian
@@ -94,14 +95,14 @@ class Autoencoder(GenerativeModule):
         penalties: Mapping[str, Penalty],
         optimizer: Callable[[Iterable[nn.Parameter]], Optimizer],
         discriminator_optimizer: Callable[[Iterable[nn.Parameter]], Optimizer],
-        lr: Schedule,
-        adversarial_weight: Schedule,
-        adversarial_from: float = 0.2,
+        lr: Rate,
+        adversarial_weight: Weight,
+        adversarial_from: Decay = 0.2,
         density: Callable[[int, int], FittedDensity] | None = None,
-        discriminator_lr: Schedule | None = None,
+        discriminator_lr: Rate | None = None,
         augmentation: Augmentation | None = None,
-        ema_half_life: int = 100_000,
-        batch_size: int = 64,
+        ema_half_life: Count = 100_000,
+        batch_size: BatchSize = 64,
     ) -> None:
         super().__init__(encoder.image, batch_size)
         fitted = fitting_decoder(decoder, likelihood, self.image)

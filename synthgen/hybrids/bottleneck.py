@@ -13,10 +13,11 @@ from torch import Tensor, nn
 
 from synthgen.networks.code_transformer import CodeTransformer
 from synthgen.networks.codebook import Codebook
+from synthgen.ranges import Decay, NonNegative, Size
 from synthgen.samplers.codes import draw_codes
 from synthgen.samplers.neural import LatentDensity
 from synthgen.spec import Rebuildable
-from synthgen.training.schedules import Schedule
+from synthgen.training.schedules import Weight
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ class KLBottleneck(Bottleneck):
     """A Gaussian of which the divergence from N(0, I) costs next to nothing (Rombach et al. 2022,
     section 3.1 and app. G): it keeps latents near the origin and the space between them filled."""
 
-    def __init__(self, num_classes: int, grid: tuple[int, int, int], weight: Schedule) -> None:
+    def __init__(self, num_classes: int, grid: tuple[int, int, int], weight: Weight) -> None:
         super().__init__()
         self.weight = weight
 
@@ -102,9 +103,9 @@ class VQBottleneck(Bottleneck):
         num_classes: int,
         grid: tuple[int, int, int],
         prior: Callable[[int, int, int], CodeTransformer],
-        num_codes: int = 256,
-        commitment: float = 0.25,
-        keep: float = 0.99,
+        num_codes: Size = 256,
+        commitment: NonNegative = 0.25,
+        keep: Decay = 0.99,
     ) -> None:
         super().__init__()
         self.shape, self.commitment, self.keep = tuple(grid), commitment, keep

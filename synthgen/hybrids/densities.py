@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from synthgen.ranges import Count, Mixture, Size
 from synthgen.seeds import normal_latents
 from synthgen.spec import Rebuildable
 from synthgen.vae.densities import GaussianMixtureDensity
@@ -32,9 +33,9 @@ class PrincipalMixture(nn.Module, Rebuildable):
         self,
         num_classes: int,
         z_dim: int,
-        rank: int = 64,
-        components: int = 10,
-        min_images: int = 200,
+        rank: Size = 64,
+        components: Mixture = 10,
+        min_images: Count = 200,
     ) -> None:
         super().__init__()
         if rank < 1:

@@ -18,12 +18,13 @@ from synthgen.gan.penalties.base import Penalty
 from synthgen.hybrids.plain_pixels import PlainPixels
 from synthgen.images import to_float
 from synthgen.networks.base import Discriminator, Encoder, Generator
+from synthgen.ranges import BatchSize, Count
 from synthgen.samplers.base import Sampler
 from synthgen.samplers.neural import DecoderSampler
 from synthgen.seeds import step_generator
 from synthgen.training.ema import EMA
 from synthgen.training.module import GenerativeModule, set_hyperparameters
-from synthgen.training.schedules import Schedule
+from synthgen.training.schedules import Beta, Rate, Weight
 from synthgen.types import ImageSpec, LabelledImages
 from synthgen.vae.base import (
     ClosedFormPrior,
@@ -80,15 +81,15 @@ class VAEGAN(GenerativeModule):
         penalties: Mapping[str, Penalty],
         optimizer: Callable[[Iterable[nn.Parameter]], Optimizer],
         discriminator_optimizer: Callable[[Iterable[nn.Parameter]], Optimizer],
-        lr: Schedule,
-        beta: Schedule,
-        reconstruction_weight: Schedule,
-        beta2: Schedule | None = None,
-        discriminator_lr: Schedule | None = None,
+        lr: Rate,
+        beta: Weight,
+        reconstruction_weight: Weight,
+        beta2: Beta | None = None,
+        discriminator_lr: Rate | None = None,
         density: Callable[[int, int], FittedDensity] | None = None,
         augmentation: Augmentation | None = None,
-        ema_half_life: int = 100_000,
-        batch_size: int = 64,
+        ema_half_life: Count = 100_000,
+        batch_size: BatchSize = 64,
     ) -> None:
         super().__init__(decoder.image, batch_size)
         if encoder.z_dim != decoder.z_dim:

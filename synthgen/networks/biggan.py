@@ -20,6 +20,7 @@ from synthgen.networks.blocks import crop_to, downsample, pad_to
 from synthgen.networks.heads import Head, Projection
 from synthgen.networks.r3gan import Pyramid
 from synthgen.networks.spectral import LAYERS, normalise_spectrum
+from synthgen.ranges import DepthOrNone, Side, Size, Width
 from synthgen.types import ImageSpec
 
 
@@ -42,12 +43,12 @@ class BigGANGenerator(Generator):
         self,
         image: ImageSpec,
         *,
-        z_dim: int = 80,
-        patch: int = 1,
-        width: int = 64,
-        max_width: int = 256,
-        embedding_dim: int = 128,
-        attention: int | None = None,
+        z_dim: Size = 80,
+        patch: Side = 1,
+        width: Width = 64,
+        max_width: Width = 256,
+        embedding_dim: Size = 128,
+        attention: Side | None = None,
     ) -> None:
         super().__init__()
         self.image, self.z_dim, self.patch = image, z_dim, patch
@@ -106,11 +107,11 @@ class BigGANDiscriminator(Discriminator):
         self,
         image: ImageSpec,
         *,
-        patch: int = 1,
-        width: int = 64,
-        max_width: int = 256,
-        halvings: int | None = None,
-        attention: int | None = None,
+        patch: Side = 1,
+        width: Width = 64,
+        max_width: Width = 256,
+        halvings: DepthOrNone | None = None,
+        attention: Side | None = None,
         head: Callable[[int, int], Head] = Projection,
     ) -> None:
         super().__init__()

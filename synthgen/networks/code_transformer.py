@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from synthgen.ranges import Depth, Width
 from synthgen.spec import Rebuildable
 
 Cache = tuple[Tensor, Tensor]  # keys and values of the positions so far, (N, heads, T, width/heads)
@@ -73,9 +74,9 @@ class CodeTransformer(nn.Module, Rebuildable):
         num_classes: int,
         num_codes: int,
         positions: int,
-        width: int = 512,
-        layers: int = 12,
-        heads: int = 8,
+        width: Width = 512,
+        layers: Depth = 12,
+        heads: Width = 8,
     ) -> None:
         super().__init__()
         if heads < 1 or width % heads:

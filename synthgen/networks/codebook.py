@@ -3,10 +3,14 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import torch
 import torch.nn.functional as F
+from annotated_types import Interval
 from torch import Tensor, nn
 
+from synthgen.ranges import Decay, Size
 from synthgen.spec import Rebuildable
 
 NOTHING = 1e-6  # vectors: what a code's average is without any, before float32 underflows
@@ -29,7 +33,10 @@ class Codebook(nn.Module, Rebuildable):
     sums: Tensor
 
     def __init__(
-        self, num_codes: int = 512, code_dim: int = 64, restart_below: float = 0.1
+        self,
+        num_codes: Annotated[int, Interval(ge=2, le=65_536)] = 512,
+        code_dim: Size = 64,
+        restart_below: Decay = 0.1,
     ) -> None:
         super().__init__()
         if num_codes < 2 or code_dim < 1:

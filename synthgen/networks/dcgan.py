@@ -13,6 +13,7 @@ from synthgen.networks.base import Discriminator, Generator
 from synthgen.networks.blocks import SLOPE, class_embedding, crop_to, pad_to
 from synthgen.networks.heads import Head, Projection
 from synthgen.networks.r3gan import Pyramid
+from synthgen.ranges import Size, Width
 from synthgen.types import ImageSpec
 
 STD = 0.02  # of all initial weights (Radford et al. 2016, section 4)
@@ -37,10 +38,10 @@ class DCGenerator(Generator):
         self,
         image: ImageSpec,
         *,
-        z_dim: int = 100,
-        width: int = 128,
-        max_width: int = 1024,
-        embedding_dim: int = 64,
+        z_dim: Size = 100,
+        width: Width = 128,
+        max_width: Width = 1024,
+        embedding_dim: Size = 64,
     ) -> None:
         super().__init__()
         self.image, self.z_dim = image, z_dim
@@ -82,8 +83,8 @@ class DCDiscriminator(Discriminator):
         self,
         image: ImageSpec,
         *,
-        width: int = 128,
-        max_width: int = 1024,
+        width: Width = 128,
+        max_width: Width = 1024,
         head: Callable[[int, int], Head] = Projection,
     ) -> None:
         super().__init__()

@@ -20,6 +20,7 @@ from synthgen.networks.blocks import (
     upsample,
 )
 from synthgen.networks.r3gan import Change, residual_blocks
+from synthgen.ranges import Depth, DepthOrNone, Side, Width
 from synthgen.types import ImageSpec
 
 
@@ -33,6 +34,10 @@ class Grid:
         if factor < 2 or 2**halvings != factor or patch < 1 or factor % patch:
             raise ValueError(
                 f"factor must be a power of 2 and a multiple of patch, got {factor} and {patch}"
+            )
+        if factor >= 2 * max(image.height, image.width):
+            raise ValueError(
+                f"factor {factor} is more than images of {image.height} x {image.width} have"
             )
         self.height, self.width = math.ceil(image.height / factor), math.ceil(image.width / factor)
         self.full = (self.height * factor, self.width * factor)
@@ -69,14 +74,14 @@ class GridEncoder(Encoder):
         self,
         image: ImageSpec,
         *,
-        channels: int = 4,
-        factor: int = 8,
-        patch: int = 1,
-        width: int = 128,
-        max_width: int = 512,
-        blocks: int = 2,
-        expansion: int = 1,
-        group_size: int | None = None,
+        channels: Width = 4,
+        factor: Side = 8,
+        patch: Side = 1,
+        width: Width = 128,
+        max_width: Width = 512,
+        blocks: DepthOrNone = 2,
+        expansion: Depth = 1,
+        group_size: Width | None = None,
     ) -> None:
         super().__init__()
         grid = Grid(image, factor, patch, width, max_width)
@@ -109,15 +114,15 @@ class GridDecoder(Generator):
         self,
         image: ImageSpec,
         *,
-        channels: int = 4,
-        factor: int = 8,
-        patch: int = 1,
-        width: int = 128,
-        max_width: int = 512,
-        blocks: int = 2,
-        expansion: int = 1,
-        group_size: int | None = None,
-        out_channels: int | None = None,
+        channels: Width = 4,
+        factor: Side = 8,
+        patch: Side = 1,
+        width: Width = 128,
+        max_width: Width = 512,
+        blocks: DepthOrNone = 2,
+        expansion: Depth = 1,
+        group_size: Width | None = None,
+        out_channels: Width | None = None,
     ) -> None:
         super().__init__()
         grid = Grid(image, factor, patch, width, max_width)

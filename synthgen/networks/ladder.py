@@ -5,10 +5,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import cast
+from typing import Annotated, cast
 
 import torch
 import torch.nn.functional as F
+from annotated_types import MinLen
 from torch import Tensor, nn
 
 from synthgen.networks.base import Generator
@@ -23,6 +24,7 @@ from synthgen.networks.blocks import (
     upsample,
 )
 from synthgen.networks.r3gan import Change, Pyramid, residual_blocks
+from synthgen.ranges import Depth, DepthOrNone, Side, Size, Width
 from synthgen.spec import Rebuildable
 from synthgen.types import ImageSpec
 
@@ -37,13 +39,13 @@ class LadderEncoder(nn.Module, Rebuildable):
         self,
         image: ImageSpec,
         *,
-        patch: int = 2,
-        width: int = 32,
-        max_width: int = 128,
-        blocks: int = 1,
-        last_blocks: int = 1,
-        expansion: int = 1,
-        group_size: int | None = None,
+        patch: Side = 2,
+        width: Width = 32,
+        max_width: Width = 128,
+        blocks: DepthOrNone = 1,
+        last_blocks: DepthOrNone = 1,
+        expansion: Depth = 1,
+        group_size: Width | None = None,
     ) -> None:
         super().__init__()
         self.image, self.patch = image, patch
@@ -122,17 +124,17 @@ class LadderDecoder(Generator):
         self,
         image: ImageSpec,
         *,
-        top_dim: int = 32,
-        channels: Sequence[int] = (4, 1),
-        patch: int = 2,
-        width: int = 32,
-        max_width: int = 128,
-        blocks: int = 1,
-        last_blocks: int = 1,
-        expansion: int = 1,
-        group_size: int | None = None,
-        embedding_dim: int = 64,
-        out_channels: int | None = None,
+        top_dim: Size = 32,
+        channels: Annotated[Sequence[Width], MinLen(1)] = (4, 1),
+        patch: Side = 2,
+        width: Width = 32,
+        max_width: Width = 128,
+        blocks: DepthOrNone = 1,
+        last_blocks: DepthOrNone = 1,
+        expansion: Depth = 1,
+        group_size: Width | None = None,
+        embedding_dim: Size = 64,
+        out_channels: Width | None = None,
     ) -> None:
         super().__init__()
         shape = Pyramid(image, patch, width, max_width, blocks, last_blocks)

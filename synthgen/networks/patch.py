@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from synthgen.networks.base import Discriminator
 from synthgen.networks.blocks import GAIN, SLOPE, scaled_
+from synthgen.ranges import Depth, Width
 from synthgen.types import ImageSpec
 
 
@@ -28,7 +29,7 @@ class PatchDiscriminator(Discriminator):
     """
 
     def __init__(
-        self, image: ImageSpec, *, width: int = 64, max_width: int = 512, halvings: int = 3
+        self, image: ImageSpec, *, width: Width = 64, max_width: Width = 512, halvings: Depth = 3
     ) -> None:
         super().__init__()
         height, columns = image.height >> halvings, image.width >> halvings

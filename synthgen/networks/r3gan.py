@@ -25,6 +25,7 @@ from synthgen.networks.blocks import (
     upsample,
 )
 from synthgen.networks.heads import Head, InnerProduct
+from synthgen.ranges import Depth, DepthOrNone, Side, Size, Width
 from synthgen.types import ImageSpec
 
 
@@ -44,6 +45,10 @@ class Pyramid:
         blocks: int,
         last_blocks: int,
     ) -> None:
+        if patch > 2 and (image.height % patch or image.width % patch):
+            raise ValueError(  # 2 leaves a row over at most, which is padded
+                f"patch {patch} does not divide images of {image.height} x {image.width}"
+            )
         height, columns = math.ceil(image.height / patch), math.ceil(image.width / patch)
         doublings, _ = stages(max(height, columns))
         self.base = (math.ceil(height / 2**doublings), math.ceil(columns / 2**doublings))
@@ -78,16 +83,16 @@ class R3Generator(Generator):
         self,
         image: ImageSpec,
         *,
-        z_dim: int = 64,
-        patch: int = 1,
-        width: int = 32,
-        max_width: int = 128,
-        blocks: int = 1,
-        last_blocks: int = 1,
-        expansion: int = 2,
-        group_size: int | None = 16,
-        embedding_dim: int = 64,
-        out_channels: int | None = None,
+        z_dim: Size = 64,
+        patch: Side = 1,
+        width: Width = 32,
+        max_width: Width = 128,
+        blocks: DepthOrNone = 1,
+        last_blocks: DepthOrNone = 1,
+        expansion: Depth = 2,
+        group_size: Width | None = 16,
+        embedding_dim: Size = 64,
+        out_channels: Width | None = None,
     ) -> None:
         super().__init__()
         self.image, self.z_dim, self.patch = image, z_dim, patch
@@ -166,14 +171,14 @@ class R3Discriminator(Discriminator):
         self,
         image: ImageSpec,
         *,
-        patch: int = 1,
-        width: int = 32,
-        max_width: int = 128,
-        blocks: int = 1,
-        last_blocks: int = 1,
-        expansion: int = 2,
-        group_size: int | None = 16,
-        embedding_dim: int = 128,
+        patch: Side = 1,
+        width: Width = 32,
+        max_width: Width = 128,
+        blocks: DepthOrNone = 1,
+        last_blocks: DepthOrNone = 1,
+        expansion: Depth = 2,
+        group_size: Width | None = 16,
+        embedding_dim: Size = 128,
         head: Callable[[int, int], Head] = InnerProduct,
     ) -> None:
         super().__init__()
@@ -208,15 +213,15 @@ class R3Encoder(Encoder):
         self,
         image: ImageSpec,
         *,
-        z_dim: int = 64,
-        patch: int = 1,
-        width: int = 32,
-        max_width: int = 128,
-        blocks: int = 1,
-        last_blocks: int = 1,
-        expansion: int = 2,
-        group_size: int | None = 16,
-        embedding_dim: int = 64,
+        z_dim: Size = 64,
+        patch: Side = 1,
+        width: Width = 32,
+        max_width: Width = 128,
+        blocks: DepthOrNone = 1,
+        last_blocks: DepthOrNone = 1,
+        expansion: Depth = 2,
+        group_size: Width | None = 16,
+        embedding_dim: Size = 64,
     ) -> None:
         super().__init__()
         self.image, self.z_dim = image, z_dim

@@ -17,6 +17,7 @@ from synthgen.networks.conditional_norm import ConditionalBatchNorm
 from synthgen.networks.heads import Head, Projection
 from synthgen.networks.r3gan import Pyramid
 from synthgen.networks.spectral import normalise_spectrum
+from synthgen.ranges import DepthOrNone, Side, Size, Width
 from synthgen.types import ImageSpec
 
 GAIN = math.sqrt(2)
@@ -33,7 +34,7 @@ class SNGenerator(Generator):
     """
 
     def __init__(
-        self, image: ImageSpec, *, z_dim: int = 128, width: int = 256, max_width: int = 256
+        self, image: ImageSpec, *, z_dim: Size = 128, width: Width = 256, max_width: Width = 256
     ) -> None:
         super().__init__()
         self.image, self.z_dim = image, z_dim
@@ -93,10 +94,10 @@ class SNDiscriminator(Discriminator):
         self,
         image: ImageSpec,
         *,
-        width: int = 128,
-        max_width: int = 128,
-        smallest: int = 8,
-        last_blocks: int = 2,
+        width: Width = 128,
+        max_width: Width = 128,
+        smallest: Side = 8,
+        last_blocks: DepthOrNone = 2,
         head: Callable[[int, int], Head] = Projection,
     ) -> None:
         super().__init__()

@@ -31,6 +31,7 @@ from synthgen.networks.equalised import (
 )
 from synthgen.networks.r3gan import Pyramid
 from synthgen.networks.spectral import without_autocast
+from synthgen.ranges import BatchSize, Depth, Side, Size, Width
 from synthgen.types import ImageSpec
 
 
@@ -52,12 +53,12 @@ class StyleGAN2Generator(Generator):
         self,
         image: ImageSpec,
         *,
-        z_dim: int = 512,
-        w_dim: int = 512,
-        mapping_layers: int = 2,
-        patch: int = 1,
-        width: int = 512,
-        max_width: int = 512,
+        z_dim: Size = 512,
+        w_dim: Size = 512,
+        mapping_layers: Depth = 2,
+        patch: Side = 1,
+        width: Width = 512,
+        max_width: Width = 512,
     ) -> None:
         super().__init__()
         self.image, self.z_dim, self.patch = image, z_dim, patch
@@ -114,11 +115,11 @@ class StyleGAN2Discriminator(Discriminator):
         self,
         image: ImageSpec,
         *,
-        patch: int = 1,
-        width: int = 512,
-        max_width: int = 512,
+        patch: Side = 1,
+        width: Width = 512,
+        max_width: Width = 512,
         architecture: Literal["residual", "plain"] = "residual",
-        group_size: int = 4,
+        group_size: BatchSize = 4,
     ) -> None:
         super().__init__()
         if architecture not in STAGES:

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from synthgen.networks.blocks import crop_to, pad_to
+from synthgen.ranges import DepthOrNone, Side, Size, Width
 from synthgen.spec import Rebuildable
 from synthgen.types import ImageSpec
 
@@ -55,10 +56,10 @@ class VQEncoder(nn.Module, Rebuildable):
         self,
         image: ImageSpec,
         *,
-        code_dim: int = 64,
-        width: int = 256,
-        blocks: int = 2,
-        largest_grid: int = 8,
+        code_dim: Size = 64,
+        width: Width = 256,
+        blocks: DepthOrNone = 2,
+        largest_grid: Side = 8,
     ) -> None:
         super().__init__()
         self.image, self.code_dim = image, code_dim
@@ -99,10 +100,10 @@ class VQDecoder(nn.Module, Rebuildable):
         self,
         image: ImageSpec,
         *,
-        code_dim: int = 64,
-        width: int = 256,
-        blocks: int = 2,
-        largest_grid: int = 8,
+        code_dim: Size = 64,
+        width: Width = 256,
+        blocks: DepthOrNone = 2,
+        largest_grid: Side = 8,
     ) -> None:
         super().__init__()
         self.image, self.code_dim = image, code_dim

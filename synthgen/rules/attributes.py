@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from synthgen.errors import SynthgenError
+from synthgen.ranges import NonNegative, Share
 from synthgen.rules.base import Rule
 from synthgen.rules.drawing.distributions import chosen, cumulative
 from synthgen.rules.randomness import ImageRandom
@@ -27,9 +28,9 @@ class Attribute(Rebuildable):
     def __init__(
         self,
         options: Mapping[str, Rule | None],
-        weights: Mapping[str, float] | None = None,
+        weights: Mapping[str, NonNegative] | None = None,
         only: str | None = None,
-        strength: float | None = None,
+        strength: Share | None = None,
     ) -> None:
         self.names = list(options)
         for name in [*(weights or {}), *([only] if only is not None else [])]:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from synthgen.errors import SynthgenError
+from synthgen.ranges import Share
 from synthgen.rules.randomness import ImageRandom
 from synthgen.spec import Rebuildable
 
@@ -21,7 +22,7 @@ class Rule(Rebuildable, ABC):
         probability: share of the images that are changed at all.
     """
 
-    def __init__(self, strength: float | Sequence[float] = 1.0, probability: float = 1.0) -> None:
+    def __init__(self, strength: Share | Sequence[Share] = 1.0, probability: Share = 1.0) -> None:
         ends = [float(s) for s in (strength if isinstance(strength, Sequence) else [strength] * 2)]
         if len(ends) != 2 or not 0.0 <= ends[0] <= ends[1] <= 1.0:
             raise SynthgenError(

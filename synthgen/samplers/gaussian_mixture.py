@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from synthgen.errors import SynthgenError
+from synthgen.ranges import Components, Count, Mixture, Seed
 from synthgen.samplers.principal import PrincipalSpace
 from synthgen.seeds import image_rng, normal_latents
 from synthgen.types import ImageSpec, LabelledImages
@@ -31,10 +32,10 @@ class GaussianMixture(PrincipalSpace):
     def __init__(
         self,
         image: ImageSpec,
-        gaussians: int = 10,
-        min_images: int = 200,
-        components: int = 64,
-        seed: int = 0,
+        gaussians: Mixture = 10,
+        min_images: Count = 200,
+        components: Components = 64,
+        seed: Seed = 0,
     ) -> None:
         super().__init__(image, components)
         if gaussians < 1 or min_images < 1:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from synthgen.errors import SynthgenError
+from synthgen.ranges import Components
 from synthgen.samplers.principal import PrincipalSpace
 from synthgen.seeds import image_rng
 from synthgen.types import ImageSpec, LabelledImages
@@ -27,7 +28,9 @@ class Interpolation(PrincipalSpace):
 
     exposes_real: ClassVar[bool] = True
 
-    def __init__(self, image: ImageSpec, neighbours: int = 5, components: int = 128) -> None:
+    def __init__(
+        self, image: ImageSpec, neighbours: Components = 5, components: Components = 128
+    ) -> None:
         super().__init__(image, components)
         if neighbours < 1:
             raise SynthgenError(f"neighbours must be at least 1, got {neighbours}.\nTry 5.")

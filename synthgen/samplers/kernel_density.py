@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from synthgen.errors import SynthgenError
+from synthgen.ranges import Components, NonNegative
 from synthgen.samplers.principal import PrincipalSpace
 from synthgen.seeds import image_rng, normal_latents
 from synthgen.types import ImageSpec, LabelledImages
@@ -38,7 +39,7 @@ class KernelDensity(PrincipalSpace):
     least_images = 3
 
     def __init__(
-        self, image: ImageSpec, bandwidth: float | None = None, components: int = 64
+        self, image: ImageSpec, bandwidth: NonNegative | None = None, components: Components = 64
     ) -> None:
         super().__init__(image, components)
         if bandwidth is not None and bandwidth < 0:

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from synthgen.errors import SynthgenError
 from synthgen.images import to_float, to_uint8
+from synthgen.ranges import Components, Share
 from synthgen.samplers.base import FittedSampler
 from synthgen.seeds import normal_latents
 from synthgen.types import ImageSpec, LabelledImages
@@ -28,7 +29,9 @@ class PCAGaussian(FittedSampler):
             their average variance (the full model of the paper), in between scales its deviation.
     """
 
-    def __init__(self, image: ImageSpec, components: int = 64, residual_noise: float = 0.0) -> None:
+    def __init__(
+        self, image: ImageSpec, components: Components = 64, residual_noise: Share = 0.0
+    ) -> None:
         super().__init__(image)
         if components < 1:
             raise SynthgenError(

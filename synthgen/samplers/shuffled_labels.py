@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from synthgen.ranges import Seed
 from synthgen.samplers.bootstrap import Bootstrap
 from synthgen.seeds import step_generator
 from synthgen.types import ImageSpec, LabelledImages
@@ -19,7 +20,7 @@ class ShuffledLabels(Bootstrap):
         seed: of the permutation.
     """
 
-    def __init__(self, image: ImageSpec, seed: int = 0) -> None:
+    def __init__(self, image: ImageSpec, seed: Seed = 0) -> None:
         super().__init__(image)
         self.seed = seed
 

@@ -6,6 +6,7 @@ import math
 from abc import abstractmethod
 
 from synthgen.errors import SynthgenError
+from synthgen.ranges import Decay, Positive, Rows
 from synthgen.synthesis.plan import Plan
 
 
@@ -16,7 +17,7 @@ class Filling(Plan):
         cap: at most so many synthetic images per real one of the class; None: no limit.
     """
 
-    def __init__(self, cap: float | None = None) -> None:
+    def __init__(self, cap: Positive | None = None) -> None:
         if cap is not None and not 0 < cap < math.inf:
             raise SynthgenError(
                 f"plan.cap is {cap}, but must be more than 0: synthetic images per real one."
@@ -52,7 +53,7 @@ class Filling(Plan):
 class Fill(Filling):
     """Every class up to ``target`` images; None: up to the number of the largest class."""
 
-    def __init__(self, target: int | None = None, cap: float | None = None) -> None:
+    def __init__(self, target: Rows | None = None, cap: Positive | None = None) -> None:
         super().__init__(cap)
         if target is not None and (isinstance(target, bool) or target < 1):
             raise SynthgenError(f"plan.target is {target}, but must be 1 or more, or null.")
@@ -79,7 +80,7 @@ class FillEffectiveNumber(Filling):
     ``beta`` 0 leaves the real shares, towards 1 all classes become equal.
     """
 
-    def __init__(self, beta: float = 0.999, cap: float | None = None) -> None:
+    def __init__(self, beta: Decay = 0.999, cap: Positive | None = None) -> None:
         super().__init__(cap)
         if not 0 <= beta < 1:
             raise SynthgenError(f"plan.beta is {beta}, but must be from 0 to less than 1.")

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from synthgen.errors import SynthgenError
+from synthgen.ranges import Rows
 from synthgen.seeds import ROWS_PER_PLAN
 from synthgen.spec import Rebuildable
 
@@ -28,7 +29,7 @@ class Plan(Rebuildable, ABC):
 class Balanced(Plan):
     """The same number of images of every class."""
 
-    def __init__(self, per_class: int) -> None:
+    def __init__(self, per_class: Rows) -> None:
         self.per_class = whole_number(per_class, "plan.per_class")
 
     def quotas(
@@ -44,7 +45,7 @@ class MatchReal(Plan):
     equal remainders go to the earlier class.
     """
 
-    def __init__(self, total: int | None = None) -> None:
+    def __init__(self, total: Rows | None = None) -> None:
         self.total = None if total is None else whole_number(total, "plan.total")
 
     def quotas(
@@ -63,7 +64,7 @@ class MatchReal(Plan):
 class PerClass(Plan):
     """A number for every class, or a map from class to number; unnamed classes get none."""
 
-    def __init__(self, per_class: int | dict[str, int]) -> None:
+    def __init__(self, per_class: Rows | dict[str, Rows]) -> None:
         if isinstance(per_class, Mapping):
             # YAML reads the key of class "0" as a number.
             named = {str(name): count for name, count in per_class.items()}

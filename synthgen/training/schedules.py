@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import math
-from typing import Protocol
+from typing import Annotated, Protocol
+
+from synthgen.ranges import Decay, NonNegative, PositiveShare, Real, Share, Values
 
 
 class Schedule(Protocol):
     def __call__(self, progress: float) -> float: ...
 
 
+Rate = Annotated[Schedule, Values(NonNegative)]  # of learning
+Weight = Annotated[Schedule, Values(NonNegative)]  # of a loss
+Beta = Annotated[Schedule, Values(Decay)]  # of Adam's second moment
+ShareSchedule = Annotated[Schedule, Values(Share)]
+
+
 class Constant:
     """The same value throughout."""
 
-    def __init__(self, value: float) -> None:
+    def __init__(self, value: Real) -> None:
         self.value = value
 
     def __call__(self, progress: float) -> float:
@@ -23,7 +31,7 @@ class Constant:
 class Cosine:
     """Half a cosine from ``start`` to ``end``, reached at progress ``until``, then held."""
 
-    def __init__(self, start: float, end: float, until: float = 1.0) -> None:
+    def __init__(self, start: Real, end: Real, until: PositiveShare = 1.0) -> None:
         if not 0 < until <= 1:
             raise ValueError(f"until must be in (0, 1], got {until}")
         self.start, self.end, self.until = start, end, until
@@ -36,7 +44,7 @@ class Cosine:
 class Linear:
     """A straight line from ``start`` to ``end``, reached at progress ``until`` and held."""
 
-    def __init__(self, start: float, end: float, until: float = 1.0) -> None:
+    def __init__(self, start: Real, end: Real, until: PositiveShare = 1.0) -> None:
         if not 0 < until <= 1:
             raise ValueError(f"until must be in (0, 1], got {until}")
         self.start, self.end, self.until = start, end, until

@@ -11,9 +11,10 @@ import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import torch
+from annotated_types import Interval
 from pytorch_lightning import Callback, LightningDataModule, Trainer
 from pytorch_lightning.loggers import Logger
 from torch.utils.data import DataLoader
@@ -23,6 +24,7 @@ from synthgen.data import Splits, write_split
 from synthgen.errors import StoppedByUserError, SynthgenError
 from synthgen.hardware import Precision, compute_dtype
 from synthgen.paths import readable_os_errors, write_json
+from synthgen.ranges import Count, Positive, Seed
 from synthgen.samplers.artifact import save_sampler
 from synthgen.samplers.base import FittedSampler, Sampler
 from synthgen.training.batches import Batches
@@ -49,18 +51,18 @@ def train(
     splits: Splits,
     out: Path,
     *,
-    seed: int = 0,
-    max_images: int | None = None,
-    max_minutes: float | None = None,
+    seed: Seed = 0,
+    max_images: Count | None = None,
+    max_minutes: Positive | None = None,
     loggers: Sequence[Logger] = (),
     precision: Precision = "auto",
     accelerator: str = "auto",
-    devices: int = 1,
+    devices: Count = 1,
     strategy: str = "auto",
     compile: Compilation | None = None,
-    checkpoint_minutes: float = 2.0,
-    previews: int = 20,
-    best_every: int | None = None,
+    checkpoint_minutes: Positive = 2.0,
+    previews: Annotated[int, Interval(ge=0, le=10_000)] = 20,
+    best_every: Count | None = None,
     order: Order | None = None,
     start: str | Path | None = None,
     allow: Sequence[str] = (),

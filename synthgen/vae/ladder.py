@@ -11,11 +11,12 @@ from torch.optim import Optimizer
 
 from synthgen.images import to_float
 from synthgen.networks.ladder import LadderDecoder, LadderEncoder
+from synthgen.ranges import BatchSize, Count, NonNegative
 from synthgen.samplers.base import Sampler
 from synthgen.samplers.ladder import LadderSampler
 from synthgen.training.ema import EMA
 from synthgen.training.module import GenerativeModule, set_hyperparameters
-from synthgen.training.schedules import Constant, Schedule
+from synthgen.training.schedules import Constant, Rate, Weight
 from synthgen.types import LabelledImages
 from synthgen.vae.base import FittedDensity, PixelLikelihood
 from synthgen.vae.encoded import encoded
@@ -63,13 +64,13 @@ class LadderVAE(GenerativeModule):
         decoder: LadderDecoder | Callable[..., LadderDecoder],
         likelihood: PixelLikelihood,
         optimizer: Callable[[Iterable[nn.Parameter]], Optimizer],
-        lr: Schedule,
-        beta: Schedule,
-        grid_beta: Schedule | None = None,
+        lr: Rate,
+        beta: Weight,
+        grid_beta: Weight | None = None,
         density: Callable[[int, int], FittedDensity] | None = None,
-        free_bits: float = 0.0,
-        ema_half_life: int = 100_000,
-        batch_size: int = 128,
+        free_bits: NonNegative = 0.0,
+        ema_half_life: Count = 100_000,
+        batch_size: BatchSize = 128,
     ) -> None:
         super().__init__(encoder.image, batch_size)
         decoder = fitting_decoder(decoder, likelihood, self.image)

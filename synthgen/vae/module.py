@@ -10,12 +10,13 @@ from torch.optim import Optimizer
 
 from synthgen.images import to_float
 from synthgen.networks.base import Encoder, Generator
+from synthgen.ranges import BatchSize, Count
 from synthgen.samplers.base import Sampler
 from synthgen.samplers.neural import DecoderSampler
 from synthgen.seeds import step_generator
 from synthgen.training.ema import EMA
 from synthgen.training.module import GenerativeModule, set_hyperparameters
-from synthgen.training.schedules import Schedule
+from synthgen.training.schedules import Rate
 from synthgen.types import ImageSpec, LabelledImages
 from synthgen.vae.base import FittedDensity, Networks, PixelLikelihood, Posterior, Prior
 from synthgen.vae.densities import RunningGaussian
@@ -51,11 +52,11 @@ class VAE(GenerativeModule):
         prior: Callable[[int, int], Prior],
         likelihood: PixelLikelihood,
         optimizer: Callable[[Iterable[nn.Parameter]], Optimizer],
-        lr: Schedule,
+        lr: Rate,
         objective: Objective,
         density: Callable[[int, int], FittedDensity] | None = None,
-        ema_half_life: int = 100_000,
-        batch_size: int = 128,
+        ema_half_life: Count = 100_000,
+        batch_size: BatchSize = 128,
     ) -> None:
         super().__init__(encoder.image, batch_size)
         decoder = fitting_decoder(decoder, likelihood, self.image)

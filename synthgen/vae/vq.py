@@ -14,12 +14,13 @@ from synthgen.images import to_float
 from synthgen.networks.code_transformer import CodeTransformer
 from synthgen.networks.codebook import Codebook
 from synthgen.networks.vq import VQDecoder, VQEncoder
+from synthgen.ranges import BatchSize, Count, Inner, NonNegative
 from synthgen.samplers.base import Sampler
 from synthgen.samplers.codes import CodeSampler
 from synthgen.seeds import step_generator
 from synthgen.training.ema import EMA
 from synthgen.training.module import GenerativeModule, set_hyperparameters
-from synthgen.training.schedules import Schedule
+from synthgen.training.schedules import Rate
 
 RAMP = 0.05  # of the images seen: codes follow an encoder that moves fast at first
 RESTARTS = 3  # the stream of random numbers that picks new places for unused codes
@@ -60,13 +61,13 @@ class VQVAE(GenerativeModule):
         codebook: Codebook,
         prior: Callable[[int, int, int], CodeTransformer],
         optimizer: Callable[[Iterable[nn.Parameter]], Optimizer],
-        lr: Schedule,
-        prior_lr: Schedule,
-        autoencoder_share: float = 0.4,
-        commitment: float = 0.25,
-        codebook_half_life: int = 8_800,
-        ema_half_life: int = 50_000,
-        batch_size: int = 128,
+        lr: Rate,
+        prior_lr: Rate,
+        autoencoder_share: Inner = 0.4,
+        commitment: NonNegative = 0.25,
+        codebook_half_life: Count = 8_800,
+        ema_half_life: Count = 50_000,
+        batch_size: BatchSize = 128,
     ) -> None:
         super().__init__(decoder.image, batch_size)
         _require_fit(encoder, decoder, codebook)

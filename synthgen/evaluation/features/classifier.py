@@ -14,6 +14,7 @@ from synthgen.evaluation.judges.steps import automatic_steps
 from synthgen.evaluation.judges.training import as_input, predict
 from synthgen.hardware import default_device, torch_threads
 from synthgen.progress import track
+from synthgen.ranges import BatchSize, Count, Positive, Width
 from synthgen.types import LabelledImages
 
 THREADS = 1  # with one thread of the CPU, the same data and seed give the same weights, and name
@@ -35,11 +36,11 @@ class ClassifierExtractor(Extractor):
 
     def __init__(
         self,
-        steps: int | None = None,
-        batch_size: int = 128,
-        learning_rate: float = 3e-3,
-        width: int = 16,
-        max_images: int = 10_000,
+        steps: Count | None = None,
+        batch_size: BatchSize = 128,
+        learning_rate: Positive = 3e-3,
+        width: Width = 16,
+        max_images: Count = 10_000,
     ) -> None:
         super().__init__(batch_size=500, max_images=max_images)
         self.max_searched = MAX_SEARCHED

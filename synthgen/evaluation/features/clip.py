@@ -17,6 +17,7 @@ from synthgen.evaluation.features.weights import (
     load_every_tensor,
     read_tensors,
 )
+from synthgen.ranges import BatchSize, Count
 
 OPTION = "extractor.clip"
 FILES = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
@@ -36,8 +37,8 @@ class CLIPExtractor(NetworkExtractor):
         self,
         model: str = "ViT-B-32-quickgelu",
         weights: str | None = None,
-        batch_size: int = 50,
-        max_images: int = 10_000,
+        batch_size: BatchSize = 50,
+        max_images: Count = 10_000,
     ) -> None:
         require_model(model)
         path = find_weights(

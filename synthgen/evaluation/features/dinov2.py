@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from synthgen.evaluation.features.timm_model import TimmExtractor
+from synthgen.ranges import BatchSize, Count, Side
 
 PATCH = 14  # pixels; what a patch cuts off at the border would be lost
 
@@ -24,9 +25,9 @@ class DINOv2Extractor(TimmExtractor):
         self,
         model: str = "vit_small_patch14_dinov2.lvd142m",
         weights: str | None = None,
-        size: int = 224,
-        batch_size: int = 50,
-        max_images: int = 10_000,
+        size: Side = 224,
+        batch_size: BatchSize = 50,
+        max_images: Count = 10_000,
     ) -> None:
         if size < PATCH or size % PATCH:
             raise ValueError(f"size must be a multiple of {PATCH}, the patch's side, got {size}")

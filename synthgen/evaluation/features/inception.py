@@ -16,6 +16,7 @@ from synthgen.errors import SynthgenError
 from synthgen.evaluation.features.base import Extractor
 from synthgen.hardware import default_device
 from synthgen.paths import file_digest
+from synthgen.ranges import BatchSize, Count
 from synthgen.types import LabelledImages
 
 FILE = "weights-inception-2015-12-05-6726825d.pth"
@@ -34,7 +35,7 @@ class InceptionExtractor(Extractor):
     """
 
     def __init__(
-        self, weights: str | None = None, batch_size: int = 50, max_images: int = 10_000
+        self, weights: str | None = None, batch_size: BatchSize = 50, max_images: Count = 10_000
     ) -> None:
         super().__init__(batch_size, max_images)
         path, self.weights_sha256 = find_weights(weights)

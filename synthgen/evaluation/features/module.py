@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from typing import Literal
 
 from torch import nn
 
 from synthgen.evaluation.features.network import NetworkExtractor
 from synthgen.evaluation.features.preprocessing import Preprocessing, as_size
 from synthgen.evaluation.features.weights import find_weights, load_every_tensor, read_tensors
+from synthgen.ranges import BatchSize, Count, Positive, Real, Side
 
 
 class ModuleExtractor(NetworkExtractor):
@@ -28,13 +30,13 @@ class ModuleExtractor(NetworkExtractor):
         self,
         network: nn.Module,
         weights: str | None = None,
-        size: int | list[int] | None = None,
-        channels: int | None = None,
-        mean: list[float] | None = None,
-        std: list[float] | None = None,
+        size: Side | list[Side] | None = None,
+        channels: Literal[1, 3] | None = None,
+        mean: list[Real] | None = None,
+        std: list[Positive] | None = None,
         title: str = "module",
-        batch_size: int = 128,
-        max_images: int = 10_000,
+        batch_size: BatchSize = 128,
+        max_images: Count = 10_000,
     ) -> None:
         if weights is not None:
             path = find_weights(weights, [], option="extractor.module", what=title)

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from synthgen.evaluation.features.base import Extractor
+from synthgen.ranges import BatchSize, Count, Side
 from synthgen.types import LabelledImages
 
 MAX_SEARCHED = 100_000
@@ -24,7 +25,9 @@ class PixelExtractor(Extractor):
             area), smaller ones stay.
     """
 
-    def __init__(self, size: int = 32, batch_size: int = 500, max_images: int = 10_000) -> None:
+    def __init__(
+        self, size: Side = 32, batch_size: BatchSize = 500, max_images: Count = 10_000
+    ) -> None:
         if size < 1:
             raise ValueError(f"size must be at least 1, got {size}")
         super().__init__(batch_size, max_images)

@@ -20,6 +20,7 @@ from synthgen.evaluation.features.weights import (
     load_every_tensor,
     read_tensors,
 )
+from synthgen.ranges import BatchSize, Count, Side
 
 FILES = ("model.safetensors", "pytorch_model.bin")
 
@@ -40,9 +41,9 @@ class TimmExtractor(NetworkExtractor):
         self,
         model: str = "resnet50.a1_in1k",
         weights: str | None = None,
-        size: int | None = None,
-        batch_size: int = 50,
-        max_images: int = 10_000,
+        size: Side | None = None,
+        batch_size: BatchSize = 50,
+        max_images: Count = 10_000,
     ) -> None:
         option = f"extractor.{self.kind}"
         require_model(model, option)

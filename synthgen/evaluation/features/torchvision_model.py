@@ -17,6 +17,7 @@ from synthgen.evaluation.features.weights import (
     read_tensors,
 )
 from synthgen.paths import file_digest
+from synthgen.ranges import BatchSize, Count, Side
 
 
 class TorchvisionExtractor(NetworkExtractor):
@@ -32,9 +33,9 @@ class TorchvisionExtractor(NetworkExtractor):
         self,
         model: str = "resnet50",
         weights: str | None = None,
-        size: int = 224,
-        batch_size: int = 50,
-        max_images: int = 10_000,
+        size: Side = 224,
+        batch_size: BatchSize = 50,
+        max_images: Count = 10_000,
     ) -> None:
         path = find_weights(
             weights,

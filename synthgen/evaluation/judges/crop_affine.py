@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
+from annotated_types import Interval
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -27,7 +28,9 @@ class CropAffine:
         flip: ``horizontal`` mirrors half of the images. Digits don't bear it.
     """
 
-    def __init__(self, strength: float = 1.0, flip: Flip = "none") -> None:
+    def __init__(
+        self, strength: Annotated[float, Interval(ge=0, le=3)] = 1.0, flip: Flip = "none"
+    ) -> None:
         if not 0 <= strength <= 3:
             raise ValueError(f"strength must be between 0 and 3, got {strength}")
         self.strength = strength

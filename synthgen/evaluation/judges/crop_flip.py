@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import torch
+from annotated_types import Interval
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -18,7 +21,9 @@ class CropFlip:
         flip: ``horizontal`` mirrors half of the images.
     """
 
-    def __init__(self, share: float = 0.125, flip: Flip = "horizontal") -> None:
+    def __init__(
+        self, share: Annotated[float, Interval(ge=0, le=0.5)] = 0.125, flip: Flip = "horizontal"
+    ) -> None:
         if not 0 <= share <= 0.5:
             raise ValueError(f"share must be between 0 and 0.5, got {share}")
         self.share = share

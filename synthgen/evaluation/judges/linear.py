@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from synthgen.evaluation.judges.probes import Probe
+from synthgen.ranges import BatchSize, Count, Positive
 
 
 class LinearJudge(Probe):
@@ -11,6 +12,6 @@ class LinearJudge(Probe):
     name = "linear"
 
     def __init__(
-        self, steps: int | None = None, batch_size: int = 64, learning_rate: float = 0.1
+        self, steps: Count | None = None, batch_size: BatchSize = 64, learning_rate: Positive = 0.1
     ) -> None:
         super().__init__(steps, batch_size, learning_rate, [])

@@ -6,6 +6,7 @@ from typing import Any
 
 from synthgen.evaluation.features.base import Extractor
 from synthgen.evaluation.judges.estimators import EstimatorJudge
+from synthgen.ranges import Count, Few, Positive
 
 
 class LogisticRegressionJudge(EstimatorJudge):
@@ -20,9 +21,9 @@ class LogisticRegressionJudge(EstimatorJudge):
     def __init__(
         self,
         features: Extractor | None = None,
-        inverse_penalty: float = 1.0,
-        iterations: int = 200,
-        copies: int = 4,
+        inverse_penalty: Positive = 1.0,
+        iterations: Count = 200,
+        copies: Few = 4,
     ) -> None:
         super().__init__(features, copies)
         self.inverse_penalty = inverse_penalty

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from synthgen.evaluation.judges.probes import Probe
+from synthgen.ranges import BatchSize, Count, Positive, Width
 
 
 class MLPJudge(Probe):
@@ -12,9 +13,9 @@ class MLPJudge(Probe):
 
     def __init__(
         self,
-        steps: int | None = None,
-        batch_size: int = 64,
-        learning_rate: float = 0.1,
-        hidden: int = 128,
+        steps: Count | None = None,
+        batch_size: BatchSize = 64,
+        learning_rate: Positive = 0.1,
+        hidden: Width = 128,
     ) -> None:
         super().__init__(steps, batch_size, learning_rate, [hidden])

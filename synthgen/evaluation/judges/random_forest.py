@@ -6,6 +6,7 @@ from typing import Any
 
 from synthgen.evaluation.features.base import Extractor
 from synthgen.evaluation.judges.estimators import EstimatorJudge
+from synthgen.ranges import Few
 
 
 class RandomForestJudge(EstimatorJudge):
@@ -14,7 +15,7 @@ class RandomForestJudge(EstimatorJudge):
     name = "random_forest"
 
     def __init__(
-        self, features: Extractor | None = None, trees: int = 200, copies: int = 4
+        self, features: Extractor | None = None, trees: Few = 200, copies: Few = 4
     ) -> None:
         super().__init__(features, copies)
         self.trees = trees

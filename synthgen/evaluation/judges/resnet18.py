@@ -6,6 +6,7 @@ from torch import nn
 
 from synthgen.evaluation.judges.base import Augment
 from synthgen.evaluation.judges.network import NetworkJudge
+from synthgen.ranges import BatchSize, Count, Positive
 from synthgen.types import ImageSpec
 
 
@@ -24,9 +25,9 @@ class ResNet18Judge(NetworkJudge):
 
     def __init__(
         self,
-        steps: int | None = None,
-        batch_size: int = 128,
-        learning_rate: float = 2e-3,
+        steps: Count | None = None,
+        batch_size: BatchSize = 128,
+        learning_rate: Positive = 2e-3,
         augment: Augment | None = None,
     ) -> None:
         super().__init__(steps, batch_size, learning_rate, augment)

@@ -8,6 +8,7 @@ from torch.nn import functional as F
 
 from synthgen.evaluation.judges.base import Augment
 from synthgen.evaluation.judges.network import NetworkJudge
+from synthgen.ranges import BatchSize, Count, Depth, Positive
 from synthgen.types import ImageSpec
 
 WIDTHS = (16, 32, 64)
@@ -75,10 +76,10 @@ class ResNet56Judge(NetworkJudge):
 
     def __init__(
         self,
-        steps: int | None = None,
-        batch_size: int = 128,
-        learning_rate: float = 3e-3,
-        depth: int = 56,
+        steps: Count | None = None,
+        batch_size: BatchSize = 128,
+        learning_rate: Positive = 3e-3,
+        depth: Depth = 56,
         augment: Augment | None = None,
     ) -> None:
         super().__init__(steps, batch_size, learning_rate, augment)

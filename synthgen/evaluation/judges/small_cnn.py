@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from synthgen.evaluation.judges.base import Augment, Lesson
 from synthgen.evaluation.judges.network import NetworkJudge
 from synthgen.evaluation.judges.training import train
+from synthgen.ranges import BatchSize, Count, Positive, Width
 from synthgen.types import ImageSpec, LabelledImages
 
 FEATURES = 128
@@ -97,10 +98,10 @@ class SmallCNNJudge(NetworkJudge):
 
     def __init__(
         self,
-        steps: int | None = None,
-        batch_size: int = 128,
-        learning_rate: float = 3e-3,
-        width: int = 16,
+        steps: Count | None = None,
+        batch_size: BatchSize = 128,
+        learning_rate: Positive = 3e-3,
+        width: Width = 16,
         augment: Augment | None = None,
     ) -> None:
         super().__init__(steps, batch_size, learning_rate, augment)

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from synthgen.evaluation.judges.crop_affine import Flip
+from synthgen.ranges import PositiveShare
 
 BINS = 31  # strengths of each operation
 FARTHEST = 32  # pixels; and no farther than the image is wide or high
@@ -32,7 +33,7 @@ class TrivialAugment:
         flip: ``horizontal`` mirrors half of the images first.
     """
 
-    def __init__(self, strength: float = 1.0, flip: Flip = "none") -> None:
+    def __init__(self, strength: PositiveShare = 1.0, flip: Flip = "none") -> None:
         if not 0 < strength <= 1:
             raise ValueError(f"strength must be above 0 and at most 1, got {strength}")
         self.strength = strength

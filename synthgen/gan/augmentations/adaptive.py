@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 import torch
+from annotated_types import Interval
 from torch import Tensor
 
 from synthgen.gan.augmentations.base import Augmentation
@@ -13,6 +14,7 @@ from synthgen.gan.augmentations.colour_maps import ColourOperation, apply_colour
 from synthgen.gan.augmentations.geometric import GeometricOperation
 from synthgen.gan.augmentations.signals import OverfittingSignal
 from synthgen.gan.augmentations.warp import warp
+from synthgen.ranges import Count, Share
 
 Operations = Mapping[str, GeometricOperation | ColourOperation | None]
 LEAKS_ABOVE = 0.8
@@ -30,7 +32,7 @@ class FixedAugment(Augmentation):
         probability: p, of each operation.
     """
 
-    def __init__(self, operations: Operations, probability: float = 0.2) -> None:
+    def __init__(self, operations: Operations, probability: Share = 0.2) -> None:
         super().__init__()
         if not 0 <= probability <= LEAKS_ABOVE:
             raise ValueError(
@@ -81,9 +83,9 @@ class AdaptiveAugment(FixedAugment):
         self,
         operations: Operations,
         signal: OverfittingSignal,
-        target: float = 0.6,
-        images_per_unit: int = 500_000,
-        every: int = 4,
+        target: Annotated[float, Interval(ge=-1, le=1)] = 0.6,
+        images_per_unit: Count = 500_000,
+        every: Count = 4,
     ) -> None:
         super().__init__(operations, probability=0.0)
         if not -1 < target < 1 or images_per_unit < 1 or every < 1:

@@ -6,12 +6,13 @@ import torch
 from torch import Tensor
 
 from synthgen.gan.augmentations.base import Augmentation, uniform
+from synthgen.ranges import Spread
 
 
 class Brightness(Augmentation):
     """Adds U(-strength, strength) to all pixels (Zhao et al. 2020, section 3.2, "color")."""
 
-    def __init__(self, strength: float = 0.5) -> None:
+    def __init__(self, strength: Spread = 0.5) -> None:
         super().__init__()
         self.strength = strength
 
@@ -23,7 +24,7 @@ class Saturation(Augmentation):
     """Scales what distinguishes the channels by U(1 - strength, 1 + strength) (Zhao et al. 2020,
     section 3.2, "color"). A grey image stays as it is."""
 
-    def __init__(self, strength: float = 1.0) -> None:
+    def __init__(self, strength: Spread = 1.0) -> None:
         super().__init__()
         self.strength = strength
 
@@ -38,7 +39,7 @@ class Contrast(Augmentation):
     """Scales the distance from the image's mean by U(1 - strength, 1 + strength) (Zhao et al.
     2020, section 3.2, "color")."""
 
-    def __init__(self, strength: float = 0.5) -> None:
+    def __init__(self, strength: Spread = 0.5) -> None:
         super().__init__()
         self.strength = strength
 

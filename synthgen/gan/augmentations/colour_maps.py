@@ -10,6 +10,8 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor
 
+from synthgen.ranges import Degrees, Spread
+
 LUMA = torch.full((3, 3), 1 / 3)  # projects on the grey axis
 
 
@@ -23,7 +25,7 @@ class ColourOperation(ABC):
 class ShiftBrightness(ColourOperation):
     """Adds N(0, deviation²)."""
 
-    def __init__(self, deviation: float = 0.2) -> None:
+    def __init__(self, deviation: Spread = 0.2) -> None:
         self.deviation = deviation
 
     def draw(self, count: int, random: torch.Generator) -> Tensor:
@@ -35,7 +37,7 @@ class ShiftBrightness(ColourOperation):
 class ScaleContrast(ColourOperation):
     """Multiplies by 2 to the power of N(0, deviation²)."""
 
-    def __init__(self, deviation: float = 0.5) -> None:
+    def __init__(self, deviation: Spread = 0.5) -> None:
         self.deviation = deviation
 
     def draw(self, count: int, random: torch.Generator) -> Tensor:
@@ -54,7 +56,7 @@ class FlipLuma(ColourOperation):
 class RotateHue(ColourOperation):
     """Turns colours around the grey axis by U(-degrees, degrees)."""
 
-    def __init__(self, degrees: float = 180.0) -> None:
+    def __init__(self, degrees: Degrees = 180.0) -> None:
         self.degrees = degrees
 
     def draw(self, count: int, random: torch.Generator) -> Tensor:
@@ -67,7 +69,7 @@ class RotateHue(ColourOperation):
 class ScaleSaturation(ColourOperation):
     """Multiplies the distance from grey by 2 to the power of N(0, deviation²)."""
 
-    def __init__(self, deviation: float = 1.0) -> None:
+    def __init__(self, deviation: Spread = 1.0) -> None:
         self.deviation = deviation
 
     def draw(self, count: int, random: torch.Generator) -> Tensor:

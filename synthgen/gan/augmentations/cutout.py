@@ -6,13 +6,14 @@ import torch
 from torch import Tensor
 
 from synthgen.gan.augmentations.base import Augmentation
+from synthgen.ranges import Share
 
 
 class Cutout(Augmentation):
     """Hides a rectangle with sides ``share`` of the image's in mid-grey (Zhao et al. 2020, section
     3.2, "cutout"). Its centre is anywhere in the image, so part of it may lie outside."""
 
-    def __init__(self, share: float = 0.5) -> None:
+    def __init__(self, share: Share = 0.5) -> None:
         super().__init__()
         if not 0 <= share <= 1:
             raise ValueError(f"share must be between 0 and 1, got {share}")

@@ -13,6 +13,8 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor
 
+from synthgen.ranges import Degrees, Share, Spread
+
 
 class GeometricOperation(ABC):
     """Draws float32 ``(N, 3, 3)`` maps from output to input."""
@@ -46,7 +48,7 @@ class QuarterTurns(GeometricOperation):
 class IntegerTranslation(GeometricOperation):
     """Moved by whole pixels, up to ``share`` of each side."""
 
-    def __init__(self, share: float = 0.125) -> None:
+    def __init__(self, share: Share = 0.125) -> None:
         self.share = share
 
     def draw(self, count: int, size: tuple[int, int], random: torch.Generator) -> Tensor:
@@ -57,7 +59,7 @@ class IntegerTranslation(GeometricOperation):
 class IsotropicScaling(GeometricOperation):
     """Scaled by 2 to the power of N(0, deviation²)."""
 
-    def __init__(self, deviation: float = 0.2) -> None:
+    def __init__(self, deviation: Spread = 0.2) -> None:
         self.deviation = deviation
 
     def draw(self, count: int, size: tuple[int, int], random: torch.Generator) -> Tensor:
@@ -68,7 +70,7 @@ class IsotropicScaling(GeometricOperation):
 class AnisotropicScaling(GeometricOperation):
     """Width scaled by 2 to the power of N(0, deviation²) and height by its inverse."""
 
-    def __init__(self, deviation: float = 0.2) -> None:
+    def __init__(self, deviation: Spread = 0.2) -> None:
         self.deviation = deviation
 
     def draw(self, count: int, size: tuple[int, int], random: torch.Generator) -> Tensor:
@@ -80,7 +82,7 @@ class Rotation(GeometricOperation):
     """Turned by U(-degrees, degrees). The pipe has one before and one after the anisotropic
     scaling; each is applied with 1 - √(1 - p), so that p of the images are turned."""
 
-    def __init__(self, degrees: float = 180.0) -> None:
+    def __init__(self, degrees: Degrees = 180.0) -> None:
         self.degrees = degrees
 
     def chance(self, probability: float) -> float:
@@ -95,7 +97,7 @@ class Rotation(GeometricOperation):
 class FractionalTranslation(GeometricOperation):
     """Moved by N(0, deviation²) of each side."""
 
-    def __init__(self, deviation: float = 0.125) -> None:
+    def __init__(self, deviation: Spread = 0.125) -> None:
         self.deviation = deviation
 
     def draw(self, count: int, size: tuple[int, int], random: torch.Generator) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from synthgen.gan.augmentations.adaptive import LEAKS_ABOVE, FixedAugment, Operations
-from synthgen.training.schedules import Schedule
+from synthgen.training.schedules import ShareSchedule
 
 
 class ScheduledAugment(FixedAugment):
@@ -15,7 +15,7 @@ class ScheduledAugment(FixedAugment):
         schedule: p by progress of the run; what lies above 0.8 counts as 0.8.
     """
 
-    def __init__(self, operations: Operations, schedule: Schedule) -> None:
+    def __init__(self, operations: Operations, schedule: ShareSchedule) -> None:
         super().__init__(operations, probability=0.0)
         self.schedule = schedule
 

@@ -7,13 +7,14 @@ from torch import Tensor
 
 from synthgen.gan.augmentations.base import Augmentation
 from synthgen.gan.augmentations.warp import warp
+from synthgen.ranges import Share
 
 
 class Translation(Augmentation):
     """Moves images by up to ``share`` of their sides (Zhao et al. 2020, section 3.2,
     "translation"); what comes in is mid-grey."""
 
-    def __init__(self, share: float = 0.125) -> None:
+    def __init__(self, share: Share = 0.125) -> None:
         super().__init__()
         if not 0 <= share <= 1:
             raise ValueError(f"share must be between 0 and 1, got {share}")

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from synthgen.gan.auxiliary.base import AuxiliaryClassifier
+from synthgen.ranges import NonNegative, Positive, PositiveShare, Size
 
 
 class D2DCE(AuxiliaryClassifier):
@@ -25,10 +26,10 @@ class D2DCE(AuxiliaryClassifier):
         self,
         num_classes: int,
         feature_dim: int,
-        weight: float = 0.5,
-        embedding_dim: int = 512,
-        margin: float = 0.98,
-        temperature: float = 0.5,
+        weight: NonNegative = 0.5,
+        embedding_dim: Size = 512,
+        margin: PositiveShare = 0.98,
+        temperature: Positive = 0.5,
     ) -> None:
         super().__init__()
         if not 0 < margin <= 1 or not temperature > 0:

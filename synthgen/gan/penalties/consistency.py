@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from synthgen.gan.augmentations.base import Augmentation
 from synthgen.gan.penalties.base import CriticStep, Inputs
-from synthgen.training.schedules import Schedule
+from synthgen.ranges import Count
+from synthgen.training.schedules import Weight
 
 
 class Consistency(nn.Module):
@@ -22,7 +23,7 @@ class Consistency(nn.Module):
 
     grad_inputs: ClassVar[tuple[Inputs, ...]] = ()
 
-    def __init__(self, weight: Schedule, augmentation: Augmentation, every: int = 1) -> None:
+    def __init__(self, weight: Weight, augmentation: Augmentation, every: Count = 1) -> None:
         super().__init__()
         self.weight, self.augmentation, self.every = weight, augmentation, every
 

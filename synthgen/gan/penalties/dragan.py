@@ -7,7 +7,8 @@ from torch import Tensor
 
 from synthgen.gan.penalties.base import CriticStep
 from synthgen.gan.penalties.gradient_norm import GradientNorm
-from synthgen.training.schedules import Schedule
+from synthgen.ranges import Count, Positive
+from synthgen.training.schedules import Weight
 
 
 class DRAGAN(GradientNorm):
@@ -19,7 +20,7 @@ class DRAGAN(GradientNorm):
             deviation of all pixels of the batch; a half in the authors' code.
     """
 
-    def __init__(self, weight: Schedule, every: int = 1, spread: float = 0.5) -> None:
+    def __init__(self, weight: Weight, every: Count = 1, spread: Positive = 0.5) -> None:
         super().__init__(weight, every)
         if not spread > 0:
             raise ValueError(f"spread must be more than 0, got {spread}")

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from synthgen.gan.penalties.base import CriticStep, Inputs
-from synthgen.training.schedules import Schedule
+from synthgen.ranges import Count
+from synthgen.training.schedules import Weight
 
 
 class GradientNorm(ABC):
@@ -17,7 +18,7 @@ class GradientNorm(ABC):
 
     grad_inputs: ClassVar[tuple[Inputs, ...]] = ()  # the points are neither real nor generated
 
-    def __init__(self, weight: Schedule, every: int = 1) -> None:
+    def __init__(self, weight: Weight, every: Count = 1) -> None:
         self.weight, self.every = weight, every
 
     @abstractmethod

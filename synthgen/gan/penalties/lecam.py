@@ -9,7 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from synthgen.gan.penalties.base import CriticStep, Inputs
-from synthgen.training.schedules import Schedule
+from synthgen.ranges import Count, Decay
+from synthgen.training.schedules import Weight
 
 
 class LeCam(nn.Module):
@@ -26,7 +27,7 @@ class LeCam(nn.Module):
     steps: Tensor
     grad_inputs: ClassVar[tuple[Inputs, ...]] = ()
 
-    def __init__(self, weight: Schedule, every: int = 1, decay: float = 0.99) -> None:
+    def __init__(self, weight: Weight, every: Count = 1, decay: Decay = 0.99) -> None:
         super().__init__()
         if not 0 <= decay < 1:
             raise ValueError(f"decay must be in [0, 1), got {decay}")

@@ -7,7 +7,8 @@ from typing import ClassVar
 from torch import Tensor
 
 from synthgen.gan.penalties.base import CriticStep, Inputs
-from synthgen.training.schedules import Schedule
+from synthgen.ranges import Count
+from synthgen.training.schedules import Weight
 
 
 class R1:
@@ -15,7 +16,7 @@ class R1:
 
     grad_inputs: ClassVar[tuple[Inputs, ...]] = ("real",)
 
-    def __init__(self, weight: Schedule, every: int = 1) -> None:
+    def __init__(self, weight: Weight, every: Count = 1) -> None:
         self.weight, self.every = weight, every
 
     def __call__(self, step: CriticStep) -> Tensor:
@@ -27,7 +28,7 @@ class R2:
 
     grad_inputs: ClassVar[tuple[Inputs, ...]] = ("fake",)
 
-    def __init__(self, weight: Schedule, every: int = 1) -> None:
+    def __init__(self, weight: Weight, every: Count = 1) -> None:
         self.weight, self.every = weight, every
 
     def __call__(self, step: CriticStep) -> Tensor:

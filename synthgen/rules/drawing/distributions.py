@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import Annotated
 
 import torch
+from annotated_types import Len, MinLen
 from torch import Tensor
 
 from synthgen.errors import SynthgenError
+from synthgen.ranges import NonNegative, Real
 from synthgen.rules.randomness import ImageRandom
 from synthgen.spec import Rebuildable
 
@@ -24,7 +27,7 @@ class Distribution(Rebuildable, ABC):
 class Uniform(Distribution):
     """Anything from ``low`` to ``high``."""
 
-    def __init__(self, low: float, high: float) -> None:
+    def __init__(self, low: Real, high: Real) -> None:
         if low > high:
             raise SynthgenError(f"A range goes from low to high, got [{low}, {high}].")
         self.low, self.high = low, high
@@ -36,7 +39,7 @@ class Uniform(Distribution):
 class Normal(Distribution):
     """The normal distribution cut off at three standard deviations."""
 
-    def __init__(self, mean: float, std: float) -> None:
+    def __init__(self, mean: Real, std: NonNegative) -> None:
         if std < 0:
             raise SynthgenError(f"std must be at least 0, got {std}.")
         self.mean, self.std = mean, std
@@ -49,7 +52,11 @@ class Normal(Distribution):
 class Choice(Distribution):
     """One of ``values``; ``weights`` say how often, None equally often."""
 
-    def __init__(self, values: Sequence[float], weights: Sequence[float] | None = None) -> None:
+    def __init__(
+        self,
+        values: Annotated[Sequence[Real], MinLen(1)],
+        weights: Sequence[NonNegative] | None = None,
+    ) -> None:
         self.values = [float(value) for value in values]
         self.edges = cumulative(weights or [1.0] * len(self.values), len(self.values))
 
@@ -57,10 +64,16 @@ class Choice(Distribution):
         return torch.tensor(self.values)[chosen(self.edges, random, count)]
 
 
-Number = float | Sequence[float] | Distribution
+Number = Real | Annotated[Sequence[Real], Len(2, 2)] | Distribution
 """A number, ``[low, high]`` for anything in between, or a distribution."""
 
-Colour = float | Sequence[Number] | Distribution
+Length = NonNegative | Annotated[Sequence[NonNegative], Len(2, 2)] | Distribution
+"""A :data:`Number` that isn't negative."""
+
+Point = Annotated[Sequence[Real], Len(2, 2)]
+Lines = Annotated[Sequence[Annotated[Sequence[Point], MinLen(2)]], MinLen(1)]
+
+Colour = Real | Annotated[Sequence[Number], Len(2, 3)] | Distribution
 """Levels from 0 to 255: a number or range of grey, or three of red, green and blue."""
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import Annotated
 
 import torch
+from annotated_types import Interval
 from torch import Tensor
 
 from synthgen.rules.drawing.distributions import Colour, Number, draw_colour, draw_number
@@ -53,7 +55,9 @@ class Texture(Paint):
     """Patches between two colours, of smooth noise with about ``cells`` patches to a side, and
     finer ones in them."""
 
-    def __init__(self, start: Colour, end: Colour, cells: int = 4) -> None:
+    def __init__(
+        self, start: Colour, end: Colour, cells: Annotated[int, Interval(ge=1, le=256)] = 4
+    ) -> None:
         self.start, self.end, self.cells = start, end, cells
 
     def fill(self, shape: tuple[int, int, int], random: ImageRandom) -> Tensor:

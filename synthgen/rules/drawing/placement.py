@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from synthgen.rules.drawing.distributions import Number, draw_number, draw_numbers
+from synthgen.ranges import Real
+from synthgen.rules.drawing.distributions import Length, Number, draw_number, draw_numbers
 from synthgen.rules.drawing.shapes import Outline
 from synthgen.rules.randomness import ImageRandom
 from synthgen.spec import Rebuildable
@@ -59,7 +60,7 @@ class Constraint(Rebuildable, ABC):
 class Inside(Constraint):
     """Wholly in the image, ``margin`` away from its edges (negative: may stick out so far)."""
 
-    def __init__(self, margin: float = 0.0) -> None:
+    def __init__(self, margin: Real = 0.0) -> None:
         self.margin = margin
 
     def allows(
@@ -78,7 +79,7 @@ class Apart(Constraint):
     """Not overlapping: ``gap`` between its circle and those of the things named in ``others``, None
     for all that lie in front of it."""
 
-    def __init__(self, gap: float = 0.0, others: Sequence[str] | None = None) -> None:
+    def __init__(self, gap: Real = 0.0, others: Sequence[str] | None = None) -> None:
         self.gap, self.others = gap, others
 
     def allows(
@@ -152,10 +153,10 @@ class Anywhere(Placement):
         self,
         x: Number = 0.5,
         y: Number = 0.5,
-        size: Number = 0.4,
+        size: Length = 0.4,
         angle: Number = 0.0,
         slant: Number = 0.0,
-        aspect: Number = 1.0,
+        aspect: Length = 1.0,
     ) -> None:
         self.x, self.y, self.size = x, y, size
         self.angle, self.slant, self.aspect = angle, slant, aspect
@@ -194,10 +195,10 @@ class FitToBox(Placement):
 
     def __init__(
         self,
-        box: Number = 0.714,
+        box: Length = 0.714,
         angle: Number = 0.0,
         slant: Number = 0.0,
-        aspect: Number = 1.0,
+        aspect: Length = 1.0,
         x: Number = 0.0,
         y: Number = 0.0,
     ) -> None:

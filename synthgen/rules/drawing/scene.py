@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from synthgen.errors import SynthgenError
+from synthgen.ranges import Count
 from synthgen.rules.base import Rule
-from synthgen.rules.drawing.distributions import Distribution, Number, draw_number
+from synthgen.rules.drawing.distributions import Distribution, Length, Number, draw_number
 from synthgen.rules.drawing.paints import Paint
 from synthgen.rules.drawing.placement import Anywhere, Circles, Constraint, Frame, Placement
 from synthgen.rules.drawing.shapes import Outline, Shape
@@ -43,7 +44,7 @@ class Thing(Rebuildable):
         self,
         parts: Sequence[Part],
         placement: Placement | None = None,
-        copies: Number = 1,
+        copies: Length = 1,
         constraints: Sequence[Constraint] = (),
     ) -> None:
         self.parts, self.placement = list(parts), placement or Anywhere()
@@ -80,7 +81,7 @@ class Scene(Rebuildable):
         background: Paint,
         things: Mapping[str, Thing],
         rules: Mapping[str, Rule | None] | None = None,
-        at_most: int | None = None,
+        at_most: Count | None = None,
     ) -> None:
         self.background, self.things = background, dict(things)
         self.rules, self.at_most = dict(rules or {}), at_most

@@ -6,11 +6,22 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
+from annotated_types import Interval, MinLen
 from torch import Tensor
 
-from synthgen.rules.drawing.distributions import Number, chosen, cumulative, draw_number
+from synthgen.ranges import NonNegative
+from synthgen.rules.drawing.distributions import (
+    Length,
+    Lines,
+    Number,
+    Point,
+    chosen,
+    cumulative,
+    draw_number,
+)
 from synthgen.rules.randomness import ImageRandom
 from synthgen.rules.raster import nearest_segment, polygon_distance
 from synthgen.spec import Rebuildable
@@ -45,7 +56,7 @@ class Shape(Rebuildable, ABC):
 class Disc(Shape):
     """A filled circle."""
 
-    def __init__(self, radius: Number = 1.0, x: Number = 0.0, y: Number = 0.0) -> None:
+    def __init__(self, radius: Length = 1.0, x: Number = 0.0, y: Number = 0.0) -> None:
         self.radius, self.x, self.y = radius, x, y
 
     def outline(self, random: ImageRandom) -> Outline:
@@ -78,7 +89,10 @@ class Polygon(Filled):
     """Corners ``[x, y]`` in order; ``jitter`` is the standard deviation by which each moves."""
 
     def __init__(
-        self, points: Sequence[Sequence[float]], jitter: float = 0.0, rounding: Number = 0.0
+        self,
+        points: Annotated[Sequence[Point], MinLen(3)],
+        jitter: NonNegative = 0.0,
+        rounding: Length = 0.0,
     ) -> None:
         self.points, self.jitter, self.rounding = points, jitter, rounding
 
@@ -90,7 +104,11 @@ class RegularPolygon(Filled):
     """``corners`` on a circle, the first one straight up, turned clockwise by ``turn`` degrees."""
 
     def __init__(
-        self, corners: int, radius: Number = 1.0, turn: Number = 0.0, rounding: Number = 0.0
+        self,
+        corners: Annotated[int, Interval(ge=3, le=1_000)],
+        radius: Length = 1.0,
+        turn: Number = 0.0,
+        rounding: Length = 0.0,
     ) -> None:
         self.number, self.radius, self.turn, self.rounding = corners, radius, turn, rounding
 
@@ -106,11 +124,11 @@ class Rectangle(Filled):
 
     def __init__(
         self,
-        width: Number,
-        height: Number,
+        width: Length,
+        height: Length,
         x: Number = 0.0,
         y: Number = 0.0,
-        rounding: Number = 0.0,
+        rounding: Length = 0.0,
     ) -> None:
         self.width, self.height, self.x, self.y = width, height, x, y
         self.rounding = rounding
@@ -138,10 +156,10 @@ class Strokes(Shape):
 
     def __init__(
         self,
-        variants: Sequence[Sequence[Sequence[Sequence[float]]]],
-        thickness: Number = 0.15,
-        jitter: float = 0.0,
-        weights: Sequence[float] | None = None,
+        variants: Annotated[Sequence[Lines], MinLen(1)],
+        thickness: Length = 0.15,
+        jitter: NonNegative = 0.0,
+        weights: Sequence[NonNegative] | None = None,
     ) -> None:
         self.thickness, self.jitter = thickness, jitter
         self.drawings = [Drawing([[tuple(p) for p in line] for line in v]) for v in variants]

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from synthgen.hardware import torch_threads
+from synthgen.ranges import Components, KeptShare, NonNegative
 from synthgen.synthesis.curation.base import Filter, Verdicts
 from synthgen.synthesis.curation.gate import Gate, checked_share, gate
 from synthgen.synthesis.curation.held_out import some_of_each, without_copies
@@ -40,10 +41,10 @@ class NearCopies(Filter):
 
     def __init__(
         self,
-        keep_real: float = 0.99,
-        threshold: float | None = None,
-        neighbours: int = 20,
-        components: int = 64,
+        keep_real: KeptShare = 0.99,
+        threshold: NonNegative | None = None,
+        neighbours: Components = 20,
+        components: Components = 64,
     ) -> None:
         self.keep_real, self.threshold = checked_share(keep_real), threshold
         self.neighbours = neighbours

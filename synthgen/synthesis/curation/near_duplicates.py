@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from synthgen.hardware import torch_threads
+from synthgen.ranges import Components, KeptShare, NonNegative
 from synthgen.synthesis.curation.base import SetFilter, Verdicts
 from synthgen.synthesis.curation.gate import Gate, checked_share, gate
 from synthgen.synthesis.curation.held_out import class_medians, some_of_each, without_copies
@@ -40,7 +41,10 @@ class NearDuplicates(SetFilter):
     name: ClassVar[str] = "near_duplicates"
 
     def __init__(
-        self, keep_real: float = 0.99, threshold: float | None = None, components: int = 64
+        self,
+        keep_real: KeptShare = 0.99,
+        threshold: NonNegative | None = None,
+        components: Components = 64,
     ) -> None:
         self.keep_real, self.threshold = checked_share(keep_real), threshold
         self.space = PixelSpace(components)

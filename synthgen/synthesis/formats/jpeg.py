@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from synthgen.images import to_pil
+from synthgen.ranges import Quality
 from synthgen.synthesis.formats.base import ImageFiles
 from synthgen.synthesis.formats.exif import checked_quality, description_exif
 
@@ -18,7 +19,7 @@ class JPEG(ImageFiles):
     name = "jpeg"
     ending = "jpg"
 
-    def __init__(self, quality: int = 95) -> None:
+    def __init__(self, quality: Quality = 95) -> None:
         self.quality = checked_quality(quality)
 
     def encode_images(self, images: Tensor, marks: Sequence[str]) -> list[bytes]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from synthgen.ranges import CompressLevel
 from synthgen.synthesis.formats.base import (
     Encoded,
     Format,
@@ -22,7 +23,7 @@ class Parquet(Format):
 
     name = "parquet"
 
-    def __init__(self, compress_level: int = 1) -> None:
+    def __init__(self, compress_level: CompressLevel = 1) -> None:
         self.images = PNG(compress_level)
 
     def prepare(self, image: ImageSpec) -> None:

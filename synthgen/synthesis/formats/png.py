@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from synthgen.errors import SynthgenError
+from synthgen.ranges import CompressLevel
 from synthgen.synthesis.formats.base import ImageFiles
 from synthgen.synthesis.png import encode_pngs
 
@@ -17,7 +18,7 @@ class PNG(ImageFiles):
     name = "png"
     ending = "png"
 
-    def __init__(self, compress_level: int = 1) -> None:
+    def __init__(self, compress_level: CompressLevel = 1) -> None:
         if not 0 <= compress_level <= 9:
             raise SynthgenError(
                 f"format.compress_level is {compress_level}, but must be from 0 to 9."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from synthgen.ranges import CompressLevel
 from synthgen.synthesis.formats.base import Encoded, Format, Shard, sha256_of
 from synthgen.synthesis.formats.png import PNG
 
@@ -19,7 +20,7 @@ class WebDataset(Format):
 
     name = "webdataset"
 
-    def __init__(self, compress_level: int = 1) -> None:
+    def __init__(self, compress_level: CompressLevel = 1) -> None:
         self.images = PNG(compress_level)
 
     def encode(self, shard: Shard) -> Encoded:

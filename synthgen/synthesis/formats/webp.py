@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from synthgen.images import to_pil
+from synthgen.ranges import Quality
 from synthgen.synthesis.formats.base import ImageFiles
 from synthgen.synthesis.formats.exif import checked_quality, description_exif
 
@@ -19,7 +20,7 @@ class WebP(ImageFiles):
     name = "webp"
     ending = "webp"
 
-    def __init__(self, quality: int | None = None) -> None:
+    def __init__(self, quality: Quality | None = None) -> None:
         self.quality = None if quality is None else checked_quality(quality)
 
     def encode_images(self, images: Tensor, marks: Sequence[str]) -> list[bytes]:

@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 
 from synthgen.errors import SynthgenError
+from synthgen.ranges import Shown
 from synthgen.samplers.base import Sampler
 from synthgen.seeds import row_seeds
 from synthgen.synthesis.look.base import Look
@@ -32,7 +33,7 @@ class ClassMorph(Look):
 
     MOST = 20
 
-    def __init__(self, steps: int = 10, classes: list[str] | None = None) -> None:
+    def __init__(self, steps: Shown = 10, classes: list[str] | None = None) -> None:
         self.steps = whole(steps, "steps", least=2)
         self.classes = classes
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 
+from synthgen.ranges import Shown
 from synthgen.samplers.base import Sampler
 from synthgen.seeds import row_seeds
 from synthgen.synthesis.look.base import Look
@@ -30,7 +31,7 @@ class Interpolation(Look):
     """
 
     def __init__(
-        self, steps: int = 10, per_class: int = 1, classes: list[str] | None = None
+        self, steps: Shown = 10, per_class: Shown = 1, classes: list[str] | None = None
     ) -> None:
         self.steps = whole(steps, "steps", least=2)
         self.per_class = whole(per_class, "per_class", least=1)

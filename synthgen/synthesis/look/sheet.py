@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 
+from synthgen.ranges import Shown
 from synthgen.samplers.base import Sampler
 from synthgen.seeds import row_seeds
 from synthgen.synthesis.look.base import Look
@@ -21,7 +22,7 @@ class Sheet(Look):
         classes: names of those to show, in that order; None: all.
     """
 
-    def __init__(self, per_class: int = 10, classes: list[str] | None = None) -> None:
+    def __init__(self, per_class: Shown = 10, classes: list[str] | None = None) -> None:
         self.per_class = whole(per_class, "per_class", least=1)
         self.classes = classes
 

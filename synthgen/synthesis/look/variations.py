@@ -13,6 +13,7 @@ from torch import Tensor
 
 from synthgen.data.decode import decode
 from synthgen.errors import SynthgenError
+from synthgen.ranges import Count, PositiveShare, Shown
 from synthgen.samplers.base import Sampler
 from synthgen.samplers.neural import LatentSampler
 from synthgen.seeds import row_seeds
@@ -52,11 +53,11 @@ class Variations(Look):
         self,
         image: str,
         label: str | None = None,
-        directions: int = 6,
-        shares: tuple[float, ...] = (0.1, 0.2, 0.3, 0.4, 0.5),
+        directions: Shown = 6,
+        shares: tuple[PositiveShare, ...] = (0.1, 0.2, 0.3, 0.4, 0.5),
         fit: Literal["pad", "crop", "stretch"] = "pad",
-        starts: int = 8,
-        search_steps: int = 300,
+        starts: Shown = 8,
+        search_steps: Count = 300,
     ) -> None:
         self.image, self.label = image, label
         self.directions = whole(directions, "directions", least=1, most=100)

@@ -10,6 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from synthgen.progress import track
+from synthgen.ranges import Positive, Shown
 from synthgen.samplers.base import Sampler
 from synthgen.samplers.neural import LatentSampler
 from synthgen.seeds import row_seeds
@@ -41,10 +42,10 @@ class Walk(Look):
 
     def __init__(
         self,
-        stations: int = 4,
-        steps: int = 15,
-        columns: int = 5,
-        frames_per_second: float = 12.5,
+        stations: Shown = 4,
+        steps: Shown = 15,
+        columns: Shown = 5,
+        frames_per_second: Positive = 12.5,
         classes: list[str] | None = None,
     ) -> None:
         self.stations = whole(stations, "stations", least=2)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from synthgen.errors import SynthgenError
+from synthgen.ranges import Count, Mixture, Positive
 from synthgen.samplers.gaussian_mixture import estimate_mixture
 from synthgen.seeds import image_rng, normal_latents
 from synthgen.spec import Rebuildable
@@ -31,9 +32,9 @@ class GaussianMixtureDensity(nn.Module, Rebuildable):
         self,
         num_classes: int,
         z_dim: int,
-        components: int = 10,
-        min_images: int = 100,
-        regularization: float = 1e-4,
+        components: Mixture = 10,
+        min_images: Count = 100,
+        regularization: Positive = 1e-4,
     ) -> None:
         super().__init__()
         self.components, self.min_images = components, min_images

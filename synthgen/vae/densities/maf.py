@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from synthgen.ranges import BatchSize, Depth, Few, Positive, Width
 from synthgen.seeds import normal_latents, step_generator
 from synthgen.spec import Rebuildable
 from synthgen.vae.base import LOG_TWO_PI
@@ -67,11 +68,11 @@ class MAFDensity(nn.Module, Rebuildable):
         self,
         num_classes: int,
         z_dim: int,
-        layers: int = 4,
-        hidden: int = 128,
-        epochs: int = 8,
-        batch_size: int = 256,
-        lr: float = 1e-3,
+        layers: Depth = 4,
+        hidden: Width = 128,
+        epochs: Few = 8,
+        batch_size: BatchSize = 256,
+        lr: Positive = 1e-3,
     ) -> None:
         super().__init__()
         if min(layers, hidden, epochs, batch_size) < 1:

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from synthgen.ranges import BatchSize, Few, Positive, Width
 from synthgen.seeds import normal_latents, step_generator
 from synthgen.spec import Rebuildable
 from synthgen.vae.base import Posterior, log_normal
@@ -44,10 +45,10 @@ class TwoStageDensity(nn.Module, Rebuildable):
         self,
         num_classes: int,
         z_dim: int,
-        hidden: int = 256,
-        epochs: int = 15,
-        batch_size: int = 256,
-        lr: float = 1e-3,
+        hidden: Width = 256,
+        epochs: Few = 15,
+        batch_size: BatchSize = 256,
+        lr: Positive = 1e-3,
     ) -> None:
         super().__init__()
         if min(hidden, epochs, batch_size) < 1:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from synthgen.ranges import LogScale
 from synthgen.spec import Rebuildable
 from synthgen.types import ImageSpec
 from synthgen.vae.likelihoods.normal import gaussian_nats, softly_above
@@ -24,7 +25,7 @@ class GaussianLikelihood(nn.Module, Rebuildable):
 
     log_sigma: Tensor
 
-    def __init__(self, min_log_sigma: float = -6.0) -> None:
+    def __init__(self, min_log_sigma: LogScale = -6.0) -> None:
         super().__init__()
         self.min_log_sigma = min_log_sigma
         self.register_buffer("log_sigma", torch.zeros(()))

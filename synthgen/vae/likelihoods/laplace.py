@@ -7,6 +7,7 @@ import math
 
 from torch import Tensor, nn
 
+from synthgen.ranges import Positive
 from synthgen.spec import Rebuildable
 from synthgen.types import ImageSpec
 
@@ -18,7 +19,7 @@ class LaplaceLikelihood(nn.Module, Rebuildable):
         scale: b, in units of the [-1, 1] range.
     """
 
-    def __init__(self, scale: float = 1.0) -> None:
+    def __init__(self, scale: Positive = 1.0) -> None:
         super().__init__()
         if scale <= 0:
             raise ValueError(f"scale must be positive, got {scale}")

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from synthgen.ranges import Mixture
 from synthgen.spec import Rebuildable
 from synthgen.types import ImageSpec
 
@@ -30,7 +31,9 @@ class LogisticMixtureLikelihood(nn.Module, Rebuildable):
             mean is that given the means of the channels before it.
     """
 
-    def __init__(self, components: int = 10, image: Literal["mean", "likeliest"] = "mean") -> None:
+    def __init__(
+        self, components: Mixture = 10, image: Literal["mean", "likeliest"] = "mean"
+    ) -> None:
         super().__init__()
         if components < 1:
             raise ValueError(f"components must be at least 1, got {components}")

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from synthgen.ranges import LogScale, Positive
 from synthgen.spec import Rebuildable
 from synthgen.types import ImageSpec
 
@@ -23,7 +24,7 @@ class FixedGaussianLikelihood(nn.Module, Rebuildable):
         sigma: in units of the [-1, 1] range; 1/√2 makes the value the squared error and a constant.
     """
 
-    def __init__(self, sigma: float = 0.5**0.5) -> None:
+    def __init__(self, sigma: Positive = 0.5**0.5) -> None:
         super().__init__()
         if not 0 < sigma < math.inf:
             raise ValueError(f"sigma must be more than 0, got {sigma}")
@@ -50,7 +51,7 @@ class LearnedGaussianLikelihood(nn.Module, Rebuildable):
         min_log_sigma: soft lower bound of log σ (in units of the [-1, 1] range).
     """
 
-    def __init__(self, min_log_sigma: float = -6.0) -> None:
+    def __init__(self, min_log_sigma: LogScale = -6.0) -> None:
         super().__init__()
         self.min_log_sigma = min_log_sigma
         self.raw_log_sigma = nn.Parameter(torch.zeros(()))
@@ -77,7 +78,7 @@ class PixelGaussianLikelihood(nn.Module, Rebuildable):
             change would otherwise be worth any number of nats. -3 is 6 grey levels.
     """
 
-    def __init__(self, min_log_sigma: float = -3.0) -> None:
+    def __init__(self, min_log_sigma: LogScale = -3.0) -> None:
         super().__init__()
         self.min_log_sigma = min_log_sigma
 

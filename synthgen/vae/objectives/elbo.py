@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from synthgen.training.schedules import Schedule
+from synthgen.ranges import NonNegative
+from synthgen.training.schedules import Weight
 from synthgen.vae.base import Posterior
 from synthgen.vae.objectives.base import Loss, VAEStep
 
@@ -21,7 +22,7 @@ class ELBO:
 
     needs_density = False
 
-    def __init__(self, beta: Schedule, free_bits: float = 0.0) -> None:
+    def __init__(self, beta: Weight, free_bits: NonNegative = 0.0) -> None:
         if free_bits < 0:
             raise ValueError(f"free_bits must be at least 0, got {free_bits}")
         self.beta, self.free_bits = beta, free_bits

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from synthgen.ranges import NonNegative
 from synthgen.vae.base import Posterior
 from synthgen.vae.objectives.base import Loss, VAEStep
 
@@ -22,7 +23,7 @@ class InfoVAE:
 
     needs_density = False
 
-    def __init__(self, mmd_weight: float, kl_weight: float = 0.0) -> None:
+    def __init__(self, mmd_weight: NonNegative, kl_weight: NonNegative = 0.0) -> None:
         if mmd_weight < 0 or kl_weight < 0:
             raise ValueError(f"weights must not be negative, got {mmd_weight} and {kl_weight}")
         self.mmd_weight, self.kl_weight = mmd_weight, kl_weight

@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor
 
+from synthgen.ranges import Few
 from synthgen.vae.base import Posterior
 from synthgen.vae.objectives.base import Loss, VAEStep
 
@@ -21,7 +22,7 @@ class IWAE:
 
     needs_density = False
 
-    def __init__(self, samples: int = 5) -> None:
+    def __init__(self, samples: Few = 5) -> None:
         if samples < 1:
             raise ValueError(f"samples must be at least 1, got {samples}")
         self.samples = samples

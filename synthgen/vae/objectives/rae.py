@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from synthgen.networks.base import Generator
+from synthgen.ranges import NonNegative
 from synthgen.vae.base import Posterior
 from synthgen.vae.objectives.base import Loss, VAEStep
 
@@ -27,7 +28,7 @@ class WeightDecay:
         weight: nats per unit.
     """
 
-    def __init__(self, weight: float) -> None:
+    def __init__(self, weight: NonNegative) -> None:
         self.weight = weight
 
     def __call__(self, step: VAEStep, z: Tensor, outputs: Tensor) -> Tensor:
@@ -44,7 +45,7 @@ class LatentGradientPenalty:
         weight: nats per unit.
     """
 
-    def __init__(self, weight: float) -> None:
+    def __init__(self, weight: NonNegative) -> None:
         self.weight = weight
 
     def __call__(self, step: VAEStep, z: Tensor, outputs: Tensor) -> Tensor:
@@ -64,7 +65,9 @@ class RAE:
 
     needs_density = True
 
-    def __init__(self, latent_weight: float, decoder_penalty: DecoderPenalty | None = None) -> None:
+    def __init__(
+        self, latent_weight: NonNegative, decoder_penalty: DecoderPenalty | None = None
+    ) -> None:
         if latent_weight < 0:
             raise ValueError(f"latent_weight must be at least 0, got {latent_weight}")
         self.latent_weight, self.decoder_penalty = latent_weight, decoder_penalty

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from synthgen.networks.base import Encoder
+from synthgen.ranges import Mixture
 from synthgen.seeds import image_rng, normal_latents
 from synthgen.spec import Rebuildable
 from synthgen.vae.base import log_normal
@@ -48,7 +49,7 @@ class VampPrior(nn.Module, Rebuildable):
         components: K, pseudo-images per class; every step encodes those of all classes.
     """
 
-    def __init__(self, num_classes: int, z_dim: int, components: int = 10) -> None:
+    def __init__(self, num_classes: int, z_dim: int, components: Mixture = 10) -> None:
         super().__init__()
         if components < 1:
             raise ValueError(f"components must be at least 1, got {components}")
