@@ -8,7 +8,9 @@ from unicodedata import category
 from synthgen.errors import SynthgenError
 
 MAX_NAME_BYTES = 200  # file systems stop at 255, and archives put things in front
-SET_FILES = frozenset({"manifest.jsonl", "dataset.json", "readme.md", "contact_sheet.png"})
+SET_FILES = frozenset(
+    {"manifest.jsonl", "dataset.json", "readme.md", "contact_sheet.html", "contact_sheet.png"}
+)  # the last one is of older sets
 DEVICE_NAMES = {"con", "prn", "aux", "nul"} | {f"{n}{i}" for n in ("com", "lpt") for i in range(10)}
 
 

@@ -12,11 +12,13 @@ import torch
 from torch import Tensor
 
 from synthgen.images import encode_png, grid
-from synthgen.paths import write_bytes, write_text
+from synthgen.paths import write_text
 from synthgen.samplers.base import Sampler
-from synthgen.synthesis.card_text import CONTACT_SHEET, card_text
+from synthgen.synthesis.card_text import card_text
 from synthgen.synthesis.papers import Papers
 from synthgen.synthesis.rows import ExampleRows
+from synthgen.synthesis.sheet_page import CONTACT_SHEET, sheet_page
+from synthgen.types import ImageSpec
 
 README = "README.md"
 SHEET_COLUMNS = 10
@@ -26,12 +28,13 @@ SHEET_CLASSES = 20  # with more, the sheet shows the first ones
 class ContactSheet:
     """Collects the first images of each class while the set is being drawn."""
 
-    def __init__(self, rows: ExampleRows, shape: tuple[int, int, int]) -> None:
+    def __init__(self, rows: ExampleRows, image: ImageSpec) -> None:
         self.rows = rows
         used = rows.labels.unique().tolist()[:SHEET_CLASSES]
+        self.names = [image.classes[label] for label in used]
         self.lines = {label: line for line, label in enumerate(used)}
         self.seen = dict.fromkeys(used, 0)
-        grey = torch.full((len(used), SHEET_COLUMNS, *shape), 128)
+        grey = torch.full((len(used), SHEET_COLUMNS, *image.shape), 128)
         self.images = grey.to(torch.uint8)
 
     def add(self, numbers: range, images: Tensor) -> None:
@@ -45,7 +48,7 @@ class ContactSheet:
 
     def write(self, folder: Path) -> None:
         sheet = grid(self.images.flatten(0, 1), columns=SHEET_COLUMNS)
-        write_bytes(folder / CONTACT_SHEET, encode_png(sheet))
+        write_text(folder / CONTACT_SHEET, sheet_page(encode_png(sheet), self.names))
 
 
 def write_readme(folder: Path, dataset: dict[str, Any]) -> None:

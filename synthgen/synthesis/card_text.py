@@ -7,9 +7,10 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
+from synthgen.synthesis.opened_with import OPENINGS, UNKNOWN
 from synthgen.synthesis.papers import Papers, stated
+from synthgen.synthesis.sheet_page import CONTACT_SHEET
 
-CONTACT_SHEET = "contact_sheet.png"
 WARNING = """**Every image here was drawn by a program; none is a record of anything real.
 Do not mix them into a test set.**"""
 COPIES_WARNING = """**These images are copies of real ones, or each was made from a few real ones.
@@ -39,17 +40,6 @@ LICENCES = frozenset(
     }
 )
 SIZES = [(1_000, "1K"), (10_000, "10K"), (100_000, "100K"), (1_000_000, "1M"), (10_000_000, "10M")]
-OPENED_WITH = {
-    "png": "`torchvision.datasets.ImageFolder`",
-    "jpeg": "`torchvision.datasets.ImageFolder`",
-    "webp": "`torchvision.datasets.ImageFolder`",
-    "webdataset": "`webdataset.WebDataset`",
-    "parquet": '`datasets.load_dataset("parquet", data_files=…)`',
-    "hdf5": "`h5py.File`",
-    "npz": "`numpy.load`",
-    "npy": "`numpy.load`",
-}
-SHARD_PATTERNS = {"parquet": "shards/*.parquet", "webdataset": "shards/*.tar"}
 IN_FOLDERS = ("png", "jpeg", "webp")
 
 
@@ -88,10 +78,8 @@ def front_matter(dataset: Mapping[str, Any], papers: Papers) -> str:
         f"size_categories:\n- {size_category(int(dataset['count']))}",
         "tags:\n- synthetic\n- image\n- synthgen",
     ]
-    form = str((dataset.get("file_format") or {}).get("name"))
-    if form in SHARD_PATTERNS:  # else a hub would take the manifest for the data
-        pattern = SHARD_PATTERNS[form]
-        lines.append(f"configs:\n- config_name: default\n  data_files: {pattern}")
+    hub = OPENINGS.get(_format(dataset), UNKNOWN).hub
+    lines += [hub] if hub else []
     return "---\n" + "\n".join(lines) + "\n---"
 
 
@@ -122,21 +110,27 @@ def _warning(dataset: Mapping[str, Any]) -> str:
 
 def _what(dataset: Mapping[str, Any]) -> str:
     image = dataset["image"]
-    form = str((dataset.get("file_format") or {}).get("name") or "png")
+    form = _format(dataset)
     channels = "grey" if image["channels"] == 1 else "colour"
     lines = [
         "## What it is\n",
         f"- {int(dataset['count']):,} labelled {channels} images of {image['height']} × "
         f"{image['width']} pixels (height × width), {len(dataset['classes'])} classes",
-        f"- Format: {form}; open it with {OPENED_WITH.get(form, 'the software that wrote it')}",
+        f"- Format: {form}; {OPENINGS.get(form, UNKNOWN).by}",
         "- Every row of `manifest.jsonl` is an image: its file, label and SHA-256; labels follow "
         "the class order in `dataset.json`",
     ]
     if form in IN_FOLDERS:
         lines.append(
-            "- `ImageFolder` numbers the classes in alphabetical order, which may be another one"
+            "- `ImageFolder` and `datasets` number the classes in alphabetical order, which may be "
+            "another one"
         )
     return "\n".join(lines)
+
+
+def _format(dataset: Mapping[str, Any]) -> str:
+    """Sets of the first version don't say it: they were PNG files."""
+    return str((dataset.get("file_format") or {}).get("name") or "png")
 
 
 def _made(dataset: Mapping[str, Any]) -> str:
@@ -206,7 +200,7 @@ def _counts(dataset: Mapping[str, Any], picture: bool) -> str:
     if dataset.get("real_count"):
         lines += ["", f"and {dataset['real_count']:,} real images."]
     if picture:
-        lines += ["", f"![First images of each class]({CONTACT_SHEET})"]
+        lines += ["", f"[First images of each class]({CONTACT_SHEET})"]
     return "\n".join(lines)
 
 

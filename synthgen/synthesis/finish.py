@@ -207,7 +207,7 @@ def _write_card(
         folder = Path(scratch)
         if base is None:
             labels, images = example_images(job, order)
-            sheet = ContactSheet(ExampleRows(labels), order.image.shape)
+            sheet = ContactSheet(ExampleRows(labels), order.image)
             sheet.add(range(len(labels)), images)
             sheet.write(folder)
         write_readme(folder, dataset)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import json
-import shutil
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -20,8 +19,10 @@ from synthgen.paths import (
     write_text,
 )
 from synthgen.spec import find_class
-from synthgen.synthesis.card_text import CONTACT_SHEET, card_text
+from synthgen.synthesis.card import SHEET_CLASSES
+from synthgen.synthesis.card_text import card_text
 from synthgen.synthesis.papers import Papers
+from synthgen.synthesis.sheet_page import CONTACT_SHEET, sheet_page, sheet_picture
 
 FORMAT = "synthgen-public/1"
 MANIFEST, DESCRIPTION, README = "manifest.jsonl", "dataset.json", "README.md"
@@ -61,15 +62,20 @@ def public_papers(
     with new_folder(out) as staging:
         counts = _write_rows(folder, staging, _shows_nothing_real(dataset, tuple(allow)))
         shown = public_dataset(dataset, counts)
-        picture = not dataset["exposes_real"] and (folder / CONTACT_SHEET).is_file()
+        picture = None if dataset["exposes_real"] else sheet_picture(folder)
         if picture:
-            with readable_os_errors(out):
-                shutil.copyfile(folder / CONTACT_SHEET, staging / CONTACT_SHEET)
-        text = card_text(shown, papers, found and public_report(found), picture=picture)
+            write_text(staging / CONTACT_SHEET, sheet_page(picture, _in_the_sheet(dataset)))
+        text = card_text(shown, papers, found and public_report(found), picture=bool(picture))
         write_text(staging / README, text)
         digest = file_digest(staging / MANIFEST)
         write_json(staging / DESCRIPTION, {**shown, "papers": papers.to_json(), "digest": digest})
     return out
+
+
+def _in_the_sheet(dataset: Mapping[str, Any]) -> list[str]:
+    """The classes whose images the contact sheet shows: the sheet of an appended set stays."""
+    quotas = (dataset.get("parts") or [dataset])[0].get("quotas") or dataset["quotas"]
+    return [name for name in dataset["classes"] if quotas.get(name)][:SHEET_CLASSES]
 
 
 def _report_on(dataset: Mapping[str, Any], path: Path) -> dict[str, Any]:

@@ -5,6 +5,7 @@ so they stay too; the numbers in them go."""
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,11 +40,24 @@ def log_dataset(tracker: Tracker, folder: Path) -> None:
     manifest, card = Path(folder) / "manifest.jsonl", Path(folder) / "dataset.json"
     fingerprint, description = file_digest(manifest), read_json(card)
     tracker.log_fingerprints({"dataset": fingerprint, "sampler": _sampler_of(description)})
-    files, sheet = [card], Path(folder) / "contact_sheet.png"
+    files = [card]
     if not description.get("exposes_real"):
         files.append(manifest)
-        tracker.log_pictures({sheet.name: sheet} if sheet.is_file() else {})
+        _log_sheet(tracker, Path(folder))
     tracker.log_artifact("dataset", "dataset", files, {"sha256": fingerprint})
+
+
+def _log_sheet(tracker: Tracker, folder: Path) -> None:
+    """The contact sheet, in the set a page, as the picture that trackers show."""
+    from synthgen.synthesis.sheet_page import sheet_picture  # torch and more come with it
+
+    picture = sheet_picture(folder)
+    if picture is None:
+        return
+    with tempfile.TemporaryDirectory(prefix="synthgen-") as scratch:
+        sheet = Path(scratch) / "contact_sheet.png"
+        sheet.write_bytes(picture)
+        tracker.log_pictures({sheet.name: sheet})
 
 
 def log_report(tracker: Tracker, report: dict[str, Any], folder: Path) -> None:

@@ -105,7 +105,7 @@ def test_how_it_was_made_and_counted():
     assert "`near_copies`, which would keep 98.8 % of new real images: 50 draws rejected" in body
     assert "| cat | 1,200 | 1,250 | 96.0 % |" in body
     assert "| dog\\|big | 30 |  |  |" in body
-    assert "![First images of each class](contact_sheet.png)" in body
+    assert "[First images of each class](contact_sheet.html)" in body
 
 
 def test_copies_and_real_images_are_warned_of():

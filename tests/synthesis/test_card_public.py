@@ -54,7 +54,7 @@ def test_nothing_points_back(curated, secretive, tmp_path):
     for secret in (*SECRETS, sampler, str(curated), "thresholds", "scores", '"seed"', "attempt"):
         assert secret not in public
     assert {path.name for path in out.iterdir()} == {
-        "README.md", "contact_sheet.png", "dataset.json", "manifest.jsonl"
+        "README.md", "contact_sheet.html", "dataset.json", "manifest.jsonl"
     }  # fmt: skip
 
 
@@ -107,7 +107,7 @@ def test_real_rows_and_pictures_stay_at_home(secretive, digits, tmp_path):
     rows = [json.loads(line) for line in (out / "manifest.jsonl").read_text().splitlines()]
     assert len(rows) == 30
     assert {row["origin"] for row in rows} == {"synthetic"}
-    assert not (out / "contact_sheet.png").exists()  # it shows real images
+    assert not (out / "contact_sheet.html").exists()  # it shows real images
     assert "contact_sheet" not in (out / "README.md").read_text()
 
 

@@ -1,5 +1,7 @@
 import hashlib
+import io
 import json
+import re
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from synthgen.paths import file_digest
 from synthgen.samplers import Bootstrap, load_sampler, save_sampler
 from synthgen.synthesis import Balanced, MatchReal, PerClass, regenerate, regenerate_row, synthesize
 from synthgen.synthesis.manifest import read_manifest
+from synthgen.synthesis.sheet_page import sheet_picture
 from synthgen.types import ImageSpec, LabelledImages
 
 
@@ -26,7 +29,7 @@ def test_the_folder_holds_the_quotas_and_nothing_else(dataset):
     folders = {path.name: len(list(path.iterdir())) for path in dataset.iterdir() if path.is_dir()}
     assert folders == {"1": 150, "3": 1, "7": 40}
     files = {path.name for path in dataset.iterdir() if path.is_file()}
-    assert files == {"manifest.jsonl", "dataset.json", "README.md", "contact_sheet.png"}
+    assert files == {"manifest.jsonl", "dataset.json", "README.md", "contact_sheet.html"}
     assert [path.name for path in dataset.parent.iterdir()] == ["set"]
 
 
@@ -83,8 +86,10 @@ def test_the_card_and_the_contact_sheet_say_what_it_is(dataset):
     card = (dataset / "README.md").read_text()
     assert "191 synthetic images" in card
     assert "| 1 | 150 |" in card
-    assert Image.open(dataset / "contact_sheet.png").size == (10 * 10 + 2, 3 * 10 + 2)
-    sheet = np.array(Image.open(dataset / "contact_sheet.png"))
+    page = (dataset / "contact_sheet.html").read_text()
+    assert re.findall("<li>(.*)</li>", page) == ["1", "3", "7"]
+    sheet = np.array(Image.open(io.BytesIO(sheet_picture(dataset))))
+    assert sheet.shape == (3 * 10 + 2, 10 * 10 + 2)
     first = next(e["file"] for e in read_manifest(dataset) if e["class"] == "7")
     assert np.array_equal(sheet[22:30, 2:10], np.array(Image.open(dataset / first)))
 

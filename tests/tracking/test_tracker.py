@@ -13,6 +13,7 @@ import torch
 
 from synthgen.errors import SynthgenError
 from synthgen.images import encode_png
+from synthgen.synthesis.sheet_page import sheet_page
 from synthgen.tracking import CsvOnly, log_dataset, log_report, log_sampler, open_tracker
 from synthgen.tracking.wandb_run import choose_mode, netrc_hosts, run_folder, safe_name
 
@@ -97,7 +98,8 @@ def files_of_stages(root):
     (root / "report/report.public.json").write_text("the public form")
     picture = encode_png(torch.zeros(1, 8, 8, dtype=torch.uint8))
     (root / "report/figures/grid.png").write_bytes(picture)
-    (root / "synthetic/contact_sheet.png").write_bytes(picture)
+    page = sheet_page(picture, ["0"])
+    (root / "synthetic/contact_sheet.html").write_text(page)
     scope = {"class": "0"}
     return {
         "created": "now",
