@@ -10,42 +10,143 @@ from torch import Tensor
 from synthgen.evaluation.metrics.intervals import Estimate, t_interval
 
 Score = Callable[[Tensor], Tensor]  # float64 (..., K, K), rows = true -> (...)
+Counts = tuple[Tensor, Tensor, Tensor]  # float64 (..., K): right, true, predicted
+Term = Callable[[Tensor, Tensor, Tensor], Tensor]  # right, true, predicted -> of each class
 CELLS_AT_A_TIME = 128
 UNITS_AT_A_TIME = 256
 RULE_OF_THREE = 1.5  # standard error, in images, of what none of many images showed
 ENOUGH_GROUPS = 5  # that differ, for their variance to be believed as it was measured
 
 
-def accuracy(matrix: Tensor) -> Tensor:
-    return diagonal(matrix).sum(-1) / matrix.sum((-1, -2)).clamp_min(1)
+class ClassMean:
+    """Σ over classes of ``term`` / Σ of ``weight``, both of a class's numbers of images recognised
+    rightly, of its own and predicted, float64 ``(..., K)`` each.
+
+    So leaving an image out changes what two classes contribute, and nothing of the others: the
+    jackknife takes time by images, not by images times classes squared.
+    """
+
+    def __init__(self, term: Term, weight: Term, only: int | None = None) -> None:
+        """``only``: the one class that counts; None: all."""
+        self.term, self.weight, self.only = term, weight, only
+
+    def __call__(self, matrix: Tensor) -> Tensor:
+        """float64 ``(..., K, K)`` -> ``(...)``."""
+        counts = (diagonal(matrix), matrix.sum(-1), matrix.sum(-2))
+        if self.only is not None:
+            right, true, predicted = (part[..., self.only, None] for part in counts)
+            counts = (right, true, predicted)
+        return self.ratio(self.term(*counts).sum(-1), self.weight(*counts).sum(-1))
+
+    @staticmethod
+    def ratio(total: Tensor, weight: Tensor) -> Tensor:
+        return total / torch.where(weight > 0, weight, 1.0)
+
+    def of(self, labels: Tensor, predicted: Tensor, classes: int) -> Tensor:
+        """The score of int64 ``(N,)`` labels and predictions, without their matrix."""
+        counts = self._counts(labels, predicted, classes)
+        return self.ratio(self.term(*counts).sum(), self.weight(*counts).sum())
+
+    def left_out(
+        self, labels: Tensor, predicted: Tensor, classes: int, groups: Tensor | None
+    ) -> Tensor:
+        """``(units,)``: the score without each image, or without each group, in the order of their
+        numbers."""
+        if self.only is not None and classes > 2:  # the other classes are one to it
+            same = [(part != self.only).long() for part in (labels, predicted)]
+            return ClassMean(self.term, self.weight, only=0).left_out(same[0], same[1], 2, groups)
+        counts = self._counts(labels, predicted, classes)
+        if groups is not None:
+            _, unit = groups.unique(return_inverse=True)
+            return self._without(counts, labels, predicted, unit)
+        cells, cell = filled_cells(labels * classes + predicted, classes)
+        # Images of one cell of the matrix are alike: each is missed like any other of them.
+        found = self._without(counts, cells // classes, cells % classes, torch.arange(len(cells)))
+        return found[cell]
+
+    def _without(self, counts: Counts, labels: Tensor, predicted: Tensor, unit: Tensor) -> Tensor:
+        """``(units,)``: the score of ``counts`` less the images of each unit, whose labels,
+        predictions and units are int64 ``(M,)``."""
+        classes, units = int(max(labels.max(), predicted.max())) + 1, int(unit.max()) + 1
+        wrong = labels != predicted
+        keys = torch.cat([unit * classes + labels, (unit * classes + predicted)[wrong]])
+        true = torch.arange(len(keys)) < len(labels)
+        right = torch.cat([~wrong, torch.zeros(int(wrong.sum()), dtype=torch.bool)])
+        if self.only is not None:
+            chosen = keys % classes == self.only
+            keys, true, right = keys[chosen], true[chosen], right[chosen]
+        touched, place = keys.unique(return_inverse=True)
+        who, column = touched // classes, touched % classes
+        before = [part[column] if self.only is None else part for part in counts]
+        # An image leaves its own class's row, and the column that it was predicted to be in.
+        leaving = [
+            torch.zeros(len(touched), dtype=torch.float64).index_add_(0, place, part.double())
+            for part in (right, true, right | ~true)
+        ]
+        after = [ours - theirs for ours, theirs in zip(before, leaving, strict=True)]
+        sums = []
+        for value in (self.term, self.weight):
+            change = value(*after) - value(*before)
+            base = value(*counts).sum().expand(units).clone()
+            sums.append(base.index_add_(0, who, change))
+        return self.ratio(*sums)
+
+    def _counts(self, labels: Tensor, predicted: Tensor, classes: int) -> Counts:
+        """Right, true and predicted, float64 ``(K,)``; ``(1,)`` of the only class."""
+        if self.only is not None:
+            own, said = labels == self.only, predicted == self.only
+            right, true, all_said = (part.sum()[None].double() for part in (own & said, own, said))
+            return right, true, all_said
+        right, true, all_said = (
+            torch.bincount(part, minlength=classes).double()
+            for part in (labels[labels == predicted], labels, predicted)
+        )
+        return right, true, all_said
 
 
-def class_recall(matrix: Tensor) -> Tensor:
-    """``(..., K)``; 0 for a class without test images."""
-    return diagonal(matrix) / matrix.sum(-1).clamp_min(1)
+def filled_cells(cell: Tensor, classes: int) -> tuple[Tensor, Tensor]:
+    """The cells that occur, ascending, and the position of each image's among them."""
+    if classes**2 > len(cell):
+        return cell.unique(return_inverse=True)
+    filled = torch.bincount(cell, minlength=classes**2) > 0  # sorts nothing
+    return filled.nonzero().flatten(), (filled.cumsum(0) - 1)[cell]
 
 
-def macro_recall(matrix: Tensor) -> Tensor:
-    """Mean recall of the classes that have test images; the same number as balanced accuracy."""
-    present = (matrix.sum(-1) > 0).double()
-    return (class_recall(matrix) * present).sum(-1) / present.sum(-1).clamp_min(1)
+def right_images(right: Tensor, true: Tensor, predicted: Tensor) -> Tensor:
+    return right
 
 
-def macro_precision(matrix: Tensor) -> Tensor:
-    """Unweighted mean; a class that is never predicted counts as 0 (scikit-learn's
-    ``zero_division=0``)."""
-    return (diagonal(matrix) / matrix.sum(-2).clamp_min(1)).mean(-1)
+def true_images(right: Tensor, true: Tensor, predicted: Tensor) -> Tensor:
+    return true
 
 
-def macro_f1(matrix: Tensor) -> Tensor:
-    """Unweighted mean of the classes' F1; 0 where a class neither occurs nor is predicted."""
-    both = matrix.sum(-1) + matrix.sum(-2)
-    return (2 * diagonal(matrix) / both.clamp_min(1)).mean(-1)
+def occurs(right: Tensor, true: Tensor, predicted: Tensor) -> Tensor:
+    return (true > 0).double()
 
 
-def diagonal(matrix: Tensor) -> Tensor:
-    return matrix.diagonal(dim1=-2, dim2=-1)
+def every_class(right: Tensor, true: Tensor, predicted: Tensor) -> Tensor:
+    return torch.ones_like(right)
 
+
+def recall_term(right: Tensor, true: Tensor, predicted: Tensor) -> Tensor:
+    return right / true.clamp_min(1)
+
+
+def precision_term(right: Tensor, true: Tensor, predicted: Tensor) -> Tensor:
+    return right / predicted.clamp_min(1)
+
+
+def f1_term(right: Tensor, true: Tensor, predicted: Tensor) -> Tensor:
+    return 2 * right / (true + predicted).clamp_min(1)
+
+
+accuracy = ClassMean(right_images, true_images)
+# Mean recall of the classes that have test images; the same number as balanced accuracy.
+macro_recall = ClassMean(recall_term, occurs)
+# Unweighted mean; a class never predicted counts as 0 (scikit-learn's zero_division=0).
+macro_precision = ClassMean(precision_term, every_class)
+# Unweighted mean of the classes' F1; 0 where a class neither occurs nor is predicted.
+macro_f1 = ClassMean(f1_term, every_class)
 
 SCORES: dict[str, Score] = {
     "accuracy": accuracy,
@@ -56,14 +157,30 @@ SCORES: dict[str, Score] = {
 }
 
 
+def class_recall(matrix: Tensor) -> Tensor:
+    """``(..., K)``; 0 for a class without test images."""
+    return diagonal(matrix) / matrix.sum(-1).clamp_min(1)
+
+
+def diagonal(matrix: Tensor) -> Tensor:
+    return matrix.diagonal(dim1=-2, dim2=-1)
+
+
 def recall_of(label: int) -> Score:
-    return lambda matrix: class_recall(matrix)[..., label]
+    return ClassMean(recall_term, every_class, only=label)
 
 
 def confusion(labels: Tensor, predictions: Tensor, classes: int) -> Tensor:
     """float64 ``(K, K)`` counts, rows = true class, columns = predicted class."""
     cells = torch.bincount(labels * classes + predictions, minlength=classes**2)
     return cells.reshape(classes, classes).double()
+
+
+def value_of(score: Score, labels: Tensor, predicted: Tensor, classes: int) -> Tensor:
+    """The score of one prediction vector, without a matrix where it needs none."""
+    if isinstance(score, ClassMean):
+        return score.of(labels, predicted, classes)
+    return score(confusion(labels, predicted, classes))
 
 
 def score_estimate(
@@ -84,8 +201,7 @@ def score_estimate(
     side. ``among`` (bool ``(n,)``): the test images that the score rests on, if not on all;
     ``groups`` (int64 ``(n,)``): which of them belong together, and are left out together.
     """
-    matrices = [confusion(labels, predicted, classes) for predicted in predictions]
-    values = torch.stack([score(matrix) for matrix in matrices])
+    values = torch.stack([value_of(score, labels, one, classes) for one in predictions])
     left_out = torch.stack(
         [left_out_scores(score, labels, one, classes, groups) for one in predictions]
     ).mean(0)
@@ -126,6 +242,8 @@ def left_out_scores(
     score: Score, labels: Tensor, predicted: Tensor, classes: int, groups: Tensor | None
 ) -> Tensor:
     """``(units,)``: the score without each image, or without each group."""
+    if isinstance(score, ClassMean):
+        return score.left_out(labels, predicted, classes, groups)
     if groups is not None:
         return leave_group_out(score, labels, predicted, classes, groups)
     return leave_one_out(score, confusion(labels, predicted, classes))[labels, predicted]

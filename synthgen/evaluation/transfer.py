@@ -14,6 +14,7 @@ from synthgen.evaluation.scores import SCORES, confusion, recall_of, score_estim
 from synthgen.types import LabelledImages
 
 ARMS = ("real_only", "synthetic_only", "real_and_synthetic")
+MOST_IN_MATRIX = 100  # classes of a confusion matrix that is written with its zeros
 JUDGE_SEEDS = 1_000_003  # keeps the judges' seeds apart from other seeds derived from the same one
 
 
@@ -120,13 +121,18 @@ def recall_by_class(
 
 
 def summed_confusion(examinations: Sequence[Examination], test: LabelledImages) -> dict[str, Any]:
-    """Rows = true class, columns = predicted class, summed over seeds."""
-    matrix = sum(
-        confusion(test.labels, examination.predictions["test"], len(test.classes))
-        for examination in examinations
-    )
-    assert isinstance(matrix, Tensor)
-    return {"classes": list(test.classes), "matrix": matrix.long().tolist()}
+    """``matrix``: rows = true class, columns = predicted class, summed over seeds. With more than
+    100 classes nearly all of it is zeros; then ``cells`` holds ``[true, predicted, count]`` of the
+    others, in the order of their numbers."""
+    classes = len(test.classes)
+    labels = test.labels.repeat(len(examinations))
+    said = torch.cat([examination.predictions["test"] for examination in examinations])
+    if classes <= MOST_IN_MATRIX:
+        matrix = confusion(labels, said, classes).long().tolist()
+        return {"classes": list(test.classes), "matrix": matrix}
+    cells, counts = (labels * classes + said).unique(return_counts=True)
+    rows = torch.stack([cells // classes, cells % classes, counts], dim=1)
+    return {"classes": list(test.classes), "cells": rows.tolist()}
 
 
 def mean_curve(examinations: Sequence[Examination]) -> list[dict[str, float]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,6 +22,7 @@ from synthgen.evaluation.report.wording import (
     show,
 )
 
+MISTAKES = 20  # shown of each arm where there is no matrix
 NARROW_NAME = 3  # characters of a class name that still fit above a column of a matrix
 
 
@@ -136,9 +138,10 @@ def _tile(label: str, value: str, under: str, style: str = "") -> Tile:
 
 def matrices(confusion: dict[str, Any]) -> list[Matrix]:
     """One table per arm, in the order in which the arms are always shown."""
-    arms = [*(a for a in ARMS if a in confusion), *(a for a in confusion if a not in ARMS)]
     made = []
-    for arm in arms:
+    for arm in arms_in_order(confusion):
+        if "matrix" not in confusion[arm]:
+            continue
         classes = [str(name) for name in confusion[arm]["classes"]]
         rows = [
             MatrixRow(name, [_entry(count, sum(counts), i == j) for j, count in enumerate(counts)])
@@ -147,6 +150,31 @@ def matrices(confusion: dict[str, Any]) -> list[Matrix]:
         tall = any(len(name) > NARROW_NAME for name in classes)
         made.append(Matrix(ARMS.get(arm, arm), classes, rows, tall))
     return made
+
+
+def frequent_mistakes(confusion: dict[str, Any]) -> list[Table]:
+    """Where there are too many classes for a matrix: the commonest mistakes of each arm."""
+    made = []
+    for arm in arms_in_order(confusion):
+        cells, names = confusion[arm].get("cells"), confusion[arm]["classes"]
+        wrong = [cell for cell in cells or [] if cell[0] != cell[1]]
+        if not wrong:
+            continue
+        wrong.sort(key=lambda cell: (-cell[2], cell[0], cell[1]))
+        own = Counter[int]()
+        for true, _, count in cells:
+            own[true] += count
+        rows = [
+            Row(f"{names[true]} taken for {names[said]}", f"of {own[true]:,}", [Cell(f"{count:,}")])
+            for true, said, count in wrong[:MISTAKES]
+        ]
+        title = f"{ARMS.get(arm, arm)}: the {len(rows)} commonest of {len(wrong):,} mistakes"
+        made.append(Table(title, [Column("Images", "summed over seeds", "count")], rows))
+    return made
+
+
+def arms_in_order(found: dict[str, Any]) -> list[str]:
+    return [*(a for a in ARMS if a in found), *(a for a in found if a not in ARMS)]
 
 
 def _entry(count: int, total: int, right: bool) -> Entry:

@@ -9,6 +9,7 @@ from typing import Any
 
 from synthgen.evaluation.report.blocks import (
     detail_blocks,
+    frequent_mistakes,
     headline_worst,
     matrices,
     neighbour_blocks,
@@ -71,6 +72,7 @@ def context(report: dict[str, Any], folder: Path) -> dict[str, Any]:
         "per_class": in_parts(per_class),
         "worst": headline_worst(worst),
         "matrices": matrices(report.get("confusion") or {}),
+        "mistakes": frequent_mistakes(report.get("confusion") or {}),
         "neighbours": neighbour_blocks(report, folder),
         "judge_chart": judged and filed(judged, folder, "judges"),
         "training_charts": all_filed(training_charts(curves), folder, "training"),
@@ -133,7 +135,7 @@ def links(parts: dict[str, Any]) -> list[tuple[str, str]]:
         ("pictures", "Pictures", parts["pictures"]),
         ("maps", "Maps and spectra", parts["maps"]),
         ("classes", "Classes", parts["per_class"]),
-        ("mistakes", "Mistakes", parts["matrices"]),
+        ("mistakes", "Mistakes", parts["matrices"] or parts["mistakes"]),
         ("neighbours", "Neighbours", parts["neighbours"]),
         ("curves", "Curves", parts["judge_chart"] or parts["training_charts"]),
         ("protocol", "Protocol", True),
