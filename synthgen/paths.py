@@ -25,7 +25,7 @@ def config_dir() -> Path:
             return folder
     raise SynthgenError(
         f"The configs folder is missing (looked in {PACKAGE} and {PACKAGE.parent}).\n"
-        "Reinstall synthgen: pip install --force-reinstall synthgen"
+        "Install synthgen again, from its checkout: pip install --force-reinstall ."
     )
 
 

@@ -79,12 +79,12 @@ def with_values(node):
 
 @contextlib.contextmanager
 def weights_may_be_absent():
-    """A download that this machine may not have made, or an extra that it lacks; the sentence
+    """A download that this machine may not have made, or a package that it lacks; the sentence
     about it is the test then."""
     try:
         yield
     except SynthgenError as error:
-        if not any(said in str(error) for said in ("weights are not at", "pip install 'synthgen")):
+        if not any(said in str(error) for said in ("weights are not at", "pip install ")):
             raise
 
 

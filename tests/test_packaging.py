@@ -1,6 +1,7 @@
 """The wheel carries the configs and runs anywhere; a checkout finds them too."""
 
 import os
+import re
 import subprocess
 import sys
 import zipfile
@@ -19,7 +20,7 @@ def wheel(tmp_path_factory):
     folder = tmp_path_factory.mktemp("wheel")
     command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
-    (found,) = folder.glob("synthgen-*.whl")
+    (found,) = folder.glob("synthgen_images-*.whl")
     return found
 
 
@@ -37,6 +38,26 @@ def run(arguments, *, cwd, path=None):
     if path is not None:
         environment["PYTHONPATH"] = str(path)
     return subprocess.run(arguments, cwd=cwd, env=environment, capture_output=True, text=True)
+
+
+def test_the_public_name_is_not_the_one_that_belongs_to_somebody_else(wheel):
+    """``synthgen`` on the public index is another project's package."""
+    archive = zipfile.ZipFile(wheel)
+    (metadata,) = (name for name in archive.namelist() if name.endswith("/METADATA"))
+    assert "\nName: synthgen-images\n" in archive.read(metadata).decode()
+    (commands,) = (name for name in archive.namelist() if name.endswith("/entry_points.txt"))
+    assert "synthgen = synthgen.cli.main:main" in archive.read(commands).decode()
+
+
+def test_nobody_is_told_to_install_a_package_that_is_not_ours():
+    folders = ("synthgen", "configs", "scripts", "notebooks")
+    files = [path for folder in folders for path in (ROOT / folder).rglob("*") if path.is_file()]
+    texts = [path for path in files if path.suffix in (".py", ".yaml", ".j2", ".ipynb")]
+    texts += [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "Makefile")]
+    assert len(texts) > 300
+    wrong = re.compile(r"pip install[^\n]*?[\s'\"]synthgen(?![\w-])|(?<!-)synthgen\[")
+    told = {path.name: found for path in texts if (found := wrong.findall(path.read_text()))}
+    assert told == {}
 
 
 def test_the_wheel_holds_every_config_and_no_test(wheel):

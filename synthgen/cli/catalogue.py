@@ -23,7 +23,7 @@ CITATION = re.compile(rf"\(([^()]*?[A-Z][^()]*?{YEAR}[^()]*)\)|({NAMES},? {YEAR}
 WORK = re.compile(rf"([A-Z][\w’'-]+)(?: et al\.|(?:,? (?:&|and) [A-Z][\w’'-]+)*),? ({YEAR})")
 SENTENCE = re.compile(r"(?<!et al)(?<!e\.g)(?<!i\.e)[.](?:\s|$)")
 OWN_SIZE = re.compile(r"\b(?:for|at) (\d+) pixels")
-EXTRA = re.compile(r"pip install '?synthgen\[([\w,]+)\]")
+PACKAGE = re.compile(r"pip install ([A-Za-z][\w-]+)")
 
 
 FEWEST = 2  # words that say what something is
@@ -183,10 +183,10 @@ def classes_of(
 
 
 def needs(texts: Sequence[str], sources: Sequence[str], node: Any) -> list[str]:
-    """Extras to install (a module's own message names its extra), a GPU, weights, and values that
+    """Packages to install (a module's own message names them), a GPU, weights, and values that
     only the person can give."""
-    extras = EXTRA.findall(" ".join(" ".join([*texts, *sources]).split()))
-    found = [f"extra {name}" for name in dict.fromkeys(extras)]
+    packages = PACKAGE.findall(" ".join(" ".join([*texts, *sources]).split()))
+    found = list(dict.fromkeys(packages))
     if re.search(r"\b(?:[Ff]or a|[Nn]eeds a|on a) GPU\b", " ".join(texts)):
         found.append("GPU")
     if isinstance(node, dict) and "weights" in node:

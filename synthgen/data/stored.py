@@ -31,9 +31,10 @@ def read_stored(file: str, content: bytes) -> Stored:
     try:
         return reader(content)
     except ImportError as error:
+        package = str(error.name).partition(".")[0]
         raise SynthgenError(
-            f"Reading {file} needs the package {error.name}, which is not installed.\n"
-            "Install it: pip install 'synthgen[formats]'"
+            f"Reading {file} needs the package {package}, which is not installed.\n"
+            f"Install it: pip install {package}"
         ) from None
     except _damages() as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]

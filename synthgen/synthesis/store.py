@@ -143,7 +143,7 @@ class RemoteStore(Store):
             import fsspec
         except ImportError:
             raise SynthgenError(
-                f"{url} needs the package fsspec.\nInstall it: pip install 'synthgen[remote]'"
+                f"{url} needs the package fsspec.\nInstall it: pip install fsspec"
             ) from None
         self.place = url.rstrip("/")
         with self._readable():

@@ -25,7 +25,7 @@ from synthgen.paths import config_dir
          ("Odena et al. 2017, eq. 3",)),
         ("Copies (Efron 1979). Again (Efron 1979, section 2).", ("Efron 1979",)),
         ("PixelCNN (van den Oord et al. 2016b).", ("van den Oord et al. 2016b",)),
-        ("Nothing (pip install 'synthgen[timm]') of 2,048 features (20.8 M parameters).", ()),
+        ("Nothing (pip install timm) of 2,048 features (20.8 M parameters).", ()),
     ],
 )  # fmt: skip
 def test_citations(text, cited):
@@ -57,8 +57,8 @@ def test_the_comment_on_top_the_one_beside_and_the_purpose_of_an_experiment():
 
 def test_needs():
     assert needs(["Large, for a GPU."], [], {"root": "???", "size": None}) == ["GPU", "root=…"]
-    assert needs(["Fast without a GPU."], ["pip install 'synthgen[formats]'"], {"weights": 1}) == [
-        "extra formats",
+    assert needs(["Fast without a GPU."], ["pip install h5py"], {"weights": 1}) == [
+        "h5py",
         "weights",
     ]
 

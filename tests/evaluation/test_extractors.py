@@ -97,7 +97,7 @@ def test_without_torch_fidelity_one_sentence_says_so(tmp_path, monkeypatch):
     torch.save({}, tmp_path / "weights.pth")
     monkeypatch.setitem(sys.modules, "torch_fidelity", None)
     monkeypatch.setitem(sys.modules, "torch_fidelity.feature_extractor_inceptionv3", None)
-    with pytest.raises(SynthgenError, match="pip install"):
+    with pytest.raises(SynthgenError, match="pip install torch-fidelity,"):
         InceptionExtractor(weights=str(tmp_path / "weights.pth"))
 
 

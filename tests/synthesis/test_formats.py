@@ -200,7 +200,9 @@ def test_shards_do_not_depend_on_the_day(form, monkeypatch):
 def test_a_missing_package_is_one_sentence(written, form, missing, monkeypatch, tmp_path):
     out = written(form)
     monkeypatch.setitem(__import__("sys").modules, missing, None)
-    with pytest.raises(SynthgenError, match=rf"needs the package {missing}.*\n.*\[formats\]"):
+    with pytest.raises(
+        SynthgenError, match=rf"needs the package {missing}.*\n.*pip install {missing}$"
+    ):
         form.prepare(ImageSpec(1, 4, 4, CLASSES))
     with pytest.raises(SynthgenError, match=rf"needs the package {missing}"):
         read_synthetic(out, CLASSES)

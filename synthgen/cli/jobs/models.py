@@ -127,7 +127,7 @@ def table(group: str, rows: list[tuple[Entry, Costs]]) -> Table:
     if counted:
         shown.add_column("params", justify="right", no_wrap=True)
         shown.add_column("mult-adds", justify="right", no_wrap=True)
-    shown.add_column("needs", max_width=12)
+    shown.add_column("needs", max_width=16)
     for entry, cost in rows:
         papers = f" ({'; '.join(entry.papers)})" if entry.papers else ""
         cells = [entry.name, escape(entry.what + papers + (f" [{cost.note}]" if cost.note else ""))]

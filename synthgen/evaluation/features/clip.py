@@ -72,7 +72,7 @@ def require_model(model: str) -> None:
         import open_clip
     except ImportError:
         raise SynthgenError(
-            f"{OPTION} needs open_clip.\nInstall it with pip install 'synthgen[clip]', or use "
+            f"{OPTION} needs open_clip.\nInstall it with pip install open_clip_torch, or use "
             "extractor=classifier."
         ) from None
     if model not in open_clip.list_models():

@@ -96,7 +96,7 @@ def build_network(path: Path) -> nn.Module:
     except ImportError:
         raise SynthgenError(
             "extractor=inception needs torch-fidelity.\n"
-            "Install it with pip install 'synthgen[inception]', or use extractor=classifier."
+            "Install it with pip install torch-fidelity, or use extractor=classifier."
         ) from None
     try:
         tensors = dict(torch.load(path, map_location="cpu", weights_only=True))

@@ -72,8 +72,7 @@ def require_model(model: str, option: str) -> None:
         import timm
     except ImportError:
         raise SynthgenError(
-            f"{option} needs timm.\nInstall it with pip install 'synthgen[timm]', or use "
-            "extractor=classifier."
+            f"{option} needs timm.\nInstall it with pip install timm, or use extractor=classifier."
         ) from None
     if not timm.is_model(model):
         raise SynthgenError(

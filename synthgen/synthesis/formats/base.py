@@ -99,5 +99,5 @@ def pixel_digests(pixels: np.ndarray) -> list[str]:
 def missing_package(name: str, format_name: str) -> SynthgenError:
     return SynthgenError(
         f"format={format_name} needs the package {name}, which is not installed.\n"
-        "Install it: pip install 'synthgen[formats]'"
+        f"Install it: pip install {name}"
     )

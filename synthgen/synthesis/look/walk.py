@@ -61,7 +61,7 @@ class Walk(Look):
         made = [write_gif(folder / "walk.gif", frames, self.frames_per_second)]
         film = write_mp4(folder / "walk.mp4", frames, self.frames_per_second)
         if film is None:
-            log.info("Only a GIF was made; pip install 'synthgen[film]' for an MP4 beside it.")
+            log.info("Only a GIF was made; pip install imageio-ffmpeg for an MP4 beside it.")
         return made if film is None else [*made, film]
 
     def _images(self, sampler: LatentSampler, labels: Tensor, seed: int) -> list[Tensor]:

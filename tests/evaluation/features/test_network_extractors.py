@@ -215,11 +215,12 @@ def test_missing_weights_say_where_to_put_them_and_nothing_is_downloaded(
 
 
 @pytest.mark.parametrize(
-    ("kind", "package"), [(TimmExtractor, "timm"), (CLIPExtractor, "open_clip")]
+    ("kind", "package", "name"),
+    [(TimmExtractor, "timm", "timm"), (CLIPExtractor, "open_clip", "open_clip_torch")],
 )
-def test_without_the_extra_one_sentence_says_so(kind, package, monkeypatch):
+def test_without_the_package_one_sentence_says_so(kind, package, name, monkeypatch):
     monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(SynthgenError, match=r"needs .*\nInstall it with pip install 'synthgen\["):
+    with pytest.raises(SynthgenError, match=rf"needs .*\nInstall it with pip install {name}, or"):
         kind()
 
 
