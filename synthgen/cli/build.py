@@ -65,7 +65,7 @@ def check(node: Any, *, key: str, allow: Iterable[str] = ()) -> None:
             check(item, key=f"{key}[{position}]", allow=allow)
     elif isinstance(node, dict):
         _refuse_unknown_directives(node, key)
-        parameters: dict[str, inspect.Parameter] = {}
+        parameters: Mapping[str, inspect.Parameter] = {}
         if TARGET in node:
             parameters = parameters_of(find_target(node[TARGET], key, allow))
             _check_names(_named(node), parameters, key, node[TARGET])
@@ -164,7 +164,7 @@ def _refuse_unknown_directives(node: dict[str, Any], key: str) -> None:
 
 
 def _check_names(
-    named: dict[str, Any], parameters: dict[str, inspect.Parameter], key: str, target: str
+    named: dict[str, Any], parameters: Mapping[str, inspect.Parameter], key: str, target: str
 ) -> None:
     kinds = {parameter.kind for parameter in parameters.values()}
     if inspect.Parameter.VAR_KEYWORD in kinds:
@@ -178,7 +178,7 @@ def _check_names(
 
 
 def _check_complete(
-    arguments: dict[str, Any], parameters: dict[str, inspect.Parameter], key: str, target: str
+    arguments: dict[str, Any], parameters: Mapping[str, inspect.Parameter], key: str, target: str
 ) -> None:
     variadic = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
     missing = [

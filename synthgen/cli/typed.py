@@ -5,11 +5,12 @@ from __future__ import annotations
 
 import collections.abc
 import difflib
+import functools
 import inspect
 import math
 import types
 import typing
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union
 
@@ -29,8 +30,9 @@ PLAIN = {
 }
 PLURAL = {bool: "truth values", int: "whole numbers", float: "numbers", str: "texts"}
 LONGEST_INT = 2**63  # what torch, JSON readers and files keep
+FAR = 10**15
 LONGEST_SHOWN = 60  # characters of a refused value
-LISTS = (list, tuple, set, frozenset, collections.abc.Sequence, collections.abc.Iterable)
+LISTS = {list, tuple, set, frozenset, collections.abc.Sequence, collections.abc.Iterable}
 
 
 class _Misfit(Exception):  # noqa: N818 - control flow inside this file, never seen outside
@@ -48,13 +50,16 @@ def conform(value: Any, annotation: Any, key: str) -> Any:
         return _fit(value, annotation)
     except _Misfit as misfit:
         shown = misfit.args[0] if misfit.args else _shown(value)
-        raise SynthgenError(f"{key} is {shown}, but must be {describe(annotation)}.") from None
+        far = isinstance(value, int | float) and FAR <= abs(value) < math.inf
+        expected = describe(annotation, far=far)
+        raise SynthgenError(f"{key} is {shown}, but must be {expected}.") from None
 
 
 def _shown(value: Any) -> str:
-    if isinstance(value, int) and value.bit_length() > 8 * LONGEST_SHOWN:
-        return "a number of very many digits"
-    text = "null" if value is None else repr(value)
+    try:
+        text = "null" if value is None else repr(value)
+    except ValueError:  # Python writes no whole number of more than 4,300 digits
+        text = "a number of thousands of digits"
     return text if len(text) <= LONGEST_SHOWN else f"{text[: LONGEST_SHOWN - 1]}…"
 
 
@@ -64,7 +69,8 @@ def suggestion(word: str, known: Iterable[str]) -> str:
     return f" Did you mean '{close[0]}'?" if close else ""
 
 
-def parameters_of(callable_: Callable[..., Any]) -> dict[str, inspect.Parameter]:
+@functools.cache  # a scene of a hundred parts names each class again and again
+def parameters_of(callable_: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
     """Parameters by name, with their annotations resolved where that is possible."""
     found = dict(inspect.signature(callable_).parameters)
     constructor = callable_.__init__ if inspect.isclass(callable_) else callable_
@@ -72,30 +78,28 @@ def parameters_of(callable_: Callable[..., Any]) -> dict[str, inspect.Parameter]
         hints = typing.get_type_hints(constructor, include_extras=True)
     except (NameError, TypeError, AttributeError):  # names that only a type checker imports
         hints = {}
-    return {
-        name: parameter.replace(annotation=hints.get(name, Any))
-        for name, parameter in found.items()
-    }
+    return types.MappingProxyType(
+        {
+            name: parameter.replace(annotation=hints.get(name, Any))
+            for name, parameter in found.items()
+        }
+    )
 
 
-def describe(annotation: Any) -> str:
-    """An annotation in the reader's words."""
+def describe(annotation: Any, *, far: bool = False) -> str:
+    """An annotation in the reader's words; limits that only keep numbers within what a machine can
+    hold are told only if ``far``, where the value is beyond them."""
     if annotation in PLAIN:
         return PLAIN[annotation]
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if origin is Annotated:
-        gives = [describe(one.range_) for one in arguments[1:] if isinstance(one, Values)]
-        base = f"a schedule, always {gives[0]}" if gives else describe(arguments[0])
-        return " ".join([base, *_limits(arguments[1:])])
+        return _describe_limited(arguments[0], arguments[1:], far)
     if origin is Literal:
         return "one of " + ", ".join(str(choice) for choice in arguments)
     if origin in (Union, types.UnionType):
-        return " or ".join(describe(member) for member in arguments)
-    if origin in LISTS:
-        items = [_plural(item) for item in arguments if item is not Ellipsis]
-        return f"a list of {' and '.join(dict.fromkeys(items))}" if items else "a list"
-    if annotation in LISTS:
-        return "a list"
+        return " or ".join(dict.fromkeys(describe(member, far=far) for member in arguments))
+    if LISTS.intersection((origin, annotation)):
+        return " of ".join(["a list", *_items(arguments, far)])
     if dict in (origin, annotation):
         return "a table of key: value"
     if origin is collections.abc.Callable:
@@ -104,39 +108,53 @@ def describe(annotation: Any) -> str:
     return f"a {name} (an option of its config group)"
 
 
-def _plural(annotation: Any) -> str:
+def _describe_limited(base: Any, metadata: Iterable[Any], far: bool) -> str:
+    limits = {type(limit): limit for limit in _single(metadata)}
+    if Values in limits:
+        return f"a schedule, always {describe(limits[Values].range_, far=far)}"
+    if typing.get_origin(base) in LISTS:
+        items = _items(typing.get_args(base), far)
+        return f"a list of {' '.join([_length(limits), *items])}"
+    return " ".join([describe(base, far=far), *_limits(limits, far)])
+
+
+def _items(arguments: Iterable[Any], far: bool) -> list[str]:
+    words = [_plural(item, far) for item in arguments if item is not Ellipsis]
+    return [" and ".join(dict.fromkeys(words))] if words else []
+
+
+def _plural(annotation: Any, far: bool) -> str:
+    base, *metadata = [annotation]
     if typing.get_origin(annotation) is Annotated:
         base, *metadata = typing.get_args(annotation)
-        return " ".join([_plural(base), *_limits(metadata)])
-    return PLURAL.get(annotation, describe(annotation))
+    if base not in PLURAL:
+        return describe(annotation, far=far)
+    return " ".join([PLURAL[base], *_limits({type(one): one for one in _single(metadata)}, far)])
 
 
-def _limits(metadata: Iterable[Any]) -> Iterator[str]:
-    """Ranges and lengths in words: "from 1 to 8", "above 0 and below 1"."""
-    limits = {type(limit): limit for limit in _single(metadata)}
-    words = []
-    if Ge in limits and Le in limits:
-        yield f"from {_number(limits[Ge].ge)} to {_number(limits[Le].le)}"
-    else:
-        words += [f"of {_number(limits[Ge].ge)} or more"] if Ge in limits else []
-        words += [f"above {_number(limits[Gt].gt)}"] if Gt in limits else []
-        words += [f"up to {_number(limits[Le].le)}"] if Le in limits else []
-        words += [f"below {_number(limits[Lt].lt)}"] if Lt in limits else []
-    if words:
-        yield " and ".join(words)
-    if MinLen in limits or MaxLen in limits:
-        least = limits[MinLen].min_length if MinLen in limits else 0
-        most = f" to {limits[MaxLen].max_length}" if MaxLen in limits else " or more"
-        yield f"({least}{most} of them)"
+def _limits(limits: Mapping[type, Any], far: bool) -> list[str]:
+    """In words: "from 1 to 8", "above 0 and below 1"."""
+    names = {Ge: "ge", Gt: "gt", Le: "le", Lt: "lt"}
+    ends = {kind: getattr(limits[kind], name) for kind, name in names.items() if kind in limits}
+    said = {kind: f"{end:,}" for kind, end in ends.items() if far or abs(end) < FAR}
+    if Ge in said and Le in said:
+        return [f"from {said[Ge]} to {said[Le]}"]
+    forms = {Ge: "of {} or more", Gt: "above {}", Le: "up to {}", Lt: "below {}"}
+    words = [form.format(said[kind]) for kind, form in forms.items() if kind in said]
+    return [" and ".join(words)] if words else []
+
+
+def _length(limits: Mapping[type, Any]) -> str:
+    least = limits[MinLen].min_length if MinLen in limits else 0
+    if MaxLen not in limits:
+        return f"{least} or more"
+    most = limits[MaxLen].max_length
+    return f"{least}" if least == most else f"{least} to {most}"
 
 
 def _single(metadata: Iterable[Any]) -> Iterator[Any]:
     for one in metadata:
         yield from one if isinstance(one, GroupedMetadata) else (one,)
-
-
-def _number(limit: Any) -> str:
-    return f"{limit:,}" if isinstance(limit, int) and abs(limit) < 10**9 else f"{limit:g}"
 
 
 def _fit(value: Any, annotation: Any) -> Any:

@@ -32,6 +32,7 @@ from synthgen.evaluation.trial.endpoints import endpoint_score, tail_labels
 from synthgen.evaluation.trial.school import School, Trained, possible_arms
 from synthgen.evaluation.trial.sources import SyntheticSource
 from synthgen.evaluation.trial.store import TrialStore
+from synthgen.ranges import Few, Inner, NonNegative, Positive, Share
 
 TRIAL_SEEDS = 2_000_003  # keeps the trial's classifiers apart from other seeds of the same run
 TEST = "test"
@@ -75,16 +76,16 @@ class Trial:
     def __init__(
         self,
         *,
-        seeds: int = 5,
+        seeds: Few = 5,
         endpoint: str = "macro_f1",
-        minimum_difference: float = 0.01,
-        ratios: Sequence[float] = (0.25, 0.5, 1.0, 2.0, 4.0),
-        shares: Sequence[float] = (0.0625, 0.125, 0.25, 0.5),
+        minimum_difference: NonNegative = 0.01,
+        ratios: Sequence[Positive] = (0.25, 0.5, 1.0, 2.0, 4.0),
+        shares: Sequence[Inner] = (0.0625, 0.125, 0.25, 0.5),
         augmentations: Mapping[str, Augment] | None = None,
         tail: Sequence[str] | None = None,
         baseline: str | None = "pca_gaussian",
         scenarios: Sequence[str] = (),
-        strengths: Sequence[float] = (0.25, 0.5, 0.75, 1.0),
+        strengths: Sequence[Share] = (0.25, 0.5, 0.75, 1.0),
         arms: Sequence[str] = OPTIONAL,
         classifiers: Mapping[str, Extractor] | None = None,
     ) -> None:
