@@ -7,15 +7,20 @@ import glob
 import hashlib
 import json
 import os
+import re
+import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from synthgen.errors import SynthgenError
 
 PACKAGE = Path(__file__).resolve().parent
+LOCK = ".lock"  # in a folder that a process works in
+PARTIAL = re.compile(r"\.(.+)\.partial-(?:[0-9a-f]{8}|lock)")
+PATIENCE = 0.2  # seconds for a lock that is just being given back
 
 
 def config_dir() -> Path:
@@ -46,7 +51,10 @@ def readable_os_errors(target: Path) -> Iterator[None]:
             errno.EIO: "the disk or network folder doesn't answer. See that it is there",
             errno.ESTALE: "the disk or network folder doesn't answer. See that it is there",
             errno.ENOTCONN: "the disk or network folder doesn't answer. See that it is there",
+            errno.ENOLCK: "its file system knows no locks. Choose another out=",
+            errno.ENOTSUP: "its file system knows no locks. Choose another out=",
             errno.ENOTDIR: "a part of the path is a file, not a folder. Choose another out=",
+            errno.EEXIST: "a part of the path is a file, not a folder. Choose another out=",
         }
         reason = reasons.get(error.errno or 0)
         if reason is None:
@@ -55,8 +63,12 @@ def readable_os_errors(target: Path) -> Iterator[None]:
 
 
 def require_absent(folder: Path, *, option: str = "out") -> None:
-    """Refuse a folder (or file) that already holds something."""
-    if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
+    """Refuse a folder (or file) that already holds something, if only what a killed process left
+    of its lock."""
+    there = folder.is_file() or (
+        folder.is_dir() and any(one.name != LOCK for one in folder.iterdir())
+    )
+    if there:
         raise SynthgenError(
             f"{folder} already exists and was left as it is.\n"
             f"Choose another {option}=, or remove it yourself first."
@@ -66,13 +78,18 @@ def require_absent(folder: Path, *, option: str = "out") -> None:
 @contextmanager
 def new_folder(final: Path) -> Iterator[Path]:
     """Yield an empty staging folder beside ``final``; on success it is renamed to ``final`` in one
-    step, on any error it is removed. ``final`` must not exist yet (an empty folder is fine)."""
+    step, on any error it is removed. ``final`` must not exist yet (an empty folder is fine).
+
+    Staging folders that killed processes left beside it are removed first: they may hold real
+    images. Raises SynthgenError if ``final`` is there or another process is about to write it.
+    """
     final = Path(final).absolute()
     require_absent(final)
-    _require_no_other_job(final)
-    staging = final.parent / f".{final.name}.partial-{os.getpid()}"
-    with readable_os_errors(final):
-        staging.mkdir(parents=True)
+    with readable_os_errors(final), made_folder(final.parent), _held(_lock_beside(final), final):
+        require_absent(final)  # another process may have finished it a moment ago
+        _remove_leftovers(final.parent, final.name)
+        staging = _partial(final)
+        staging.mkdir()
         try:
             yield staging
             if final.is_dir():
@@ -83,41 +100,122 @@ def new_folder(final: Path) -> Iterator[Path]:
             raise
 
 
-def _require_no_other_job(final: Path) -> None:
-    """Refuse a folder that a living process of this machine is about to write: the second one
-    would find that out when all its work is done."""
-    prefix = f".{final.name}.partial-"
-    for other in sorted(final.parent.glob(f"{glob.escape(prefix)}*")):
-        number = other.name.removeprefix(prefix)
-        if number.isdigit() and int(number) != os.getpid() and _is_running(int(number)):
-            raise SynthgenError(
-                f"Process {number} is writing {final}.\n"
-                f"Choose another out=, or wait for it (if it is something else, remove {other})."
-            )
+@contextmanager
+def sole_writer(folder: Path) -> Iterator[None]:
+    """Hold ``folder``, made if it isn't there, for this process; the system takes it back from a
+    process that is killed. A new folder in which nothing was put is removed again.
+
+    May be entered again by the thread that holds it. Raises SynthgenError if another process holds
+    it.
+    """
+    folder = Path(folder).absolute()
+    with ExitStack() as stack:
+        with readable_os_errors(folder):
+            stack.enter_context(made_folder(folder))
+            stack.enter_context(_held(folder / LOCK, folder))
+            for place in (folder, *(one for one in folder.iterdir() if one.is_dir())):
+                _remove_leftovers(place)
+                if not place.name.startswith("."):  # hidden ones have writers of their own
+                    _remove_half_files(place)
+        yield
 
 
-def _is_running(process: int) -> bool:
-    if os.name != "posix":  # elsewhere signal 0 would end it
-        return False
+def remove_contents(folder: Path) -> None:
+    """Remove all that lies in a folder that :func:`sole_writer` holds."""
+    for one in folder.iterdir():
+        if one.is_dir() and not one.is_symlink():
+            shutil.rmtree(one, ignore_errors=True)
+        elif one.name != LOCK:
+            one.unlink(missing_ok=True)
+
+
+@contextmanager
+def _held(lock: Path, target: Path) -> Iterator[None]:
+    """Hold the file ``lock`` on behalf of ``target``. The lock ends with its process, however that
+    dies; process ids say nothing, for in a container every process may have the same."""
+    from filelock import FileLock, Timeout  # a tenth of a second that most commands don't need
+
+    held = FileLock(lock, timeout=PATIENCE, is_singleton=True)
     try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass  # somebody else's, and alive
-    return True
+        held.acquire()
+    except Timeout:
+        raise SynthgenError(
+            f"Another process is writing {target} at this moment.\n"
+            "Let it finish, or choose another out=."
+        ) from None
+    try:
+        yield
+    finally:
+        if held.lock_counter == 1:
+            with suppress(PermissionError):  # Windows removes no open file
+                lock.unlink(missing_ok=True)
+        held.release()
 
 
-def write_bytes(path: Path, content: bytes) -> None:
-    """Write under a temporary name, flush to the disk, then rename."""
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.partial-{os.getpid()}")
+@contextmanager
+def made_folder(folder: Path) -> Iterator[None]:
+    """Make ``folder`` and its parents; those that weren't there and are empty go again."""
+    new = [one for one in (folder, *folder.parents) if not one.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    finally:
+        for one in new:
+            with suppress(OSError):  # it holds something
+                one.rmdir()
+
+
+def _lock_beside(final: Path) -> Path:
+    return final.parent / f".{final.name}.partial-lock"
+
+
+def _partial(final: Path) -> Path:
+    """A hidden name beside ``final`` that no other process chooses."""
+    return final.with_name(f".{final.name}.partial-{secrets.token_hex(4)}")
+
+
+def _remove_leftovers(place: Path, held: str | None = None) -> None:
+    """Remove the staging folders in ``place`` whose processes are gone; ``held`` is the name whose
+    lock we have ourselves."""
+    for name in {found[1] for one in place.iterdir() if (found := PARTIAL.fullmatch(one.name))}:
+        final = place / name
+        with ExitStack() as stack, suppress(SynthgenError, OSError):  # at work, or not ours
+            if name != held:
+                stack.enter_context(_held(_lock_beside(final), final))
+            for folder in place.glob(f"{glob.escape(f'.{name}.partial-')}*"):
+                if PARTIAL.fullmatch(folder.name) and not folder.is_symlink() and folder.is_dir():
+                    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _remove_half_files(place: Path) -> None:
+    """Remove the files that :func:`write_bytes` was writing when it was killed."""
+    for one in place.iterdir():
+        if PARTIAL.fullmatch(one.name) and not one.name.endswith("-lock") and one.is_file():
+            one.unlink(missing_ok=True)
+
+
+def write_partial(path: Path, content: bytes | memoryview) -> Path:
+    """Write a file that is to be ``path`` under a temporary name beside it, and flush it to the
+    disk; returns that name."""
+    temporary = _partial(path)
     with readable_os_errors(path):
         try:
             with temporary.open("wb") as file:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+    return temporary
+
+
+def write_bytes(path: Path, content: bytes | memoryview) -> None:
+    """Write under a temporary name, flush to the disk, then rename."""
+    path = Path(path)
+    temporary = write_partial(path, content)
+    with readable_os_errors(path):
+        try:
             temporary.replace(path)
         except BaseException:
             temporary.unlink(missing_ok=True)

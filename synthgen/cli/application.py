@@ -27,6 +27,7 @@ from synthgen.cli.validate import SETTINGS, RunSettings, Settings, validate
 from synthgen.paths import config_dir
 
 MULTIRUN = {"-m", "--multirun"}
+SHARED_OR_HARMLESS = {"synthesize", "verify", "models"}  # with several processes of one launcher
 
 
 @dataclass(frozen=True)
@@ -46,12 +47,24 @@ class Invocation:
         return Path(out) if self.job is None else Path(out) / str(self.job)
 
 
+class JobFailedError(Exception):
+    """A job of a sweep ended with ``code``; what went wrong is told already. Hydra brings it from
+    wherever the job ran, once all jobs are over."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(code)
+        self.code = code
+
+
 def run_application(verb: str, arguments: Sequence[str]) -> int:
     """Run ``verb`` with Hydra's command line ``arguments``; returns the exit code."""
     codes: list[int] = []
 
     def task(config: DictConfig) -> None:
-        codes.append(run_job(verb, config, arguments))
+        code = run_job(verb, config, arguments)
+        if code and _in_multirun():  # the job may be in a process of its own
+            raise JobFailedError(code)
+        codes.append(code)
 
     config_name = verb.replace(" ", "_")
     with _command_line(verb, quote_paths(flags_first(arguments))):
@@ -59,6 +72,8 @@ def run_application(verb: str, arguments: Sequence[str]) -> int:
             require_plain_configs(arguments)
             folder = str(config_dir())
             hydra.main(version_base="1.3", config_path=folder, config_name=config_name)(task)()
+        except JobFailedError as error:
+            codes.append(error.code)
         except SystemExit as error:  # --help, or argparse refusing a flag
             codes.append(error.code if isinstance(error.code, int) else 1)
         except (Exception, KeyboardInterrupt) as error:
@@ -77,12 +92,21 @@ def run_job(verb: str, config: DictConfig, arguments: Sequence[str]) -> int:
             require_own_packages(settings.allow, arguments)
             if settings.allow:
                 sys.path.append(os.getcwd())  # the person's own package may lie here, uninstalled
+            _require_one_process(verb)
             job: Any = importlib.import_module(f"synthgen.cli.jobs.{verb.replace(' ', '_')}")
             folder = job.run(settings, invocation)
         print(folder, flush=True)
     except (Exception, KeyboardInterrupt) as error:
         return explain(error)
     return 0
+
+
+def _require_one_process(verb: str) -> None:
+    if verb in SHARED_OR_HARMLESS:
+        return
+    from synthgen.synthesis.launch import require_one_process  # with torch: not for every verb
+
+    require_one_process(verb)
 
 
 def _settings(verb: str, config: DictConfig) -> Settings:
@@ -95,14 +119,18 @@ def _settings(verb: str, config: DictConfig) -> Settings:
 def _invocation(verb: str) -> Invocation:
     context = HydraConfig.get()
     choices = context.runtime.choices
-    multirun = context.mode is not None and context.mode.name == "MULTIRUN"
     return Invocation(
         verb=verb,
         overrides=tuple(context.overrides.task),
         groups=tuple(str(group) for group in choices if not str(group).startswith("hydra/")),
         name=str(choices.get("experiment") or verb.replace(" ", "-")),
-        job=int(context.job.num) if multirun else None,
+        job=int(context.job.num) if _in_multirun() else None,
     )
+
+
+def _in_multirun() -> bool:
+    mode = HydraConfig.get().mode
+    return mode is not None and mode.name == "MULTIRUN"
 
 
 def _log_to_stderr() -> None:

@@ -10,13 +10,13 @@ import hashlib
 import json
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from synthgen.errors import SynthgenError
-from synthgen.paths import readable_os_errors
+from synthgen.paths import made_folder, readable_os_errors
 from synthgen.synthesis.launch import Launch
 from synthgen.synthesis.lock import all_shares, folder_lock, is_alive
 from synthgen.synthesis.store import WORK, LocalStore, Store
@@ -104,10 +104,11 @@ def _held(store: Store, launch: Launch) -> Iterator[None]:
     if not isinstance(store, LocalStore):
         yield
         return
-    work = store.folder / WORK
-    with readable_os_errors(store.folder):
-        work.mkdir(parents=True, exist_ok=True)
-    with folder_lock(work, launch, store.place):
+    with ExitStack() as stack:
+        with readable_os_errors(store.folder):
+            stack.enter_context(made_folder(store.folder))
+            (store.folder / WORK).mkdir(exist_ok=True)
+            stack.enter_context(folder_lock(store.folder / WORK, launch, store.place))
         yield
 
 

@@ -1,4 +1,8 @@
-"""One job per folder: a lock that the system takes back from a process that was killed."""
+"""One job per folder: a lock that the system takes back from a process that was killed.
+
+All processes of a launch hold it together, which filelock's locks can't express; where one process
+works alone, ``synthgen.paths`` uses filelock.
+"""
 
 from __future__ import annotations
 
@@ -82,11 +86,11 @@ def all_shares(folder: Path, launch: Launch) -> Iterator[None]:
 
 def is_alive(folder: Path, rank: int) -> bool:
     """Whether some process holds the folder as number ``rank``."""
-    path = folder / f"lock-{rank}"
-    if not path.exists():
+    try:
+        with (folder / f"lock-{rank}").open("r+", encoding="utf-8") as file:
+            return not _take(file, shared=False)
+    except FileNotFoundError:
         return False
-    with _open(path) as file:
-        return not _take(file, shared=False)
 
 
 def _shared(path: Path, launch: Launch) -> list[IO[str]]:

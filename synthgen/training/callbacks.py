@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-import os
 import signal
 import threading
 import time
@@ -19,9 +18,10 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from synthgen.errors import SynthgenError
 from synthgen.images import encode_png, grid
-from synthgen.paths import readable_os_errors, write_bytes
+from synthgen.paths import write_bytes
 from synthgen.seeds import row_seeds
 from synthgen.training.module import GenerativeModule
+from synthgen.training.state import LAST
 
 log = logging.getLogger(__name__)
 
@@ -144,11 +144,11 @@ def finite_losses(module: GenerativeModule) -> dict[str, float]:
 
 
 class KeepLastState(BetweenBatches):
-    """Writes ``last.ckpt`` every ``every_seconds`` and at the end, never half and never broken:
-    under a temporary name first, and only while losses and weights are finite."""
+    """Writes ``last.ckpt`` every ``every_seconds`` and at the end, never half (see ``state.py``)
+    and never broken: only while losses and weights are finite."""
 
     def __init__(self, folder: Path, every_seconds: float = 120.0) -> None:
-        self.path = Path(folder) / "last.ckpt"
+        self.path = Path(folder) / LAST
         self.every_seconds = every_seconds
         self._last_time = 0.0
 
@@ -171,15 +171,7 @@ class KeepLastState(BetweenBatches):
                 f"{module.clock.images_seen:,} images; training stopped, {self.path} was kept.\n"
                 "Lower the learning rate (model.lr.start) and train again."
             )
-        temporary = self.path.with_name(f".{self.path.name}.partial-{os.getpid()}")
-        with readable_os_errors(self.path):
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                trainer.save_checkpoint(temporary)
-                if trainer.is_global_zero:
-                    temporary.replace(self.path)
-            finally:
-                temporary.unlink(missing_ok=True)
+        trainer.save_checkpoint(self.path)
         self._last_time = time.monotonic()
 
 

@@ -17,9 +17,10 @@ from synthgen.samplers.artifact import load_sampler, read_description, sampler_f
 from synthgen.samplers.base import FittedSampler, Sampler
 from synthgen.training.ema import EMA
 from synthgen.training.module import GenerativeModule
+from synthgen.training.state import LAST, read_state
 
 START = "start.json"  # in the new run's folder
-STATE = Path("checkpoints") / "last.ckpt"
+STATE = Path("checkpoints") / LAST
 # Parts of a run, not of a network.
 ANEW = {"clock", "augmentation", "stateful", "density", "running"}
 log = logging.getLogger(__name__)
@@ -96,7 +97,7 @@ def rows_by_name(old: tuple[str, ...], new: tuple[str, ...]) -> Tensor:
 
 
 def _of_checkpoint(path: Path, module: GenerativeModule) -> dict[str, Tensor]:
-    state: Mapping[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    state: Mapping[str, Any] = read_state(path)
     mine = dict(module.state_dict())
     source = {n: t for n, t in state["state_dict"].items() if not ANEW & set(n.split("."))}
     parameters = {name for name, _ in module.named_parameters()}

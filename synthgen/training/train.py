@@ -7,7 +7,6 @@ import platform
 import shutil
 import time
 import warnings
-import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,10 +16,12 @@ import torch
 from annotated_types import Interval
 from pytorch_lightning import Callback, LightningDataModule, Trainer
 from pytorch_lightning.loggers import Logger
+from pytorch_lightning.plugins.environments import LightningEnvironment
 from torch.utils.data import DataLoader
 
 import synthgen
 from synthgen.data import Splits, write_split
+from synthgen.data.splits import SPLIT_FILE
 from synthgen.errors import StoppedByUserError, SynthgenError
 from synthgen.hardware import Precision, compute_dtype
 from synthgen.paths import readable_os_errors, write_json
@@ -40,10 +41,12 @@ from synthgen.training.callbacks import (
 from synthgen.training.module import GenerativeModule
 from synthgen.training.orders import Order
 from synthgen.training.start import begin_from
+from synthgen.training.state import CheckedStates, newest_state
 
 log = logging.getLogger(__name__)
 
 Compilation = Literal["default", "reduce-overhead", "max-autotune"]
+CHECKPOINTS = "checkpoints"
 
 
 def train(
@@ -71,9 +74,9 @@ def train(
     """Train or fit ``model`` on the training split and save its sampler to ``out/sampler``.
 
     ``out`` belongs to this run and may hold its config already. With ``resume`` it continues
-    from ``out/checkpoints/last.ckpt``; on the same CPU, a run limited by ``max_images`` then ends
-    with the same weights as one that was never stopped (on a GPU nearly: resizing sums in any
-    order there). With ``start`` it begins with the weights of that run or sampler, see
+    from the last state in ``out/checkpoints``; on the same CPU, a run limited by ``max_images``
+    then ends with the same weights as one that was never stopped (on a GPU nearly: resizing sums
+    in any order there). With ``start`` it begins with the weights of that run or sampler, see
     :func:`synthgen.training.start.start_from`; ``allow`` names the packages whose samplers that
     may be. Every ``best_every`` images the generator is compared with the holdout, and the best
     one kept as the sampler ``out/best``. ``compile`` is a mode of torch.compile,
@@ -90,6 +93,8 @@ def train(
     out = Path(out)
     with readable_os_errors(out):
         out.mkdir(parents=True, exist_ok=True)
+    state = newest_state(out / CHECKPOINTS) if resume else None
+    resume = resume and (state is not None or _is_done(model, out))
     if not resume:
         write_split(splits, out)
     begun = begin_from(start, model, out, allow, resume)
@@ -114,7 +119,7 @@ def train(
         model.clock.start(max_images, None if max_minutes is None else max_minutes * 60)
         watching = watchers(model, splits, out, previews, best_every)
         stream = RealBatches(splits, model, order)
-        record = fit(model, stream, out, settings, checkpoint_minutes, watching, resume)
+        record = fit(model, stream, out, settings, checkpoint_minutes, watching, state)
         sampler = model.finish(splits.train)
     if begun is not None:
         record["start"] = begun
@@ -122,6 +127,21 @@ def train(
     exported = export(sampler.cpu(), splits, out, record)
     write_json(out / "training.json", record)  # last: its presence says that the run is complete
     return exported
+
+
+def _is_done(model: GenerativeModule | FittedSampler, out: Path) -> bool:
+    """Of a run without a saved state: whether it ended; False if it was killed early, and begins
+    again. Raises SynthgenError if there was no run, or one whose state is lost."""
+    done = (out / "sampler").exists()
+    begun = done or any((out / name).exists() for name in ("config.yaml", SPLIT_FILE))
+    if not begun or (done and not isinstance(model, FittedSampler)):
+        raise SynthgenError(
+            f"There is no saved state in {out / CHECKPOINTS} to resume from.\n"
+            "Train again into a new out=; a state is saved every few minutes and on Ctrl-C."
+        )
+    if not done:
+        log.info("The run ended before its first state was saved: it begins again.")
+    return done
 
 
 def watchers(
@@ -155,22 +175,13 @@ def fit(
     settings: dict[str, Any],
     checkpoint_minutes: float,
     watching: Sequence[BetweenBatches],
-    resume: bool,
+    state: Path | None,
 ) -> dict[str, Any]:
-    """Run Lightning until the clock says stop; returns what ``training.json`` records."""
-    checkpoint = out / "checkpoints" / "last.ckpt"
-    if resume and not checkpoint.is_file():
-        raise SynthgenError(
-            f"There is no saved state in {checkpoint.parent} to resume from.\n"
-            "Train again into a new out=; a state is saved every few minutes and on Ctrl-C."
-        )
-    if resume and not zipfile.is_zipfile(checkpoint):  # torch's format; its end is written last
-        raise SynthgenError(
-            f"{checkpoint} is damaged or cut short, so the run can't go on from it.\n"
-            "Restore it from a copy, or train again into a new out=."
-        )
+    """Run Lightning, from ``state`` if there is one, until the clock says stop; returns what
+    ``training.json`` records."""
+    _refuse_foreign_states(out)
     stop = StopWhenDone()
-    keep = KeepLastState(checkpoint.parent, checkpoint_minutes * 60)
+    keep = KeepLastState(out / CHECKPOINTS, checkpoint_minutes * 60)
     # The order matters: the limit is read first, then losses are checked, then the state is saved.
     callbacks: list[Callback] = [stop, WatchLosses(), *watching, keep, ShowProgress()]
     module.to(memory_format=torch.channels_last)
@@ -184,12 +195,19 @@ def fit(
             enable_model_summary=False,
             use_distributed_sampler=False,
             num_sanity_val_steps=0,
+            # One process, whatever launched it: Lightning's own guess of a cluster would save
+            # states elsewhere on a signal, and start from any that it finds there.
+            plugins=[CheckedStates(), LightningEnvironment()],
+            default_root_dir=out,
         )
-        trainer.fit(module, stream, ckpt_path=checkpoint if resume else None, weights_only=True)
+        try:
+            trainer.fit(module, stream, ckpt_path=state, weights_only=True)
+        except SystemExit as error:  # what Lightning makes of a second Ctrl-C
+            raise error.__context__ or error from None
     clock, device = module.clock, trainer.strategy.root_device  # the module is on the CPU again
     if stop.interrupted and not clock.finished:
         raise StoppedByUserError(
-            f"Stopped after {clock.images_seen:,} images; the state is in {checkpoint}.\n"
+            f"Stopped after {clock.images_seen:,} images; the state is in {keep.path}.\n"
             f"Go on with: synthgen train resume={out}"
         )
     return {
@@ -202,6 +220,15 @@ def fit(
         "device": str(device),
         "threads": torch.get_num_threads(),
     }
+
+
+def _refuse_foreign_states(out: Path) -> None:
+    """On a cluster Lightning starts from any hpc_ckpt_N.ckpt that lies in its folder."""
+    for foreign in sorted(out.glob("hpc_ckpt_*")):
+        raise SynthgenError(
+            f"{foreign} was not written by this run, and training would start from it.\n"
+            "Remove it, or move it elsewhere."
+        )
 
 
 class RealBatches(LightningDataModule):
@@ -273,6 +300,7 @@ def quiet_lightning() -> Iterator[None]:
                 ".*pre-optimization state was saved.*",
                 ".*resuming from a checkpoint that ended before the epoch ended.*",
                 ".*GPU available but not used.*",
+                ".*`srun` command is available on your system but is not used.*",
                 ".*Starting from v1.9.0, `tensorboardX`.*",
             ):
                 warnings.filterwarnings("ignore", message=text)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from synthgen.cli.jobs import evaluate, synthesize, train
 from synthgen.cli.saved import resumed
 from synthgen.errors import SynthgenError
-from synthgen.paths import require_absent
+from synthgen.paths import require_absent, sole_writer
 from synthgen.synthesis import is_complete
 from synthgen.synthesis.plan import checked_quotas
 
@@ -34,17 +34,20 @@ def run(settings: RunSettings, invocation: Invocation) -> Path:
     if settings.resume is None:
         out = invocation.folder(settings.out)
         require_absent(out)
-        splits = train.prepare_splits(settings)
-        _check_plan(plan, splits.train)
-        train.fit(settings, out, splits, verb=invocation.verb)
     else:
         out = Path(settings.resume)
-        _resume_training(settings, invocation, out)
-    try:
-        _later_stages(settings, plan, instruments, out)
-    except KeyboardInterrupt:
-        what = f"Stopped. The stages that were finished are in {out}."
-        raise train.stopped(what, invocation.verb, out) from None
+    with sole_writer(out):
+        if settings.resume is None:
+            splits = train.prepare_splits(settings)
+            _check_plan(plan, splits.train)
+            train.fit(settings, out, splits, verb=invocation.verb)
+        else:
+            _resume_training(settings, invocation, out)
+        try:
+            _later_stages(settings, plan, instruments, out)
+        except KeyboardInterrupt:
+            what = f"Stopped. The stages that were finished are in {out}."
+            raise train.stopped(what, invocation.verb, out) from None
     return out
 
 

@@ -15,7 +15,7 @@ from synthgen.samplers.artifact import read_description, sampler_folder
 from synthgen.synthesis import Format, Plan, fulfil, is_complete, place_order, synthesize
 from synthgen.synthesis.curation import Filter, SetFilter
 from synthgen.synthesis.job import require_free
-from synthgen.synthesis.launch import current_launch
+from synthgen.synthesis.launch import current_launch, tell_of_idle_tasks
 from synthgen.synthesis.papers import Papers
 from synthgen.synthesis.store import open_store
 from synthgen.tracking import log_dataset
@@ -32,6 +32,7 @@ log = logging.getLogger(__name__)
 def run(settings: SynthesizeSettings, invocation: Invocation) -> str | Path:
     url = settings.out is not None and "://" in settings.out
     out: str | Path = str(settings.out) if url else invocation.folder(settings.out)
+    tell_of_idle_tasks()
     plan, given = plan_of(settings), settings.sampler
     first = given if isinstance(given, str) else next(iter(given.values()), "")
     options = {

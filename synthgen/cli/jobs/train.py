@@ -15,10 +15,11 @@ from synthgen.cli.build import build, check
 from synthgen.cli.saved import resumed, save_config
 from synthgen.data.splits import prepare
 from synthgen.errors import StoppedByUserError
-from synthgen.paths import readable_os_errors, require_absent
+from synthgen.paths import remove_contents, require_absent, sole_writer
 from synthgen.samplers import FittedSampler
 from synthgen.samplers.artifact import sampler_folder
 from synthgen.tracking import log_sampler
+from synthgen.training.module import GenerativeModule
 from synthgen.training.orders import Order
 from synthgen.training.train import train
 
@@ -35,10 +36,12 @@ def run(settings: TrainSettings, invocation: Invocation) -> Path:
     if settings.resume is not None:
         settings = resumed(settings, invocation)
         out = Path(str(settings.resume))
-        return fit(settings, out, prepare_splits(settings), verb=invocation.verb, resume=True)
+        with sole_writer(out):
+            return fit(settings, out, prepare_splits(settings), verb=invocation.verb, resume=True)
     out = invocation.folder(settings.out)
     require_absent(out)
-    return fit(settings, out, prepare_splits(settings), verb=invocation.verb)
+    with sole_writer(out):
+        return fit(settings, out, prepare_splits(settings), verb=invocation.verb)
 
 
 def prepare_splits(settings: TrainSettings) -> Splits:
@@ -58,7 +61,8 @@ def fit(
     verb: str,
     resume: bool = False,
 ) -> Path:
-    """Build the model (its weights follow the seed) and hand both to the training room."""
+    """Build the model (its weights follow the seed) and hand both to the training room. Whoever
+    calls this holds ``out``. A new run that fails before it has seen an image leaves nothing."""
     torch.manual_seed(settings.seed)
     facts = {"image": splits.train.image, "training_images": len(splits.train)}
     model = build(settings.model, key="model", allow=settings.allow, facts=facts)
@@ -79,16 +83,25 @@ def fit(
     taken = {"model", "splits", "out", "loggers", *own}
     options = keyword_arguments(train, settings.trainer, "trainer", without=taken)
     if not resume:
-        with readable_os_errors(out):
-            out.mkdir(parents=True, exist_ok=True)
+        require_absent(out)  # another process may have written it a moment ago
         save_config(settings, verb, out)
-    with stage_tracker(settings, out, "train", run=out) as tracker:
-        try:
+    try:
+        with stage_tracker(settings, out, "train", run=out) as tracker:
             train(model, splits, out, loggers=tracker.loggers(), **own, **options)
-        except StoppedByUserError as error:
-            raise stopped(str(error).partition("\n")[0], verb, out) from None
-        log_sampler(tracker, sampler_folder(out))
+            log_sampler(tracker, sampler_folder(out))
+    except StoppedByUserError as error:
+        raise stopped(str(error).partition("\n")[0], verb, out) from None
+    except BaseException:
+        if not resume and not has_begun(model, out):
+            remove_contents(out)
+        raise
     return out
+
+
+def has_begun(model: object, out: Path) -> bool:
+    """Whether something came of a training that failed."""
+    seen = isinstance(model, GenerativeModule) and model.clock.images_seen > 0
+    return seen or (out / "sampler").exists()
 
 
 def stopped(what: str, verb: str, out: Path) -> StoppedByUserError:

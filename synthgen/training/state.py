@@ -1,0 +1,124 @@
+"""The saved state of a training: written whole or not at all, checked before it is gone on with.
+
+``last.ckpt`` is what torch.save writes, a ZIP archive, with the SHA-256 of itself as the archive's
+comment: torch.load checks no checksum. The state before it stays as ``previous.ckpt``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import logging
+import pickle
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from pytorch_lightning.plugins.io import CheckpointIO
+
+from synthgen.errors import SynthgenError
+from synthgen.paths import readable_os_errors, write_partial
+
+LAST, PREVIOUS, DAMAGED = "last.ckpt", "previous.ckpt", "damaged.ckpt"
+DIGEST = 64  # hexadecimal digits of a SHA-256
+NO_COMMENT = b"\0\0"  # the last two bytes of a ZIP archive say how long its comment is
+log = logging.getLogger(__name__)
+
+
+class CheckedStates(CheckpointIO):
+    """How Lightning is to write and read states."""
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None
+    ) -> None:
+        write_state(checkpoint, Path(path))
+
+    def load_checkpoint(
+        self, path: Any, map_location: Any = None, weights_only: bool | None = None
+    ) -> dict[str, Any]:
+        return read_state(Path(path))
+
+    def remove_checkpoint(self, path: Any) -> None:
+        Path(path).unlink(missing_ok=True)
+
+
+def write_state(state: dict[str, Any], path: Path) -> None:
+    """Write ``path``, in its own folder from the first byte on; one that is there already becomes
+    ``previous.ckpt`` once the new one is on the disk."""
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    digest = hashlib.sha256(buffer.getbuffer()).hexdigest()
+    buffer.seek(-len(NO_COMMENT), io.SEEK_END)
+    buffer.write(DIGEST.to_bytes(2, "little") + digest.encode())
+    with readable_os_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = write_partial(path, buffer.getbuffer())
+        if path.exists():
+            path.replace(path.with_name(PREVIOUS))
+        temporary.replace(path)
+
+
+def read_state(path: Path) -> dict[str, Any]:
+    """The state, on the CPU. Only tensors and plain values are read, never code.
+
+    Raises SynthgenError if the file is damaged, or holds anything else.
+    """
+    if not is_whole(path):
+        raise _damaged(path)
+    try:
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, ValueError, EOFError, KeyError) as error:
+        reason = str(error).partition("\n")[0][:200]
+        raise SynthgenError(
+            f"{path} is no state of a training, or holds more than tensors and plain values, which "
+            f"are all that is read ({reason}).\nGive a run that synthgen train wrote."
+        ) from error
+    return state
+
+
+def is_whole(path: Path) -> bool:
+    """Whether the file is as it was written: by its SHA-256, or by the archive's own CRC-32 if an
+    earlier synthgen wrote it."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            comment = archive.comment
+            if not comment:
+                return archive.testzip() is None
+        with path.open("rb") as file:
+            content = file.read()
+    except (zipfile.BadZipFile, OSError, EOFError, ValueError, NotImplementedError):
+        return False
+    archived, end = content[: -DIGEST - len(NO_COMMENT)], content[-DIGEST:]
+    digest = hashlib.sha256(archived)
+    digest.update(NO_COMMENT)
+    return digest.hexdigest().encode() == end == comment
+
+
+def newest_state(folder: Path) -> Path | None:
+    """The newest undamaged state in ``folder``; None if none was ever saved. A damaged
+    ``last.ckpt`` with a good one before it is put aside as ``damaged.ckpt``.
+
+    Raises SynthgenError if there are states, all of them damaged.
+    """
+    last, previous = folder / LAST, folder / PREVIOUS
+    if is_whole(last):
+        return last
+    if is_whole(previous):
+        if last.exists():
+            last.replace(folder / DAMAGED)
+            log.warning(
+                "%s is damaged: it is now called %s, and the run goes on from the state before it.",
+                last, DAMAGED,
+            )  # fmt: skip
+        return previous
+    if last.exists() or previous.exists():
+        raise _damaged(last if last.exists() else previous)
+    return None
+
+
+def _damaged(path: Path) -> SynthgenError:
+    return SynthgenError(
+        f"{path} is damaged or cut short, so the run can't go on from it.\n"
+        "Restore it from a copy, or train again into a new out=."
+    )
