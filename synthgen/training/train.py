@@ -25,7 +25,7 @@ from synthgen.data.splits import SPLIT_FILE
 from synthgen.errors import StoppedByUserError, SynthgenError
 from synthgen.hardware import Precision, compute_dtype
 from synthgen.paths import readable_os_errors, write_json
-from synthgen.ranges import Count, Positive, Seed
+from synthgen.ranges import Count, NonNegative, Positive, Seed
 from synthgen.samplers.artifact import save_sampler
 from synthgen.samplers.base import FittedSampler, Sampler
 from synthgen.training.batches import Batches
@@ -63,7 +63,7 @@ def train(
     devices: Count = 1,
     strategy: str = "auto",
     compile: Compilation | None = None,
-    checkpoint_minutes: Positive = 2.0,
+    checkpoint_minutes: NonNegative = 2.0,
     previews: Annotated[int, Interval(ge=0, le=10_000)] = 20,
     best_every: Count | None = None,
     order: Order | None = None,
