@@ -11,7 +11,8 @@ class SelfAttention(nn.Module):
     """Every position looks at all others (SAGAN, Zhang et al. 2019, eqs. 1-3), with keys and values
     at half the resolution as in BigGAN. Its share starts at zero.
 
-    Written out rather than fused, because gradient penalties differentiate it twice.
+    Written out rather than fused, because gradient penalties differentiate it twice, and torch's
+    fused kernel for CPUs has no second derivative (torch 2.14).
 
     Args:
         channels: of the feature map, at least 8.

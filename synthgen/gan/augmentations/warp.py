@@ -36,7 +36,9 @@ def warp(images: Tensor, back: Tensor, padding: Padding) -> Tensor:
 
 class _Resample(torch.autograd.Function):
     """Resampling is linear in the images, and so is its gradient: the gradient of the gradient is
-    resampling again. PyTorch has no derivative of grid_sample's backward pass."""
+    resampling again. torch 2.11, our oldest, has no derivative of grid_sample's backward pass; 2.12
+    and later do, and theirs takes 0.8 to 1.1 of this one's time for all three passes (torch 2.14,
+    one CPU thread, 28 to 128 pixels)."""
 
     @staticmethod
     def forward(ctx: Any, images: Tensor, grid: Tensor, padding: int) -> Tensor:
