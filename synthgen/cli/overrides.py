@@ -36,9 +36,13 @@ def folders_as_override(arguments: Sequence[str]) -> list[str]:
 
 
 def folder_as_override(arguments: Sequence[str]) -> list[str]:
-    """``verify``'s one positional folder becomes ``folder=…``; the rest stays, flags first."""
+    """``verify``'s positional folder becomes ``folder=…``, several ``folder=[…]``; the rest stays,
+    flags first."""
     flags, rest = _split(arguments)
-    return [*flags, *(one if "=" in one else f"folder={quote(one)}" for one in rest)]
+    folders = [quote(one) for one in rest if "=" not in one]
+    settings = [one for one in rest if "=" in one]
+    named = f"[{','.join(folders)}]" if len(folders) > 1 else ",".join(folders)
+    return [*flags, *settings, *([f"folder={named}"] if folders else [])]
 
 
 def group_as_override(arguments: Sequence[str]) -> list[str]:

@@ -65,7 +65,7 @@ class SynthesizeSettings(Settings):
 
 @dataclass(frozen=True, kw_only=True)
 class VerifySettings(Settings):
-    folder: str
+    folder: str | list[str]  # several: each is checked
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -24,7 +24,7 @@ from synthgen.synthesis.job import (
     FinishedMeanwhileError,
     Job,
     opened_job,
-    require_free,
+    require_free_or_finished,
     tidied,
 )
 from synthgen.synthesis.launch import Launch, current_launch
@@ -34,7 +34,7 @@ from synthgen.synthesis.papers import Papers
 from synthgen.synthesis.pipeline import draw_shard, write_shards
 from synthgen.synthesis.plan import Plan
 from synthgen.synthesis.settle import settle
-from synthgen.synthesis.store import Store, open_store
+from synthgen.synthesis.store import LocalStore, Store, open_store
 from synthgen.types import LabelledImages
 
 PATIENCE = 60.0  # seconds without a sign of life before a process is taken for dead
@@ -87,7 +87,7 @@ def synthesize(
         papers: what only the person knows, for the card; None: the set's own when appending.
     """
     if not append and current_launch().rank == 0:
-        require_free(open_store(out))  # before anything is loaded
+        require_free_or_finished(open_store(out))  # before anything is loaded
     order = place_order(
         sampler,
         plan,
@@ -118,6 +118,9 @@ def fulfil(
         return _take_part(order, out, store, launch, append=append)
     finished = tidied(store)
     if finished is not None and _is_done(finished, order, append=append):
+        return Path(out)
+    if not append and jobs.is_over(store) and _is_there(store, order, append=False, papers=papers):
+        log.info("%s is already there, as this command asks for it.", store.place)
         return Path(out)
     base = read_base(store) if append else None
     order = order if base is None else continued(order, base)
@@ -157,13 +160,36 @@ def _take_part(
             draw_missing(job, order)
     except (FinishedMeanwhileError, ShareTakenError):
         log.info("The set was finished without process %d.", launch.rank)
+        return Path(out)
+    _await_the_end(store, job)
     return Path(out)
 
 
-def _is_there(store: Store, order: Order, *, append: bool) -> bool:
+def _await_the_end(store: Store, job: Job) -> None:
+    """Wait, with no share held, until process 0 has finished the set. Raises SynthgenError if it is
+    gone before that; behind a URL nobody can say."""
+    if not isinstance(store, LocalStore):
+        log.info("Process %d has drawn its share; process 0 finishes the set.", job.launch.rank)
+        return
+    while job.is_alive(0):
+        time.sleep(0.05)
+    if not jobs.is_over(store):
+        raise SynthgenError(
+            f"Process 0 of {job.launch.world} is gone before {store.place} was finished.\n"
+            "See what it says, and run the same command again: what is there is kept."
+        )
+
+
+def _is_there(store: Store, order: Order, *, append: bool, papers: Papers | None = None) -> bool:
+    """Whether a finished set lies in ``store`` that is the one asked for; ``papers``: with those,
+    if they are given."""
     if not store.exists(DESCRIPTION):
         return False
-    return _is_done(json.loads(store.read(DESCRIPTION)), order, append=append)
+    found = json.loads(store.read(DESCRIPTION))
+    if not isinstance(found, dict) or not found.get("parts"):
+        return False  # of an earlier synthgen
+    same_papers = papers is None or found.get("papers") == papers.to_json()
+    return same_papers and _is_done(found, order, append=append)
 
 
 def draw_missing(job: Job, order: Order) -> None:
@@ -221,6 +247,9 @@ def _is_done(dataset: dict[str, Any], order: Order, *, append: bool) -> bool:
     part = dataset["parts"][-1]
     request = json.loads(json.dumps(order.request))
     same = all(part.get(key) == value for key, value in request.items())
+    file_format = {"name": order.format.name, "spec": to_spec(order.format)}
+    same = same and dataset["file_format"] == file_format
+    same = same and dataset["shard_size"] == order.shard_size
     return same and part["quotas"] == order.quotas and (len(dataset["parts"]) > 1) == append
 
 

@@ -112,6 +112,13 @@ def _held(store: Store, launch: Launch) -> Iterator[None]:
         yield
 
 
+def require_free_or_finished(store: Store) -> None:
+    """Refuse a place that holds something other than a set, finished or not: whether a finished
+    one is that which is asked for shows when the order is placed."""
+    if not (store.names() and store.exists(DESCRIPTION)):
+        require_free(store)
+
+
 def require_free(store: Store) -> None:
     """Refuse a place that holds something other than an unfinished set."""
     if isinstance(store, LocalStore) and store.folder.is_file():

@@ -51,7 +51,15 @@ class Store(ABC):
 
     @abstractmethod
     def files(self) -> Iterator[str]:
-        """All files of the set, in any order."""
+        """All files of the set, in any order; links and what is neither file nor folder too."""
+
+    @abstractmethod
+    def empty_folders(self) -> Iterator[str]:
+        """Folders in which no file lies, however deep; none behind a URL."""
+
+    @abstractmethod
+    def oddity(self, path: str) -> str | None:
+        """What keeps ``path`` from being looked at: it is outside of the set, or no plain file."""
 
     @abstractmethod
     def move(self, path: str, to: str) -> None: ...
@@ -104,10 +112,34 @@ class LocalStore(Store):
         return sorted(os.listdir(place)) if place.is_dir() else []
 
     def files(self) -> Iterator[str]:
-        for where, _, names in os.walk(self.folder):
-            below = os.path.relpath(where, self.folder).replace(os.sep, "/")
-            for name in names:
-                yield name if below == "." else f"{below}/{name}"
+        for where, folders, names in os.walk(self.folder):
+            links = [name for name in folders if os.path.islink(os.path.join(where, name))]
+            for name in (*names, *links):
+                yield self._below(os.path.join(where, name))
+
+    def empty_folders(self) -> Iterator[str]:
+        full: set[str] = set()
+        for where, folders, names in os.walk(self.folder, topdown=False):
+            below = (os.path.join(where, name) for name in folders)
+            if names or any(os.path.islink(one) or one in full for one in below):
+                full.add(where)
+            elif where != str(self.folder):
+                yield self._below(where)
+
+    def oddity(self, path: str) -> str | None:
+        if is_outside(path):
+            return "lies outside of the set, so it was not looked at"
+        place = self.folder
+        for part in path.split("/"):
+            place = place / part
+            if place.is_symlink():
+                return "is a link or lies behind one, so it was not followed"
+        if place.exists() and not (place.is_file() or place.is_dir()):
+            return "is a pipe, socket or device, so it was not opened"
+        return None
+
+    def _below(self, path: str) -> str:
+        return os.path.relpath(path, self.folder).replace(os.sep, "/")
 
     def move(self, path: str, to: str) -> None:
         with readable_os_errors(self.folder):
@@ -183,6 +215,12 @@ class RemoteStore(Store):
             return []
         return sorted(str(path).rstrip("/").rpartition("/")[2] for path in found)
 
+    def empty_folders(self) -> Iterator[str]:
+        return iter(())  # object stores know none
+
+    def oddity(self, path: str) -> str | None:
+        return "lies outside of the set, so it was not looked at" if is_outside(path) else None
+
     def files(self) -> Iterator[str]:
         with self._readable():
             for path in self.system.find(self.root):
@@ -213,6 +251,12 @@ class RemoteStore(Store):
                 f"{self.place} does not answer: {reason}.\n"
                 "See that it is there and that you may write to it, then run the same again."
             ) from error
+
+
+def is_outside(path: str) -> bool:
+    """Whether a set's own path leads out of it, or isn't written as synthgen writes paths."""
+    parts = path.split("/")
+    return not all(parts) or not {".", ".."}.isdisjoint(parts) or "\\" in path or ":" in parts[0]
 
 
 def open_store(out: str | Path) -> Store:

@@ -34,13 +34,17 @@ def verify(path: str | Path) -> Iterator[str]:
     known = {DESCRIPTION, *papers}
     for name, digest in papers.items():
         yield from _check(store, name, digest)
-    if (MANIFEST if not dataset.get("index_lines") else INDEX) in store.names():
+    listing = INDEX if dataset.get("index_lines") else MANIFEST
+    if listing in store.names() and not store.oddity(listing):
         yield from _check_images(store, dataset, known)
     extra = sorted(name for name in store.files() if name not in known)
+    extra += [f"{name}/" for name in sorted(store.empty_folders())]
     yield from (f"{name} is extra: the set does not list it." for name in extra)
 
 
 def _description(store: Store) -> dict[str, Any]:
+    if oddity := store.oddity(DESCRIPTION):
+        raise SynthgenError(f"{store.place}/{DESCRIPTION} {oddity}.\nGive the folder of a set.")
     try:
         dataset = json.loads(store.read(DESCRIPTION))
     except FileNotFoundError:
@@ -64,6 +68,9 @@ def _own_digest(dataset: dict[str, Any]) -> str:
 
 
 def _check(store: Store, name: str, digest: str | None, about: str = "") -> Iterator[str]:
+    if oddity := store.oddity(name):
+        yield f"{name} {oddity}{about}."
+        return
     try:
         found = hashlib.sha256(store.read(name)).hexdigest()
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
@@ -85,8 +92,8 @@ def _check_images(store: Store, dataset: dict[str, Any], known: set[str]) -> Ite
                 yield from _check_shards(store, known, advance)
                 return
             for entry in parse_lines(store.lines(MANIFEST), MANIFEST):
-                known.add(entry["file"])
-                yield from _check(store, entry["file"], entry["sha256"])
+                known.add(str(entry["file"]))
+                yield from _check(store, str(entry["file"]), entry["sha256"])
                 advance(1)
         except SynthgenError as error:
             yield str(error).partition("\n")[0]
@@ -96,10 +103,10 @@ def _check_shards(store: Store, known: set[str], advance: Callable[[int], None])
     entries = (json.loads(line) for line in store.lines(INDEX))
     try:
         for entry in entries:
-            known.add(entry["file"])
+            known.add(str(entry["file"]))
             rows = f"{entry['first']:,} to {entry['first'] + entry['count'] - 1:,}"
             about = f": rows {rows}"
-            yield from _check(store, entry["file"], entry["sha256"], about)
+            yield from _check(store, str(entry["file"]), entry["sha256"], about)
             advance(entry["count"])
     except (ValueError, KeyError, TypeError) as error:
         yield f"{INDEX} is damaged ({error})."

@@ -32,6 +32,20 @@ def described(out="set"):
     return json.loads((Path(out) / "dataset.json").read_text())
 
 
+def test_a_finished_set_asked_for_again_is_there_and_another_is_refused(synthesize):
+    command = ["plan=balanced", "plan.per_class=3", "out=set"]
+    assert synthesize(*command).code == 0
+    before = {path: path.stat().st_mtime_ns for path in Path("set").rglob("*")}
+    again = synthesize(*command)
+    assert again.code == 0
+    assert "set is already there, as this command asks for it." in again.err
+    for other in ("seed=1", "plan.per_class=4", "format=npz", "shard_size=7", "papers.title=Signs"):
+        refused = synthesize(*command, other)
+        assert refused.code == 2, other
+        assert "already exists and was left as it is" in refused.err
+    assert {path: path.stat().st_mtime_ns for path in Path("set").rglob("*")} == before
+
+
 def test_a_dry_run_shows_the_plan_and_writes_nothing(synthesize):
     done = synthesize("plan=balanced", "plan.per_class=12", "out=set", "dry_run=true")
     assert done.code == 0
@@ -50,9 +64,9 @@ def test_a_format_is_chosen_and_evaluated_by_name(synthesize, synthgen, form):
 
 def test_the_same_command_goes_on_and_a_finished_set_is_left_alone(synthesize):
     assert synthesize("plan.per_class=3", "out=set").code == 0
-    again = synthesize("plan.per_class=3", "out=set")
-    assert again.code == 2
-    assert "append=true" in again.err
+    other = synthesize("plan.per_class=2", "out=set")
+    assert other.code == 2
+    assert "append=true" in other.err
     assert synthesize("plan.per_class=2", "out=set", "append=true").code == 0
     assert described()["count"] == 50
 

@@ -149,6 +149,22 @@ def test_a_process_that_is_gone_is_missed(noise, tmp_path, monkeypatch):
         synthesize(noise, Balanced(200), tmp_path / "set", shard_size=64)
 
 
+def test_a_process_whose_first_died_does_not_end_well(noise, one_of_each_kind, tmp_path, contents):
+    killer = Killer(noise, one_of_each_kind, tmp_path, contents)
+    out = tmp_path / "set"
+
+    def first_of_two():
+        engine.await_shards = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+        synthesize(noise, Balanced(ROWS_PER_CLASS), out, shard_size=SHARD, format=killer.form)
+
+    processes = [start(first_of_two, 0, 2), killer.start(out, 1, 2)]
+    assert [ended_well(process) for process in processes] == [False, False]
+    assert not (out / "dataset.json").exists()
+    again = [killer.start(out, rank, 2) for rank in (0, 1)]
+    assert all(ended_well(process) for process in again)
+    assert contents(out) == killer.whole
+
+
 def test_a_second_job_at_the_same_folder_is_refused_while_the_first_lives(
     noise, one_of_each_kind, tmp_path, contents
 ):

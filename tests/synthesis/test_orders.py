@@ -253,8 +253,9 @@ def test_any_place_that_fsspec_reaches(noise, tmp_path, contents, form):
     system.get(f"/sets-{form.name}/", str(tmp_path / "down") + "/", recursive=True)
     assert contents(tmp_path / "down") == contents(local)
     assert list(verify(place)) == []
+    synthesize(noise, Balanced(70), place, format=form, shard_size=64)  # is already there
     with pytest.raises(SynthgenError, match="already exists"):
-        synthesize(noise, Balanced(70), place, format=form, shard_size=64)
+        synthesize(noise, Balanced(71), place, format=form, shard_size=64)
     system.pipe_file(f"/sets-{form.name}/README.md", b"x")
     assert list(verify(place)) == ["README.md was changed (its SHA-256 differs)."]
     with pytest.raises(SynthgenError, match="does not answer"):

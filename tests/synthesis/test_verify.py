@@ -1,6 +1,9 @@
 """Every missing, changed and extra file is found, and reading refuses what was changed."""
 
 import json
+import os
+import signal
+import socket
 
 import pytest
 
@@ -76,6 +79,105 @@ def test_a_corrupt_image_or_shard_is_not_read(noise, form, tmp_path):
     (out / name).unlink()
     with pytest.raises(SynthgenError, match=name):
         read_synthetic(out, ("cat", "dog"))
+
+
+@pytest.fixture
+def at_once():
+    """Nothing may wait, as opening a pipe would."""
+    signal.setitimer(signal.ITIMER_REAL, 30)
+    yield
+    signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def relisted(folder, **changes):
+    """Rewrite the first row of the set, and all hashes, as somebody with bad intent would."""
+    import hashlib
+
+    from synthgen.paths import canonical_digest
+
+    dataset = json.loads((folder / "dataset.json").read_text())
+    listing = "index.jsonl" if dataset["index_lines"] else "manifest.jsonl"
+    first, *rest = (folder / listing).read_text().splitlines()
+    text = "\n".join([json.dumps(json.loads(first) | changes), *rest]) + "\n"
+    (folder / listing).write_text(text)
+    dataset["files"][listing] = hashlib.sha256(text.encode()).hexdigest()
+    if listing == "manifest.jsonl":
+        dataset["digest"] = dataset["files"][listing]
+    del dataset["sha256"]
+    dataset["sha256"] = canonical_digest(dataset)
+    (folder / "dataset.json").write_text(json.dumps(dataset))
+    return json.loads(first)["file"]
+
+
+@pytest.mark.parametrize("outside", ["../secret", "{folder}/secret", "cat/../../secret", ""])
+def test_nothing_outside_of_the_set_is_looked_at(dataset, outside):
+    (dataset.parent / "secret").write_bytes(b"private")
+    name = outside.format(folder=dataset.parent)
+    was = relisted(dataset, file=name)
+    said = list(verify(dataset))
+    assert any(f"{name} lies outside of the set, so it was not looked at" in one for one in said)
+    assert f"{was} is extra: the set does not list it." in said
+
+
+def test_links_are_not_followed(dataset, tmp_path):
+    name = json.loads((dataset / "manifest.jsonl").read_text().splitlines()[0])["file"]
+    folder = name.partition("/")[0]
+    (dataset / folder).rename(tmp_path / "elsewhere")
+    (dataset / folder).symlink_to(tmp_path / "elsewhere")
+    (dataset / "more").symlink_to(dataset)  # a loop
+    said = list(verify(dataset))
+    assert any(one.startswith(f"{name} is a link or lies behind one") for one in said)
+    assert sorted(said[-2:]) == [
+        f"{extra} is extra: the set does not list it." for extra in sorted([folder, "more"])
+    ]
+
+
+@pytest.mark.parametrize("make", ["pipe", "socket", "link"])
+@pytest.mark.parametrize("name", ["an image", "manifest.jsonl", "dataset.json"])
+def test_what_is_no_plain_file_is_not_opened(dataset, at_once, make, name):
+    first = json.loads((dataset / "manifest.jsonl").read_text().splitlines()[0])["file"]
+    path = dataset / (first if name == "an image" else name)
+    path.rename(dataset.parent / "moved")
+    if make == "pipe":
+        os.mkfifo(path)
+    elif make == "link":
+        path.symlink_to(dataset.parent / "moved")
+    else:
+        os.chdir(path.parent)  # the names of sockets are short
+        socket.socket(socket.AF_UNIX).bind(path.name)
+    what = "a link" if make == "link" else "a pipe, socket or device"
+    try:
+        said = list(verify(dataset))
+    except SynthgenError as error:
+        said = [str(error)]
+    assert any(f"{path.name} is {what}" in one for one in said), said
+
+
+def test_extra_folders_are_found(dataset):
+    (dataset / "empty" / "deep").mkdir(parents=True)
+    assert list(verify(dataset)) == [
+        "empty/ is extra: the set does not list it.",
+        "empty/deep/ is extra: the set does not list it.",
+    ]
+
+
+def test_the_command_checks_every_folder(synthgen, noise, tmp_path):
+    good, bad, last = (
+        synthesize(noise, Balanced(2), tmp_path / name) for name in ("good", "bad", "last")
+    )
+    (bad / "README.md").unlink()
+    done = synthgen("verify", bad, good)
+    assert done.code == 3
+    assert done.err.splitlines() == [
+        f"{good}: every file is as it was written.",
+        f"{bad}: README.md is missing.",
+    ]
+    done = synthgen("verify", good, last)
+    assert (done.code, done.out) == (0, f"{good}\n{last}\n")
+    done = synthgen("verify", bad, tmp_path / "nothing", good)
+    assert done.code == 2
+    assert f"{bad}: README.md is missing." in done.err
+    assert "nothing has no dataset.json" in done.err
 
 
 def test_the_command_ends_with_one_and_a_sentence_for_each(synthgen, dataset):

@@ -14,7 +14,7 @@ from synthgen.errors import StoppedByUserError, SynthgenError
 from synthgen.samplers.artifact import read_description, sampler_folder
 from synthgen.synthesis import Format, Plan, fulfil, is_complete, place_order, synthesize
 from synthgen.synthesis.curation import Filter, SetFilter
-from synthgen.synthesis.job import require_free
+from synthgen.synthesis.job import require_free_or_finished
 from synthgen.synthesis.launch import current_launch, tell_of_idle_tasks
 from synthgen.synthesis.papers import Papers
 from synthgen.synthesis.store import open_store
@@ -42,16 +42,17 @@ def run(settings: SynthesizeSettings, invocation: Invocation) -> str | Path:
         "shard_size": settings.shard_size,
     }
     if not (settings.append or settings.dry_run or current_launch().rank):
-        require_free(open_store(out))
+        require_free_or_finished(open_store(out))
     order = place_order(given, plan, **options)
     if settings.dry_run:
         return order.table()
     log.info("%s", order.table())
+    was_there = not settings.append and is_complete(out)
     try:
         fulfil(order, out, append=settings.append, papers=Papers.from_json(settings.papers))
     except KeyboardInterrupt:
         raise _stopped(out) from None
-    if current_launch().rank == 0 and not url:
+    if current_launch().rank == 0 and not url and not was_there:
         _track(settings, Path(out), run=Path(out))
     return out
 
