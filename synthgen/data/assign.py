@@ -11,9 +11,9 @@ from synthgen.errors import SynthgenError
 SPLITS = ("train", "holdout", "test")
 
 
-def connected_units(hashes: Sequence[str], groups: Sequence[str | None]) -> list[list[int]]:
-    """Positions that must share a split: copies of one image, images of one group, and whatever
-    these two chain together."""
+def connected_units(hashes: Sequence[str], *others: Sequence[str | None]) -> list[list[int]]:
+    """Positions that must share a split: copies of one image, images that have the same key (a
+    group, a near duplicate's) in one of ``others``, and whatever these chain together."""
     parent = list(range(len(hashes)))
 
     def find(node: int) -> int:
@@ -22,7 +22,7 @@ def connected_units(hashes: Sequence[str], groups: Sequence[str | None]) -> list
             node = parent[node]
         return node
 
-    for keys in (hashes, groups):
+    for keys in (hashes, *others):
         first: dict[str, int] = {}
         for position, key in enumerate(keys):
             if key is None:
@@ -40,8 +40,7 @@ def assign(
     hashes: Sequence[str],
     names: Sequence[str],
     official: Sequence[str | None],
-    groups: Sequence[str | None],
-    *,
+    *together: Sequence[str | None],
     holdout: float,
     test: float,
     seed: int,
@@ -50,12 +49,13 @@ def assign(
 
     Official test and holdout images stay where they are; what shares a unit with them but lies in
     a weaker split (train < holdout < test) is dropped. Splits that the source doesn't have are cut
-    from the rest, ``holdout`` and ``test`` being shares of each class there. The result depends on
-    the set of (hash, name, official split, group) and the seed, never on the order.
+    from the rest, ``holdout`` and ``test`` being shares of each class there. ``together`` are
+    columns of keys (groups): images with equal ones share a split. The result depends on the set
+    of (hash, name, official split, keys) and the seed, never on the order.
     """
     split: list[str | None] = [None] * len(hashes)
     free = []
-    for unit in connected_units(hashes, groups):
+    for unit in connected_units(hashes, *together):
         strongest = max((official[i] or "train" for i in unit), key=SPLITS.index)
         if strongest == "train":
             free.append(unit)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 
+from torch import Tensor
+
 from synthgen.data.assign import assign
 from synthgen.data.hashing import image_hashes
 from synthgen.data.splits import Splits
@@ -13,11 +15,11 @@ def for_choosing(splits: Splits) -> Splits:
     """The same data without its test split.
 
     ``test`` is the holdout, ``holdout`` a part of the training images that is cut off as large a
-    share of each class as the holdout was, and ``train`` the rest. The cut depends on the images
-    and the split's seed alone, and copies of an image stay together; groups and attributes are
-    not known any more.
+    share of each class as the holdout was, and ``train`` the rest. The cut depends on the images,
+    their groups and the split's seed alone; copies of an image and images of one group stay
+    together.
     ``digest`` and ``recipe`` stay those of the split that a generator was trained on; test images
-    leave ``assignment``. Raises SynthgenError for a class with a single image to divide.
+    leave ``assignment``. Raises SynthgenError for a class with a single image or group to divide.
     """
     known, reference = splits.train, splits.holdout
     share = len(reference) / (len(known) + len(reference))
@@ -25,15 +27,15 @@ def for_choosing(splits: Splits) -> Splits:
         image_hashes(known.images) + image_hashes(reference.images),
         [images.classes[i] for images in (known, reference) for i in images.labels.tolist()],
         ["train"] * len(known) + ["test"] * len(reference),
-        [None] * (len(known) + len(reference)),
+        [*_keys(splits.train_groups, len(known)), *[None] * len(reference)],
         holdout=share,
         test=0.0,  # there is one already
         seed=splits.recipe["split_seed"],
     )[: len(known)]
-    train, cut = (
-        known.subset([i for i, part in enumerate(parts) if part == wanted])
-        for wanted in ("train", "holdout")
+    kept, held = (
+        [i for i, part in enumerate(parts) if part == wanted] for wanted in ("train", "holdout")
     )
+    train, cut = known.subset(kept), known.subset(held)
     note = (
         f"{len(cut):,} training images were held back to take the holdout's place: the generator "
         "may have learned from them, but no classifier here does, and neighbours are not sought "
@@ -47,6 +49,14 @@ def for_choosing(splits: Splits) -> Splits:
         assignment={image: part for image, part in splits.assignment.items() if part != "test"},
         notes=(*splits.notes, note),
         reference="holdout",
-        test_groups=None,
-        test_attributes=None,
+        train_groups=None if splits.train_groups is None else splits.train_groups[kept],
+        holdout_groups=None if splits.train_groups is None else splits.train_groups[held],
+        holdout_attributes=None,
+        test_groups=splits.holdout_groups,
+        test_attributes=splits.holdout_attributes,
     )
+
+
+def _keys(groups: Tensor | None, count: int) -> list[str | None]:
+    """What :func:`assign` keeps together."""
+    return [None] * count if groups is None else [str(number) for number in groups.tolist()]

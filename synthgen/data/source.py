@@ -13,6 +13,7 @@ from synthgen.ranges import Count, Inner, Side
 from synthgen.types import LabelledImages
 
 FITS = ("pad", "stretch", "crop")
+NEAR_DUPLICATES = ("group", "warn", "ignore")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,6 +51,9 @@ class Source(ABC):
         at_most: training images to keep of each class: one number, one per class in class order,
             or by class name (others keep all). The holdout is cut in proportion, the test split
             never. For trying what little or unbalanced data would do.
+        near_duplicates: what becomes of one picture saved twice (re-encoded, a little resized or
+            brighter): ``group`` keeps both in one split as copies are, ``warn`` only says how many
+            there are, ``ignore`` doesn't look.
     """
 
     size: Side | list[Side] | None = None
@@ -58,6 +62,7 @@ class Source(ABC):
     test: Inner = 0.2
     split_seed: int = 0
     at_most: Count | list[Count] | dict[str, Count] | None = None
+    near_duplicates: Literal["group", "warn", "ignore"] = "group"
 
     kind: ClassVar[str]
 
@@ -66,6 +71,11 @@ class Source(ABC):
         if self.fit not in FITS:
             raise SynthgenError(
                 f"data.fit={self.fit} is unknown.\nChoose one of {', '.join(FITS)}."
+            )
+        if self.near_duplicates not in NEAR_DUPLICATES:
+            raise SynthgenError(
+                f"data.near_duplicates={self.near_duplicates} is unknown.\n"
+                f"Choose one of {', '.join(NEAR_DUPLICATES)}."
             )
         for key in ("holdout", "test"):
             share = getattr(self, key)

@@ -14,6 +14,7 @@ from torch import Tensor
 from synthgen.data.assign import SPLITS, assign, connected_units
 from synthgen.data.cut import cut, limits_of
 from synthgen.data.hashing import image_hashes, lines_digest
+from synthgen.data.near_duplicates import NearDuplicates
 from synthgen.data.source import Records, Source
 from synthgen.errors import SynthgenError
 from synthgen.paths import write_json
@@ -30,8 +31,9 @@ class Splits:
 
     ``recipe`` is plain JSON without anything about single images: it may be shared.
     ``assignment`` (SHA-256 of an image -> split) tells who was trained on: it stays with the run.
-    ``test_groups`` (int64 per test image, equal for images of one group or with the same pixels)
-    says what the test images are independent by; None: each by itself.
+    ``test_groups`` (int64 per test image, equal for images of one group, with the same pixels or
+    nearly so) says what the test images are independent by; None: each by itself. The same of the
+    other parts, so that whoever divides one again keeps groups whole.
     """
 
     train: LabelledImages
@@ -46,6 +48,9 @@ class Splits:
     test_groups: Tensor | None = None
     test_attributes: tuple[str | None, ...] | None = None
     dropped: int = 0  # images (of groups) that occur in a stronger official split too
+    train_groups: Tensor | None = None
+    holdout_groups: Tensor | None = None
+    holdout_attributes: tuple[str | None, ...] | None = None
 
     @property
     def held_back(self) -> str:
@@ -54,27 +59,31 @@ class Splits:
 
 
 def prepare(source: Source) -> Splits:
-    """Read a source and divide it.
+    """Read a source and divide it; see :func:`divide`."""
+    return divide(source, source.read())
 
-    70/10/20 by default, stratified by class. Copies of an image, and images of one group, always
-    share a split. A training image equal to an official test or holdout image is dropped. Raises
-    SynthgenError for a class with fewer than 5 images or one that can't be in every split.
+
+def divide(source: Source, records: Records) -> Splits:
+    """Divide what ``source`` holds as its options say.
+
+    70/10/20 by default, stratified by class. Copies of an image, images of one group and, if asked
+    for, near duplicates always share a split. A training image equal (or nearly) to an official
+    test or holdout image is dropped. Raises SynthgenError for a class with fewer than 5 images or
+    one that can't be in every split.
     """
-    records = source.read()
     images = records.images
     _require_enough(images)
     hashes = image_hashes(images.images)
     names = [images.classes[label] for label in images.labels.tolist()]
-    split = assign(
-        hashes,
-        names,
-        records.split,
-        records.groups,
-        holdout=source.holdout,
-        test=source.test,
-        seed=source.split_seed,
+    near = NearDuplicates.among(source.near_duplicates, images.images, names, hashes)
+    together = (records.groups, *near.columns)
+    split = _assigned(source, hashes, names, records, near)
+    notes = (
+        *records.notes,
+        *_copy_notes(hashes, names),
+        *near.notes(split),
+        *_drop_notes(records, split),
     )
-    notes = (*records.notes, *_copy_notes(hashes, names), *_drop_notes(records, split))
     positions: dict[str, list[int]] = {part: [] for part in SPLITS}
     for i in sorted(range(len(hashes)), key=lambda i: (hashes[i], names[i])):
         if split[i] is not None:
@@ -84,6 +93,8 @@ def prepare(source: Source) -> Splits:
     parts = {part: images.subset(found) for part, found in positions.items()}
     _require_every_class(parts, records.split)
     kept = [i for found in positions.values() for i in found]
+    groups = {part: _groups_of(found, hashes, *together) for part, found in positions.items()}
+    attributes = {part: _attributes_of(found, records) for part, found in positions.items()}
     return Splits(
         train=parts["train"],
         holdout=parts["holdout"],
@@ -93,12 +104,33 @@ def prepare(source: Source) -> Splits:
         assignment={hashes[i]: str(split[i]) for i in sorted(kept, key=hashes.__getitem__)},
         notes=notes,
         name=source.name,
-        test_groups=_groups_of(positions["test"], hashes, records.groups),
-        test_attributes=tuple(records.attributes[i] for i in positions["test"])
-        if records.attributes
-        else None,
+        test_groups=groups["test"],
+        test_attributes=attributes["test"],
         dropped=sum(part is None for part in split),
+        train_groups=groups["train"],
+        holdout_groups=groups["holdout"],
+        holdout_attributes=attributes["holdout"],
     )
+
+
+def _assigned(
+    source: Source,
+    hashes: Sequence[str],
+    names: Sequence[str],
+    records: Records,
+    near: NearDuplicates,
+) -> list[str | None]:
+    shares: Any = {"holdout": source.holdout, "test": source.test, "seed": source.split_seed}
+    try:
+        return assign(hashes, names, records.split, records.groups, *near.columns, **shares)
+    except SynthgenError as error:
+        if not near.columns:
+            raise
+        what, _, advice = str(error).partition("\n")
+        raise SynthgenError(
+            f"{what} Near duplicates ({near.count:,} images) count as one.\n{advice} "
+            "data.near_duplicates=warn lets them lie in different splits."
+        ) from error
 
 
 def rebuild(source: Source, recipe: dict[str, Any], digest: str) -> Splits:
@@ -116,7 +148,10 @@ def rebuild(source: Source, recipe: dict[str, Any], digest: str) -> Splits:
             f"The recipe of the split {what}, so the test images can't be told from the training "
             "images.\nTrain and synthesize again with this version."
         )
-    options = {key: recipe[key] for key in keys[1:]} | {"at_most": recipe.get("at_most")}
+    options = {key: recipe[key] for key in keys[1:]} | {
+        "at_most": recipe.get("at_most"),
+        "near_duplicates": recipe.get("near_duplicates", "ignore"),  # older ones did
+    }
     splits = prepare(source.with_options(**options))
     if splits.recipe["fingerprint"] != recipe["fingerprint"]:
         raise SynthgenError(
@@ -154,11 +189,12 @@ def fingerprint(records: Records, hashes: Sequence[str]) -> str:
 
 
 def _groups_of(
-    positions: Sequence[int], hashes: Sequence[str], groups: Sequence[str | None]
+    positions: Sequence[int], hashes: Sequence[str], *together: Sequence[str | None]
 ) -> Tensor | None:
     """Numbers of the connected units of some images; None where every image is one of its own."""
     units = connected_units(
-        [hashes[position] for position in positions], [groups[position] for position in positions]
+        [hashes[position] for position in positions],
+        *([keys[position] for position in positions] for keys in together),
     )
     if len(units) == len(positions):
         return None
@@ -166,6 +202,10 @@ def _groups_of(
     for number, unit in enumerate(units):
         numbers[unit] = number
     return numbers
+
+
+def _attributes_of(positions: Sequence[int], records: Records) -> tuple[str | None, ...] | None:
+    return tuple(records.attributes[i] for i in positions) if records.attributes else None
 
 
 def _recipe(source: Source, records: Records, contents: str) -> dict[str, Any]:
@@ -184,6 +224,7 @@ def _recipe(source: Source, records: Records, contents: str) -> dict[str, Any]:
         "test": source.test,
         "split_seed": source.split_seed,
         "at_most": source.at_most,
+        "near_duplicates": source.near_duplicates,
         "official": sorted({part for part in records.split if part is not None}),
         "grouped": any(group is not None for group in records.groups),
     }
@@ -239,5 +280,5 @@ def _drop_notes(records: Records, split: Sequence[str | None]) -> list[str]:
     names = ", ".join(records.files[i] for i in dropped[:3]) + (", …" if len(dropped) > 3 else "")
     return [
         f"{len(dropped):,} images were dropped from training (or holdout) because the same "
-        f"image (or group) is in the official test or holdout set: {names}."
+        f"image (nearly, or its group) is in the official test or holdout set: {names}."
     ]

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from synthgen.data import Digits, image_hashes, prepare
+from synthgen.data import Digits, Splits, image_hashes, prepare
 from synthgen.data.choosing import for_choosing
+from synthgen.data.splits import divide
 from synthgen.errors import SynthgenError
 from synthgen.types import LabelledImages
 
@@ -68,3 +69,45 @@ def test_a_class_with_one_training_image_is_refused(digits):
     train = digits.train.subset(torch.cat([few, one]).flatten())
     with pytest.raises(SynthgenError, match="Class '9'"):
         for_choosing(dataclasses.replace(digits, train=train))
+
+
+def with_patients(size: int, **options) -> Splits:
+    """Digits in groups of ``size`` images of one class: patients, as a CSV names them."""
+    records = Digits().read()
+    rank = torch.zeros(len(records.files), dtype=torch.int64)
+    for label in range(10):
+        mine = records.images.labels == label
+        rank[mine] = torch.arange(int(mine.sum()))
+    groups = [
+        f"{y}-{r // size}"
+        for y, r in zip(records.images.labels.tolist(), rank.tolist(), strict=True)
+    ]
+    return divide(Digits(**options), dataclasses.replace(records, groups=tuple(groups)))
+
+
+def test_no_group_has_images_on_both_sides_of_the_second_cut():
+    whole = with_patients(6)
+    patient = dict(zip(image_hashes(whole.train.images), whole.train_groups.tolist(), strict=True))
+    found = for_choosing(whole)
+    kept, held = (
+        {patient[image] for image in image_hashes(part.images)}
+        for part in (found.train, found.holdout)
+    )
+    assert len(held) > 10
+    assert not kept & held
+    for part, groups in ((found.train, found.train_groups), (found.holdout, found.holdout_groups)):
+        assert groups.tolist() == [patient[image] for image in image_hashes(part.images)]
+
+
+def test_the_reference_keeps_its_groups_and_attributes():
+    whole = with_patients(6)
+    shown = dataclasses.replace(whole, holdout_attributes=("a",) * len(whole.holdout))
+    found = for_choosing(shown)
+    assert torch.equal(found.test_groups, whole.holdout_groups)
+    assert len(found.test_groups.unique()) < len(found.test)
+    assert found.test_attributes == shown.holdout_attributes
+
+
+def test_a_class_of_one_group_can_not_be_cut_again():
+    with pytest.raises(SynthgenError, match=r"distinct image\(s\) or groups"):
+        for_choosing(with_patients(60))

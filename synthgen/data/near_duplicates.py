@@ -1,0 +1,223 @@
+"""One picture saved twice: found among all images of a source by what is left after re-encoding.
+
+Two images are compared by the root mean square of their difference once each has mean 0 and
+variance 1, so that brightness and contrast don't count: sqrt(2 - 2 r) for a correlation r. Pictures
+saved again differ by less than 0.12 (JPEG at quality 75), or by less than 0.07 in 2 x 2 means,
+which forget what resampling does. Different pictures lie further apart: of MNIST's 70,000 digits no
+two come so near, of CIFAR-10's 60,000 photographs two. A class whose images are alike anyway (a
+fixed camera, aligned scans) lowers both bounds: to a quarter of the distance that a fifth of its
+random pairs fall below.
+
+All sums are of whole numbers in float64, hence exact: a split that depends on them is the same on
+every machine.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from torch import Tensor
+
+FULL, HALF = 0.12, 0.07  # largest distance of a near duplicate, as stored and in 2 x 2 means
+RADIUS = 0.05  # largest distance of the 4 x 4 means of two candidates
+GRID, NEIGHBOURS, STEPS = 4, 8, 2.0**14
+SMALLEST_HALVED = 16  # pixels: below, 2 x 2 means leave too little of a picture
+PAIRS, FEWEST_PAIRS = 512, 10  # of a class, whose distances bound what is near in it
+QUANTILE, PART = 0.2, 0.25
+CHUNK = 2**22  # pixels at a time
+
+
+@dataclass(frozen=True)
+class NearDuplicates:
+    """``keys``: for each image a name that it shares with its near duplicates, None without any.
+    ``policy`` is what becomes of them, see :class:`synthgen.data.source.Source`."""
+
+    keys: tuple[str | None, ...]
+    policy: str
+
+    @classmethod
+    def among(
+        cls, policy: str, images: Tensor, names: Sequence[str], hashes: Sequence[str]
+    ) -> Self:
+        """Near duplicates among uint8 ``(N, C, H, W)`` images of the classes ``names``, ``hashes``
+        being those of their contents; none if ``policy`` is ``"ignore"``."""
+        if policy == "ignore":
+            return cls((None,) * len(hashes), policy)
+        return cls(near_duplicate_keys(images, names, hashes), policy)
+
+    @property
+    def count(self) -> int:
+        """Images that have a near duplicate."""
+        return sum(key is not None for key in self.keys)
+
+    @property
+    def columns(self) -> tuple[tuple[str | None, ...], ...]:
+        """What keeps images together."""
+        return (self.keys,) if self.policy == "group" and self.count else ()
+
+    def notes(self, split: Sequence[str | None]) -> list[str]:
+        """Sentences on images that were put into ``split``."""
+        if not self.count:
+            return []
+        sets = len(set(self.keys) - {None})
+        found = f"{self.count:,} images are {sets:,} pictures saved twice or more, nearly alike"
+        if self.policy == "group":
+            return [f"{found}: near duplicates share a split (data.near_duplicates=warn: not)."]
+        astride = self._astride(split)
+        return [
+            f"{found}, and {astride:,} of these pictures lie in several splits: what is measured "
+            "there is too good. data.near_duplicates=group keeps them together."
+        ]
+
+    def _astride(self, split: Sequence[str | None]) -> int:
+        parts = defaultdict(set)
+        for key, part in zip(self.keys, split, strict=True):
+            if key is not None and part is not None:
+                parts[key].add(part)
+        return sum(len(found) > 1 for found in parts.values())
+
+
+def near_duplicate_keys(
+    images: Tensor, names: Sequence[str], hashes: Sequence[str]
+) -> tuple[str | None, ...]:
+    """The smallest hash among an image and its near duplicates; None for one without any. Exact
+    copies alone are none. Depends on the set of images, not on their order.
+
+    Candidates come from a k-d tree over 4 x 4 means (of each image less its mean, by its
+    deviation), so that time grows about linearly with the number of images.
+    """
+    pixels = images.numpy()
+    first = {digest: position for position, digest in reversed(list(enumerate(hashes)))}
+    order = sorted(first)
+    places = np.array([first[digest] for digest in order], dtype=np.int64)
+    pairs = _candidates(_coarse(pixels, places))
+    owners = [names[place] for place in places]
+    near = pairs[_are_near(pixels, places, pairs, owners)]
+    return _keys(order, near, hashes)
+
+
+def _keys(order: Sequence[str], near: np.ndarray, hashes: Sequence[str]) -> tuple[str | None, ...]:
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    links = coo_array((np.ones(len(near)), tuple(near.T)), shape=(len(order), len(order)))
+    _, part_of = connected_components(links, directed=False)
+    _, smallest = np.unique(part_of, return_index=True)  # order is ascending
+    key_of = {order[i]: order[smallest[part_of[i]]] for i in np.unique(near).tolist()}
+    return tuple(key_of.get(digest) for digest in hashes)
+
+
+def _candidates(coarse: np.ndarray) -> np.ndarray:
+    """int64 ``(P, 2)`` rows ``i < j`` that are near each other."""
+    from scipy.spatial import cKDTree
+
+    lengths, found = cKDTree(coarse).query(
+        coarse, k=NEIGHBOURS, distance_upper_bound=RADIUS * STEPS, workers=-1
+    )
+    rows, columns = np.nonzero(np.isfinite(lengths))
+    pairs = np.sort(np.stack([rows, found[rows, columns]], axis=1), axis=1)
+    return np.unique(pairs[pairs[:, 0] != pairs[:, 1]], axis=0)
+
+
+def _coarse(pixels: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """Of the images at ``places``, float64 ``(N, cells)`` whole numbers: the mean of each cell of
+    the grey picture, less the picture's mean, in units of its deviation; two rows lie at most STEPS
+    times the distance of their pictures apart."""
+    _, channels, height, width = pixels.shape
+    rows, columns = min(GRID, height), min(GRID, width)
+    cell = (np.arange(height) * rows // height)[:, None] * columns + (
+        np.arange(width) * columns // width
+    )
+    inside = cell.ravel()[:, None] == np.arange(rows * columns)
+    sizes = inside.sum(axis=0)
+    weights = np.tile(inside, (channels, 1)).astype(np.float64)
+    coarse = np.empty((len(places), rows * columns))
+    for part in _parts(len(places), pixels):
+        flat = pixels[places[part]].reshape(-1, weights.shape[0]).astype(np.float64)
+        total, squares = flat.sum(axis=1), np.einsum("ij,ij->i", flat, flat)
+        mean = total / flat.shape[1]
+        deviation = np.sqrt(np.maximum(squares / flat.shape[1] - mean * mean, 1.0))
+        means = flat @ weights / (sizes * channels)
+        shares = np.sqrt(sizes / sizes.sum())
+        coarse[part] = np.rint((means - mean[:, None]) / deviation[:, None] * shares * STEPS)
+    return coarse
+
+
+def _are_near(
+    pixels: np.ndarray, places: np.ndarray, pairs: np.ndarray, owners: Sequence[str]
+) -> np.ndarray:
+    """bool ``(P,)``: which ``pairs`` of rows are near duplicates. ``places`` are the rows' images
+    among ``pixels``, ``owners`` their classes."""
+    _, label = np.unique(owners, return_inverse=True)
+    own = _pairs_within_classes(label)
+    near = np.zeros(len(pairs), dtype=bool)
+    looks = [(whole, FULL)]
+    if min(pixels.shape[2:]) >= SMALLEST_HALVED:
+        looks.append((halved, HALF))
+    for look, most in looks:
+        bounds = _bounds(distances(pixels, places[own], look), label[own[:, 0]], label.max() + 1)
+        bound = np.minimum(most, bounds[label[pairs]].min(axis=1))
+        near |= distances(pixels, places[pairs], look) <= bound
+    return near
+
+
+def _bounds(found: np.ndarray, label: np.ndarray, classes: int) -> np.ndarray:
+    """For each class a part of the distance that few of its pairs fall below; for a class of few
+    pairs the same of all."""
+    every = _low(found)
+    mine = [found[label == one] for one in range(classes)]
+    return PART * np.array([_low(one) if len(one) >= FEWEST_PAIRS else every for one in mine])
+
+
+def _low(found: np.ndarray) -> float:
+    return float(np.sort(found)[int(QUANTILE * len(found))]) if len(found) else 0.0
+
+
+def _pairs_within_classes(label: np.ndarray) -> np.ndarray:
+    """int64 ``(P, 2)``: neighbours in the order of hashes, which is as good as random."""
+    pairs = []
+    for one in range(label.max() + 1):
+        members = np.flatnonzero(label == one)
+        several = np.stack([members[:-1], members[1:]], axis=1)
+        pairs.append(several[:: max(1, len(several) // PAIRS)])
+    return np.concatenate(pairs)
+
+
+def whole(pixels: np.ndarray) -> np.ndarray:
+    """As float64, which sums of whole numbers are exact in."""
+    return pixels.astype(np.float64)
+
+
+def halved(pixels: np.ndarray) -> np.ndarray:
+    """The sums of 2 x 2 pixels, float64 ``(N, C, H // 2, W // 2)``."""
+    even = whole(pixels[..., : pixels.shape[2] // 2 * 2, : pixels.shape[3] // 2 * 2])
+    rows = even[..., ::2, :] + even[..., 1::2, :]
+    return rows[..., ::2] + rows[..., 1::2]
+
+
+def distances(
+    pixels: np.ndarray, pairs: np.ndarray, look: Callable[[np.ndarray], np.ndarray] = whole
+) -> np.ndarray:
+    """float64 ``(P,)``: root mean square difference of the two images of each of ``pairs``, int64
+    ``(P, 2)``, among ``(N, C, H, W)`` ones, each brought to mean 0 and variance 1; from 0 to 2."""
+    found = np.empty(len(pairs))
+    for part in _parts(len(pairs), pixels):
+        x, y = (look(pixels[pairs[part, side]]).reshape(len(found[part]), -1) for side in (0, 1))
+        size = x.shape[1]
+        sum_x, sum_y = x.sum(axis=1), y.sum(axis=1)
+        xx, yy, xy = (np.einsum("ij,ij->i", a, b) for a, b in ((x, x), (y, y), (x, y)))
+        spread = (size * xx - sum_x * sum_x) * (size * yy - sum_y * sum_y)
+        together = (size * xy - sum_x * sum_y) / np.sqrt(np.maximum(spread, 1.0))
+        found[part] = np.sqrt(np.maximum(2 - 2 * together, 0.0))
+    return found
+
+
+def _parts(count: int, pixels: np.ndarray) -> Iterator[slice]:
+    """``count`` images a few at a time, whatever their size."""
+    step = max(1, CHUNK // pixels[:1].size)
+    for first in range(0, count, step):
+        yield slice(first, first + step)
