@@ -14,12 +14,13 @@ import synthgen
 from synthgen.cli.overrides import names_a_path
 from synthgen.cli.validate import RunSettings, TrainSettings, validate
 from synthgen.errors import SynthgenError
-from synthgen.paths import write_text
+from synthgen.paths import read_json, write_json, write_text
 
 if TYPE_CHECKING:
     from synthgen.cli.application import Invocation
 
 CONFIG = "config.yaml"
+ASKED = ".config.json"  # what config.yaml held when the run began
 CHANGEABLE = ("max_images", "max_time", "logger", "allow")
 ResumableType = TypeVar("ResumableType", bound=TrainSettings)
 
@@ -29,6 +30,7 @@ def save_config(settings: TrainSettings, verb: str, folder: Path) -> None:
     anywhere; ``out``, ``resume`` and ``allow`` belong to the command line and are left out."""
     plain = plain_config(settings)
     text = OmegaConf.to_yaml(OmegaConf.create(absolute_paths(plain)))
+    write_json(folder / ASKED, _dotted(OmegaConf.to_container(OmegaConf.create(text))))
     write_text(folder / CONFIG, f"# synthgen {synthgen.__version__}: synthgen {verb}\n{text}")
 
 
@@ -57,6 +59,7 @@ def resumed(settings: ResumableType, invocation: Invocation) -> ResumableType:
     """
     folder = Path(str(settings.resume))
     saved = _read(folder)
+    _require_unchanged(saved, folder)
     changes = {name: getattr(settings, name) for name in _changed(invocation, folder)}
     schema = type(settings)
     fields = dataclasses.fields(schema)
@@ -85,6 +88,35 @@ def _read(folder: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise SynthgenError(f"{path} is damaged: it holds no settings.")
     return {str(name): value for name, value in content.items()}
+
+
+def _require_unchanged(saved: dict[str, Any], folder: Path) -> None:
+    """Refuse a config.yaml that was edited since the run began. What resuming may change may be
+    edited too, and paths of the data, which is known by its contents. Older runs pass."""
+    if not (folder / ASKED).is_file():
+        return
+    before, now = read_json(folder / ASKED), _dotted(saved)
+    for key in sorted(before.keys() | now.keys()):
+        free = key.partition(".")[0] in (*CHANGEABLE, "cache")
+        moved = key.startswith("data.") and names_a_path(key)
+        if free or moved or before.get(key) == now.get(key):
+            continue
+        raise SynthgenError(
+            f"{folder / CONFIG} was edited: {key} is {now.get(key, 'gone')}, and was "
+            f"{before.get(key, 'absent')} when the run began.\n"
+            f"Put it back (only {', '.join(CHANGEABLE)} can change), or start a new run."
+        )
+
+
+def _dotted(value: Any, key: str = "") -> dict[str, str]:
+    """Every single value under its dotted name, as text."""
+    if isinstance(value, Mapping) and value:
+        return {
+            full: text
+            for name, item in value.items()
+            for full, text in _dotted(item, f"{key}.{name}" if key else str(name)).items()
+        }
+    return {key: repr(value)}
 
 
 def _changed(invocation: Invocation, folder: Path) -> set[str]:

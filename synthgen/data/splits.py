@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from synthgen.data.hashing import image_hashes, lines_digest
 from synthgen.data.near_duplicates import NearDuplicates
 from synthgen.data.source import Records, Source
 from synthgen.errors import SynthgenError
-from synthgen.paths import write_json
+from synthgen.paths import read_json, write_json
 from synthgen.types import LabelledImages
 
 FEWEST_PER_CLASS = 5
@@ -170,15 +170,43 @@ def rebuild(source: Source, recipe: dict[str, Any], digest: str) -> Splits:
     return splits
 
 
-def write_split(splits: Splits, run_folder: Path) -> None:
-    """Write ``split.json`` into the run's folder. It reveals membership: never share it."""
+def write_split(splits: Splits, run_folder: Path, seen: Iterable[str] = ()) -> None:
+    """Write ``split.json`` into the run's folder. It reveals membership: never share it. ``seen``
+    are hashes of images that the run knows beside its own: of the run whose weights it takes."""
     content = {
         "format": FORMAT,
         "digest": splits.digest,
         "recipe": splits.recipe,
         "assignment": splits.assignment,
+        "seen": sorted(set(seen) - splits.assignment.keys()),
     }
     write_json(Path(run_folder) / SPLIT_FILE, content)
+
+
+def read_split(run_folder: Path) -> dict[str, Any] | None:
+    """The content of ``split.json``; None if the run has none (any more)."""
+    path = Path(run_folder) / SPLIT_FILE
+    if not path.is_file():
+        return None
+    content = read_json(path)
+    kinds = {"digest": str, "recipe": dict, "assignment": dict}
+    if not isinstance(content, dict) or any(
+        not isinstance(content.get(key), kind) for key, kind in kinds.items()
+    ):
+        raise SynthgenError(f"{path} is damaged.\nRestore it from a copy, or train again.")
+    return content
+
+
+def require_same_split(splits: Splits, run_folder: Path) -> None:
+    """Refuse to go on with a run that was divided in another way: it would learn from what it is
+    tested on. A run that doesn't know any more how it was divided passes."""
+    kept = read_split(run_folder)
+    if kept is not None and kept["digest"] != splits.digest:
+        raise SynthgenError(
+            f"{run_folder} was trained on another split ({kept['digest'][:8]}) than this one "
+            f"({splits.digest[:8]}), so test images could be trained on.\n"
+            "Go on with the data and split of the run (its split.json), or start a new run."
+        )
 
 
 def fingerprint(records: Records, hashes: Sequence[str]) -> str:

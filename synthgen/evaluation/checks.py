@@ -31,18 +31,34 @@ def require_comparable(splits: Splits, synthetic: SyntheticSet) -> None:
 
 
 def require_unseen_test(splits: Splits, synthetic: SyntheticSet) -> None:
-    """Refuse if the generator could have been trained on the reference: its split must be ours."""
-    trained_on = generator_data(synthetic)
+    """Refuse if a generator could have been trained on the reference: its split must be ours. Of a
+    set that was appended to, every part's."""
+    who = f"The generator of {synthetic.path}"
+    require_trained_on(splits, generator_data(synthetic), who)
+    for digest in part_digests(synthetic):
+        require_trained_on(splits, {"digest": digest, "name": "of a part"}, who)
+
+
+def require_trained_on(splits: Splits, data: Any, who: str) -> None:
+    """Refuse a generator (``who``) whose training ``data``, as far as it says, are of another
+    split than ``splits``."""
+    trained_on = data if isinstance(data, dict) else {}
     digest = trained_on.get("digest")
     if digest is None or digest == splits.digest:
         return
     name = trained_on.get("name", "other data")
     raise SynthgenError(
-        f"The generator of {synthetic.path} was trained on another split ({name}, "
-        f"{str(digest)[:8]}) than this one ({splits.name}, {splits.digest[:8]}): it may have seen "
-        f"these {splits.reference} images.\n"
+        f"{who} was trained on another split ({name}, {str(digest)[:8]}) than this one "
+        f"({splits.name}, {splits.digest[:8]}): it may have seen these {splits.reference} images.\n"
         "Evaluate with the data=… options of its training (source, size, shares and split_seed)."
     )
+
+
+def part_digests(synthetic: SyntheticSet) -> list[Any]:
+    """The split that the generator of each part of a set was trained on, None where unknown."""
+    parts = (synthetic.provenance or {}).get("parts")
+    known = parts if isinstance(parts, list) else []
+    return [part.get("data_digest") for part in known if isinstance(part, dict)]
 
 
 def generator_data(synthetic: SyntheticSet) -> dict[str, Any]:
@@ -84,7 +100,7 @@ def provenance_sentences(
             "This set's origin is unknown, so nobody can say whether its generator saw the "
             f"{splits.reference} images; all {total:,} images were checked for exact copies only."
         )
-    elif "digest" not in generator_data(synthetic):
+    elif not _knows_its_images(synthetic):
         sentences.append(
             "The set does not say which images its generator was trained on, so it may have seen "
             f"the {splits.reference} images."
@@ -97,6 +113,14 @@ def provenance_sentences(
     if not any(copies.values()):
         sentences.append(f"None of the {total:,} synthetic images is an exact copy of a real one.")
     return sentences
+
+
+def _knows_its_images(synthetic: SyntheticSet) -> bool:
+    """Whether the set says what each of its generators, and what it started from, has seen."""
+    start = (generator_facts(synthetic).get("training") or {}).get("start")
+    started_well = start is None or bool(start.get("images_known"))
+    later = part_digests(synthetic)[1:]
+    return "digest" in generator_data(synthetic) and started_well and None not in later
 
 
 def split_sentences(splits: Splits) -> list[str]:

@@ -288,6 +288,7 @@ def continued(order: Order, base: dict[str, Any]) -> Order:
                 f"The set's {key} is {base[key]}; what was asked for is {value}.\n"
                 "Append with the same format and images of the same size and classes."
             )
+    _require_same_split(order, base)
     last = base["parts"][-1]
     shards = last["first_shard"] + -(-last["count"] // base["shard_size"])
     rows = dataclasses.replace(order.rows, first=base["count"])
@@ -298,6 +299,17 @@ def continued(order: Order, base: dict[str, Any]) -> Order:
         first_shard=shards,
         shard_size=base["shard_size"],
     )
+
+
+def _require_same_split(order: Order, base: dict[str, Any]) -> None:
+    before = (base["provenance"].get("data") or {}).get("digest")
+    now = order.samplers.data_digest
+    if before is not None and now is not None and before != now:
+        raise SynthgenError(
+            f"The set's sampler was trained on another split ({before[:8]}) than this one "
+            f"({now[:8]}), so no test set would be unseen by both.\n"
+            "Append with a sampler of the same split, or draw into another folder."
+        )
 
 
 def is_complete(out: str | Path) -> bool:

@@ -69,6 +69,7 @@ def describe(order: Order, base: dict[str, Any] | None) -> dict[str, Any]:
         "digits": order.rows.digits,
         "quotas": order.quotas,
         "real_counts": order.real_counts,
+        "data_digest": samplers.data_digest,
         **order.request,
         "facts": {one.name: one.facts() for one in order.all_filters},
     }
@@ -88,13 +89,20 @@ def describe(order: Order, base: dict[str, Any] | None) -> dict[str, Any]:
         "exposes_real": samplers.exposes_real
         or bool(order.real_counts)
         or bool(base and base["exposes_real"]),
-        "provenance": base["provenance"] if base else samplers.provenance,
+        "provenance": _provenance(order, base),
         "execution": order.execution(),
         "versions": {"synthgen": synthgen.__version__},
         "file_format": {"name": order.format.name, "spec": to_spec(order.format)},
         "shard_size": order.shard_size,
         "parts": [*before, part],
     }
+
+
+def _provenance(order: Order, base: dict[str, Any] | None) -> dict[str, Any]:
+    """Of the first sampler that was fitted on data: what is tested must be unseen by it."""
+    if base and (base["provenance"].get("data") or not order.samplers.provenance.get("data")):
+        return dict(base["provenance"])
+    return order.samplers.provenance
 
 
 def write_description(job: Job, dataset: dict[str, Any]) -> None:

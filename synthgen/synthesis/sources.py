@@ -85,6 +85,11 @@ class Samplers:
         return next((one for one in all_of_them if one.get("data")), all_of_them[0])
 
     @property
+    def data_digest(self) -> str | None:
+        """Of the split that they were trained on; None if none says."""
+        return (self.provenance.get("data") or {}).get("digest")
+
+    @property
     def real_counts(self) -> dict[str, int] | None:
         return (self.provenance.get("data") or {}).get("class_counts")
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from synthgen.data.assign import SPLITS
+from synthgen.data.splits import Splits, read_split
 from synthgen.errors import SynthgenError
 from synthgen.networks.base import Generator
 from synthgen.paths import file_digest, read_json, write_json
@@ -19,6 +23,7 @@ from synthgen.training.ema import EMA
 from synthgen.training.module import GenerativeModule
 from synthgen.training.state import LAST, read_state
 
+EXPORTED = ("sampler", "best")  # folders of a run that hold a sampler of it
 START = "start.json"  # in the new run's folder
 STATE = Path("checkpoints") / LAST
 # Parts of a run, not of a network.
@@ -31,10 +36,10 @@ def begin_from(
     model: nn.Module,
     out: Path,
     allow: Iterable[str],
-    resume: bool,
+    known: Known | None,
 ) -> dict[str, Any] | None:
-    """:func:`start_from` for a new run in ``out``; a resumed one goes on with what it has. Returns
-    what is known of the start, None if there was none."""
+    """:func:`start_from` for a new run in ``out``; a resumed one, for which nothing is ``known``,
+    goes on with what it has. Returns what is recorded of the start, None if there was none."""
     if start is None:
         return None
     if not isinstance(model, GenerativeModule):
@@ -42,10 +47,10 @@ def begin_from(
             f"start={start}: {type(model).__name__} is fitted in one go and starts from nothing.\n"
             "Leave start= out, or train a GAN or VAE."
         )
-    if resume:
+    if known is None:
         found: dict[str, Any] = read_json(out / START)
         return found
-    found = start_from(model, start, allow)
+    found = start_from(model, start, allow) | {"images_known": known.complete}
     write_json(out / START, found)
     return found
 
@@ -84,6 +89,94 @@ def start_from(
         "new_classes": [n for n in module.image.classes if n not in sampler.image.classes],
         "dropped_classes": [n for n in sampler.image.classes if n not in module.image.classes],
     }
+
+
+@dataclass(frozen=True)
+class Known:
+    """``images``: hashes of those that a run learned or chose from, and whether these are all."""
+
+    images: frozenset[str]
+    complete: bool
+
+
+def known_to(path: str | Path, splits: Splits) -> Known:
+    """What the run ``path`` knows, as far as it says.
+
+    An image may move to a weaker split of the new run (test to holdout to train), never to a
+    stronger one. Raises SynthgenError if one does, or if the run must have known images of
+    ``splits`` and doesn't say which.
+    """
+    folder = sampler_folder(path)
+    origin = read_description(folder)["provenance"]
+    data = origin.get("data") or {}
+    recipe = data.get("recipe") or {}
+    same = data.get("digest") == splits.digest
+    kept = read_split(folder.parent) if folder.name in EXPORTED else None
+    if kept is None or kept["digest"] != data.get("digest"):
+        _require_other_images(path, recipe, splits, same)
+        return Known(frozenset(), complete=same and _complete(origin))
+    if not same and _brought_elsewhere(recipe, splits.recipe):
+        raise _unknown(path, splits)
+    before = dict.fromkeys(kept.get("seen", ()), "train") | kept["assignment"]
+    _require_none_moved(path, before, splits, recipe)
+    images = frozenset(image for image, part in before.items() if part != "test")
+    return Known(images, complete=_complete(origin))
+
+
+def _complete(origin: dict[str, Any]) -> bool:
+    """Whether the run, if it started from another one, knew what that one knew."""
+    start = (origin.get("training") or {}).get("start")
+    return start is None or bool(start.get("images_known"))
+
+
+def _require_other_images(
+    path: str | Path, recipe: dict[str, Any], splits: Splits, same: bool
+) -> None:
+    """Of a sampler alone nobody can say which images it knows: not those of its own source."""
+    if same:
+        return
+    alike = any(recipe.get(key) == splits.recipe[key] for key in ("fingerprint", "name"))
+    if alike and recipe.get("source") == splits.recipe["source"]:
+        raise _unknown(path, splits)
+    log.warning("Nothing says which images %s has seen: some may be test images here.", path)
+
+
+def _require_none_moved(
+    path: str | Path, before: dict[str, str], splits: Splits, recipe: dict[str, Any]
+) -> None:
+    moved = Counter(
+        part
+        for image, part in splits.assignment.items()
+        if SPLITS.index(part) > SPLITS.index(before.get(image, part))
+    )
+    if moved:
+        whole = Counter(splits.assignment.values())
+        listed = " and ".join(f"{moved[p]:,} of {whole[p]:,} {p} images" for p in sorted(moved))
+        raise SynthgenError(
+            f"start={path} knows {listed} already: it was trained on another split.\n"
+            f"{_as_there(recipe)}, or leave start= out."
+        )
+
+
+def _brought_elsewhere(recipe: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Whether both are of one source whose images were brought to another form there, so that
+    hashes say nothing."""
+    of_one = all(recipe.get(key) == other[key] for key in ("source", "name"))
+    return of_one and any(recipe.get(key) != other[key] for key in ("size", "fit", "channels"))
+
+
+def _as_there(recipe: dict[str, Any]) -> str:
+    keys = ("holdout", "test", "split_seed", "fit", "size")
+    options = " ".join(f"data.{key}={recipe[key]}" for key in keys if key in recipe)
+    return f"Use the images and the split of its training ({options})".replace(", ", ",")
+
+
+def _unknown(path: str | Path, splits: Splits) -> SynthgenError:
+    return SynthgenError(
+        f"start={path} was trained on another split or another form of {splits.name}, and "
+        "nothing says which of these images it knows.\n"
+        "Give a whole run (with its split.json) and its data settings, or leave start= out."
+    )
 
 
 def rows_by_name(old: tuple[str, ...], new: tuple[str, ...]) -> Tensor:

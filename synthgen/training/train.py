@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader
 
 import synthgen
 from synthgen.data import Splits, write_split
-from synthgen.data.splits import SPLIT_FILE
+from synthgen.data.splits import SPLIT_FILE, require_same_split
 from synthgen.errors import StoppedByUserError, SynthgenError
 from synthgen.hardware import Precision, compute_dtype
 from synthgen.paths import readable_os_errors, write_json
@@ -40,7 +40,7 @@ from synthgen.training.callbacks import (
 )
 from synthgen.training.module import GenerativeModule
 from synthgen.training.orders import Order
-from synthgen.training.start import begin_from
+from synthgen.training.start import begin_from, known_to
 from synthgen.training.state import CheckedStates, newest_state
 
 log = logging.getLogger(__name__)
@@ -95,9 +95,12 @@ def train(
         out.mkdir(parents=True, exist_ok=True)
     state = newest_state(out / CHECKPOINTS) if resume else None
     resume = resume and (state is not None or _is_done(model, out))
-    if not resume:
-        write_split(splits, out)
-    begun = begin_from(start, model, out, allow, resume)
+    known = None if resume or start is None else known_to(start, splits)
+    if resume:
+        require_same_split(splits, out)
+    else:
+        write_split(splits, out, seen=known.images if known else ())
+    begun = begin_from(start, model, out, allow, known)
     if isinstance(model, FittedSampler):
         started = time.monotonic()
         model.fit(splits.train)
@@ -202,6 +205,13 @@ def fit(
         )
         try:
             trainer.fit(module, stream, ckpt_path=state, weights_only=True)
+        except (RuntimeError, ValueError) as error:
+            if state is None or "state dict" not in str(error).replace("_", " "):
+                raise
+            raise SynthgenError(
+                f"{state} is the state of other networks than those that config.yaml describes: "
+                f"{_last_line(error)}\nPut the settings back as they were, or start a new run."
+            ) from error
         except SystemExit as error:  # what Lightning makes of a second Ctrl-C
             raise error.__context__ or error from None
     clock, device = module.clock, trainer.strategy.root_device  # the module is on the CPU again
@@ -220,6 +230,10 @@ def fit(
         "device": str(device),
         "threads": torch.get_num_threads(),
     }
+
+
+def _last_line(error: BaseException) -> str:
+    return " ".join(str(error).splitlines()[-1].split())
 
 
 def _refuse_foreign_states(out: Path) -> None:

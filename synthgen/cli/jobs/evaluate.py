@@ -14,6 +14,7 @@ from synthgen.data.splits import prepare, rebuild
 from synthgen.data.synthetic import DATASET, read_synthetic
 from synthgen.errors import CheckFailedError, SynthgenError
 from synthgen.evaluation import Extractor, Judge, Trial, evaluate
+from synthgen.evaluation.checks import require_trained_on
 from synthgen.evaluation.evaluator import REVIEW
 from synthgen.evaluation.review import KEY, PAGE
 from synthgen.paths import read_json, require_absent
@@ -90,7 +91,9 @@ def report(
         seeds=settings.seeds,
         seed=settings.seed,
         trial=instruments.trial,
-        sampler=sampler_of(sampler, synthetic, settings.allow) if instruments.trial else None,
+        sampler=sampler_of(sampler, synthetic, splits, settings.allow)
+        if instruments.trial
+        else None,
         training_log=training_log,
         config=plain_config(settings),
         review=settings.review,
@@ -109,7 +112,9 @@ def report(
     return out
 
 
-def sampler_of(path: Path | None, synthetic: Path, allow: list[str]) -> Sampler | None:
+def sampler_of(
+    path: Path | None, synthetic: Path, splits: Splits, allow: list[str]
+) -> Sampler | None:
     """The sampler that draws for a trial, with the latents that the set was drawn with; None if
     the set is more than plain draws of one sampler, so that new draws would be other images."""
     if path is None:
@@ -122,12 +127,16 @@ def sampler_of(path: Path | None, synthetic: Path, allow: list[str]) -> Sampler 
             "images as they are."
         )
         return None
+    description = read_description(sampler_folder(path))
     made_with = (dataset.get("sampler") or {}).get("sha256")
-    if made_with is not None and made_with != read_description(sampler_folder(path))["sha256"]:
+    if made_with != description["sha256"]:
+        reason = "their SHA-256 differ" if made_with else "it doesn't say with which"
         raise SynthgenError(
-            f"{synthetic} was not drawn with the sampler in {path} (their SHA-256 differ).\n"
-            "Give the sampler that it was made with."
+            f"{synthetic} was not drawn with the sampler in {path} ({reason}).\n"
+            "Give the sampler that it was made with, or leave sampler= out: the trial then takes "
+            "the set's own images."
         )
+    require_trained_on(splits, description["provenance"].get("data"), f"sampler={path}")
     sampler = load_sampler(path, allow)
     latents = parts[0].get("latents") or {}
     if any(value is not None for value in latents.values()):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,9 +35,8 @@ def run(settings: SynthesizeSettings, invocation: Invocation) -> str | Path:
     out: str | Path = str(settings.out) if url else invocation.folder(settings.out)
     tell_of_idle_tasks()
     plan, given = plan_of(settings), settings.sampler
-    first = given if isinstance(given, str) else next(iter(given.values()), "")
     options = {
-        **options_of(settings, Path(first)),
+        **options_of(settings, Path(of_the_data(given))),
         "shares": settings.shares,
         "attributes": settings.attributes,
         "shard_size": settings.shard_size,
@@ -114,6 +114,15 @@ def filters_of(settings: SynthesizeSettings | RunSettings) -> list[Filter | SetF
             )
         built.append(one)
     return built
+
+
+def of_the_data(given: str | Mapping[str, str]) -> str:
+    """The sampler that says which images it was fitted on: the only one, or the first that does."""
+    several = [given] if isinstance(given, str) else list(given.values())
+    for path in several[:-1]:
+        if read_description(sampler_folder(path))["provenance"].get("data"):
+            return path
+    return several[-1] if several else ""
 
 
 def training_images(settings: SynthesizeSettings | RunSettings, sampler: Path) -> LabelledImages:

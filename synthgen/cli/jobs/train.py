@@ -13,7 +13,7 @@ import torch
 from synthgen.cli.assemble import build_instance, build_source, keyword_arguments, stage_tracker
 from synthgen.cli.build import build, check
 from synthgen.cli.saved import resumed, save_config
-from synthgen.data.splits import prepare
+from synthgen.data.splits import prepare, read_split, rebuild
 from synthgen.errors import StoppedByUserError
 from synthgen.paths import remove_contents, require_absent, sole_writer
 from synthgen.samplers import FittedSampler
@@ -45,9 +45,12 @@ def run(settings: TrainSettings, invocation: Invocation) -> Path:
 
 
 def prepare_splits(settings: TrainSettings) -> Splits:
-    """Read the data, once the model's settings are known to be sound."""
+    """Read the data, once the model's settings are known to be sound: divided anew, or as the run
+    that is gone on with has it, whose images they must then be."""
     check(settings.model, key="model", allow=settings.allow)
-    splits = prepare(build_source(settings.data, settings.allow))
+    source = build_source(settings.data, settings.allow)
+    kept = None if settings.resume is None else read_split(Path(settings.resume))
+    splits = prepare(source) if kept is None else rebuild(source, kept["recipe"], kept["digest"])
     for note in splits.notes:
         log.info(note)
     return splits
