@@ -1,53 +1,75 @@
 """Were training images copied? Judged by how real images that nobody trained on would look.
 
-Three questions in one feature space, none of which is answered by an absolute threshold:
+Four questions; real images that were held back meet the same treatment in each:
 
+- *Exact copies*, by the pixels of all images: one is enough (:mod:`synthgen.evaluation.twins`).
+- *Near copies*: an image whose nearest training image is far nearer than the next ones. How much
+  nearer happens by chance is read off the held-back images (:mod:`synthgen.evaluation.tails`), so a
+  set of plain or blurred images, near to everything, is not accused, nor one that repeats itself.
+  It is asked in a space that forgives shifts, mirroring and brightness, and in each extractor's;
+  there the distance is also held against the one to the nearest held-back image.
 - *Share nearer to train*: is a synthetic image nearer to a training image than to any of equally
   many held-back ones? One half for images that owe nothing to single training images.
-- *Near copies*: images whose nearest training image is far nearer than their nearest held-back
-  image. How much nearer happens by chance is read off real reference images, so a set of plain or
-  blurred images, near to everything, is not accused. The count is tested exactly: reference and
-  honest synthetic images are exchangeable.
 - *AuthPct* (Alaa et al. 2022), beside the value of the real reference images.
 
-The extractor may have been trained on the training images and see them specially; reference images
+An extractor may have been trained on the training images and see them specially; held-back images
 meet the same treatment, so the calibration holds as far as synthetic images resemble real ones.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from synthgen.evaluation.aligned import AlignedSpace
+from synthgen.evaluation.copying_words import sentence
 from synthgen.evaluation.features import Extractor
 from synthgen.evaluation.metrics.intervals import Estimate, clopper_pearson, wilson
 from synthgen.evaluation.neighbours import nearest
+from synthgen.evaluation.planted import plant
 from synthgen.evaluation.references import FeatureSet, extract_set
-from synthgen.evaluation.subsets import positions_by_class
+from synthgen.evaluation.subsets import positions_by_class, spread_by_class
+from synthgen.evaluation.tails import FALSE_ALARMS, FEWEST, TINY, Found, Usual, fewest_flagged
+from synthgen.evaluation.twins import Twins, find_twins
 from synthgen.types import LabelledImages
 
 SEARCHED = 5000  # synthetic and reference images at most, in proportion to the classes
-CHANCE = 0.002  # of the reference images count as near copies, by the choice of the threshold
-FALSE_ALARMS = 0.001  # of honest sets that are flagged for near copies
-SUSPICIOUS = 0.05  # chance below which near copies are worth a look
-MATERIAL = 0.55  # share nearer to train from which a set is flagged
+NEXT = 20  # training images beyond the nearest that say what distance is usual
+OTHER_CLASSES = 0.25  # difference of the class shares from which held-back images are cut to match
+NEARER_TO_TRAIN = 0.55  # share nearer to train from which a set is flagged
+POWERS = (0.8, 0.95)
 PAIRS = 24
 
 
 @dataclass(frozen=True)
 class Nearness:
-    """Where images lie between the training and the held-back images."""
+    """How near images lie to training images."""
 
-    train_distance: Tensor  # float64 (N,): to the nearest training image
-    train_index: Tensor  # int64 (N,)
-    ratio: Tensor  # float64 (N,): that distance / the one to the nearest held-back image
+    distance: Tensor  # float64 (N,): to the nearest training image
+    index: Tensor  # int64 (N,): which one
+    score: Tensor  # float64 (N,): that distance / the mean of those to the next 20
+
+    @classmethod
+    def of(cls, distances: Tensor, positions: Tensor) -> Nearness:
+        """``(N, K)`` each, nearest first."""
+        usual = distances[:, 1:].mean(1) if distances.shape[1] > 1 else distances[:, 0]
+        return cls(distances[:, 0], positions[:, 0], distances[:, 0] / usual.clamp_min(TINY))
+
+
+@dataclass(frozen=True)
+class Side:
+    """On which side, training or held back, images have their nearest real one."""
+
     nearer: (
         Tensor  # float64 (N,): 1 nearer to the training subset than to the holdout, 0 not, ½ tie
     )
-    weight: float  # number of independent images that the N are worth for ``nearer``
+    to_held: Tensor  # float64 (N,): distance to the nearest held-back image
+    weight: float  # number of independent images that the N are worth
 
     def share(self) -> Estimate:
         value = float(self.nearer.mean())
@@ -62,40 +84,84 @@ def find_copies(
     holdout: FeatureSet,
     test: FeatureSet,
     synthetic: FeatureSet,
+    twins: Twins | None = None,
+    planted: Mapping[str, Tensor] | None = None,
 ) -> dict[str, Any]:
     """The report's ``copying`` entry of one space; positions in ``pairs`` are rows of ``synthetic``
-    and ``train``. ``reference`` says what ``test`` is. An exact copy is one at distance 0; whether
-    its pixels are the same too is for the caller to say."""
+    and ``train``. ``reference`` says what ``test`` is, ``twins`` which images are equal by their
+    pixels, ``planted`` holds features ``(N, D)`` of known copies of each kind."""
     asked = positions_by_class(synthetic.labels, SEARCHED)
     usual = positions_by_class(test.labels, SEARCHED)
-    fake = nearness(synthetic.features[asked], train, holdout)
-    real = nearness(test.features[usual], train, holdout)
-    allowed = max(1, round(CHANCE * len(usual)))
-    threshold = float(real.ratio.sort().values[min(allowed, len(usual)) - 1])
-    near = fake.ratio < threshold
-    exact = near & (fake.train_distance == 0)
-    chance = exceedance(int(near.sum()), len(asked), allowed, len(usual))
-    share, usual_share = fake.share(), real.share()
-    flags = {
-        "near copies": chance < FALSE_ALARMS,
-        "nearer to train": above(share, MATERIAL) and above(share, usual_share.high),
-    }
-    found = {
-        "share_nearer_train": as_json(share, len(asked)),
-        "share_nearer_train_real": as_json(usual_share, len(usual)),
-        "exact_copies": int(exact.sum()),
-        "near_copies": int((near & ~exact).sum()),
-        "threshold": threshold,
-        "p": chance,
-        "pairs": pairs(fake, near, asked),
-        **authenticity(fake, real, train.features, real_count=min(len(asked), len(usual))),
-        "searched": len(asked),
+    held = holdout.at_most(SEARCHED)
+    queries, real = synthetic.features[asked], test.features[usual]
+
+    def near(features: Tensor) -> Nearness:
+        return Nearness.of(*nearest(features, train.features, NEXT + 1))
+
+    fake, other = near(queries), near(real)
+    found = near_copies(
+        fake,
+        [(other, test.labels[usual]), (near(held.features), held.labels)],
+        asked=asked,
+        labels=synthetic.labels[asked],
+        different=first_of_equal(queries),
+        planted={kind: near(features) for kind, features in (planted or {}).items()},
+        twins=twins,
+    )
+    here, there = side(queries, train, holdout), side(real, train, holdout)
+    own, others = here.share(), there.share()
+    flags = found.pop("flags")
+    if found["n_reference"] >= FEWEST:
+        usual_ratios = Usual((other.distance / there.to_held.clamp_min(TINY)).sort().values)
+        ratios = fake.distance / here.to_held.clamp_min(TINY)
+        beside = usual_ratios.together(ratios, fake.index, found["different"])
+        found["p"] = min(1.0, 2 * min(found["p"], beside))
+        flags["near copies"] = found["p"] < FALSE_ALARMS
+    flags["nearer to train"] = above(own, NEARER_TO_TRAIN) and above(own, others.high)
+    found |= {
+        "share_nearer_train": as_json(own, len(asked)),
+        "share_nearer_train_real": as_json(others, len(usual)),
+        **authenticity(fake, other, train.features, real_count=min(len(asked), len(usual))),
         "searched_train": len(train),
         "n_holdout": min(len(train), len(holdout)),
-        "n_reference": len(usual),
         "flagged": any(flags.values()),
     }
     return {**found, "sentence": sentence(found, flags, extractor, reference)}
+
+
+def aligned_copies(
+    *,
+    train: LabelledImages,
+    holdout: LabelledImages,
+    test: LabelledImages,
+    synthetic: LabelledImages,
+    reference: str = "test",
+    twins: Twins | None = None,
+) -> tuple[str, dict[str, Any]]:
+    """The name of the aligned pixels and their ``copying`` entry, for images; positions in
+    ``pairs`` are images of ``synthetic`` and ``train``."""
+    space = AlignedSpace(train.images)
+    asked = positions_by_class(synthetic.labels, SEARCHED)
+    queries = synthetic.images[asked]
+
+    def near(images: Tensor, what: str) -> Nearness:
+        return Nearness.of(*space.nearest(images, NEXT + 1, f"{space.name}: {what}"))
+
+    held = [spread_by_class(test, SEARCHED), spread_by_class(holdout, SEARCHED)]
+    found = near_copies(
+        near(queries, "synthetic images"),
+        [(near(real.images, "held-back images"), real.labels) for real in held],
+        asked=asked,
+        labels=synthetic.labels[asked],
+        different=first_of_equal(queries.flatten(1)),
+        planted={
+            kind: near(images.images, f"copies ({kind})") for kind, images in plant(train).items()
+        },
+        twins=twins,
+    )
+    flags = found.pop("flags")
+    found |= {"searched_train": len(train), "flagged": any(flags.values())}
+    return space.name, {**found, "sentence": sentence(found, flags, space.name, reference)}
 
 
 def copies_in_space(
@@ -117,12 +183,23 @@ def copies_in_space(
         holdout=extract_set(extractor, holdout, most, "held-back images"),
         test=extract_set(extractor, test, most, f"{reference} images"),
         synthetic=extract_set(extractor, synthetic, most, "synthetic images"),
+        twins=find_twins(synthetic, [train], [holdout, test]),
+        planted=planted_features(extractor, train),
     )
     return in_images(
         found,
         positions_by_class(synthetic.labels, most),
         positions_by_class(train.labels, searched),
     )
+
+
+def planted_features(extractor: Extractor, train: LabelledImages) -> dict[str, Tensor]:
+    """Features of copies of images that are searched, to see which kinds the space would find."""
+    searched = spread_by_class(train, extractor.max_searched)
+    return {
+        kind: extractor.extract(images.images, f"{extractor.name}: copies ({kind})")
+        for kind, images in plant(searched).items()
+    }
 
 
 def in_images(found: dict[str, Any], synthetic: Tensor, train: Tensor) -> dict[str, Any]:
@@ -134,18 +211,96 @@ def in_images(found: dict[str, Any], synthetic: Tensor, train: Tensor) -> dict[s
     return {**found, "pairs": named}
 
 
-def nearness(queries: Tensor, train: FeatureSet, holdout: FeatureSet) -> Nearness:
-    """Compare ``(N, D)`` features with all training images, with the holdout, and with as many
-    training images as there are held back."""
+def near_copies(
+    fake: Nearness,
+    held_back: list[tuple[Nearness, Tensor]],
+    *,
+    asked: Tensor,
+    labels: Tensor,
+    different: Tensor,
+    planted: Mapping[str, Nearness],
+    twins: Twins | None,
+) -> dict[str, Any]:
+    """What one space says of near copies: plain JSON, but for the ``flags``.
+
+    ``held_back`` holds images that nobody trained on, with their labels; ``asked`` the position of
+    each synthetic image and ``labels`` its label; ``different`` the first of equal ones.
+    """
+    scores = torch.cat([near.score for near, _ in held_back])
+    scores = scores[of_like_classes(torch.cat([found for _, found in held_back]), labels)]
+    among = len(different)
+    found = Found(
+        torch.zeros_like(fake.score).bool(), torch.zeros_like(fake.score).bool(), 1.0, 0.0
+    )
+    power: dict[str, Any] = {}
+    if len(scores) >= FEWEST:
+        usual = Usual(scores.sort().values)
+        repeated = usual.judge(fake.score, fake.index, among)
+        once = usual.judge(fake.score[different], fake.index[different], among)
+        found = Found(repeated.near, repeated.alone, once.p, once.threshold)
+        power = {
+            kind: {str(level): fewest_flagged(usual, near.score, among, level) for level in POWERS}
+            for kind, near in planted.items()
+        }
+    exact = found.near & (fake.distance == 0)
+    return {
+        "exact_copies": twins.copies if twins else int(exact.sum()),
+        "near_copies": int((found.near & ~exact).sum()),
+        "unmistakable": int((found.alone & ~exact).sum()),
+        "threshold": found.threshold,
+        "p": found.p,
+        "pairs": pairs(fake, found.near, asked),
+        "searched": len(asked),
+        "different": among,
+        "n_reference": len(scores),
+        "power": power,
+        "twins": asdict(twins) if twins else None,
+        "flags": {
+            "exact copies": bool(twins and twins.flagged),
+            "near copies": found.p < FALSE_ALARMS,
+        },
+    }
+
+
+def of_like_classes(labels: Tensor, wanted: Tensor) -> Tensor:
+    """Positions of held-back images to compare with: all, or, where the set has quite other class
+    shares, as many as have its shares. Images of some classes are nearer to each other."""
+    classes = int(torch.cat([labels, wanted]).max()) + 1
+    have, need = (torch.bincount(part, minlength=classes).double() for part in (labels, wanted))
+    shares = need / need.sum()
+    if (have / have.sum() - shares).abs().sum() / 2 <= OTHER_CLASSES:
+        return torch.arange(len(labels))
+    total = float((have / shares)[need > 0].min())
+    keep = [
+        positions_of(labels, label, int(total * share))
+        for label, share in enumerate(shares.tolist())
+    ]
+    cut = torch.cat(keep).sort().values
+    return cut if len(cut) >= FEWEST else torch.arange(len(labels))
+
+
+def positions_of(labels: Tensor, label: int, count: int) -> Tensor:
+    """``count`` positions of a class, evenly among its own."""
+    mine = (labels == label).nonzero().flatten()
+    return mine[torch.arange(count) * len(mine) // max(1, count)]
+
+
+def first_of_equal(rows: Tensor) -> Tensor:
+    """Ascending positions of the first of each group of equal rows ``(N, D)``."""
+    plain = np.ascontiguousarray(rows.numpy())
+    whole = plain.view(np.dtype((np.void, plain.dtype.itemsize * plain.shape[1]))).ravel()
+    return torch.from_numpy(np.sort(np.unique(whole, return_index=True)[1]))
+
+
+def side(queries: Tensor, train: FeatureSet, holdout: FeatureSet) -> Side:
+    """Compare ``(N, D)`` features with the holdout and with as many training images."""
     count = min(len(train), len(holdout))
     subset, held = train.at_most(count).features, holdout.at_most(count).features
-    to_train, in_train = (found[:, 0] for found in nearest(queries, train.features, 1))
     to_subset, in_subset = (found[:, 0] for found in nearest(queries, subset, 1))
     to_held, in_held = (found[:, 0] for found in nearest(queries, held, 1))
     nearer = (to_subset < to_held).double() + 0.5 * (to_subset == to_held).double()
     closest = torch.where(to_subset < to_held, in_subset, count + in_held)
-    ratio = torch.where(to_train > 0, to_train / to_held.clamp_min(1e-300), 0.0)
-    return Nearness(to_train, in_train, ratio, nearer, independent(closest))
+    return Side(nearer, to_held, independent(closest))
 
 
 def independent(closest: Tensor) -> float:
@@ -156,30 +311,18 @@ def independent(closest: Tensor) -> float:
     return float(crowds.sum() ** 2 / crowds.square().sum())
 
 
-def exceedance(near: int, count: int, allowed: int, calibrated_on: int) -> float:
-    """Chance that ``near`` or more of ``count`` honest images lie below the ``allowed``-th smallest
-    of ``calibrated_on`` reference values, if both come from one distribution: among the smallest
-    near + allowed - 1 of all, fewer than ``allowed`` are reference images."""
-    if near == 0:
-        return 1.0
-    from scipy.stats import hypergeom
-
-    smallest = near + allowed - 1
-    return float(hypergeom.cdf(allowed - 1, count + calibrated_on, calibrated_on, smallest))
-
-
 def authenticity(
     fake: Nearness, real: Nearness, train: Tensor, *, real_count: int
 ) -> dict[str, dict[str, float | int | None]]:
     """AuthPct of both, in per cent: images farther from their nearest training image than that one
     is from the next training image. The real images are cut to ``real_count``, evenly."""
-    kept = torch.arange(real_count) * len(real.train_index) // max(1, real_count)
-    indices = torch.cat([fake.train_index, real.train_index[kept]])
-    distances = torch.cat([fake.train_distance, real.train_distance[kept]])
+    kept = torch.arange(real_count) * len(real.index) // max(1, real_count)
+    indices = torch.cat([fake.index, real.index[kept]])
+    distances = torch.cat([fake.distance, real.distance[kept]])
     used, back = indices.unique(return_inverse=True)
     spacing = nearest(train[used], train, 2)[0]
     authentic = distances > spacing[back, -1]
-    own, others = authentic[: len(fake.ratio)], authentic[len(fake.ratio) :]
+    own, others = authentic[: len(fake.index)], authentic[len(fake.index) :]
     return {
         name: as_json(wilson(int(flags.sum()), len(flags)), len(flags), scale=100)
         for name, flags in (("auth_pct", own), ("auth_pct_real", others))
@@ -187,14 +330,14 @@ def authenticity(
 
 
 def pairs(fake: Nearness, near: Tensor, asked: Tensor) -> list[dict[str, int | float]]:
-    """The near copies with the smallest ratio, at most 24."""
-    order = fake.ratio.argsort(stable=True)
+    """The near copies with the smallest score, at most 24."""
+    order = fake.score.argsort(stable=True)
     return [
         {
             "synthetic": int(asked[row]),
-            "train": int(fake.train_index[row]),
-            "distance": float(fake.train_distance[row]),
-            "ratio": float(fake.ratio[row]),
+            "train": int(fake.index[row]),
+            "distance": float(fake.distance[row]),
+            "ratio": float(fake.score[row]),
         }
         for row in order[near[order]][:PAIRS].tolist()
     ]
@@ -207,49 +350,3 @@ def above(share: Estimate, level: float | None) -> bool:
 def as_json(estimate: Estimate, count: int, scale: int = 1) -> dict[str, float | int | None]:
     value, low, high = (None if x is None else scale * x for x in estimate)
     return {"value": value, "ci_low": low, "ci_high": high, "n": count}
-
-
-def sentence(found: dict[str, Any], flags: dict[str, bool], extractor: str, reference: str) -> str:
-    """What a person should make of it."""
-    copies = found["exact_copies"] + found["near_copies"]
-    share = found["share_nearer_train"]
-    expected = (
-        found["searched"]
-        * max(1, round(CHANCE * found["n_reference"]))
-        / (found["n_reference"] + 1)
-    )
-    counted = (
-        f"of {found['searched']:,} synthetic images {copies:,} are suspiciously near to one of "
-        f"{found['searched_train']:,} training images (about {expected:.2g} of as many real "
-        f"{reference} images would be)"
-    )
-    halves = (
-        f"{100 * share['value']:.0f} % ({100 * share['ci_low']:.0f}–{100 * share['ci_high']:.0f}) "
-        f"are nearer to a training image than to any of equally many held-back ones, where images "
-        "that owe nothing to single training images are at 50 %"
-        f"{usual_sentence(found['share_nearer_train_real'], reference)}"
-    )
-    if flags["near copies"]:
-        return f"Training images were copied, by the space {extractor}: {counted}; {halves}."
-    if flags["nearer to train"]:
-        return (
-            f"The set keeps too close to training images in the space {extractor}: {halves}; "
-            f"{counted}."
-        )
-    if found["p"] < SUSPICIOUS:
-        return (
-            f"No proof of copying in the space {extractor}, but look at the nearest pairs: "
-            f"{counted}, which honest sets reach by chance in {100 * found['p']:.1g} % of cases "
-            f"(a set is flagged below {100 * FALSE_ALARMS:g} %); {halves}."
-        )
-    return f"No sign of copying in the space {extractor}: {counted}; {halves}."
-
-
-def usual_sentence(usual: dict[str, Any], reference: str) -> str:
-    """With few held-back images the real ones are not at 50 % either."""
-    if usual["value"] is None:
-        return ""
-    return (
-        f" on average, and these real {reference} images at {100 * usual['value']:.0f} % "
-        f"({100 * usual['ci_low']:.0f}–{100 * usual['ci_high']:.0f})"
-    )

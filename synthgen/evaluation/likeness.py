@@ -7,6 +7,7 @@ from pathlib import Path
 
 from synthgen.data.splits import Splits
 from synthgen.evaluation import sentences
+from synthgen.evaluation.copying import aligned_copies
 from synthgen.evaluation.fairness import add_coverage
 from synthgen.evaluation.features import Extractor
 from synthgen.evaluation.fidelity import FEWEST
@@ -17,6 +18,7 @@ from synthgen.evaluation.portraits import copy_figure, embedding_map, spectra, t
 from synthgen.evaluation.spaces import Space, measure_space
 from synthgen.evaluation.statistics import compare_statistics
 from synthgen.evaluation.subsets import positions_by_class
+from synthgen.evaluation.twins import Twins, find_twins
 from synthgen.types import LabelledImages
 
 
@@ -41,9 +43,10 @@ def add_fidelity(
 ) -> None:
     """Every feature space in turn, and what needs none."""
     features = {}
+    twins = add_copies(found, splits, synthetic, folder)
     for extractor in extractors:
         extractor.prepare(splits.train, seed)
-        space = measure_space(extractor, splits, synthetic, controls, folder)
+        space = measure_space(extractor, splits, synthetic, controls, folder, twins)
         found.results += space.results
         found.references += space.references
         found.neighbours.append(space.neighbours)
@@ -64,6 +67,37 @@ def add_fidelity(
     found.statistics = compare_statistics(splits.test, synthetic, features=features, seed=seed)
     figure = spectra(splits.test.images, synthetic.images, folder)
     found.figures += [figure] if figure else []
+
+
+def add_copies(found: Findings, splits: Splits, synthetic: LabelledImages, folder: Path) -> Twins:
+    """Copies by their pixels, whatever the extractors: equal ones, and near ones that may be
+    shifted, mirrored or brightened. While choosing, the generator knew the held-back images too."""
+    final = splits.reference == "test"
+    twins = find_twins(
+        synthetic,
+        [splits.train] if final else [splits.train, splits.holdout],
+        [splits.holdout, splits.test] if final else [splits.test],
+    )
+    name, copies = aligned_copies(
+        train=splits.train,
+        holdout=splits.holdout,
+        test=splits.test,
+        synthetic=synthetic,
+        reference=splits.reference,
+        twins=twins,
+    )
+    found.copying[name] = copies
+    found.sentences.append(copies["sentence"])
+    figure = copy_figure(
+        copies["pairs"],
+        synthetic.images,
+        splits.train.images,
+        folder,
+        extractor=name,
+        file=f"figures/copies_{name}.png",
+    )
+    found.figures += [figure] if figure else []
+    return twins
 
 
 def add_reach(found: Findings, splits: Splits, space: Space, extractor: Extractor) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from synthgen.data.splits import Splits
-from synthgen.evaluation.copying import find_copies, in_images
+from synthgen.evaluation.copying import find_copies, in_images, planted_features
 from synthgen.evaluation.features import Extractor
 from synthgen.evaluation.fidelity import fidelity_by_class, fidelity_results, logits_of
 from synthgen.evaluation.neighbours import NEAREST, PER_CLASS, Search, closest_pairs, picked, rows
@@ -15,6 +15,7 @@ from synthgen.evaluation.pictures import MOST_CLASSES, neighbour_figure
 from synthgen.evaluation.references import FeatureSet, extract_set, fidelity_references
 from synthgen.evaluation.result import Result
 from synthgen.evaluation.subsets import positions_by_class
+from synthgen.evaluation.twins import Twins
 from synthgen.types import LabelledImages
 
 
@@ -41,8 +42,10 @@ def measure_space(
     synthetic: LabelledImages,
     controls: dict[str, LabelledImages],
     folder: Path,
+    twins: Twins | None = None,
 ) -> Space:
-    """Extract each set once, then compare. ``extractor`` must be prepared; writes one figure."""
+    """Extract each set once, then compare. ``extractor`` must be prepared; writes one figure.
+    ``twins`` are the exact copies, which need no space."""
     most, name = extractor.max_images, extractor.name
     train = extract_set(extractor, splits.train, extractor.max_searched, "training images")
     holdout = extract_set(extractor, splits.holdout, most, f"{splits.held_back} images")
@@ -90,6 +93,8 @@ def measure_space(
         holdout=holdout,
         test=test,
         synthetic=fake,
+        twins=twins,
+        planted=planted_features(extractor, splits.train),
     )
     in_synthetic = positions_by_class(synthetic.labels, most)
     in_train = positions_by_class(splits.train.labels, extractor.max_searched)

@@ -70,8 +70,12 @@ def test_folder_holds_the_report_and_its_figures(folder, report):
 
 
 def test_copying_statistics_and_fairness_are_in_the_report(report):
-    (space,) = report["copying"].values()
-    assert {"share_nearer_train", "near_copies", "flagged", "sentence"} <= space.keys()
+    name = next(r["extractor"] for r in report["results"] if r["extractor"])
+    assert list(report["copying"]) == ["aligned-pixels", name]
+    for found in report["copying"].values():
+        assert {"near_copies", "flagged", "sentence", "power"} <= found.keys()
+        assert found["sentence"] in report["sentences"]
+    assert "share_nearer_train" in report["copying"][name]
     assert report["statistics"]["image"]
     assert report["statistics"]["labels"]["p"] is not None
     assert [row["name"] for row in report["fairness"]["by_class"]] == [str(i) for i in range(10)]

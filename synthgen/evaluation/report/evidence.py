@@ -73,15 +73,19 @@ def copy_table(extractor: str, found: dict[str, Any]) -> Table:
     searched, trained = found.get("searched"), found.get("searched_train")
     range_of = f"{searched:,} synthetic" if is_number(searched) else "all synthetic"
     among = f"among {trained:,} training images" if is_number(trained) else "training images"
-    rows = [
-        Row(
-            "Nearer to a training image",
-            "than to a held-back one; real images show what is usual here, 50 % on average",
-            [
-                share_cell(found.get("share_nearer_train"), f"{nearer} · {range_of} images"),
-                share_cell(found.get("share_nearer_train_real"), f"{nearer} · real images"),
-            ],
-        ),
+    rows = []
+    if isinstance(found.get("share_nearer_train"), dict):
+        rows.append(
+            Row(
+                "Nearer to a training image",
+                "than to a held-back one; real images show what is usual here, 50 % on average",
+                [
+                    share_cell(found["share_nearer_train"], f"{nearer} · {range_of} images"),
+                    share_cell(found.get("share_nearer_train_real"), f"{nearer} · real images"),
+                ],
+            )
+        )
+    rows += [
         Row(
             "Exact copies",
             "",
@@ -89,12 +93,20 @@ def copy_table(extractor: str, found: dict[str, Any]) -> Table:
         ),
         Row(
             "Near copies",
-            f"ratio of distances below {plain(found.get('threshold'))}"
+            f"distance below {plain(found.get('threshold'))} of that to the next 20"
             if is_number(found.get("threshold"))
             else "",
             [Cell(count_text(found.get("near_copies")), tip=f"{space}, {among}"), None],
         ),
     ]
+    if is_number(found.get("unmistakable")):
+        rows.append(
+            Row(
+                "Nearer than chance explains",
+                "each by itself, for so many images",
+                [Cell(count_text(found["unmistakable"]), tip=f"{space}, {among}"), None],
+            )
+        )
     if is_number(found.get("p")):
         rows.append(
             Row(
@@ -114,11 +126,25 @@ def copy_table(extractor: str, found: dict[str, Any]) -> Table:
                 ],
             )
         )
+    rows += power_rows(found)
     columns = [
         Column("Synthetic", counted(searched), "synthetic", f"{range_of} images, {among}"),
         Column("Real", "held out", "real", "Real images that nothing was trained on, equally many"),
     ]
     return Table(f"Copying, as seen by {extractor}", columns, rows)
+
+
+def power_rows(found: dict[str, Any]) -> list[Row]:
+    """How many copies this check would have noticed, by what was done to them."""
+    power = found.get("power")
+    held, rows = found.get("n_reference"), []
+    for kind, least in power.items() if isinstance(power, dict) else ():
+        wanted = [least.get(level) for level in ("0.8", "0.95")]
+        text = " / ".join(count_text(n) for n in wanted) if is_number(wanted[0]) else "none"
+        tip = f"Measured on copies of training images, with {count_text(held)} held-back images"
+        about = "copies noticed with a probability of 80 / 95 %"
+        rows.append(Row(f"Power: {kind}", about, [Cell(text, tip=tip), None]))
+    return rows
 
 
 def plain_cell(found: Any, tip: str) -> Cell | None:
