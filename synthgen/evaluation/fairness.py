@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
+from torch import Tensor
 
-from synthgen.evaluation.metrics.intervals import TOO_FEW, Estimate, t_interval, wilson
+from synthgen.evaluation.metrics.intervals import TOO_FEW, Estimate, simultaneous
+from synthgen.evaluation.picking import below, distance_by_chance, never_too_short
+from synthgen.evaluation.rates import paired_difference, rate
+from synthgen.evaluation.reach import Reach
 
 FEWEST = 10  # real images of a class or group, below which nothing is said about it
 Row = dict[str, Any]
+Members = dict[str, np.ndarray]  # ascending positions of the images of each class or group
 
 
 def fairness(
@@ -25,9 +31,10 @@ def fairness(
     """Plain JSON: a row per class, a row per group, the worst of both, and sentences.
 
     The recall of a class or group is the share of its real images that were classified rightly,
-    the mean over trainings. Intervals are 95 %, each for itself, over images (or ``units`` of
-    them, where those make it longer) and trainings. Rows of fewer than 10 images hold None in the
-    place of values.
+    the mean over trainings. Intervals of the rows are 95 %, each for itself, over images (or
+    ``units`` of them, where those make it longer) and trainings. What is picked from many rows, the
+    worst and those that lost, is said with intervals that hold for all rows together. Rows of fewer
+    than 10 images hold None in the place of values.
 
     Args:
         labels: int ``(N,)``, the true classes of real test images.
@@ -40,16 +47,14 @@ def fairness(
     right = {"before": _right(before, truth, "before"), "after": _right(after, truth, "after")}
     unit = None if units is None else _of_length(np.asarray(units), truth, "units")
     of_class, of_group = _members(truth, classes, groups)
-    by_class = [_row(name, mask, right, unit) for name, mask in of_class.items()]
-    by_group = [_row(name, mask, right, unit) for name, mask in of_group.items()]
-    worst_class, worst_group = _worst(by_class), _worst(by_group)
-    return {
-        "by_class": by_class,
-        "by_group": by_group,
-        "worst_class": worst_class,
-        "worst_group": worst_group,
-        "sentences": [*_sentences(by_class, "class"), *_sentences(by_group, "group")],
-    }
+    found: dict[str, Any] = {"sentences": []}
+    for kind, members in (("class", of_class), ("group", of_group)):
+        rows = [_row(name, own, right, unit) for name, own in members.items()]
+        worst = _worst(rows, members, right["after"], unit)
+        lost = _losers(rows, members, right, unit)
+        found |= {f"by_{kind}": rows, f"worst_{kind}": worst}
+        found["sentences"] += _sentences(rows, kind, worst, lost)
+    return found
 
 
 def add_coverage(
@@ -58,17 +63,22 @@ def add_coverage(
     *,
     classes: Sequence[str],
     covered: Any,
+    of_halves: Tensor,
+    half: Tensor,
     space: str,
     groups: Sequence[str | None] | None = None,
 ) -> None:
     """Fill the ``coverage`` of the rows that :func:`fairness` made: the share of a class's or
-    group's real images that the synthetic set reaches, with Wilson's interval; and name the least
-    covered. Its ``n`` may be below the row's, because few extractors look at every image.
+    group's real images that the synthetic set reaches, with an interval over draws of both sets;
+    and name the least covered, if it is surely covered less than the others. Its ``n`` may be below
+    the row's, because few extractors look at every image.
 
     Args:
         labels: int ``(M,)``, the true classes of the real images that were compared.
         covered: bool ``(M,)``, ``Membership.covered`` of
             :mod:`synthgen.evaluation.metrics.manifold`.
+        of_halves, half: bool ``(S, M)``, ``covered`` and ``real_half`` of
+            :class:`synthgen.evaluation.metrics.halves.Halved`.
         space: name of the extractor whose features were compared.
         groups: as in :func:`fairness`, of these images.
     """
@@ -76,29 +86,35 @@ def add_coverage(
     reached = _of_length(np.asarray(covered, bool), truth, "covered")
     of_class, of_group = _members(truth, classes, groups)
     found["coverage_extractor"] = space
-    for kind, masks in (("class", of_class), ("group", of_group)):
+    for kind, members in (("class", of_class), ("group", of_group)):
+        large = {name: own for name, own in members.items() if len(own) >= FEWEST}
+        reach = Reach(reached, of_halves, half, large)
         for row in found[f"by_{kind}"]:
-            mask = masks.get(row["name"], np.zeros(len(truth), bool))
-            count = int(mask.sum())
-            share = wilson(int(reached[mask].sum()), count) if count >= FEWEST else TOO_FEW
-            row["coverage"] = {**_json(share), "n": count}
-        found["sentences"] += _least_covered(found[f"by_{kind}"], kind, float(reached.mean()))
+            own = members.get(row["name"], np.zeros(0, int))
+            share = reach.share(own) if len(own) >= FEWEST else TOO_FEW
+            row["coverage"] = {**_json(share), "n": len(own)}
+        found["sentences"] += _least_covered(reach, kind)
 
 
 def _members(
     truth: np.ndarray, classes: Sequence[str], groups: Sequence[str | None] | None
-) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """bool ``(N,)`` of each class and of each group."""
-    of_class = {name: truth == number for number, name in enumerate(classes)}
+) -> tuple[Members, Members]:
+    """The images of each class and of each group."""
+    of_class = dict(zip(classes, _positions(truth, len(classes)), strict=True))
     if groups is None:
         return of_class, {}
     column = _of_length(np.asarray(groups, dtype=object), truth, "groups")
     names = sorted({str(value) for value in column if value is not None})
-    of_group = {
-        name: np.array([value is not None and str(value) == name for value in column])
-        for name in names
-    }
-    return of_class, of_group
+    number = {name: position for position, name in enumerate(names)}
+    numbers = np.array([-1 if value is None else number[str(value)] for value in column], int)
+    return of_class, dict(zip(names, _positions(numbers, len(names)), strict=True))
+
+
+def _positions(numbers: np.ndarray, count: int) -> list[np.ndarray]:
+    """Where each of the numbers 0 .. count - 1 stands, sorted once for all."""
+    order = numbers.argsort(kind="stable")
+    edges = np.searchsorted(numbers[order], np.arange(count + 1))
+    return [order[start:stop] for start, stop in pairwise(edges)]
 
 
 def _right(predictions: Any, truth: np.ndarray, name: str) -> np.ndarray:
@@ -117,119 +133,54 @@ def _of_length(values: np.ndarray, truth: np.ndarray, name: str) -> np.ndarray:
 
 def _row(
     name: str,
-    mask: np.ndarray,
+    own: np.ndarray,
     right: Mapping[str, np.ndarray],
     units: np.ndarray | None,
 ) -> Row:
-    count = int(mask.sum())
-    before, after = right["before"][:, mask], right["after"][:, mask]
-    own = None if units is None else units[mask]
+    count = len(own)
+    before, after = right["before"][:, own], right["after"][:, own]
+    unit = None if units is None else units[own]
     enough = count >= FEWEST
     return {
         "name": name,
         "n": count,
-        "before": _json(rate(before, own) if enough else TOO_FEW),
-        "after": _json(rate(after, own) if enough else TOO_FEW),
-        "difference": _json(paired_difference(before, after, own) if enough else TOO_FEW),
+        "before": _json(rate(before, unit) if enough else TOO_FEW),
+        "after": _json(rate(after, unit) if enough else TOO_FEW),
+        "difference": _json(paired_difference(before, after, unit) if enough else TOO_FEW),
         "coverage": None,
     }
-
-
-def by_unit(values: np.ndarray, units: np.ndarray) -> np.ndarray:
-    """``(..., N)`` -> ``(..., units)`` with the same mean: each unit's summed deviation from it, so
-    that units of many images count more."""
-    _, unit = np.unique(units, return_inverse=True)
-    count = int(unit.max()) + 1
-    mean = values.mean(-1, keepdims=True)
-    return mean + (values - mean) @ np.eye(count)[unit] * (count / values.shape[-1])
-
-
-def wider(one: Estimate, other: Estimate) -> Estimate:
-    ends = [end for end in (*one[1:], *other[1:]) if end is not None]
-    return Estimate(one.value, min(ends), max(ends))
-
-
-def rate(right: np.ndarray, units: np.ndarray | None = None) -> Estimate:
-    """Mean of ``(seeds, N)`` zeros and ones, over images, or over ``units`` of them if those make
-    the interval longer."""
-    alone = image_rate(right)
-    count = right.shape[1] if units is None else len(np.unique(units))
-    if units is None or count == right.shape[1]:
-        return alone
-    value = float(right.mean())
-    if count == 1:
-        return Estimate(value, 0.0, 1.0)
-    together = wilson(value * count, count)
-    if 0 < value < 1:
-        grouped = by_unit(right, units)
-        spread = t_interval(value, _variances(grouped.mean(0), right.mean(1)))
-        together = spread.within(0.0, 1.0)
-    return wider(alone, together)
-
-
-def image_rate(right: np.ndarray) -> Estimate:
-    """Mean of ``(seeds, N)`` zeros and ones. One training: Wilson's interval. Several: t, the
-    variance between images plus that between trainings; Wilson's where all are right or wrong."""
-    seeds, count = right.shape
-    value = float(right.mean())
-    alone = wilson(value * count, count)
-    if seeds == 1 or value in (0.0, 1.0):  # that nothing varied doesn't mean that nothing could
-        return alone
-    return t_interval(value, _variances(right.mean(0), right.mean(1))).within(0.0, 1.0)
-
-
-def paired_difference(
-    before: np.ndarray, after: np.ndarray, units: np.ndarray | None = None
-) -> Estimate:
-    """:func:`image_difference`, or the same over ``units`` of images if that is longer."""
-    alone = image_difference(before, after)
-    if units is None:
-        return alone
-    return wider(alone, image_difference(by_unit(before, units), by_unit(after, units)))
-
-
-def image_difference(before: np.ndarray, after: np.ndarray) -> Estimate:
-    """Mean of after - before, both ``(seeds, N)``, on the same images; ``value`` is that mean.
-
-    For the interval two pseudo-images are added: half of one won, half of one lost, and one
-    unchanged (Agresti and Min 2005). Without them a small group where nothing changed would have no
-    uncertainty. Trainings are paired where both have as many.
-    """
-    change = after.mean(0) - before.mean(0)
-    count, value = len(change) + 2, float(change.mean())
-    centre = float(change.sum()) / count
-    variance = (float(np.square(change).sum()) + 1) / count - centre**2
-    parts = [(variance / count, float(count - 1))]
-    if before.shape[0] == after.shape[0]:
-        by_seed = [after.mean(1) - before.mean(1)]
-    else:
-        by_seed = [before.mean(1), after.mean(1)]
-    parts += [
-        (float(side.var(ddof=1)) / len(side), float(len(side) - 1))
-        for side in by_seed
-        if len(side) > 1
-    ]
-    around = t_interval(centre, parts).within(-1.0, 1.0)
-    low, high = around.low or 0.0, around.high or 0.0
-    return Estimate(value, min(value, low), max(value, high))
-
-
-def _variances(by_image: np.ndarray, by_seed: np.ndarray) -> list[tuple[float, float]]:
-    return [
-        (float(values.var(ddof=1)) / len(values), float(len(values) - 1))
-        for values in (by_image, by_seed)
-        if len(values) > 1
-    ]
 
 
 def _json(estimate: Estimate) -> dict[str, float | None]:
     return {"value": estimate.value, "ci_low": estimate.low, "ci_high": estimate.high}
 
 
-def _worst(rows: Sequence[Row]) -> dict[str, Any] | None:
-    """The row of lowest recall after, and the distance between best and worst on both sides; None
-    if fewer than two rows have enough images."""
-    enough = [row for row in rows if row["after"]["value"] is not None]
+def _measured(rows: Sequence[Row]) -> list[Row]:
+    return [row for row in rows if row["after"]["value"] is not None]
+
+
+def lowest_of(
+    right: np.ndarray, members: Members, name: str, units: np.ndarray | None = None
+) -> tuple[Estimate, Estimate, bool]:
+    """Recall of the one called ``name`` and of all the others together, and whether it is surely
+    lower; intervals at the level that lets one of ``members`` be picked. ``right`` are zeros and
+    ones ``(seeds, N)``."""
+    level = simultaneous(len(members))
+    others = np.concatenate([own for other, own in members.items() if other != name])
+    found = []
+    for own in (members[name], others):
+        one = rate(right[:, own], None if units is None else units[own], level)
+        found.append(never_too_short(one, len(own), level))
+    return found[0], found[1], below(found[0], found[1])
+
+
+def _worst(
+    rows: Sequence[Row], members: Members, after: np.ndarray, units: np.ndarray | None
+) -> dict[str, Any] | None:
+    """The row of lowest recall after; the distance between best and worst on both sides, and what
+    chance would make of it; whether it is ``clear``ly worse than the others, and its interval as
+    one of many, ``together``. None if fewer than two rows have enough images."""
+    enough = _measured(rows)
     if len(enough) < 2:
         return None
     gaps = {
@@ -237,60 +188,110 @@ def _worst(rows: Sequence[Row]) -> dict[str, Any] | None:
         - min(row[side]["value"] for row in enough)
         for side in ("before", "after")
     }
-    return {**min(enough, key=lambda row: (row["after"]["value"], row["name"])), **gaps}
+    lowest = min(enough, key=lambda row: (row["after"]["value"], row["name"]))
+    large = {row["name"]: members[row["name"]] for row in enough}
+    one, others, clear = lowest_of(after, large, lowest["name"], units)
+    ends = [(row["after"]["ci_low"], row["after"]["ci_high"]) for row in enough]
+    return {
+        **lowest,
+        **gaps,
+        "gap_by_chance": distance_by_chance(ends),
+        "clear": clear,
+        "together": _json(one),
+        "others": others.value,
+    }
 
 
-def _sentences(rows: Sequence[Row], kind: str) -> list[str]:
-    worst = _worst(rows)
+def _losers(
+    rows: Sequence[Row],
+    members: Members,
+    right: Mapping[str, np.ndarray],
+    units: np.ndarray | None,
+) -> list[Row]:
+    """Rows whose recall surely fell, all rows looked at."""
+    enough = _measured(rows)
+    level, lost = simultaneous(len(enough)), []
+    for row in enough:
+        own = members[row["name"]]
+        unit = None if units is None else units[own]
+        before, after = right["before"][:, own], right["after"][:, own]
+        change = paired_difference(before, after, unit, level)
+        if change.high is not None and change.high < 0:
+            lost.append(row)
+    return lost
+
+
+def _sentences(
+    rows: Sequence[Row], kind: str, worst: dict[str, Any] | None, lost: Sequence[Row]
+) -> list[str]:
     if worst is None:
         return []
     few = [f"{row['name']} ({row['n']:,})" for row in rows if row["after"]["value"] is None]
-    measured = [row for row in rows if row["after"]["value"] is not None]
-    among = f", of the {len(measured)} with at least {FEWEST} images," if few else ""
+    measured = _measured(rows)
     plural = {"class": "classes"}.get(kind, f"{kind}s")
-    gaps = (
-        f"the distance between best and worst {kind} goes from {100 * worst['gap_before']:.0f} to "
-        f"{100 * worst['gap_after']:.0f} points"
-    )
-    if worst["gap_after"] == 0:
-        said = [
-            f"No {kind}{among} is worse than another with the synthetic images: all are at "
-            f"{100 * worst['after']['value']:.0f} %."
-        ]
-    else:
-        said = [
-            f"The worst {kind}{among} is {worst['name']}: {_percent(worst['after'])} of its "
-            f"{worst['n']:,} images are recognised with the synthetic images, "
-            f"{_percent(worst['before'])} without; {gaps}."
-        ]
-    lost = [row for row in rows if (row["difference"]["ci_high"] or 0.0) < 0]
+    among = f", of the {len(measured)} with at least {FEWEST} images," if few else ""
+    said = [_worst_sentence(worst, kind, among, len(measured))]
     if lost:
         names = ", ".join(
             f"{row['name']} ({100 * row['difference']['value']:+.0f} points)" for row in lost
         )
-        said.append(f"Recall fell, each {kind} taken for itself, for {names}.")
+        said.append(f"Recall fell, with all {len(measured)} {plural} looked at, for {names}.")
     if few:
         what = kind if len(few) == 1 else plural
         said.append(
             f"Too few real images (fewer than {FEWEST}) to say anything about the {what} "
-            f"{', '.join(few)} alone."
+            f"{listed(few)} alone."
         )
     return said
 
 
-def _least_covered(rows: Sequence[Row], kind: str, overall: float) -> list[str]:
-    """Said only of a class or group whose whole interval lies below the coverage of all images."""
-    shares = [(row["coverage"], row["name"]) for row in rows if row["coverage"]["ci_high"]]
-    below = [one for one in shares if one[0]["ci_high"] < overall]
-    if not below:
+def listed(names: Sequence[str], at_most: int = 20) -> str:
+    more = len(names) - at_most
+    return ", ".join(names[:at_most]) + (f" and {more:,} more" if more > 0 else "")
+
+
+def _worst_sentence(worst: Mapping[str, Any], kind: str, among: str, count: int) -> str:
+    if worst["gap_after"] == 0:
+        return (
+            f"No {kind}{among} is worse than another with the synthetic images: all are at "
+            f"{100 * worst['after']['value']:.0f} %."
+        )
+    gaps = (
+        f"the distance between best and worst {kind} goes from {100 * worst['gap_before']:.0f} to "
+        f"{100 * worst['gap_after']:.0f} points, where chance alone makes about "
+        f"{100 * worst['gap_by_chance']:.0f}"
+    )
+    recognised = (
+        f"{_percent(worst['together'])} of its {worst['n']:,} images are recognised with the "
+        f"synthetic images, {_percent(worst['before'])} without"
+    )
+    if worst["clear"]:
+        return (
+            f"The worst {kind}{among} is {worst['name']}: {recognised}, and "
+            f"{100 * worst['others']:.0f} % of the others; {gaps}."
+        )
+    return (
+        f"No {kind}{among} is surely worse than the others with the synthetic images. One of "
+        f"{count} is always the lowest, here {worst['name']}: {recognised}; {gaps}."
+    )
+
+
+def _least_covered(reach: Reach, kind: str) -> list[str]:
+    """Said only of a class or group that is surely covered less than all the others together,
+    although it was picked from many."""
+    if len(reach.members) < 2:
         return []
-    share, name = min(below, key=lambda one: (one[0]["value"], one[1]))
+    name = reach.lowest()
+    one, others = reach.apart(name)
+    if not below(one, others):
+        return []
     return [
-        f"The {kind} that the synthetic images cover least is {name}: {_percent(share)} of its "
-        f"{share['n']:,} real images have one in their neighbourhood, {100 * overall:.0f} % of all."
+        f"The {kind} that the synthetic images cover least is {name}: {_percent(_json(one))} of "
+        f"its {len(reach.members[name]):,} real images have one in their neighbourhood, "
+        f"{100 * (others.value or 0):.0f} % of the others, of {len(reach.members)} looked at."
     ]
 
 
-def _percent(rate: Mapping[str, float]) -> str:
+def _percent(rate: Mapping[str, Any]) -> str:
     low, high = 100 * rate["ci_low"], 100 * rate["ci_high"]
     return f"{100 * rate['value']:.0f} % ({low:.0f}–{high:.0f} %)"

@@ -49,8 +49,8 @@ DEFINITIONS = (
 INTERVALS = (
     "Fréchet distance, KID and MMD: jackknife over 10 groups of each set; Fréchet distance at "
     "infinite n: over 6 groups, MIND: over 10 groups of both sets together; Vendi and Inception "
-    "score: over 10 groups; t quantile. Precision, recall, coverage: Wilson. Density: t over the "
-    "synthetic images."
+    "score: over 10 groups; t quantile. Precision, recall, density and coverage: scatter between "
+    "random halves of both sets, 20 times halved; Wilson's interval for shares, t for density."
 )
 
 

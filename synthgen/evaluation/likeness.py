@@ -12,6 +12,7 @@ from synthgen.evaluation.fairness import add_coverage
 from synthgen.evaluation.features import Extractor
 from synthgen.evaluation.fidelity import FEWEST
 from synthgen.evaluation.findings import Findings
+from synthgen.evaluation.metrics.halves import halved
 from synthgen.evaluation.metrics.manifold import DENSITY_NEIGHBOURS, membership, points
 from synthgen.evaluation.pictures import class_grid
 from synthgen.evaluation.portraits import copy_figure, embedding_map, spectra, typical_grid
@@ -105,13 +106,17 @@ def add_reach(found: Findings, splits: Splits, space: Space, extractor: Extracto
     if found.fairness is None or min(len(space.test.labels), len(space.fake.labels)) < FEWEST:
         return
     pair = points(space.test.features, space.fake.features, DENSITY_NEIGHBOURS)
+    sizes = DENSITY_NEIGHBOURS, DENSITY_NEIGHBOURS
+    parts = halved(*pair, *sizes)
     compared = positions_by_class(splits.test.labels, extractor.max_images)
     column = splits.test_attributes
     add_coverage(
         found.fairness,
         space.test.labels,
         classes=splits.test.classes,
-        covered=membership(*pair, DENSITY_NEIGHBOURS, DENSITY_NEIGHBOURS).covered,
+        covered=membership(*pair, *sizes).covered,
+        of_halves=parts.covered,
+        half=parts.real_half,
         space=extractor.name,
         groups=[column[i] for i in compared.tolist()] if column else None,
     )

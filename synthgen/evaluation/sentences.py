@@ -5,9 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+from torch import Tensor
+
 from synthgen.data.splits import Splits
-from synthgen.evaluation.fairness import FEWEST
+from synthgen.evaluation.fairness import FEWEST, lowest_of
+from synthgen.evaluation.metrics.intervals import Estimate
 from synthgen.evaluation.result import Result
+from synthgen.types import LabelledImages
 
 CHANCE = 0.5  # nearer to a training image than to a held-back one
 UNEXPLAINED = "Far more means little variety or blur as often as copies."
@@ -52,27 +57,42 @@ def addition(real: Result, both: Result) -> str:
     )
 
 
-def worst_class_sentence(results: Sequence[Result], reference: str) -> list[str]:
-    """The class that the synthetic set teaches worst, of those with images enough to say so."""
-    recalls = [r for r in results if r.name == "transfer/synthetic_only/recall"]
-    enough = [r for r in recalls if r.value is not None and r.n_real >= FEWEST]
+def worst_class_sentence(
+    predictions: Tensor, test: LabelledImages, reference: str, groups: Tensor | None = None
+) -> list[str]:
+    """The class that the synthetic set teaches worst, of those with images enough to say so, if it
+    is surely worse than the others; one of many is always the lowest. ``predictions`` int64
+    ``(seeds, N)`` of classifiers trained on the synthetic images alone; ``groups`` int64 ``(N,)``
+    of test images that belong together."""
+    labels = test.labels.numpy()
+    right = (predictions.numpy() == labels).astype(np.float64)
+    members = {name: np.flatnonzero(labels == k) for k, name in enumerate(test.classes)}
+    enough = {name: own for name, own in members.items() if len(own) >= FEWEST}
     if len(enough) < 2:
         return []
+    tested = sum(len(own) > 0 for own in members.values())
     among = (
         f", of the {len(enough)} with at least {FEWEST} {reference} images,"
-        if len(enough) < len(recalls)
+        if len(enough) < tested
         else ""
     )
-    worst = min(enough, key=lambda r: r.value if r.value is not None else 2.0)
-    if all(r.value == worst.value for r in enough):
+    recall = {name: float(right[:, own].mean()) for name, own in enough.items()}
+    name = min(recall, key=lambda one: recall[one])
+    if max(recall.values()) == recall[name]:
         return [
-            f"Alone it teaches no class{among} worse than another: {100 * (worst.value or 0):.1f} "
+            f"Alone it teaches no class{among} worse than another: {100 * recall[name]:.1f} "
             f"% of each one's {reference} images were recognised."
         ]
+    one, others, clear = lowest_of(right, enough, name, None if groups is None else groups.numpy())
+    recognised = (
+        f"{percent(one)} of its {len(enough[name]):,} {reference} images were recognised, "
+        f"{100 * (others.value or 0):.1f} % of the others'"
+    )
+    if clear:
+        return [f"The class that it teaches worst alone{among} is {name}: {recognised}."]
     return [
-        f"The class that it teaches worst alone{among} is "
-        f"{worst.scope['class'] if worst.scope else '?'}: {share(worst)} of its {worst.n_real:,} "
-        f"{reference} images were recognised."
+        f"Alone it teaches no class{among} surely worse than the others. One of {len(enough)} is "
+        f"always the lowest, here {name}: {recognised}."
     ]
 
 
@@ -181,10 +201,14 @@ def extractor_sentence(name: str) -> list[str]:
 
 
 def share(result: Result) -> str:
+    return percent(Estimate(result.value, result.ci_low, result.ci_high))
+
+
+def percent(found: Estimate) -> str:
     """``95.1 % (94.6–95.6)``."""
-    if result.value is None:
+    if found.value is None:
         return "an unknown share"
-    text = f"{100 * result.value:.1f} %"
-    if result.ci_low is None or result.ci_high is None:
+    text = f"{100 * found.value:.1f} %"
+    if found.low is None or found.high is None:
         return text
-    return f"{text} ({100 * result.ci_low:.1f}–{100 * result.ci_high:.1f})"
+    return f"{text} ({100 * found.low:.1f}–{100 * found.high:.1f})"

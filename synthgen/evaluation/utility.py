@@ -50,7 +50,7 @@ def add_transfer(
         predictions[arm] = tests_of(examinations)
     found.fairness = gains(splits, predictions)
     found.sentences += sentences.transfer_sentences(found.results, seeds, splits.reference)
-    found.sentences += sentences.worst_class_sentence(found.results, splits.reference)
+    found.sentences += worst_taught(splits, predictions)
 
 
 def add_trial(
@@ -67,8 +67,9 @@ def add_trial(
         counts = proportional(synthetic.counts, trained.arm.n_synthetic)
         add_arm(found, splits, arm, trained.examinations, judge, counts)
     arms = main_arms(held.outcome).items()
-    found.fairness = gains(splits, {arm: tests_of(one.examinations) for arm, one in arms})
-    found.sentences += sentences.worst_class_sentence(found.results, splits.reference)
+    predictions = {arm: tests_of(one.examinations) for arm, one in arms}
+    found.fairness = gains(splits, predictions)
+    found.sentences += worst_taught(splits, predictions)
 
 
 def add_arm(
@@ -102,6 +103,14 @@ def add_arm(
 def tests_of(examinations: Sequence[Examination]) -> Tensor:
     """int64 ``(seeds, N)``: what each seed's classifier said about the test images."""
     return torch.stack([examination.predictions["test"] for examination in examinations])
+
+
+def worst_taught(splits: Splits, predictions: dict[str, Tensor]) -> list[str]:
+    if "synthetic_only" not in predictions:
+        return []
+    return sentences.worst_class_sentence(
+        predictions["synthetic_only"], splits.test, splits.reference, splits.test_groups
+    )
 
 
 def gains(splits: Splits, predictions: dict[str, Tensor]) -> dict[str, Any]:

@@ -2,8 +2,13 @@ import json
 
 import numpy as np
 import pytest
+import torch
 
-from synthgen.evaluation.fairness import add_coverage, fairness, paired_difference, rate
+from synthgen.evaluation.fairness import add_coverage, fairness
+from synthgen.evaluation.metrics.halves import halved, scatter_of
+from synthgen.evaluation.metrics.manifold import membership, points
+from synthgen.evaluation.picking import below, newcombe
+from synthgen.evaluation.rates import paired_difference, rate
 
 CLASSES = ("cat", "dog", "emu")
 
@@ -38,8 +43,12 @@ def test_recall_before_and_after_by_class_and_group(labels):
     assert north["after"]["value"] == pytest.approx(1 - 10 / 150)
     assert south["n"] == 150
     assert found["worst_group"]["name"] == "north"
+    assert found["worst_class"]["clear"]
     assert found["sentences"][0].startswith("The worst class is dog: 90 % (")
-    assert "from 50 to 10 points" in found["sentences"][0]
+    assert "without, and 100 % of the others" in found["sentences"][0]
+    assert "from 50 to 10 points, where chance alone makes about" in found["sentences"][0]
+    together, alone = found["worst_class"]["together"], dog["after"]
+    assert together["ci_high"] - together["ci_low"] > alone["ci_high"] - alone["ci_low"]
     json.dumps(found, allow_nan=False)
 
 
@@ -52,6 +61,7 @@ def test_coverage_by_class_and_group_and_the_least_covered(labels):
         labels[few],
         classes=CLASSES,
         covered=(labels != 2)[few],
+        **by_halves((labels != 2)[few]),
         space="pixels",
         groups=[group for group, kept in zip(groups, few, strict=True) if kept],
     )
@@ -62,16 +72,150 @@ def test_coverage_by_class_and_group_and_the_least_covered(labels):
     assert south["value"] == pytest.approx(25 / 75)
     assert south["ci_low"] < 1 / 3 < south["ci_high"]
     by_class, by_group = found["sentences"][-2:]
-    assert by_class.startswith("The class that the synthetic images cover least is emu: 0 % (0–7 %")
+    # 0 of 50, one of three: Wilson's interval at 1 - 0.05 / 3 and 20 degrees of freedom
+    assert by_class.startswith(
+        "The class that the synthetic images cover least is emu: 0 % (0–12 %"
+    )
     assert by_group.startswith("The group that the synthetic images cover least is south: 33 % (")
-    assert by_group.endswith("75 real images have one in their neighbourhood, 67 % of all.")
+    assert by_group.endswith("neighbourhood, 100 % of the others, of 2 looked at.")
+
+
+def by_halves(covered):
+    """What halves say where nothing but the images asked scatters."""
+    half = torch.stack([torch.arange(len(covered)) % 2 == turn % 2 for turn in range(20)])
+    return {"of_halves": torch.from_numpy(covered).expand(20, -1), "half": half}
+
+
+def alike(seed, count, classes, seeds, ease):
+    """Answers with and without, where no class is worse and nothing changes."""
+    random = np.random.default_rng(seed)
+    truth = random.integers(0, classes, count)
+    ease = random.uniform(*ease, count)
+    answers = [
+        np.where(random.random((seeds, count)) < ease, truth, (truth + 1) % classes)
+        for _ in range(2)
+    ]
+    return truth, *answers
+
+
+@pytest.mark.parametrize(("classes", "seeds"), [(10, 1), (10, 5), (20, 1)])
+def test_where_all_are_alike_none_is_called_worst_and_none_lost(classes, seeds):
+    names, said = [str(k) for k in range(classes)], {"The worst": 0, "Recall fell": 0}
+    for seed in range(100):
+        truth, before, after = alike(seed, 20 * classes, classes, seeds, (0.6, 1.0))
+        found = fairness(truth, classes=names, before=before, after=after)
+        assert (
+            "is always the lowest, here" in found["sentences"][0] or found["worst_class"]["clear"]
+        )
+        for words in said:
+            said[words] += any(one.startswith(words) for one in found["sentences"])
+    assert all(count <= 0.05 * 100 + 4 for count in said.values()), said
+
+
+def test_a_class_that_is_worse_is_named_among_many():
+    names, named = [str(k) for k in range(20)], 0
+    for seed in range(20):
+        truth, before, after = alike(seed, 800, 20, 3, (0.8, 1.0))
+        hard = (truth == 7) & (np.arange(800) % 2 == 0)
+        found = fairness(truth, classes=names, before=before, after=np.where(hard, 0, after))
+        named += found["sentences"][0].startswith("The worst class is 7: ")
+        named += any("for 7 (-" in one for one in found["sentences"][1:])
+    assert named >= 36
+
+
+def coverage_reports(draws, n_real, n_fake, classes):
+    """Coverage by class where the synthetic images are draws of the same distribution."""
+    centres = 2 * torch.randn(classes, 8, generator=torch.Generator().manual_seed(5))
+    names = [str(k) for k in range(classes)]
+    for seed in range(draws):
+        random = torch.Generator().manual_seed(seed)
+        truth, features = [], []
+        for count in (n_real, n_fake):
+            truth.append(torch.randint(0, classes, (count,), generator=random))
+            features.append(centres[truth[-1]] + torch.randn(count, 8, generator=random))
+        pair = points(*features, 5)
+        parts = halved(*pair, 5, 5)
+        labels = truth[0].numpy()
+        found = fairness(labels, classes=names, before=labels, after=labels)
+        add_coverage(
+            found,
+            labels,
+            classes=names,
+            covered=membership(*pair, 5, 5).covered,
+            of_halves=parts.covered,
+            half=parts.real_half,
+            space="features",
+        )
+        yield found
+
+
+def test_no_class_is_called_least_covered_where_all_are_covered_alike():
+    """79 of 100 such reports named one when balls were fixed and classes were not corrected for."""
+    reports = coverage_reports(40, 200, 200, 10)
+    said = sum(any("cover least" in one for one in found["sentences"]) for found in reports)
+    assert said <= 4
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("n_real", "n_fake", "classes"), [(359, 1500, 7), (600, 200, 10)])
+def test_coverage_by_class_over_draws_of_both_sets(n_real, n_fake, classes):
+    """Named in at most 5 % of null reports; and intervals hold each class's mean."""
+    reports, said = list(coverage_reports(200, n_real, n_fake, classes)), 0
+    for found in reports:
+        said += any("cover least" in one for one in found["sentences"])
+    assert said <= 10
+    rows = [[row["coverage"] for row in found["by_class"]] for found in reports]
+    held = []
+    for of_class in zip(*rows, strict=True):
+        mean = np.mean([row["value"] for row in of_class])
+        held += [row["ci_low"] <= mean <= row["ci_high"] for row in of_class]
+    assert np.mean(held) >= 0.94
+
+
+def test_a_class_that_the_set_lacks_is_the_least_covered():
+    found = next(coverage_reports(1, 300, 300, 5))
+    assert not any("cover least" in one for one in found["sentences"])
+    centres = 6 * torch.eye(5, 8)
+    random = torch.Generator().manual_seed(0)
+    truth = torch.arange(300) % 5
+    real = centres[truth] + torch.randn(300, 8, generator=random)
+    fake = centres[torch.arange(300) % 4] + torch.randn(300, 8, generator=random)
+    pair, labels = points(real, fake, 5), truth.numpy()
+    parts = halved(*pair, 5, 5)
+    names = [str(k) for k in range(5)]
+    found = fairness(labels, classes=names, before=labels, after=labels)
+    covered = membership(*pair, 5, 5).covered
+    assert scatter_of(parts.covered, parts.real_half).at_half == pytest.approx(0.77, abs=0.06)
+    add_coverage(
+        found,
+        labels,
+        classes=names,
+        covered=covered,
+        of_halves=parts.covered,
+        half=parts.real_half,
+        space="features",
+    )
+    assert "cover least is 4: 0 % (" in found["sentences"][-1]
+
+
+def test_newcombes_interval_by_its_published_example():
+    """Newcombe 1998, table II, method 10: 56/70 less 48/80."""
+    from synthgen.evaluation.metrics.intervals import wilson
+
+    found = newcombe(wilson(56, 70), wilson(48, 80))
+    assert tuple(found) == pytest.approx((0.2, 0.0524, 0.3339), abs=1e-4)
+    assert below(wilson(48, 80), wilson(56, 70))
+    assert not below(wilson(56, 70), wilson(48, 80))
 
 
 def test_a_class_that_was_hardly_compared_has_no_coverage(labels):
     found = fairness(labels, classes=CLASSES, before=labels, after=labels)
     said = len(found["sentences"])
     seen = np.r_[np.zeros(100, int), np.full(9, 2)]
-    add_coverage(found, seen, classes=CLASSES, covered=seen == 0, space="pixels")
+    reached = seen == 0
+    add_coverage(
+        found, seen, classes=CLASSES, covered=reached, **by_halves(reached), space="pixels"
+    )
     cat, dog, emu = (row["coverage"] for row in found["by_class"])
     assert (cat["n"], dog["n"], emu["n"]) == (100, 0, 9)
     assert (dog["value"], emu["value"]) == (None, None)
@@ -81,7 +225,8 @@ def test_a_class_that_was_hardly_compared_has_no_coverage(labels):
 def test_who_loses_is_named(labels):
     after = wrong_for(labels, (labels == 2) & (np.arange(300) % 3 > 0))
     found = fairness(labels, classes=CLASSES, before=labels, after=after)
-    assert "Recall fell, each class taken for itself, for emu (-67 points)." in found["sentences"]
+    said = "Recall fell, with all 3 classes looked at, for emu (-67 points)."
+    assert said in found["sentences"]
     assert found["by_group"] == []
     assert found["worst_group"] is None
 

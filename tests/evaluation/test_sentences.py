@@ -12,6 +12,7 @@ from synthgen.evaluation.sentences import (
     group_sentences,
     worst_class_sentence,
 )
+from synthgen.types import LabelledImages
 
 
 def test_being_nearer_to_train_than_to_test_alone_accuses_nobody():
@@ -54,28 +55,38 @@ def test_closeness_is_explained_by_what_the_held_back_images_say(share, low, fla
     assert words in closeness_sentence(neighbours, "test", copying)
 
 
-def recalls(values):
-    return [
-        make_result(
-            "transfer/synthetic_only/recall",
-            Estimate(value, max(0, value - 0.1), min(1, value + 0.1)),
-            classifier="c",
-            scope={"class": name},
-            n_real=count,
-            n_fake=10,
-            seconds=0.0,
-        )
-        for name, (value, count) in values.items()
-    ]
+def taught(values, seeds=1):
+    """Predictions that recognise a share of the images of each class, and the images."""
+    labels = torch.tensor([k for k, (_, count) in enumerate(values.values()) for _ in range(count)])
+    right = torch.cat([torch.arange(count) < round(v * count) for v, count in values.values()])
+    said = torch.where(right, labels, (labels + 1) % len(values))
+    pixels = torch.zeros(len(labels), 1, 4, 4, dtype=torch.uint8)
+    return said.expand(seeds, -1), LabelledImages(pixels, labels, tuple(values))
 
 
 def test_the_worst_class_has_images_enough_to_be_called_so():
-    found = recalls({"rare": (0.0, 3), "cat": (0.7, 20), "dog": (0.9, 20)})
-    text = " ".join(worst_class_sentence(found, "test"))
-    assert "worst alone, of the 2 with at least 10 test images, is cat: 70.0 %" in text
-    assert worst_class_sentence(found[:2], "test") == []
-    tied = " ".join(worst_class_sentence(recalls({"a": (1.0, 20), "b": (1.0, 30)}), "test"))
+    found = taught({"rare": (0.0, 3), "cat": (0.5, 60), "dog": (0.9, 60)})
+    text = " ".join(worst_class_sentence(*found, "test"))
+    assert "worst alone, of the 2 with at least 10 test images, is cat: 50.0 %" in text
+    assert "90.0 % of the others" in text
+    assert worst_class_sentence(*taught({"rare": (0.0, 3), "cat": (0.7, 20)}), "test") == []
+    tied = " ".join(worst_class_sentence(*taught({"a": (1.0, 20), "b": (1.0, 30)}), "test"))
     assert "no class worse than another: 100.0 %" in tied
+
+
+def test_the_lowest_of_many_is_not_called_worst_by_chance():
+    """0.7 of 20 among thirty classes of 0.9 is what some class always shows."""
+    many = {f"c{k}": (0.9, 20) for k in range(29)} | {"low": (0.7, 20)}
+    text = " ".join(worst_class_sentence(*taught(many), "test"))
+    assert "One of 30 is always the lowest, here low: 70.0 %" in text
+    named = 0
+    for seed in range(100):
+        random = torch.Generator().manual_seed(seed)
+        _, test = taught(many)
+        right = torch.rand(len(test), generator=random) < 0.85
+        said = torch.where(right, test.labels, (test.labels + 1) % 30)[None]
+        named += "teaches worst alone is" in worst_class_sentence(said, test, "test")[0]
+    assert named <= 9  # 5 in the long run
 
 
 def test_groups_leave_a_trace():

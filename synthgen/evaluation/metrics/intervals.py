@@ -26,17 +26,27 @@ class Estimate(NamedTuple):
 TOO_FEW = Estimate(None, None, None)
 
 
-def t_critical(degrees: float) -> float:
-    """Two-sided 95 % point of Student's t; ``degrees`` may be fractional or infinite."""
+def t_critical(degrees: float, level: float = LEVEL) -> float:
+    """Two-sided point of Student's t, 95 % by default; ``degrees`` may be fractional or
+    infinite."""
     from scipy.stats import norm, t
 
-    tail = (1 + LEVEL) / 2
+    tail = (1 + level) / 2
     return float(norm.ppf(tail) if math.isinf(degrees) else t.ppf(tail, degrees))
 
 
-def wilson(successes: float, count: int) -> Estimate:
-    """Share with its Wilson score interval (Wilson 1927); stays inside [0, 1]."""
-    z = t_critical(math.inf)
+def simultaneous(count: int) -> float:
+    """The level of each of ``count`` intervals that all hold together at least at 95 %
+    (Bonferroni): for whatever is picked from many because of how it came out."""
+    return 1 - (1 - LEVEL) / max(count, 1)
+
+
+def wilson(
+    successes: float, count: float, *, degrees: float = math.inf, level: float = LEVEL
+) -> Estimate:
+    """Share with its Wilson score interval (Wilson 1927); stays inside [0, 1]. ``degrees`` are
+    those of an estimated number of images, which may be fractional."""
+    z = t_critical(degrees, level)
     share = successes / count
     centre = (share + z**2 / (2 * count)) / (1 + z**2 / count)
     spread = math.sqrt(share * (1 - share) / count + (z / (2 * count)) ** 2)
@@ -44,19 +54,21 @@ def wilson(successes: float, count: int) -> Estimate:
     return Estimate(share, min(share, max(0.0, centre - half)), max(share, min(1.0, centre + half)))
 
 
-def clopper_pearson(successes: float, count: float) -> Estimate:
+def clopper_pearson(successes: float, count: float, level: float = LEVEL) -> Estimate:
     """Share with its exact binomial interval (Clopper & Pearson 1934), never too short; counts of a
     design effect may be fractional."""
     from scipy.stats import beta
 
-    tail = (1 - LEVEL) / 2
+    tail = (1 - level) / 2
     failures = count - successes
     low = float(beta.ppf(tail, successes, failures + 1)) if successes > 0 else 0.0
     high = float(beta.ppf(1 - tail, successes + 1, failures)) if failures > 0 else 1.0
     return Estimate(successes / count, low, high)
 
 
-def t_interval(value: float, parts: Sequence[tuple[float, float]]) -> Estimate:
+def t_interval(
+    value: float, parts: Sequence[tuple[float, float]], level: float = LEVEL
+) -> Estimate:
     """Interval of an estimate whose variance is a sum of ``parts`` (variance, degrees of freedom).
 
     The degrees of freedom of the sum follow Satterthwaite (1946).
@@ -65,7 +77,7 @@ def t_interval(value: float, parts: Sequence[tuple[float, float]]) -> Estimate:
     if total == 0:
         return Estimate(value, value, value)
     degrees = total**2 / sum(variance**2 / freedom for variance, freedom in parts if variance > 0)
-    half = t_critical(degrees) * math.sqrt(total)
+    half = t_critical(degrees, level) * math.sqrt(total)
     return Estimate(value, value - half, value + half)
 
 

@@ -15,7 +15,8 @@ from torch import Tensor
 
 from synthgen.evaluation.metrics.arrays import check_pair
 from synthgen.evaluation.metrics.distances import CHUNK, SURFACE, Block, Points
-from synthgen.evaluation.metrics.intervals import Estimate, t_interval, wilson
+from synthgen.evaluation.metrics.halves import halved, scatter_of
+from synthgen.evaluation.metrics.intervals import Estimate
 
 PRECISION_NEIGHBOURS = 3
 DENSITY_NEIGHBOURS = 5
@@ -70,19 +71,26 @@ def manifold_estimates(
 ) -> dict[str, Estimate]:
     """precision, recall, density and coverage from one pass over the distances.
 
-    Shares have Wilson intervals and density a t-interval over the synthetic images. They treat the
-    balls as fixed, so they say a little too little.
+    The intervals are for the expectation of each value over draws of both sets at these numbers of
+    images: other real images, and so other balls, belong to their scatter as much as other
+    synthetic ones. It comes from random halves of both sets (see
+    :mod:`synthgen.evaluation.metrics.halves`). Shares have Wilson's interval at the number of
+    independent images that would scatter as much, density a t-interval.
     """
-    real_points, fake_points = points(real, fake, max(k_precision, k_density))
-    found = membership(real_points, fake_points, k_precision, k_density)
-    mean, variance = float(found.density.mean()), float(found.density.var())
-    n_real, n_fake = len(real_points), len(fake_points)
-    crowding = t_interval(mean, [(variance / n_fake, n_fake - 1)])
+    pair = points(real, fake, max(k_precision, k_density))
+    whole, parts = membership(*pair, k_precision, k_density), halved(*pair, k_precision, k_density)
+    least = min(len(points) for points in pair)
+
+    def share(inside: Tensor, of_halves: Tensor, half: Tensor) -> Estimate:
+        scatter = scatter_of(of_halves, half)
+        return scatter.share(float(inside.double().mean()), len(inside), least)
+
+    crowding = scatter_of(parts.density, parts.fake_half).mean(float(whole.density.mean()))
     return {
-        "precision": wilson(int(found.fake_inside.sum()), n_fake),
-        "recall": wilson(int(found.real_inside.sum()), n_real),
+        "precision": share(whole.fake_inside, parts.fake_inside, parts.fake_half),
+        "recall": share(whole.real_inside, parts.real_inside, parts.real_half),
         "density": crowding.within(0.0),
-        "coverage": wilson(int(found.covered.sum()), n_real),
+        "coverage": share(whole.covered, parts.covered, parts.real_half),
     }
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from synthgen.evaluation.report.embed import Figure, embed
 from synthgen.evaluation.report.slices import counted, share_cell
 from synthgen.evaluation.report.tables import Cell, Column, Row, Table
-from synthgen.evaluation.report.wording import is_number, plain, show, show_p
+from synthgen.evaluation.report.wording import NOT_TESTED, is_number, plain, show, show_p
 
 COPIES = "copies"  # kind of the figure that shows pairs
 
@@ -218,7 +218,7 @@ def shift_table(title: str, shifts: Sequence[dict[str, Any]], correction: str) -
             Cell(plain(one.get("real_mean")), tip=f"Mean {name} of the real images"),
             Cell(plain(one.get("fake_mean")), tip=f"Mean {name} of the synthetic images"),
             Cell(
-                f"{effect:+.2f}".replace("-", "−") if is_number(effect) else "–",
+                f"{effect:+.2f}".replace("-", "−") if is_number(effect) else "nothing varies",
                 tip="(synthetic − real) / pooled standard deviation",
             ),
             Cell(
@@ -227,12 +227,16 @@ def shift_table(title: str, shifts: Sequence[dict[str, Any]], correction: str) -
             ),
             Cell(plain(one.get("wasserstein")), tip="1-Wasserstein distance"),
             Cell(
-                show_p(one.get("p_adjusted")) + (" differs" if differs else ""),
+                tested_p(one.get("p_adjusted")) + (" differs" if differs else ""),
                 tip=f"p = {show_p(one.get('p'))} before adjusting · {correction}",
             ),
         ]
         rows.append(Row(name.replace("_", " "), note, values))
     return Table(title, columns, rows)
+
+
+def tested_p(p: Any) -> str:
+    return show_p(p) if is_number(p) else NOT_TESTED
 
 
 def label_table(labels: Any) -> Table | None:
@@ -248,8 +252,8 @@ def label_table(labels: Any) -> Table | None:
             "0 same … 1 no class in common",
             [Cell(plain(labels.get("total_variation")), tip=tip)],
         ),
-        Row("Chi-squared", "", [Cell(plain(chi2) if is_number(chi2) else "–", tip=tip)]),
-        Row("p", "same proportions", [Cell(show_p(p), tip=tip)]),
+        Row("Chi-squared", "", [Cell(plain(chi2) if is_number(chi2) else NOT_TESTED, tip=tip)]),
+        Row("p", "same proportions", [Cell(tested_p(p), tip=tip)]),
     ]
     if missing:
         rows.append(Row("Classes without synthetic images", "", [Cell(missing, style="text")]))
@@ -270,7 +274,7 @@ def two_sample_table(found: dict[str, Any]) -> Table | None:
             "50 % is chance",
             [share_cell({**test, "value": test.get("accuracy")}, tip)],
         ),
-        Row("p", "permutation test", [Cell(show_p(test.get("p")), tip=tip)]),
+        Row("p", "permutation test", [Cell(tested_p(test.get("p")), tip=tip)]),
     ]
     return Table(
         "Classifier two-sample test", [Column("Value", "95 % interval", "value", tip)], rows

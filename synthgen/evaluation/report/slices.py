@@ -10,15 +10,19 @@ from synthgen.evaluation.report.charts import LineChart
 from synthgen.evaluation.report.intervals import Curve, Point, interval_chart
 from synthgen.evaluation.report.tables import Cell, Column, Row, Table
 from synthgen.evaluation.report.verdict import capital, label_of
-from synthgen.evaluation.report.wording import is_number, show_points, show_share
+from synthgen.evaluation.report.wording import NOT_TESTED, is_number, show_points, show_share
 
 Slice = dict[str, Any]
 
 
 def share_cell(found: Any, tip: str = "", strong: bool = False) -> Cell | None:
-    """A share with ``value``, ``ci_low`` and ``ci_high``."""
+    """A share with ``value``, ``ci_low`` and ``ci_high``; without a value how many images (``n``)
+    were too few."""
     if not isinstance(found, dict):
         return None
+    if not is_number(found.get("value")):
+        n = found.get("n")
+        return Cell(NOT_TESTED, f"n = {n:,}" if is_number(n) else "", tip=tip, style="missing")
     text = show_share(found.get("value"), found.get("ci_low"), found.get("ci_high"))
     return Cell(*text, strong=strong, tip=tip)
 
@@ -182,12 +186,21 @@ def fairness_tables(found: Any, protocol: str) -> list[Table]:
         rows = found.get(key) or []
         if rows:
             lowest = found.get(f"worst_{what}") or {}
-            worst = lowest.get("name") if lowest.get("gap_after") else None
-            title = f"Recall of each {what} without and with the synthetic images (* worst)"
+            clear = lowest.get("gap_after") and lowest.get("clear", True)
+            worst = lowest.get("name") if clear else None
+            title = (
+                f"Recall of each {what} without and with the synthetic images (* surely the worst)"
+            )
             space = str(found.get("coverage_extractor") or "")
             made = [fairness_row(row, row.get("name") == worst, protocol, space) for row in rows]
             tables.append(Table(title, fairness_columns(rows, protocol, space), made))
     return tables
+
+
+def counted_in(row: Slice, key: str) -> Slice | None:
+    """One cell's numbers, with those of the images that its row has."""
+    found = row.get(key)
+    return {"n": row.get("n"), **found} if isinstance(found, dict) else None
 
 
 def fairness_columns(rows: Sequence[Slice], protocol: str, space: str) -> list[Column]:
@@ -205,10 +218,16 @@ def fairness_columns(rows: Sequence[Slice], protocol: str, space: str) -> list[C
 def fairness_row(row: Slice, worst: bool, protocol: str, space: str) -> Row:
     name = str(row.get("name"))
     tip = f"Recall of {name} · {counted(row.get('n'))} · mean over seeds, each interval for itself"
-    change = row.get("difference") or {}
-    shown = show_points(change.get("value"), change.get("ci_low"), change.get("ci_high"))
-    cells = [share_cell(row.get("before"), tip), share_cell(row.get("after"), tip, strong=worst)]
-    cells.append(Cell(*shown, tip=f"{tip} · paired · {protocol}"))
+    cells = [
+        share_cell(counted_in(row, "before"), tip),
+        share_cell(counted_in(row, "after"), tip, strong=worst),
+    ]
+    change = counted_in(row, "difference") or {}
+    if is_number(change.get("value")):
+        shown = show_points(change.get("value"), change.get("ci_low"), change.get("ci_high"))
+        cells.append(Cell(*shown, tip=f"{tip} · paired · {protocol}"))
+    else:
+        cells.append(share_cell(change, tip))
     if row.get("coverage"):
         of = counted(row["coverage"].get("n", row.get("n")))
         reached = f"Real images of {name} with a synthetic image in their neighbourhood · {of}"

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from synthgen.evaluation.fairness import FEWEST
+from synthgen.evaluation.metrics.intervals import simultaneous, t_critical
 from synthgen.evaluation.report.wording import (
     ARMS,
+    NOT_TESTED,
     REFERENCES,
+    TOO_FEW,
     arm_of,
     classifier_note,
     direction,
@@ -68,8 +72,21 @@ def overall(results: Iterable[Result], prefix: str) -> list[Result]:
     return [r for r in results if r.get("scope") is None and str(r["name"]).startswith(prefix)]
 
 
-def cell(result: Result | None) -> Cell | None:
-    return None if result is None else Cell(*show(result), tip=protocol_of(result))
+def cell(result: Result | None, *, strong: bool = False) -> Cell | None:
+    """The value, or that it was not tested and on how many images."""
+    if result is None:
+        return None
+    tip = protocol_of(result)
+    if not is_number(result.get("value")):
+        return Cell(NOT_TESTED, sizes_of(result), tip=f"{tip} · {TOO_FEW}", style="missing")
+    return Cell(*show(result), strong=strong, tip=tip)
+
+
+def sizes_of(result: Result) -> str:
+    """``n = 4 real, 0 synthetic``."""
+    counts = [(result.get("n_real"), "real"), (result.get("n_fake"), "synthetic")]
+    known = [f"{count:,} {kind}" for count, kind in counts if is_number(count)]
+    return f"n = {', '.join(known)}" if known else ""
 
 
 def column(result: Result) -> Column:
@@ -193,7 +210,8 @@ def _reference_row(kind: str, results: list[Result | None]) -> Row:
 
 @dataclass(frozen=True)
 class Worst:
-    """The class with the lowest (or for distances the highest) value of one metric."""
+    """The class with the lowest (or for distances the highest) value of one metric, where it is
+    surely worse than the others."""
 
     of_class: str
     label: str
@@ -202,7 +220,8 @@ class Worst:
 
 
 def class_table(results: Sequence[Result]) -> tuple[Table | None, list[Worst]]:
-    """Classes × metrics; the worst class of each metric is marked and returned."""
+    """Classes × metrics; the worst class of each metric is marked and returned, if it is surely
+    worse than the others."""
     scoped = [r for r in results if class_of(r) is not None]
     if not scoped:
         return None, []
@@ -218,15 +237,7 @@ def class_table(results: Sequence[Result]) -> tuple[Table | None, list[Worst]]:
     marked = {(class_of(r), *key) for key, r in worst}
     rows = []
     for name in classes:
-        cells = []
-        for key in keys:
-            result = by_key.get((name, *key))
-            strong = (name, *key) in marked
-            cells.append(
-                None
-                if result is None
-                else Cell(*show(result), strong=strong, tip=protocol_of(result))
-            )
+        cells = [cell(by_key.get((name, *key)), strong=(name, *key) in marked) for key in keys]
         counted = max(
             (by_key[name, *key] for key in keys if (name, *key) in by_key), key=_image_counts
         )
@@ -244,9 +255,23 @@ def _worst(results: Sequence[Result]) -> Result | None:
         r for r in results if is_number(r.get("value")) and r.get("higher_is_better") is not None
     ]
     measured = [r for r in measured if enough_tested(r)]
-    if len({r["value"] for r in measured}) < 2:  # of equals none is the worst
+    bounded = [r for r in measured if is_number(r.get("ci_low")) and is_number(r.get("ci_high"))]
+    if len({r["value"] for r in bounded}) < 2:  # of equals none is the worst
         return None
-    return min(measured, key=lambda r: r["value"] if r["higher_is_better"] else -r["value"])
+    worst = min(bounded, key=lambda r: r["value"] if r["higher_is_better"] else -r["value"])
+    return worst if stands_out(worst, [r for r in bounded if r is not worst]) else None
+
+
+def stands_out(worst: Result, others: Sequence[Result]) -> bool:
+    """Whether the picked one differs from the mean of the others beyond what picking one of so many
+    explains: 95 % intervals, made as long as they must be to hold for all together."""
+    longer = t_critical(math.inf, simultaneous(len(others) + 1)) / t_critical(math.inf)
+    mean = sum(r["value"] for r in others) / len(others)
+    sign = 1 if worst["higher_is_better"] else -1
+    near, far = ("ci_high", "ci_low") if worst["higher_is_better"] else ("ci_low", "ci_high")
+    scatter = sum((r["value"] - r[far]) ** 2 for r in others) / len(others) ** 2
+    reach = math.hypot(worst[near] - worst["value"], math.sqrt(scatter))
+    return sign * (mean - worst["value"]) > longer * reach
 
 
 def enough_tested(result: Result) -> bool:

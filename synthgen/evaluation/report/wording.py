@@ -6,6 +6,7 @@ import math
 from typing import Any, TypeGuard
 
 TOO_FEW = "too few images to say"
+NOT_TESTED = "not tested"
 
 ARMS = {
     "real_only": "Real only",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
 import torch
 
@@ -12,6 +13,7 @@ from synthgen.evaluation.report import write_page
 from synthgen.evaluation.report.blocks import tiles
 from synthgen.evaluation.report.charts import Mark, dot_plot, line_chart, nice_ticks, thin
 from synthgen.evaluation.report.settings import MASK, flatten, masked
+from synthgen.evaluation.report.slices import fairness_tables
 from synthgen.evaluation.report.tables import (
     class_table,
     control_table,
@@ -72,7 +74,7 @@ def test_everything_is_there_and_in_order(page):
         "10,000 real images tested, 50,000 synthetic",
         "10,000 real images against 50,000",
         "mean over 3 seeds",
-        "too few images to say",
+        "not tested n = 3 real, 5,000 synthetic",
         "Floor: real against real",
         "PCA-Gaussian",
         "↓ lower is better",
@@ -151,7 +153,8 @@ def test_three_images_of_a_class_never_make_it_the_worst():
     def recall(name, value, count):
         return {
             "name": "transfer/synthetic_only/recall", "scope": {"class": name}, "value": value,
-            "ci_low": 0.0, "ci_high": 1.0, "n_real": count, "higher_is_better": True,
+            "ci_low": value - 0.1, "ci_high": value + 0.1, "n_real": count,
+            "higher_is_better": True,
         }  # fmt: skip
 
     _, worst = class_table([recall("a", 0.0, 3), recall("b", 0.5, 30), recall("c", 0.9, 30)])
@@ -159,6 +162,56 @@ def test_three_images_of_a_class_never_make_it_the_worst():
     table, worst = class_table([recall("b", 1.0, 30), recall("c", 1.0, 30)])
     assert worst == []
     assert not any(cell.strong for row in table.rows for cell in row.cells)
+
+
+def measured(name, value, half):
+    return {
+        "name": "fidelity/recall", "scope": {"class": name}, "value": value, "extractor": "e",
+        "ci_low": value - half, "ci_high": value + half, "n_real": 50, "n_fake": 50,
+        "higher_is_better": True,
+    }  # fmt: skip
+
+
+def test_the_lowest_of_classes_that_are_alike_is_not_marked_as_the_worst():
+    random, marked = np.random.default_rng(0), 0
+    for _ in range(200):
+        drawn = 0.7 + 0.03 * random.standard_normal(20)
+        _, worst = class_table([measured(str(k), v, 1.96 * 0.03) for k, v in enumerate(drawn)])
+        marked += len(worst)
+    assert marked <= 12  # of 200; 5 in the long run
+    drawn[7] = 0.5
+    _, worst = class_table([measured(str(k), v, 1.96 * 0.03) for k, v in enumerate(drawn)])
+    assert [item.of_class for item in worst] == ["7"]
+
+
+def test_an_empty_cell_says_that_nothing_was_tested_and_on_how_many_images():
+    few = measured("a", 0.5, 0.1) | {"value": None, "ci_low": None, "ci_high": None, "n_real": 4}
+    table, _ = class_table([few, measured("b", 0.5, 0.1)])
+    empty, full = (row.cells[0] for row in table.rows)
+    assert (empty.text, empty.interval) == ("not tested", "n = 4 real, 50 synthetic")
+    assert "too few images to say" in empty.tip
+    assert full.text != empty.text
+    row = {
+        "name": "rare", "n": 4, "before": NO_SHARE, "after": NO_SHARE, "difference": NO_SHARE,
+        "coverage": {**NO_SHARE, "n": 2},
+    }  # fmt: skip
+    (shown,) = fairness_tables({"by_class": [row]}, "protocol")
+    cells = [(cell.text, cell.interval) for cell in shown.rows[0].cells]
+    assert cells == [("not tested", "n = 4")] * 3 + [("not tested", "n = 2")]
+
+
+NO_SHARE = {"value": None, "ci_low": None, "ci_high": None}
+
+
+def test_with_many_classes_the_commonest_mistakes_stand_for_the_matrix(page):
+    names = [f"c{k:03}" for k in range(150)]
+    cells = [[k, k, 5] for k in range(150)] + [[3, 4, 7], [9, 2, 1]]
+    html, outline = page(confusion={"real_only": {"classes": names, "cells": cells}})
+    text = " ".join(" ".join(outline.text).split())
+    assert "Real only: the 2 commonest of 2 mistakes" in text
+    assert "c003 taken for c004 of 12 7" in text
+    assert text.index("c003 taken for c004") < text.index("c009 taken for c002")
+    assert "Confusion matrix" not in html
 
 
 def test_the_frechet_tile_compares_equal_numbers(tmp_path, make_report):
