@@ -16,15 +16,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
+from synthgen.cli.compose import run_hydra
 from synthgen.cli.failures import explain
-from synthgen.cli.foreign import require_own_packages, require_plain_configs
+from synthgen.cli.foreign import require_own_address, require_own_packages
 from synthgen.cli.overrides import flags_first, quote_paths
 from synthgen.cli.validate import SETTINGS, RunSettings, Settings, validate
-from synthgen.paths import config_dir
 
 MULTIRUN = {"-m", "--multirun"}
 SHARED_OR_HARMLESS = {"synthesize", "verify", "models"}  # with several processes of one launcher
@@ -69,9 +68,7 @@ def run_application(verb: str, arguments: Sequence[str]) -> int:
     config_name = verb.replace(" ", "_")
     with _command_line(verb, quote_paths(flags_first(arguments))):
         try:
-            require_plain_configs(arguments)
-            folder = str(config_dir())
-            hydra.main(version_base="1.3", config_path=folder, config_name=config_name)(task)()
+            run_hydra(config_name, task)
         except JobFailedError as error:
             codes.append(error.code)
         except SystemExit as error:  # --help, or argparse refusing a flag
@@ -90,6 +87,7 @@ def run_job(verb: str, config: DictConfig, arguments: Sequence[str]) -> int:
             invocation = _invocation(verb)
             settings = _settings(verb, config)
             require_own_packages(settings.allow, arguments)
+            require_own_address(settings.out, arguments)
             if settings.allow:
                 sys.path.append(os.getcwd())  # the person's own package may lie here, uninstalled
             _require_one_process(verb)

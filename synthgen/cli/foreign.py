@@ -1,91 +1,156 @@
 """Config files from elsewhere may choose among what is allowed; they can't widen it.
 
 Hydra itself imports and calls whatever the ``hydra`` part of a config names (callbacks, launchers,
-log handlers), before any of our checks: folders that a person adds must not hold such a part.
+log handlers), and a resolver such as ``${oc.env:NAME}`` reads what the person never meant to write
+down. Files that did not come with synthgen hold neither. ``compose.py`` asks this module about
+every such file as it is read, and about what was composed before anything is built from it.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path, PurePosixPath
 from typing import Any
-
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
 
 from synthgen.errors import SynthgenError
 from synthgen.paths import config_dir
 
-FOLDER_FLAGS = ("--config-dir", "-cd", "--config-path", "-cp")
-SEARCH_PATH = "hydra.searchpath="
-PACKAGE = re.compile(r"#\s*@package\b.*\bhydra\b")
+HYDRA = "hydra"
+INTERPOLATION = re.compile(r"\$\{[^${}:]*\}")  # of another key of the config; nothing is called
+# What Hydra fills in itself: where configs came from, what was asked for, the job's name.
+OF_THE_CALL = {
+    "overrides": None,
+    "runtime": None,
+    "searchpath": None,
+    "job": ("name", "override_dirname", "id", "num", "config_name"),
+}
 
 
 def require_own_packages(allow: Sequence[str], arguments: Sequence[str]) -> None:
     """Packages are allowed by the command line; raises SynthgenError if only a config did."""
-    if allow and not any(a.lstrip("+").partition("=")[0] == "allow" for a in arguments):
+    if allow and not _is_set("allow", arguments):
         raise SynthgenError(
             f"A config file asks for allow=[{','.join(allow)}], and no file may admit code.\n"
             "If you trust these packages, name them on the command line."
         )
 
 
-def require_plain_configs(arguments: Sequence[str]) -> None:
-    """Raises SynthgenError if a config folder named in ``arguments`` has settings of Hydra's."""
-    for folder in added_folders(arguments):
-        for path in sorted([*folder.rglob("*.yaml"), *folder.rglob("*.yml")]):
-            if _concerns_hydra(path, folder) and not _is_ours(path, folder):
-                raise SynthgenError(
-                    f"{path} has settings of Hydra's own, which could run any code.\n"
-                    "If you trust them, give them on the command line: hydra.KEY=VALUE"
-                )
+def require_own_address(out: str | None, arguments: Sequence[str]) -> None:
+    """A set is sent to an address only if the command line says so; raises SynthgenError if a
+    config did."""
+    if out is not None and "://" in out and not _is_set("out", arguments):
+        raise SynthgenError(
+            f"A config file asks for out={out}, and no file may send images to an address.\n"
+            "If you want that, give out= on the command line."
+        )
 
 
-def added_folders(arguments: Sequence[str]) -> Iterator[Path]:
-    """The config folders that the command line names beside ours."""
-    following = [*arguments, ""][1:]
-    for argument, after in zip(arguments, following, strict=True):
-        flag, equals, value = argument.partition("=")
-        shortened = len(flag) > len("--config-")  # argparse takes beginnings of flags too
-        if flag in FOLDER_FLAGS or (shortened and any(f.startswith(flag) for f in FOLDER_FLAGS)):
-            yield Path(value if equals else after)
-        elif argument.lstrip("+").startswith(SEARCH_PATH):
-            for place in re.split(r"[\[\],\s'\"]+", value):
-                if place and not place.startswith("pkg://"):
-                    yield Path(place.removeprefix("file://"))
+def _is_set(key: str, arguments: Sequence[str]) -> bool:
+    return any(argument.lstrip("+").partition("=")[0] == key for argument in arguments)
 
 
-def _concerns_hydra(path: Path, folder: Path) -> bool:
-    """Whether the file sets something below ``hydra``: by its place, its package or its keys."""
-    if path.relative_to(folder).parts[0] == "hydra":
-        return True
-    try:
-        text = path.read_text(encoding="utf-8")
-        content = OmegaConf.to_container(OmegaConf.create(text), resolve=False)
-    except (OSError, UnicodeDecodeError, YAMLError, OmegaConfBaseException):
-        return False  # Hydra will say what is wrong with it
-    if any(PACKAGE.search(line) for line in text.splitlines()):
-        return True
-    if not isinstance(content, dict):
-        return False
-    keys = {str(key).split(".")[0] for key in content}
-    return "hydra" in keys or any("hydra" in word for word in _words(content.get("defaults")))
+def require_inside(config_path: str) -> None:
+    """Raises SynthgenError for the path of a config that leaves its folder."""
+    if ".." in PurePosixPath(config_path).parts or config_path.startswith("/"):
+        raise SynthgenError(
+            f"A config file names {config_path}, which lies outside its folder of configs.\n"
+            "Copy that file into the folder, and name it without '..' and without a leading '/'."
+        )
+
+
+def require_no_link_out(folder: Path, config_path: str) -> None:
+    """Raises SynthgenError if the file ``config_path`` of ``folder`` really lies elsewhere."""
+    path = folder / config_path
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise SynthgenError(
+            f"{path} is a link to what lies outside {folder}, or lies behind one.\n"
+            "Copy the file into the folder."
+        )
+
+
+def is_copy_of_ours(folder: Path, config_path: str) -> bool:
+    """Whether it is, to the byte, one of our own files."""
+    original, path = config_dir() / config_path, folder / config_path
+    return original.is_file() and path.is_file() and original.read_bytes() == path.read_bytes()
+
+
+def require_plain_config(
+    place: str, config_path: str, package: str | None, content: Any, defaults: Any
+) -> None:
+    """Raises SynthgenError if a config file sets something below ``hydra`` or calls a resolver.
+
+    ``place`` is the file, for messages; ``config_path`` its path in the folder of configs,
+    ``package`` what its ``# @package`` line says, ``content`` its plain values, not resolved, and
+    ``defaults`` what its defaults list holds.
+    """
+    names = [*PurePosixPath(config_path).parts[:1], *_names(package or "")]
+    if isinstance(content, Mapping):
+        names += [name for key in content for name in str(key).split(".")[:1]]
+    for word in _words(defaults):
+        names += _names(word)
+    if HYDRA in names:
+        raise SynthgenError(
+            f"{place} has settings of Hydra's own, which could run any code.\n"
+            "If you trust them, give them on the command line: hydra.KEY=VALUE"
+        )
+    for word in (package or "", *_words(content), *_words(defaults)):
+        if calls_resolver(word):
+            raise SynthgenError(
+                f"{place} holds {word!r}, and a file from elsewhere may only refer to other keys, "
+                "as in ${seed}.\nWrite the value itself, or give it on the command line."
+            )
+
+
+def require_same_hydra(
+    composed: Mapping[str, Any], overrides: Sequence[str], own: Sequence[Mapping[str, Any]]
+) -> None:
+    """Raises SynthgenError if the ``hydra`` node ``composed`` with files from elsewhere is none of
+    ``own``, those that the command line's ``overrides`` give without them (plain values, not
+    resolved)."""
+    found = _settled(composed)
+    ours = [_settled(one) for one in own]
+    recorded = [one for kind in composed["overrides"].values() for one in kind]
+    if found not in ours or not set(overrides).issuperset(recorded):
+        keys = sorted(key for key in found if all(found[key] != one.get(key) for one in ours))
+        raise SynthgenError(
+            f"A config file changes Hydra's own settings ({', '.join(keys) or 'several'}), which "
+            "could run any code.\n"
+            "If you trust them, give them on the command line: hydra.KEY=VALUE"
+        )
+
+
+def calls_resolver(text: str) -> bool:
+    """Whether an interpolation in ``text`` is more than the name of another key."""
+    while (plainer := INTERPOLATION.sub("", text)) != text:  # from the inside out
+        text = plainer
+    return "${" in text
+
+
+def _settled(hydra: Mapping[str, Any]) -> dict[str, Any]:
+    """The node without what belongs to the single call."""
+    kept: dict[str, Any] = {}
+    for key, value in hydra.items():
+        left_out = OF_THE_CALL.get(key, ())
+        if left_out is None:
+            continue
+        tabled = isinstance(value, Mapping) and left_out
+        kept[key] = {k: v for k, v in value.items() if k not in left_out} if tabled else value
+    return kept
+
+
+def _names(text: str) -> list[str]:
+    """The parts of a group, a package or an item of a defaults list."""
+    return re.split(r"[\s/@.:]+", text)
 
 
 def _words(node: Any) -> Iterator[str]:
-    if isinstance(node, dict):
+    """Every key and every text of nested plain values."""
+    if isinstance(node, Mapping):
         for key, value in node.items():
             yield from (str(key), *_words(value))
-    elif isinstance(node, list):
+    elif isinstance(node, list | tuple):
         for item in node:
             yield from _words(item)
-    elif node is not None:
-        yield str(node)
-
-
-def _is_ours(path: Path, folder: Path) -> bool:
-    """Whether it is a copy of one of our own files."""
-    original = config_dir() / path.relative_to(folder)
-    return original.is_file() and original.read_bytes() == path.read_bytes()
+    elif isinstance(node, str):
+        yield node
