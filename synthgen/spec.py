@@ -13,9 +13,10 @@ import importlib.metadata
 import inspect
 from collections.abc import Iterable
 from functools import wraps
-from typing import Any
+from typing import Any, Never
 
 from synthgen.errors import SynthgenError
+from synthgen.roles import closed, plays, role_inside, slots_of
 from synthgen.types import ImageSpec
 
 IMAGE_KEY = "_image_"
@@ -78,22 +79,41 @@ def to_spec(value: Any) -> Any:
     raise TypeError(f"{value!r} of type {type(value).__name__} can't be recorded in a sampler")
 
 
-def from_spec(value: Any, allow: Iterable[str] = ()) -> Any:
-    """Rebuild what :func:`to_spec` described. ``allow`` names further top-level packages."""
+def from_spec(value: Any, allow: Iterable[str] = (), role: Any = Any) -> Any:
+    """Rebuild what :func:`to_spec` described. ``allow`` names further top-level packages, ``role``
+    is the class or annotation that is wanted: a class that plays another one is refused before it
+    or anything inside it is constructed."""
     if isinstance(value, list):
-        return [from_spec(item, allow) for item in value]
+        return [from_spec(item, allow, role_inside(role)) for item in value]
     if not isinstance(value, dict):
         return value
     if IMAGE_KEY in value:
         return ImageSpec.from_json(value[IMAGE_KEY])
-    arguments = {key: from_spec(item, allow) for key, item in value.items() if key != "_target_"}
     if "_target_" not in value:
-        return arguments
-    cls = find_class(str(value["_target_"]), allow)
+        return {key: from_spec(item, allow, role_inside(role)) for key, item in value.items()}
+    target = str(value["_target_"])
+    cls = find_class(target, allow)
+    if not plays(cls, role):
+        raise SynthgenError(
+            f"{target} can't stand where {getattr(role, '__name__', role)} is wanted.\n"
+            "The file is damaged, or was not written by synthgen."
+        )
+    slots = _slots(cls, allow)
+    given = {key: item for key, item in value.items() if key != "_target_"}
+    arguments = {key: from_spec(item, allow, slots.get(key, Never)) for key, item in given.items()}
     try:
         return cls(**arguments)
     except (TypeError, ValueError) as error:
-        raise SynthgenError(f"{value['_target_']} can't be rebuilt: {error}") from error
+        raise SynthgenError(f"{target} can't be rebuilt: {error}") from error
+
+
+def _slots(cls: type[Rebuildable], allow: Iterable[str]) -> dict[str, Any]:
+    """What each argument wants; one that doesn't say takes plain values, except in packages of the
+    user's own, which may leave annotations out."""
+    slots = slots_of(cls)  # type: ignore[arg-type]
+    if cls.__module__.split(".")[0] in allowed_packages(allow) - {"synthgen"}:
+        return slots
+    return {name: closed(role) for name, role in slots.items()}
 
 
 def allowed_packages(allow: Iterable[str] = ()) -> set[str]:

@@ -9,8 +9,8 @@ import synthgen
 
 PACKAGE = Path(synthgen.__file__).parent
 FLOORS = {
-    "types": 0, "images": 0, "seeds": 0, "spec": 0, "paths": 0, "errors": 0, "progress": 0,
-    "hardware": 0, "ranges": 0,
+    "types": 0, "images": 0, "seeds": 0, "roles": 0, "spec": 0, "paths": 0, "errors": 0,
+    "progress": 0, "hardware": 0, "ranges": 0,
     "data": 1, "networks": 1, "rules": 1,
     "samplers": 2, "training": 2,
     "gan": 3, "vae": 3, "synthesis": 3, "evaluation": 3,
@@ -88,6 +88,6 @@ def test_files_fit_a_reading(path):
 
 def test_the_reader_of_imports_sees_them(tmp_path, monkeypatch):
     """The checks above would pass on anything if this reader were blind."""
-    file = PACKAGE / "cli" / "application.py"
-    assert {"hydra", "synthgen.paths", "synthgen.cli.validate"} <= imported_modules(file)
+    file = PACKAGE / "cli" / "compose.py"
+    assert {"hydra", "synthgen.paths", "synthgen.cli.foreign"} <= imported_modules(file)
     assert {"cli", "paths"} <= rooms_imported(file)

@@ -4,8 +4,10 @@ import pytest
 
 from synthgen import spec
 from synthgen.errors import SynthgenError
+from synthgen.networks.base import Generator
 from synthgen.spec import Rebuildable, allowed_packages, from_spec, to_spec
-from synthgen.synthesis import Balanced, PerClass
+from synthgen.synthesis import Balanced, PerClass, Plan
+from synthgen.synthesis.look import Look
 from synthgen.types import ImageSpec
 
 IMAGE = ImageSpec(3, 4, 5, ("a", "b"))
@@ -73,3 +75,22 @@ def test_an_installed_entry_point_allows_its_package(monkeypatch, value):
     monkeypatch.setattr(importlib.metadata, "entry_points", lambda group: [entry])
     monkeypatch.setattr(spec, "installed_packages", spec.installed_packages.__wrapped__)
     assert allowed_packages() == {"synthgen", "my_package"}
+
+
+def test_a_class_of_another_role_is_never_constructed(monkeypatch):
+    made = []
+    monkeypatch.setattr(Balanced, "__init__", lambda self, *_, **__: made.append(self))
+    plan = {"_target_": "synthgen.synthesis.Balanced", "per_class": 1}
+    sheet = {"_target_": "synthgen.synthesis.look.Sheet"}
+    for value, role in [
+        (plan, Generator),
+        ([plan], list[Generator]),
+        ({**sheet, "classes": plan}, Look),  # texts are wanted
+        ({**sheet, "classes": [plan]}, Look),
+        ({"a": plan}, dict[str, int]),
+    ]:
+        with pytest.raises(SynthgenError, match=r"can't stand where .* wanted"):
+            from_spec(value, role=role)
+    assert not made
+    from_spec(plan, role=Plan)
+    assert len(made) == 1

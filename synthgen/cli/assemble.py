@@ -24,7 +24,7 @@ def build_instance(
     node: Node, kind: type[T], *, key: str, allow: list[str], facts: dict[str, Any] | None = None
 ) -> T:
     """The object that ``node`` describes, which must be a ``kind``."""
-    built = build(node, key=key, allow=allow, facts=facts)
+    built = build(node, key=key, role=kind, allow=allow, facts=facts)
     if not isinstance(built, kind):
         raise SynthgenError(
             f"{key} describes a {type(built).__name__}, but must be a {kind.__name__}.\n"

@@ -1,8 +1,9 @@
 """Build objects from plain YAML: the only bridge between configs and constructors.
 
-A config may name classes of the packages below and of packages that the person named on the
-command line (or installed with a ``synthgen.packages`` entry point). Nothing else is ever imported
-or called, whatever file the config came from.
+A config may name classes of synthgen, the few of other libraries that are listed below, and those
+of packages that the person named on the command line (or installed with a ``synthgen.packages``
+entry point). Nothing else is ever imported or called, whatever file the config came from; and of
+these only what its place wants, by the annotation of the parameter.
 """
 
 from __future__ import annotations
@@ -11,29 +12,38 @@ import functools
 import importlib
 import inspect
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, Never
 
-from synthgen.cli.typed import conform, parameters_of, suggestion
+from synthgen.cli.typed import conform, describe, parameters_of, suggestion
 from synthgen.errors import SynthgenError
+from synthgen.roles import closed, plays, role_inside
 from synthgen.spec import allowed_packages
 
-LIBRARIES = frozenset(
-    {
-        "torch.nn",
-        "torch.optim",
-        "torchvision.transforms",
-        "pytorch_lightning",
-        "torchmetrics",
-        "sklearn",
-    }
+# Of other libraries single classes, none of which reads a file or opens an address.
+OPTIMIZERS = (
+    "Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "ASGD", "NAdam", "RAdam", "RMSprop", "Rprop",
+    "SGD",
+)  # fmt: skip
+LAYERS = ("Flatten", "Identity", "Linear")  # for extractor=module
+LISTED = frozenset(
+    [f"torch.optim.{name}" for name in OPTIMIZERS] + [f"torch.nn.{name}" for name in LAYERS]
 )
 TARGET, PARTIAL = "_target_", "_partial_"
 
 
 def build(
-    node: Any, *, key: str, allow: Iterable[str] = (), facts: Mapping[str, Any] | None = None
+    node: Any,
+    *,
+    key: str,
+    role: Any = Any,
+    allow: Iterable[str] = (),
+    facts: Mapping[str, Any] | None = None,
 ) -> Any:
     """Turn plain ``node`` (numbers, text, lists, tables) into objects, innermost first.
+
+    ``role`` is what is wanted, a class or an annotation: a class that plays another one is refused
+    before it, or anything inside it, is constructed. For what stands inside, the role is the
+    annotation of the parameter.
 
     A table with ``_target_`` becomes an instance of that class, with ``_partial_: true`` a
     ``functools.partial`` of it. A parameter that the config leaves out and that ``facts`` knows is
@@ -41,36 +51,43 @@ def build(
     the config, for messages. ``allow`` names further packages and comes from the command line only.
     """
     facts, allow = facts or {}, tuple(allow)
+    if isinstance(node, dict) and TARGET in node:
+        return _construct(node, key, role, allow, facts)
+    inside = role_inside(role)
     if isinstance(node, list):
         return [
-            build(item, key=f"{key}[{position}]", allow=allow, facts=facts)
+            build(item, key=f"{key}[{position}]", role=inside, allow=allow, facts=facts)
             for position, item in enumerate(node)
         ]
     if not isinstance(node, dict):
         return node
-    if TARGET in node:
-        return _construct(node, key, allow, facts)
     _refuse_unknown_directives(node, key)
     return {
-        name: build(item, key=f"{key}.{name}", allow=allow, facts=facts)
+        name: build(item, key=f"{key}.{name}", role=inside, allow=allow, facts=facts)
         for name, item in node.items()
     }
 
 
-def check(node: Any, *, key: str, allow: Iterable[str] = ()) -> None:
+def check(node: Any, *, key: str, role: Any = Any, allow: Iterable[str] = ()) -> None:
     """Raise what :func:`build` would raise about classes, names and plain values, without building:
     a misspelt key must not be found only after the data were read."""
+    inside, allow = role_inside(role), tuple(allow)
     if isinstance(node, list):
         for position, item in enumerate(node):
-            check(item, key=f"{key}[{position}]", allow=allow)
+            check(item, key=f"{key}[{position}]", role=inside, allow=allow)
     elif isinstance(node, dict):
         _refuse_unknown_directives(node, key)
         parameters: Mapping[str, inspect.Parameter] = {}
+        slots: dict[str, Any] = {}
         if TARGET in node:
-            parameters = parameters_of(find_target(node[TARGET], key, allow))
+            target = find_target(node[TARGET], key, allow)
+            _require_role(target, node, role, key)
+            parameters = parameters_of(target)
+            slots = _slots(target, parameters, allow)
             _check_names(_named(node), parameters, key, node[TARGET])
         for name, item in _named(node).items():
-            check(item, key=f"{key}.{name}", allow=allow)
+            wanted = slots.get(name, Never) if TARGET in node else inside
+            check(item, key=f"{key}.{name}", role=wanted, allow=allow)
             if name in parameters and _is_plain(item):
                 conform(item, parameters[name].annotation, f"{key}.{name}")
 
@@ -87,16 +104,19 @@ def _named(node: dict[str, Any]) -> dict[str, Any]:
 
 
 def _construct(
-    node: dict[str, Any], key: str, allow: tuple[str, ...], facts: Mapping[str, Any]
+    node: dict[str, Any], key: str, role: Any, allow: tuple[str, ...], facts: Mapping[str, Any]
 ) -> Any:
     _refuse_unknown_directives(node, key)
     target = find_target(node[TARGET], key, allow)
+    _require_role(target, node, role, key)
     parameters = parameters_of(target)
+    slots = _slots(target, parameters, allow)
     named = _named(node)
     _check_names(named, parameters, key, node[TARGET])
     arguments = {name: facts[name] for name in parameters if name in facts and name not in named}
     for name, item in named.items():
-        built = build(item, key=f"{key}.{name}", allow=allow, facts=facts)
+        wanted = slots.get(name, Never)
+        built = build(item, key=f"{key}.{name}", role=wanted, allow=allow, facts=facts)
         annotation = parameters[name].annotation if name in parameters else Any
         arguments[name] = conform(built, annotation, f"{key}.{name}")
     if conform(node.get(PARTIAL, False), bool, f"{key}.{PARTIAL}"):
@@ -124,25 +144,49 @@ def _try_optimizer(partial: functools.partial[Any], key: str) -> None:
             raise SynthgenError(f"{key}: {str(error).splitlines()[0]}") from None
 
 
+def _require_role(target: Callable[..., Any], node: dict[str, Any], role: Any, key: str) -> None:
+    """Raises SynthgenError for a class that its place has no use for, while it is only a name."""
+    partial = conform(node.get(PARTIAL, False), bool, f"{key}.{PARTIAL}")
+    if not plays(target, role, partial=partial):
+        wanted = "plain values" if role is Never else describe(role)
+        raise SynthgenError(
+            f"{key}.{TARGET} is {node[TARGET]}{' (partial)' * partial}, but {key} must be "
+            f"{wanted}.\nChoose one of the group's options: {key}=NAME"
+        )
+
+
+def _slots(
+    target: Callable[..., Any], parameters: Mapping[str, inspect.Parameter], allow: tuple[str, ...]
+) -> dict[str, Any]:
+    """What each parameter wants. One that doesn't say takes plain values, except in the person's
+    own packages, which may leave annotations out."""
+    own = _inside(target.__module__, allowed_packages(allow) - {"synthgen"})
+    return {
+        name: one.annotation if own else closed(one.annotation) for name, one in parameters.items()
+    }
+
+
 def find_target(target: Any, key: str, allow: Iterable[str] = ()) -> Callable[..., Any]:
     """The class called ``target``, if the allow-list admits both that name and where it is really
     defined (a name can be an alias). Functions are admitted from the person's own packages only:
     some of ours write files."""
     target, allow = conform(target, str, f"{key}.{TARGET}"), set(allow)
-    packages = LIBRARIES | allowed_packages(allow)
-    own = packages - LIBRARIES - {"synthgen"}
+    packages = allowed_packages(allow)
+    own = packages - {"synthgen"}
     refused = SynthgenError(
         f"{key}.{TARGET} is {target}, which a config may not build.\n"
-        f"It may build classes of {', '.join(sorted(packages))}; "
-        "name your own package on the command line: allow=[mypackage]."
+        f"It may build classes of {', '.join(sorted(packages))} and torch's optimizers; name your "
+        "own package, or another library, on the command line: allow=[mypackage]."
     )
     module_name, _, name = target.rpartition(".")
-    if not _inside(module_name, packages):
+    if not _inside(module_name, packages) and target not in LISTED:
         raise refused
     try:
         found = getattr(importlib.import_module(module_name), name)
     except (ModuleNotFoundError, AttributeError) as error:
         raise SynthgenError(f"{key}.{TARGET}: there is no {target} ({error}).") from None
+    if target in LISTED:
+        return found
     genuine = inspect.isclass(found) or (callable(found) and _inside(found.__module__, own))
     if not genuine or not _inside(found.__module__, packages):
         raise refused

@@ -17,11 +17,13 @@ from torch import nn
 from synthgen.cli.build import PARTIAL, build
 from synthgen.cli.catalogue import Entry
 from synthgen.networks.cost import Cost, cost, example_inputs, multiply_adds, parameters
+from synthgen.samplers import FittedSampler
 from synthgen.training.module import GenerativeModule
 from synthgen.types import ImageSpec
 
 MODEL, NETWORK = "model", "network/"
 SMALL = 5_000_000  # parameters
+MODELS = GenerativeModule | FittedSampler
 
 
 @dataclass(frozen=True)
@@ -142,7 +144,7 @@ def model_costs(config: dict[str, Any], name: str, image: ImageSpec, allow: Iter
         parts = {part: asdict(cost(network)) for part, network in networks(model)}
         return Costs(parameters(model), drawing(model), parts)
 
-    return built(config["model"], f"model={name}", image, allow, count)
+    return built(config["model"], MODELS, f"model={name}", image, allow, count)
 
 
 def network_costs(
@@ -162,8 +164,8 @@ def network_costs(
         return count(named(model, place.rpartition(".")[2]))
 
     if not node.get(PARTIAL):
-        return built(node, place, image, allow, count)
-    return replace(built(config["model"], place, image, allow, count_within), note=None)
+        return built(node, nn.Module, place, image, allow, count)
+    return replace(built(config["model"], MODELS, place, image, allow, count_within), note=None)
 
 
 def named(model: nn.Module, name: str) -> nn.Module:
@@ -171,14 +173,17 @@ def named(model: nn.Module, name: str) -> nn.Module:
     return next(part for path, part in model.named_modules() if path.rpartition(".")[2] == name)
 
 
-def built(node: Any, key: str, image: ImageSpec, allow: Iterable[str], count: Any) -> Costs:
-    """``count`` of what ``node`` describes. A large network never gets weights; a small one does,
-    since torch's meta device is slower than that, and so does one whose constructor looks at its
-    values. A class that fails says so in the note: its bug must not hide all the others."""
+def built(
+    node: Any, role: Any, key: str, image: ImageSpec, allow: Iterable[str], count: Any
+) -> Costs:
+    """``count`` of what ``node`` describes, which must be a ``role``. A large network never gets
+    weights; a small one does, since torch's meta device is slower than that, and so does one whose
+    constructor looks at its values. A class that fails says so in the note: its bug must not hide
+    all the others."""
 
     def build_on(device: str) -> Any:
         with torch.device(device):
-            return build(node, key=key, allow=allow, facts={"image": image})
+            return build(node, key=key, role=role, allow=allow, facts={"image": image})
 
     said = ""
     for device in ("meta", "cpu"):

@@ -69,7 +69,7 @@ def load_sampler(path: str | Path, allow: Iterable[str] = (), device: str = "cpu
             f"{folder / WEIGHTS} was changed or cut short since it was saved (its SHA-256 differs)."
             "\nCopy the sampler again, or export it again from its run."
         )
-    sampler = from_spec(description["sampler"], allow)
+    sampler = from_spec(description["sampler"], allow, Sampler)
     if not isinstance(sampler, Sampler):
         raise SynthgenError(f"{folder / DESCRIPTION} does not describe a sampler.")
     try:

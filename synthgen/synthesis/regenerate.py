@@ -159,7 +159,7 @@ def _order_of(
 ) -> Order:
     samplers.set_latents(**part["latents"])
     spec: dict[str, Any] = (dataset.get("file_format") or {}).get("spec") or {}
-    format = from_spec(spec) if spec else PNG()
+    format = from_spec(spec, role=Format) if spec else PNG()
     if not isinstance(format, Format):
         raise SynthgenError(f"{DESCRIPTION} names {spec['_target_']}, which is no file format.")
     format.prepare(samplers.image)

@@ -155,7 +155,7 @@ def test_a_nested_target_is_checked_too(saved):
 def test_a_rebuildable_that_is_no_sampler_is_refused(saved):
     plan = {"_target_": "synthgen.synthesis.plan.Balanced", "per_class": 3}
     edit(saved, lambda d: d.update(sampler=plan), sign=True)
-    with pytest.raises(SynthgenError, match="does not describe a sampler"):
+    with pytest.raises(SynthgenError, match="can't stand where Sampler is wanted"):
         load_sampler(saved)
 
 

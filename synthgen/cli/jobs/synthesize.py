@@ -106,7 +106,7 @@ def filters_of(settings: SynthesizeSettings | RunSettings) -> list[Filter | SetF
     built: list[Filter | SetFilter] = []
     for name, node in (settings.filter or {}).items():
         key = f"filter.{name}"
-        one = build(node, key=key, allow=settings.allow)
+        one = build(node, key=key, role=Filter | SetFilter, allow=settings.allow)
         if not isinstance(one, Filter | SetFilter):
             raise SynthgenError(
                 f"{key} describes a {type(one).__name__}, which is no filter.\n"

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from synthgen.data.splits import Splits
 
 DEFAULT_MINUTES = 10.0
+MODEL = GenerativeModule | FittedSampler
 log = logging.getLogger(__name__)
 
 
@@ -47,7 +48,7 @@ def run(settings: TrainSettings, invocation: Invocation) -> Path:
 def prepare_splits(settings: TrainSettings) -> Splits:
     """Read the data, once the model's settings are known to be sound: divided anew, or as the run
     that is gone on with has it, whose images they must then be."""
-    check(settings.model, key="model", allow=settings.allow)
+    check(settings.model, key="model", role=MODEL, allow=settings.allow)
     source = build_source(settings.data, settings.allow)
     kept = None if settings.resume is None else read_split(Path(settings.resume))
     splits = prepare(source) if kept is None else rebuild(source, kept["recipe"], kept["digest"])
@@ -68,7 +69,7 @@ def fit(
     calls this holds ``out``. A new run that fails before it has seen an image leaves nothing."""
     torch.manual_seed(settings.seed)
     facts = {"image": splits.train.image, "training_images": len(splits.train)}
-    model = build(settings.model, key="model", allow=settings.allow, facts=facts)
+    model = build(settings.model, key="model", role=MODEL, allow=settings.allow, facts=facts)
     allow = settings.allow
     unlimited = settings.max_images is None and settings.max_time is None
     if unlimited and not isinstance(model, FittedSampler):
