@@ -3,10 +3,20 @@ or to this machine's folders."""
 
 from __future__ import annotations
 
+import re
 from pathlib import PurePath
 from typing import Any
 
 FILE = "report.public.json"
+# Keys under which configs and reports keep paths, relative ones too.
+PATHS = frozenset(
+    {
+        "answers", "cache", "folder", "folders", "image", "key", "out", "path", "resume", "root",
+        "sampler", "start", "synthetic", "weights",
+    }
+)  # fmt: skip
+# The folders of an absolute path that stands in a sentence.
+FOLDERS = re.compile(r"""(?<![\w.:/\\-])(?:~[\w-]*|[A-Za-z]:)?[\\/](?:[^\s'"`,;:()\\/]+[\\/])+""")
 
 
 def public_report(report: dict[str, Any]) -> dict[str, Any]:
@@ -33,15 +43,20 @@ def without(table: Any, *names: str) -> Any:
     return {name: value for name, value in table.items() if name not in names}
 
 
-def shortened(value: Any) -> Any:
-    """Absolute paths (text that begins like one) become their last part, wherever they stand."""
+def shortened(value: Any, *, named: bool = False) -> Any:
+    """Paths become their last part: absolute ones wherever they stand, relative ones under a key of
+    ``PATHS`` (``named``: below one). Names of folders tell whose data they are."""
     if isinstance(value, dict):
-        return {name: shortened(item) for name, item in value.items()}
-    if isinstance(value, list):
-        return [shortened(item) for item in value]
-    if isinstance(value, str) and is_absolute(value):
+        return {
+            name: shortened(item, named=named or str(name) in PATHS) for name, item in value.items()
+        }
+    if isinstance(value, list | tuple):
+        return [shortened(item, named=named) for item in value]
+    if not isinstance(value, str):
+        return value
+    if named or is_absolute(value):
         return PurePath(value.replace("\\", "/")).name
-    return value
+    return FOLDERS.sub("", value)
 
 
 def is_absolute(text: str) -> bool:

@@ -98,10 +98,10 @@ def log_verdict(tracker: Tracker, verdict: dict[str, Any]) -> None:
 
 
 def log_comparison(tracker: Tracker, comparison: Comparison, folder: Path) -> None:
-    """After ``compare``: the table, as W&B's own and as files."""
-    folder = Path(folder)
+    """After ``compare``: the table, as W&B's own and as a file. comparison.json says in which
+    folders the reports and their data lie, and stays."""
     tracker.log_table("comparison", comparison.columns(), comparison.records())
-    files = [path for end in ("csv", "json") if (path := folder / f"comparison.{end}").is_file()]
+    files = [path] if (path := Path(folder) / "comparison.csv").is_file() else []
     tracker.log_artifact("comparison", "comparison", files, {"runs": comparison.names})
 
 

@@ -10,12 +10,14 @@ import logging
 import netrc
 import os
 import re
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlparse
 
+from synthgen.evaluation.public import shortened
 from synthgen.evaluation.report.settings import masked
 from synthgen.tracking.tracker import CsvOnly, JobType, Tracker
 
@@ -27,7 +29,10 @@ log = logging.getLogger(__name__)
 Mode = Literal["online", "offline", "disabled"]
 HOSTS = ("api.wandb.ai", "api.forge.coreweave.com")  # defaults of older and newer wandb
 INIT_SECONDS = 30.0
+DATA_DIR = "WANDB_DATA_DIR"  # where wandb keeps copies of an artifact's files
+# Nothing about the machine, its user or its folders belongs in a record that goes elsewhere.
 SETTINGS: dict[str, Any] = {
+    "host": "",  # None is filled in with the machine's name
     "console": "off",  # the terminal's text can hold paths and names
     "silent": True,
     "disable_git": True,
@@ -36,6 +41,7 @@ SETTINGS: dict[str, Any] = {
     "x_disable_meta": True,
     "x_disable_machine_info": True,
     "x_save_requirements": False,
+    "symlink": False,
     "init_timeout": INIT_SECONDS,
 }
 
@@ -87,7 +93,7 @@ def start(
         "job_type": job_type,
         "name": f"{group}-{job_type}" if group else None,
         "dir": str(run_folder(out, job_type)),
-        "config": masked(dict(config)),
+        "config": masked(shortened(dict(config))),
     }
     try:
         return WandB(out, _begin(mode, arguments), group or Path(out).name, job_type)
@@ -128,6 +134,9 @@ class WandB(Tracker):
         self.run, self.group, self.job_type = run, group, job_type
         self.offline = bool(run.settings._offline)
         self.folder = Path(run.dir).parent
+        self.root = run_folder(out, job_type)
+        if self.offline:
+            name_files_from(run, self.root)
         run.define_metric("images_seen")
         run.define_metric("*", step_metric="images_seen")
 
@@ -143,7 +152,7 @@ class WandB(Tracker):
     def log_table(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
         import wandb
 
-        with self._forgiving("a table"):
+        with self._forgiving("a table"), staging_in(self.root / "wandb"):
             data = [list(row) for row in rows]
             table = wandb.Table(columns=list(columns), data=data, allow_mixed_types=True)
             self.run.log({name: table})
@@ -159,7 +168,7 @@ class WandB(Tracker):
     ) -> None:
         import wandb
 
-        with self._forgiving("an artifact"):
+        with self._forgiving("an artifact"), staging_in(self.root / "wandb"):
             artifact = wandb.Artifact(
                 safe_name(f"{self.group}-{name}"), kind, metadata=dict(metadata)
             )
@@ -177,8 +186,14 @@ class WandB(Tracker):
             return
         with self._forgiving("the end of the run"):
             run.finish(exit_code=exit_code)
+            remove_logs(self.folder / "logs")
         if self.offline:
-            log.info("W&B is offline. To upload this run: wandb sync %s", self.folder)
+            root, folder = self.root, os.path.relpath(self.folder, self.root)
+            log.info(
+                "W&B is offline. To upload this run: cd %s && wandb sync %s",
+                shlex.quote(str(root)),
+                shlex.quote(folder),
+            )
         else:
             log.info("W&B: %s", run.url)
 
@@ -188,6 +203,41 @@ class WandB(Tracker):
             yield
         except _service_errors() as error:
             log.warning("W&B did not take %s: %s", what, _first_line(error))
+
+
+def name_files_from(run: Any, root: Path) -> None:
+    """Let an offline record name the files of its artifacts by their paths from ``root``. They are
+    read by ``wandb sync``, which therefore must run there."""
+    publish = run.log_artifact
+
+    def log_artifact(artifact: Any, *args: Any, **kwargs: Any) -> Any:
+        for entry in artifact.manifest.entries.values():
+            if entry.local_path:
+                entry.local_path = os.path.relpath(entry.local_path, root)
+        return publish(artifact, *args, **kwargs)
+
+    run.log_artifact = log_artifact
+
+
+def remove_logs(folder: Path) -> None:
+    """wandb's own logs that are full of this machine's paths, and links to such."""
+    for path in folder.glob("*"):
+        if path.is_symlink() or path.name == "debug.log":
+            path.unlink()
+
+
+@contextmanager
+def staging_in(folder: Path) -> Iterator[None]:
+    """Let wandb copy the files of artifacts to ``folder``, beside their run, not to the account's
+    data folder; somewhere else if the person says so."""
+    if DATA_DIR in os.environ:
+        yield
+        return
+    os.environ[DATA_DIR] = str(folder)
+    try:
+        yield
+    finally:
+        del os.environ[DATA_DIR]
 
 
 def safe_name(name: str) -> str:

@@ -140,7 +140,8 @@ def test_a_whole_run_offline(tmp_path, offline, caplog):
     assert not list((tmp_path / "synthetic").glob("wandb"))
     hints = [r.getMessage() for r in caplog.records if "wandb sync" in r.getMessage()]
     assert len(hints) == 3
-    assert {hint.split("wandb sync ")[1] for hint in hints} == {str(run) for run in runs}
+    beginning = f"W&B is offline. To upload this run: cd {tmp_path} && wandb sync "
+    assert set(hints) == {f"{beginning}{run.relative_to(tmp_path)}" for run in runs}
     ours = [r for r in caplog.records if r.name.startswith("synthgen")]
     assert not [r for r in ours if r.levelno >= logging.WARNING]
     assert (tmp_path / "metrics.csv").read_text() == "images_seen,loss\n64,0.5\n"
@@ -152,7 +153,8 @@ def test_a_whole_run_offline(tmp_path, offline, caplog):
     for wanted in (b"demo", b"fingerprints", b"synthesize", b"images_seen", b"a" * 64):
         assert wanted in b"".join(records), wanted
     names = {p.name for p in (tmp_path / "wandb").rglob("*") if p.is_file()}
-    assert not names & {"requirements.txt", "output.log"}
+    assert not names & {"requirements.txt", "output.log", "debug.log", "wandb-metadata.json"}
+    assert not [p for p in (tmp_path / "wandb").rglob("*") if p.is_symlink()]
     assert b"page with real images" not in everything  # pages and grids show real images
     pictures = [name for name in names if name.endswith(".png")]
     assert len(pictures) == 1
