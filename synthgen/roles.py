@@ -77,6 +77,8 @@ def closed(role: Any) -> Any:
     if not is_known(role):
         return Never
     origin, members = typing.get_origin(role), typing.get_args(role)
+    if origin is Annotated:
+        return closed(members[0])
     kind, inner = origin or role, tuple(one if one is ... else closed(one) for one in members)
     if kind in UNIONS:
         return Union[inner]  # noqa: UP007

@@ -24,6 +24,7 @@ from synthgen.cli.failures import explain
 from synthgen.cli.foreign import require_own_address, require_own_packages
 from synthgen.cli.overrides import flags_first, quote_paths
 from synthgen.cli.validate import SETTINGS, RunSettings, Settings, validate
+from synthgen.strange_names import printable
 
 MULTIRUN = {"-m", "--multirun"}
 SHARED_OR_HARMLESS = {"synthesize", "verify", "models"}  # with several processes of one launcher
@@ -93,7 +94,7 @@ def run_job(verb: str, config: DictConfig, arguments: Sequence[str]) -> int:
             _require_one_process(verb)
             job: Any = importlib.import_module(f"synthgen.cli.jobs.{verb.replace(' ', '_')}")
             folder = job.run(settings, invocation)
-        print(folder, flush=True)
+        print(printable(str(folder)) if sys.stdout.isatty() else folder, flush=True)
     except (Exception, KeyboardInterrupt) as error:
         return explain(error)
     return 0
@@ -131,13 +132,20 @@ def _in_multirun() -> bool:
     return mode is not None and mode.name == "MULTIRUN"
 
 
+class Printable(logging.Formatter):
+    """Names in a message may hold what a terminal would obey."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(super().format(record))
+
+
 def _log_to_stderr() -> None:
     """Our own messages, bare, on the stderr of this moment."""
     logger = logging.getLogger("synthgen")
     for handler in list(logger.handlers):
         logger.removeHandler(handler)
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("%(message)s"))
+    handler.setFormatter(Printable("%(message)s"))
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
     logger.propagate = False

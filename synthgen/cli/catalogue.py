@@ -55,7 +55,7 @@ def entries(folders: Sequence[Path], allow: Sequence[str]) -> list[Entry]:
     for folder in folders:
         for path in sorted(folder.rglob("*.yaml")):
             group = path.relative_to(folder).parent.as_posix()
-            if group != ".":
+            if group != "." and path.is_file():  # not a pipe, which would never end
                 found.setdefault((group, path.stem), path)
     files = {key: Source.read(found[key]) for key in sorted(found)}
     uses = Counter(target for file in files.values() for target in file.targets)

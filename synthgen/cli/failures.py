@@ -22,6 +22,7 @@ from omegaconf.errors import OmegaConfBaseException
 from synthgen.cli.typed import suggestion
 from synthgen.errors import SynthgenError
 from synthgen.paths import config_dir
+from synthgen.strange_names import printable
 
 BAD_INPUT, BUG, INTERRUPTED = 2, 1, 130
 ISSUES = "This is a bug in synthgen: please report it with the lines above."
@@ -54,7 +55,7 @@ def explain(error: BaseException, config_name: str | None = None, given: Sequenc
 
 
 def _say(message: str, code: int) -> int:
-    print(message, file=sys.stderr)
+    print(printable(message), file=sys.stderr)
     return code
 
 

@@ -8,6 +8,7 @@ from collections.abc import MutableMapping, Sequence
 
 import synthgen
 from synthgen.cli.typed import suggestion
+from synthgen.strange_names import printable
 
 VERBS = {
     "train": "fit a model on real images",
@@ -47,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     verb, rest = " ".join(arguments[:words]), arguments[words:]
     if verb not in VERBS:
         near = suggestion(" ".join(arguments[:2]), VERBS) or suggestion(verb, VERBS)
-        print(f"There is no verb '{verb}'.{near}", file=sys.stderr)
+        print(printable(f"There is no verb '{verb}'.{near}"), file=sys.stderr)
         print(f"The verbs are {', '.join(VERBS)}.", file=sys.stderr)
         return 2
 

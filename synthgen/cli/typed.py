@@ -4,7 +4,6 @@ a wrong type, for the roots' own keys and for the arguments of everything that i
 from __future__ import annotations
 
 import collections.abc
-import difflib
 import functools
 import inspect
 import math
@@ -18,6 +17,7 @@ from annotated_types import Ge, GroupedMetadata, Gt, Le, Lt, MaxLen, MinLen
 
 from synthgen.errors import SynthgenError
 from synthgen.ranges import Values
+from synthgen.strange_names import nearest
 
 PLAIN = {
     bool: "true or false",
@@ -65,8 +65,8 @@ def _shown(value: Any) -> str:
 
 def suggestion(word: str, known: Iterable[str]) -> str:
     """`` Did you mean 'x'?`` or nothing."""
-    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
-    return f" Did you mean '{close[0]}'?" if close else ""
+    close = nearest(word, known)
+    return f" Did you mean '{close}'?" if close else ""
 
 
 @functools.cache  # a scene of a hundred parts names each class again and again

@@ -19,6 +19,7 @@ from synthgen.data.splits import FEWEST_PER_CLASS
 from synthgen.errors import SynthgenError
 from synthgen.images import encode_png
 from synthgen.paths import new_folder, write_bytes, write_json
+from synthgen.strange_names import printable
 from synthgen.types import LabelledImages
 
 if TYPE_CHECKING:
@@ -184,11 +185,11 @@ def tables(result: CheckResult) -> list[Table]:
         f"{result.name}: {len(result.images):,} images, brought to {image.height} × {image.width}, "
         f"{image.channels} channel{'s' if image.channels > 1 else ''}"
     )
-    classes = Table(title=Text(title), title_justify="left")
+    classes = Table(title=Text(printable(title)), title_justify="left")
     classes.add_column("class")
     classes.add_column("images", justify="right")
     for name, count in zip(image.classes, result.images.counts, strict=True):
-        classes.add_row(Text(name), f"{count:,}")
+        classes.add_row(Text(printable(name)), f"{count:,}")
     if not result.findings:
         return [classes]
     found = Table(title="Findings", title_justify="left")
@@ -197,7 +198,8 @@ def tables(result: CheckResult) -> list[Table]:
     for kind, meaning in MEANING.items():
         of_kind = result.of_kind(kind)
         for finding in of_kind[:SHOWN_PER_KIND]:
-            found.add_row(meaning, Text(finding.file), Text(finding.detail))
+            said = (printable(finding.file), printable(finding.detail))
+            found.add_row(meaning, *map(Text, said))
         if len(of_kind) > SHOWN_PER_KIND:
             found.add_row(
                 meaning, f"… and {len(of_kind) - SHOWN_PER_KIND:,} more", "see check.json"

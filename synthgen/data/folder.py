@@ -93,6 +93,7 @@ def list_folders(root: Path, splits: dict[str | None, Path]) -> Listing:
     paths: list[Path] = []
     labels: list[int] = []
     split_of: list[str | None] = []
+    numbers = {name: number for number, name in enumerate(classes)}
     for split, found in folders.items():
         problems += _missing_classes(splits[split], found, classes)
         for folder in found:
@@ -100,7 +101,7 @@ def list_folders(root: Path, splits: dict[str | None, Path]) -> Listing:
             if not files:
                 problems.append(_empty_class(folder))
             paths += files
-            labels += [classes.index(folder.name)] * len(files)
+            labels += [numbers[folder.name]] * len(files)
             split_of += [split] * len(files)
     if not paths:
         raise problems[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from unicodedata import category
 
@@ -31,9 +32,9 @@ def require_safe_names(classes: tuple[str, ...]) -> None:
                 f"The class name {name[:60]!r} can't be the name of a folder: {problem}.\n"
                 "Rename the class in the data."
             )
-    folded = [name.casefold() for name in classes]
-    for name, key in zip(classes, folded, strict=True):
-        if folded.count(key) > 1:
+    folded = Counter(name.casefold() for name in classes)
+    for name in classes:
+        if folded[name.casefold()] > 1:
             raise SynthgenError(
                 f"The class {name!r} exists twice, perhaps with other capitals; on many systems "
                 "both would be one folder.\nRename or merge them."

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any
@@ -11,6 +10,7 @@ from synthgen.errors import SynthgenError
 from synthgen.ranges import Rows
 from synthgen.seeds import ROWS_PER_PLAN
 from synthgen.spec import Rebuildable
+from synthgen.strange_names import nearest
 
 
 class Plan(Rebuildable, ABC):
@@ -104,8 +104,9 @@ def checked_quotas(
 ) -> dict[str, int]:
     """The quotas of every class in class order; raises SynthgenError if they can't be fulfilled."""
     quotas = plan.quotas(classes, real_counts)
+    known = set(classes)
     for name, count in quotas.items():
-        if name not in classes:
+        if name not in known:
             raise SynthgenError(_unknown_class(name, classes))
         whole_number(count, f"the number of images of class {name!r}")
     total = sum(quotas.values())
@@ -129,7 +130,7 @@ def whole_number(value: Any, what: str) -> int:
 
 
 def _unknown_class(name: str, classes: tuple[str, ...]) -> str:
-    close = difflib.get_close_matches(name, classes, n=1, cutoff=0.5)
+    close = nearest(name, classes, cutoff=0.5)
     shown = ", ".join(classes[:20]) + (", …" if len(classes) > 20 else "")
-    hint = f"Did you mean {close[0]!r}?" if close else f"The classes are: {shown}."
+    hint = f"Did you mean {close!r}?" if close else f"The classes are: {shown}."
     return f"The plan names a class {name!r} that the sampler doesn't have.\n{hint}"

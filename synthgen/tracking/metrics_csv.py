@@ -13,6 +13,7 @@ from pytorch_lightning.loggers import Logger
 from pytorch_lightning.utilities import rank_zero_only
 
 from synthgen.paths import readable_os_errors, write_text
+from synthgen.strange_names import cell_text, plain_cell
 
 CLOCK = "images_seen"
 Row = dict[str, str]
@@ -92,7 +93,8 @@ class MetricsCSV(Logger):
             return
         with self.path.open(encoding="utf-8", newline="") as file:
             reader = csv.DictReader(file)
-            self.columns = [*(reader.fieldnames or [CLOCK])]
+            reader.fieldnames = [cell_text(name) for name in reader.fieldnames or [CLOCK]]
+            self.columns = [*reader.fieldnames]
             self.rows = [row for row in reader if (row.get(CLOCK) or "").isdigit()]
         self._saved = len(self.rows)
         self.rewind(moment)
@@ -103,7 +105,7 @@ class MetricsCSV(Logger):
             buffer, self.columns, restval="", extrasaction="ignore", lineterminator="\n"
         )
         if header is not None:
-            writer.writeheader()
+            writer.writerow({name: plain_cell(name) for name in self.columns})
         writer.writerows(rows)
         return buffer.getvalue()
 

@@ -21,6 +21,7 @@ from synthgen.cli.catalogue import Entry, entries
 from synthgen.cli.costs import Costs, costs
 from synthgen.cli.typed import suggestion
 from synthgen.errors import SynthgenError
+from synthgen.strange_names import printable
 from synthgen.types import ImageSpec
 
 if TYPE_CHECKING:
@@ -110,7 +111,8 @@ def as_tables(rows: list[tuple[Entry, Costs]], image: ImageSpec) -> str:
         console.print(f"For images of {shape}{own}, {image.num_classes} classes. {COUNTED}")
         console.print("Another size: image=1x28x28 classes=10.")
     assert isinstance(console.file, io.StringIO)
-    return "\n".join(line.rstrip() for line in console.file.getvalue().rstrip().split("\n"))
+    lines = console.file.getvalue().rstrip().split("\n")
+    return printable("\n".join(line.rstrip() for line in lines))
 
 
 def own_sizes(rows: list[tuple[Entry, Costs]]) -> bool:

@@ -21,6 +21,7 @@ from synthgen.evaluation.report.wording import (
     show,
 )
 from synthgen.paths import write_json, write_text
+from synthgen.strange_names import plain_cell, printable
 
 if TYPE_CHECKING:
     from rich.table import Table as RichTable
@@ -34,8 +35,8 @@ def write_comparison(comparison: Comparison, folder: Path) -> None:
     write_json(folder / "comparison.json", comparison.to_json())
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(comparison.columns())
-    writer.writerows(comparison.records())
+    for row in (comparison.columns(), *comparison.records()):
+        writer.writerow(map(plain_cell, row))
     write_text(folder / "comparison.csv", buffer.getvalue())
     template = environment(TEMPLATES).get_template("comparison.html.j2")
     write_text(folder / "comparison.html", template.render(context(comparison)))
@@ -55,7 +56,7 @@ def render(comparison: Comparison) -> RichTable:
     table.add_column("Metric")
     table.add_column("Measured by")
     for name in comparison.names:
-        table.add_column(Text(name), justify="right")
+        table.add_column(Text(printable(name)), justify="right")
     for line in overall:
         arrow = direction(line.higher_is_better)[:1]
         cells = [_rich_cell(line, index) for index in range(len(line.results))]
