@@ -1,4 +1,5 @@
-"""Scores of a classifier from its confusion matrix, and their intervals over images and seeds."""
+"""Scores of a classifier from its confusion matrix or its ranks, and their intervals over images
+and seeds."""
 
 from __future__ import annotations
 
@@ -8,10 +9,14 @@ import torch
 from torch import Tensor
 
 from synthgen.evaluation.metrics.intervals import Estimate, t_interval
+from synthgen.evaluation.rankings import Ranking
 
 Score = Callable[[Tensor], Tensor]  # float64 (..., K, K), rows = true -> (...)
 Counts = tuple[Tensor, Tensor, Tensor]  # float64 (..., K): right, true, predicted
 Term = Callable[[Tensor, Tensor, Tensor], Tensor]  # right, true, predicted -> of each class
+Criterion = Score | Ranking
+"""What answers are scored by. Answers are int64 ``(n,)`` labels, or float ``(n, K)``
+log-probabilities; a ranking needs the latter, of which all others take the greatest."""
 CELLS_AT_A_TIME = 128
 UNITS_AT_A_TIME = 256
 RULE_OF_THREE = 1.5  # standard error, in images, of what none of many images showed
@@ -176,23 +181,31 @@ def confusion(labels: Tensor, predictions: Tensor, classes: int) -> Tensor:
     return cells.reshape(classes, classes).double()
 
 
-def value_of(score: Score, labels: Tensor, predicted: Tensor, classes: int) -> Tensor:
-    """The score of one prediction vector, without a matrix where it needs none."""
+def said(answers: Tensor) -> Tensor:
+    """int64 ``(n,)``: the labels that answers amount to."""
+    return answers.argmax(-1) if answers.ndim > 1 else answers
+
+
+def value_of(score: Criterion, labels: Tensor, answers: Tensor, classes: int) -> Tensor:
+    """float64 scalar: the score of one classifier's answers, without a matrix where it needs
+    none."""
+    if isinstance(score, Ranking):
+        return score.value(answers, labels)
     if isinstance(score, ClassMean):
-        return score.of(labels, predicted, classes)
-    return score(confusion(labels, predicted, classes))
+        return score.of(labels, said(answers), classes)
+    return score(confusion(labels, said(answers), classes))
 
 
 def score_estimate(
-    score: Score,
+    score: Criterion,
     labels: Tensor,
-    predictions: Sequence[Tensor],
+    answers: Sequence[Tensor],
     classes: int,
     *,
     among: Tensor | None = None,
     groups: Tensor | None = None,
 ) -> Estimate:
-    """Mean over seeds (one prediction vector each) with a 95 % interval inside [0, 1].
+    """Mean over seeds (the answers of one each) with a 95 % interval inside [0, 1].
 
     The variance is the sum of two parts: between test images (delete-one jackknife of the mean over
     seeds) and between seeds (variance of the seeds' scores / number of seeds). t quantile with
@@ -201,11 +214,11 @@ def score_estimate(
     side. ``among`` (bool ``(n,)``): the test images that the score rests on, if not on all;
     ``groups`` (int64 ``(n,)``): which of them belong together, and are left out together.
     """
-    values = torch.stack([value_of(score, labels, one, classes) for one in predictions])
+    values = torch.stack([value_of(score, labels, one, classes) for one in answers])
     left_out = torch.stack(
-        [left_out_scores(score, labels, one, classes, groups) for one in predictions]
+        [left_out_scores(score, labels, one, classes, groups) for one in answers]
     ).mean(0)
-    parts = variance_parts(left_out, values, among=among, groups=groups)
+    parts = variance_of(score, labels, left_out, values, among=among, groups=groups)
     return t_interval(float(values.mean()), parts).within(0.0, 1.0)
 
 
@@ -239,14 +252,83 @@ def leave_group_out(
 
 
 def left_out_scores(
-    score: Score, labels: Tensor, predicted: Tensor, classes: int, groups: Tensor | None
+    score: Criterion, labels: Tensor, answers: Tensor, classes: int, groups: Tensor | None
 ) -> Tensor:
     """``(units,)``: the score without each image, or without each group."""
+    if isinstance(score, Ranking):
+        without = score.left_out(answers, labels)
+        if groups is None:
+            return without
+        return groups_left_out(score.value(answers, labels), without, labels, groups)
+    predicted = said(answers)
     if isinstance(score, ClassMean):
         return score.left_out(labels, predicted, classes, groups)
     if groups is not None:
         return leave_group_out(score, labels, predicted, classes, groups)
     return leave_one_out(score, confusion(labels, predicted, classes))[labels, predicted]
+
+
+def groups_left_out(value: Tensor, without: Tensor, labels: Tensor, groups: Tensor) -> Tensor:
+    """``(groups,)`` to first order: what leaving out each of a group's images changes, added up.
+
+    Of a class's mean over n images leaving out m of a group changes (n - 1) / (n - m) times the sum
+    of what each does alone.
+    """
+    _, group = groups.unique(return_inverse=True)
+    count, classes = int(group.max()) + 1, int(labels.max()) + 1
+    cell = group * classes + labels
+    here = torch.bincount(cell, minlength=count * classes)[cell].double()
+    whole = torch.bincount(labels)[labels].double()
+    change = (without - value) * (whole - 1).clamp_min(1) / (whole - here).clamp_min(1)
+    return value + torch.zeros(count, dtype=torch.float64).index_add(0, group, change)
+
+
+def variance_of(
+    score: Criterion,
+    labels: Tensor,
+    left_out: Tensor,
+    values: Tensor,
+    *,
+    among: Tensor | None,
+    groups: Tensor | None,
+) -> list[tuple[float, float]]:
+    """:func:`variance_parts` of a score of the confusion matrix; of a ranking by class."""
+    if isinstance(score, Ranking):
+        return ranked_parts(labels, left_out, values, groups)
+    return variance_parts(left_out, values, among=among, groups=groups)
+
+
+def ranked_parts(
+    labels: Tensor, left_out: Tensor, values: Tensor, groups: Tensor | None
+) -> list[tuple[float, float]]:
+    """Variances of a ranking with their degrees of freedom: one between the images (or groups) of
+    each class, since a class with few of them has most of the variance and few degrees of freedom,
+    and one between seeds. A group counts to the rarest class in it.
+
+    Where hardly any unit differs, the least is what half again one image of the rarest class could
+    change, as in :func:`least_error`; with ranks from five units on the variance is believed.
+    """
+    counts = torch.bincount(labels)
+    strata, classes = labels, int((counts > 0).sum())
+    if groups is not None:
+        _, group = groups.unique(return_inverse=True)
+        rarest = torch.full((int(group.max()) + 1,), len(labels)).scatter_reduce(
+            0, group, counts[labels], "amin"
+        )
+        strata = rarest.unique(return_inverse=True)[1]
+    units = len(left_out)
+    squares = (left_out - left_out.mean()).square() * (units - 1) / units
+    parts = [
+        (float(squares[strata == one].sum()), max(int((strata == one).sum()) - 1.0, 1.0))
+        for one in strata.unique().tolist()
+    ]
+    unseen = max(0.0, 1 - differing(left_out) / ENOUGH_GROUPS)
+    rarest_units = int(torch.bincount(strata)[torch.bincount(strata) > 0].min())
+    least = (unseen * RULE_OF_THREE / (classes * rarest_units)) ** 2
+    if sum(variance for variance, _ in parts) < least:
+        parts = [(least, max(rarest_units - 1.0, 1.0))]
+    seeds = [(float(values.var()) / len(values), len(values) - 1.0)] if len(values) > 1 else []
+    return [part for part in [*parts, *seeds] if part[0] > 0]
 
 
 def variance_parts(

@@ -5,13 +5,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from synthgen.evaluation.judges.steps import automatic_steps
-from synthgen.evaluation.scores import Score
+from synthgen.evaluation.scores import Criterion, said
 from synthgen.types import LabelledImages
 
 Augment = Callable[[Tensor, torch.Generator], Tensor]
@@ -33,6 +34,8 @@ class Lesson:
             2018); 0 mixes nothing.
         pretrain: learned from during the first half of the steps, ``data`` during the second; the
             number of steps stays the same.
+        offsets: float32 ``(K,)``, added to the log-probabilities of all that the classifier says
+            (post-hoc logit adjustment, Menon et al. 2021); changes nothing of what is learned.
     """
 
     data: LabelledImages
@@ -41,6 +44,7 @@ class Lesson:
     augment: Augment | None = None
     mixup: float = 0.0
     pretrain: LabelledImages | None = None
+    offsets: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -48,17 +52,32 @@ class Examination:
     """What one trained classifier said.
 
     Attributes:
-        predictions: per exam int64 ``(N,)`` labels, of the classifier as it was at ``chosen_step``.
-            ``"holdout"`` is always there.
+        answers: per exam float16 ``(N, K)`` log-probabilities, of the classifier as it was at
+            ``chosen_step``; see :func:`answers_of`. ``"holdout"`` is always there.
         curve: (step, score on the holdout) during training; accuracy unless a score was given.
         chosen_step: the last step, or the best one on the holdout if a score was given.
         seconds: wall-clock time of training and predicting.
     """
 
-    predictions: dict[str, Tensor]
+    answers: dict[str, Tensor]
     curve: list[tuple[int, float]]
     chosen_step: int
     seconds: float
+
+    @cached_property
+    def predictions(self) -> dict[str, Tensor]:
+        """Per exam int64 ``(N,)`` labels."""
+        return {exam: said(answers) for exam, answers in self.answers.items()}
+
+
+def answers_of(logits: Tensor, offsets: Tensor | None = None) -> Tensor:
+    """float ``(N, K)`` logits on any device -> float16 log-probabilities on the CPU, with a
+    lesson's ``offsets``. Half precision keeps log-probabilities near 0 apart down to 6e-8; what is
+    scored is what is stored."""
+    found = logits.float().log_softmax(-1)
+    if offsets is not None:
+        found = (found + offsets.to(found.device)).log_softmax(-1)
+    return found.half().cpu()
 
 
 @dataclass(frozen=True)
@@ -98,12 +117,12 @@ class Judge(ABC):
         exams: Mapping[str, Tensor],
         steps: int,
         seed: int,
-        score: Score | None = None,
+        score: Criterion | None = None,
         description: str = "classifier",
     ) -> Examination:
         """Train on the lesson alone, then predict each exam's uint8 ``(N, C, H, W)`` images once.
 
-        With ``score`` (of a confusion matrix, higher is better) the classifier of the best holdout
+        With ``score`` (higher is better) the classifier of the best holdout
         score among the curve's moments takes the exams, the later one of equals; without, the last.
         """
 
@@ -114,7 +133,7 @@ class Judge(ABC):
         holdout: LabelledImages,
         exams: Mapping[str, Tensor],
         steps: int,
-        score: Score | None = None,
+        score: Criterion | None = None,
         description: str = "classifier",
     ) -> list[Examination]:
         """:meth:`examine` for each job, in order. A judge may train them side by side; no outcome

@@ -14,14 +14,15 @@ from torch import Tensor
 
 from synthgen.errors import SynthgenError
 from synthgen.evaluation.features.base import Extractor
-from synthgen.evaluation.judges.base import HOLDOUT, Examination, Judge, Lesson
+from synthgen.evaluation.judges.base import HOLDOUT, Examination, Judge, Lesson, answers_of
 from synthgen.evaluation.judges.batches import AUGMENT
 from synthgen.evaluation.judges.watching import Watch
-from synthgen.evaluation.scores import Score
+from synthgen.evaluation.scores import Criterion
 from synthgen.seeds import step_generator
 from synthgen.types import LabelledImages
 
 AUGMENTED_AT_ONCE = 1000  # images
+LEAST_PROBABILITY = 1e-6  # a forest says 0 of what none of its trees ever saw
 SEEDS = 2**32  # scikit-learn takes no larger ones
 
 
@@ -72,7 +73,7 @@ class EstimatorJudge(Judge):
         exams: Mapping[str, Tensor],
         steps: int,
         seed: int,
-        score: Score | None = None,
+        score: Criterion | None = None,
         description: str = "classifier",
     ) -> Examination:
         reason = self.why_not(lesson)
@@ -92,13 +93,15 @@ class EstimatorJudge(Judge):
             warnings.simplefilter("ignore", ConvergenceWarning)  # the iterations are the budget
             inputs = ((rows - centre) / scale).numpy()
             estimator.fit(inputs, labels.numpy(), sample_weight=weights)
-        predictions = {}
+        answers = {}
         for name, asked in {**exams, HOLDOUT: holdout.images}.items():
-            found = estimator.predict(((self.rows(asked) - centre) / scale).numpy())
-            predictions[name] = torch.from_numpy(np.asarray(found, dtype=np.int64))
+            found = probabilities(
+                estimator, ((self.rows(asked) - centre) / scale).numpy(), len(holdout.classes)
+            )
+            answers[name] = answers_of(found.log(), lesson.offsets)
         watch = Watch(holdout.labels, len(holdout.classes), score)
-        watch.see(steps, predictions[HOLDOUT])
-        return Examination(predictions, watch.curve, steps, time.perf_counter() - started)
+        watch.see(steps, answers[HOLDOUT])
+        return Examination(answers, watch.curve, steps, time.perf_counter() - started)
 
     def learned(self, lesson: Lesson, seed: int) -> tuple[Tensor, Tensor, Any]:
         """Images, labels, and weights (float64 array of mean 1, or None), with augmented copies."""
@@ -133,6 +136,13 @@ class EstimatorJudge(Judge):
             "precision": "float32",
             "device": "cpu",
         }
+
+
+def probabilities(estimator: Any, inputs: Any, classes: int) -> Tensor:
+    """float64 ``(N, K)``, none quite 0: not even that of a class that was never shown."""
+    found = torch.zeros(len(inputs), classes, dtype=torch.float64)
+    found[:, estimator.classes_] = torch.from_numpy(estimator.predict_proba(inputs)).double()
+    return found.clamp_min(LEAST_PROBABILITY)
 
 
 def sample_weights(lesson: Lesson) -> Any:

@@ -11,10 +11,17 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from synthgen.evaluation.judges.base import HOLDOUT, Augment, Examination, Judge, Lesson
-from synthgen.evaluation.judges.training import WEIGHT_DECAY, predict, train
+from synthgen.evaluation.judges.base import (
+    HOLDOUT,
+    Augment,
+    Examination,
+    Judge,
+    Lesson,
+    answers_of,
+)
+from synthgen.evaluation.judges.training import WEIGHT_DECAY, predict_logits, train
 from synthgen.evaluation.judges.watching import Watch, images_to_look_at, moments_of
-from synthgen.evaluation.scores import Score
+from synthgen.evaluation.scores import Criterion
 from synthgen.hardware import compute_dtype, default_device
 from synthgen.progress import track
 from synthgen.types import ImageSpec, LabelledImages
@@ -54,7 +61,7 @@ class NetworkJudge(Judge):
         exams: Mapping[str, Tensor],
         steps: int,
         seed: int,
-        score: Score | None = None,
+        score: Criterion | None = None,
         description: str = "classifier",
     ) -> Examination:
         started = time.perf_counter()
@@ -62,11 +69,15 @@ class NetworkJudge(Judge):
         watch = Watch(seen.labels, len(holdout.classes), score)
         moments = set(moments_of(steps))
         kept: dict[str, Any] = {}
+
+        def answers(network: nn.Module, images: Tensor) -> Tensor:
+            return answers_of(predict_logits(network, images), lesson.offsets)
+
         with track(steps, description, "steps") as advance:
 
             def look(step: int, network: nn.Module) -> None:
                 advance(1)
-                better = step in moments and watch.see(step, predict(network, seen.images))
+                better = step in moments and watch.see(step, answers(network, seen.images))
                 if better and step < steps:
                     kept.update(copy.deepcopy(network.state_dict()) if score else {})
 
@@ -82,10 +93,10 @@ class NetworkJudge(Judge):
             )
         if watch.chosen_step < steps:
             network.load_state_dict(kept)
-        predictions = {name: predict(network, images) for name, images in exams.items()}
-        predictions[HOLDOUT] = predict(network, holdout.images)
+        said = {name: answers(network, images) for name, images in exams.items()}
+        said[HOLDOUT] = answers(network, holdout.images)
         seconds = time.perf_counter() - started
-        return Examination(predictions, watch.curve, watch.chosen_step, seconds)
+        return Examination(said, watch.curve, watch.chosen_step, seconds)
 
     def describe(self, steps: int) -> dict[str, Any]:
         device = default_device()

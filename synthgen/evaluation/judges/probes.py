@@ -11,12 +11,19 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from synthgen.evaluation.judges.base import HOLDOUT, Examination, Job, Judge, Lesson
+from synthgen.evaluation.judges.base import (
+    HOLDOUT,
+    Examination,
+    Job,
+    Judge,
+    Lesson,
+    answers_of,
+)
 from synthgen.evaluation.judges.pupils import Pupil
 from synthgen.evaluation.judges.stacked import StackedPerceptrons, Weights, logits
 from synthgen.evaluation.judges.training import WARM_UP, Phase, phases_of
 from synthgen.evaluation.judges.watching import images_to_look_at, moments_of
-from synthgen.evaluation.scores import Score
+from synthgen.evaluation.scores import Criterion
 from synthgen.hardware import default_device
 from synthgen.progress import track
 from synthgen.types import LabelledImages
@@ -53,7 +60,7 @@ class Probe(Judge):
         exams: Mapping[str, Tensor],
         steps: int,
         seed: int,
-        score: Score | None = None,
+        score: Criterion | None = None,
         description: str = "classifier",
     ) -> Examination:
         return self.examine_all(
@@ -72,7 +79,7 @@ class Probe(Judge):
         holdout: LabelledImages,
         exams: Mapping[str, Tensor],
         steps: int,
-        score: Score | None = None,
+        score: Criterion | None = None,
         description: str = "classifier",
     ) -> list[Examination]:
         """Jobs that change their images half-way are trained apart from those that don't."""
@@ -89,7 +96,7 @@ class Probe(Judge):
                 seconds = (time.perf_counter() - started) / len(pupils)
                 for number, (position, pupil) in enumerate(zip(positions, pupils, strict=True)):
                     found[position] = Examination(
-                        {name: labels[number] for name, labels in answers.items()},
+                        {name: said[number] for name, said in answers.items()},
                         pupil.watch.curve,
                         pupil.watch.chosen_step,
                         seconds,
@@ -111,7 +118,7 @@ class Probe(Judge):
     def sizes(self, data: LabelledImages) -> list[int]:
         return [data.images[0].numel(), *self.hidden, len(data.classes)]
 
-    def pupil(self, job: Job, looked_at: LabelledImages, score: Score | None) -> Pupil:
+    def pupil(self, job: Job, looked_at: LabelledImages, score: Criterion | None) -> Pupil:
         return Pupil(job, self.sizes(job.lesson.data), self.batch_size, looked_at, score)
 
     def train(self, pupils: Sequence[Pupil], looked_at: Tensor, steps: int) -> Iterator[int]:
@@ -186,21 +193,24 @@ def see(
         whole = pupil.weights[0].to(device, copy=True)
         whole[:, used] = first
         full.append([whole, *(part.clone() for part in others)])
-    answers = predict_all(full, images)
-    for pupil, weights, labels in zip(pupils, full, answers, strict=True):
-        if pupil.watch.see(step, labels):
+    answers = predict_all(pupils, full, images)
+    for pupil, weights, said in zip(pupils, full, answers, strict=True):
+        if pupil.watch.see(step, said):
             pupil.kept = weights
 
 
 def answer(pupils: Sequence[Pupil], images: Tensor) -> list[Tensor]:
-    return predict_all([pupil.kept for pupil in pupils], images)
+    return predict_all(pupils, [pupil.kept for pupil in pupils], images)
 
 
-def predict_all(networks: Sequence[Weights], images: Tensor) -> list[Tensor]:
-    """uint8 ``(N, C, H, W)`` -> the int64 ``(N,)`` labels of each network, on the CPU."""
+def predict_all(
+    pupils: Sequence[Pupil], networks: Sequence[Weights], images: Tensor
+) -> list[Tensor]:
+    """uint8 ``(N, C, H, W)`` -> what each pupil says with these weights: float16 ``(N, K)``
+    log-probabilities on the CPU."""
     found: list[list[Tensor]] = [[] for _ in networks]
     for batch in images.split(IMAGES_AT_A_TIME):
         inputs = batch.to(networks[0][0].device).flatten(1).float().mul_(1 / 255)
-        for network, labels in zip(networks, found, strict=True):
-            labels.append(logits(network, inputs).argmax(1).cpu())
-    return [torch.cat(labels) for labels in found]
+        for pupil, network, said in zip(pupils, networks, found, strict=True):
+            said.append(answers_of(logits(network, inputs), pupil.job.lesson.offsets))
+    return [torch.cat(said) for said in found]

@@ -13,7 +13,7 @@ from synthgen.evaluation.judges.batches import AUGMENT, batches
 from synthgen.evaluation.judges.stacked import Weights, initial_weights
 from synthgen.evaluation.judges.training import Phase, class_factors, mixing
 from synthgen.evaluation.judges.watching import Watch
-from synthgen.evaluation.scores import Score
+from synthgen.evaluation.scores import Criterion
 from synthgen.seeds import step_generator
 from synthgen.types import LabelledImages
 
@@ -34,7 +34,7 @@ class Pupil:
         sizes: Sequence[int],
         batch_size: int,
         looked_at: LabelledImages,
-        score: Score | None,
+        score: Criterion | None,
     ) -> None:
         self.job, self.batch_size = job, batch_size
         self.weights: Weights = initial_weights(sizes, job.seed)

@@ -150,15 +150,20 @@ def initial_network(factory: NetworkFactory, image: ImageSpec, seed: int) -> nn.
 
 
 @torch.inference_mode()
-def predict(network: nn.Module, images: Tensor, *, batch_size: int = 512) -> Tensor:
-    """uint8 ``(N, C, H, W)`` -> int64 ``(N,)`` labels on the CPU."""
+def predict_logits(network: nn.Module, images: Tensor, *, batch_size: int = 512) -> Tensor:
+    """uint8 ``(N, C, H, W)`` -> float32 ``(N, K)`` on the CPU."""
     network.eval()
     device = next(network.parameters()).device
     found = []
     for batch in images.split(batch_size):
         with autocast(device, compute_dtype("auto", device)):
-            found.append(network(as_input(batch.to(device))).argmax(1).cpu())
+            found.append(network(as_input(batch.to(device))).float().cpu())
     return torch.cat(found)
+
+
+def predict(network: nn.Module, images: Tensor, *, batch_size: int = 512) -> Tensor:
+    """uint8 ``(N, C, H, W)`` -> int64 ``(N,)`` labels on the CPU."""
+    return predict_logits(network, images, batch_size=batch_size).argmax(1)
 
 
 def as_input(images: Tensor) -> Tensor:

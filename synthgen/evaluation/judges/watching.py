@@ -6,7 +6,7 @@ import math
 
 from torch import Tensor
 
-from synthgen.evaluation.scores import Score, accuracy, confusion
+from synthgen.evaluation.scores import Criterion, accuracy, value_of
 from synthgen.evaluation.subsets import spread_by_class
 from synthgen.types import LabelledImages
 
@@ -19,7 +19,7 @@ def moments_of(steps: int) -> list[int]:
     return sorted({round(steps * (i + 1) / CURVE_POINTS) for i in range(CURVE_POINTS)} - {0})
 
 
-def images_to_look_at(holdout: LabelledImages, score: Score | None) -> LabelledImages:
+def images_to_look_at(holdout: LabelledImages, score: Criterion | None) -> LabelledImages:
     """A curve is only looked at, so a part will do; a choice rests on all there is."""
     return spread_by_class(holdout, CURVE_IMAGES) if score is None else holdout
 
@@ -27,16 +27,15 @@ def images_to_look_at(holdout: LabelledImages, score: Score | None) -> LabelledI
 class Watch:
     """The curve of one training. Without a score every moment replaces the one before."""
 
-    def __init__(self, labels: Tensor, classes: int, score: Score | None) -> None:
+    def __init__(self, labels: Tensor, classes: int, score: Criterion | None) -> None:
         self.labels, self.classes, self.score = labels, classes, score
         self.curve: list[tuple[int, float]] = []
         self.chosen_step = 0
         self.best = -math.inf
 
-    def see(self, step: int, predictions: Tensor) -> bool:
-        """Note the moment; whether it is the one to keep so far (the later of equals)."""
-        matrix = confusion(self.labels, predictions, self.classes)
-        value = float((self.score or accuracy)(matrix))
+    def see(self, step: int, answers: Tensor) -> bool:
+        """Note the moment, from int64 ``(N,)`` labels or float ``(N, K)`` log-probabilities; whether it is the one to keep so far (the later of equals)."""
+        value = float(value_of(self.score or accuracy, self.labels, answers, self.classes))
         self.curve.append((step, value))
         rank = -math.inf if math.isnan(value) else value
         if self.score is not None and rank < self.best:

@@ -10,7 +10,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from synthgen.evaluation.scores import Score, confusion, left_out_scores, variance_parts
+from synthgen.evaluation.scores import Criterion, left_out_scores, said, value_of, variance_of
 
 Verdict = Literal["helped", "harmed", "no evidence"]
 LEVEL = 0.05
@@ -44,7 +44,7 @@ class Contrast:
 
 
 def paired_contrast(
-    score: Score,
+    score: Criterion,
     labels: Tensor,
     ours: Sequence[Tensor],
     theirs: Sequence[Tensor],
@@ -55,8 +55,8 @@ def paired_contrast(
 ) -> Contrast:
     """Mean over seeds of ``score(ours) - score(theirs)`` on the same real images.
 
-    ``ours[k]`` and ``theirs[k]`` are the int64 ``(n,)`` predictions of the classifiers that started
-    from seed ``k``. The variance is the sum of a part between images, or between ``groups`` of
+    ``ours[k]`` and ``theirs[k]`` are the answers of the classifiers that started from seed ``k``
+    (int64 ``(n,)`` labels, or float ``(n, K)`` log-probabilities). The variance is the sum of a part between images, or between ``groups`` of
     images that belong together (int64 ``(n,)``; delete-one jackknife of the mean over seeds), and a
     part between seeds (variance of the seeds' differences / number of seeds). The interval is
     Student's t with Satterthwaite's (1946) degrees of freedom: with five seeds a percentile
@@ -70,7 +70,8 @@ def paired_contrast(
     left_out = _left_out(score, labels, ours, classes, groups) - _left_out(
         score, labels, theirs, classes, groups
     )
-    return from_parts(values, variance_parts(left_out, values, among=among, groups=groups))
+    parts = variance_of(score, labels, left_out, values, among=among, groups=groups)
+    return from_parts(values, parts)
 
 
 def from_parts(values: Tensor, parts: Sequence[tuple[float, float]]) -> Contrast:
@@ -120,25 +121,25 @@ class McNemar:
 def mcnemar(labels: Tensor, ours: Tensor, theirs: Tensor) -> McNemar:
     from scipy.stats import binomtest
 
-    right, other = ours == labels, theirs == labels
+    right, other = said(ours) == labels, said(theirs) == labels
     only_ours, only_theirs = int((right & ~other).sum()), int((other & ~right).sum())
     disagreements = only_ours + only_theirs
     p = float(binomtest(only_ours, disagreements).pvalue) if disagreements else 1.0
     return McNemar(only_ours, only_theirs, p)
 
 
-def _scores(score: Score, labels: Tensor, predictions: Sequence[Tensor], classes: int) -> Tensor:
-    return torch.stack([score(confusion(labels, one, classes)) for one in predictions])
+def _scores(score: Criterion, labels: Tensor, answers: Sequence[Tensor], classes: int) -> Tensor:
+    return torch.stack([value_of(score, labels, one, classes) for one in answers])
 
 
 def _left_out(
-    score: Score,
+    score: Criterion,
     labels: Tensor,
-    predictions: Sequence[Tensor],
+    answers: Sequence[Tensor],
     classes: int,
     groups: Tensor | None,
 ) -> Tensor:
     """``(units,)``: the mean over seeds of the score without each image, or each group."""
     return torch.stack(
-        [left_out_scores(score, labels, one, classes, groups) for one in predictions]
+        [left_out_scores(score, labels, one, classes, groups) for one in answers]
     ).mean(0)
