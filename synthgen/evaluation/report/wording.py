@@ -161,5 +161,9 @@ def show_p(p: Any) -> str:
 
 def share_label(endpoint: str) -> str:
     """What the trial was decided on, as it stands in a sentence: ``macro F1``."""
-    known = {"macro_f1": "macro F1", "tail_recall": "mean recall of the rare classes"}
+    known = {
+        "macro_f1": "macro F1",
+        "macro_auroc": "macro AUROC",
+        "tail_recall": "mean recall of the rare classes",
+    }
     return known.get(endpoint, endpoint.replace("_", " "))

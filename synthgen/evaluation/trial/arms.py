@@ -17,6 +17,8 @@ from synthgen.types import LabelledImages
 Kind = Literal["real", "cheap", "synthetic", "combined", "baseline", "fraction"]
 REAL, SYNTHETIC = "real_only", "synthetic_only"
 OVERSAMPLING, CLASS_WEIGHTS, MIXUP = "oversampling", "class_weights", "mixup"
+LOGIT_ADJUSTMENT, THRESHOLDS = "logit_adjustment", "tuned_thresholds"
+POST_HOC = (LOGIT_ADJUSTMENT, THRESHOLDS)  # real only with its decisions moved; no training
 AUGMENTED, COMBINED = "augmentation", "real_and_synthetic"
 AUGMENTED_COMBINED, PRETRAINED = "augmentation_and_synthetic", "pretrained_on_synthetic"
 BASELINE, COMBINED_BASELINE, FRACTION = "baseline_only", "real_and_baseline", "real_share"
@@ -24,6 +26,8 @@ OPTIONAL = (  # families of arms that a trial can do without
     OVERSAMPLING,
     CLASS_WEIGHTS,
     MIXUP,
+    LOGIT_ADJUSTMENT,
+    THRESHOLDS,
     AUGMENTED,
     SYNTHETIC,
     AUGMENTED_COMBINED,
@@ -102,6 +106,15 @@ def opening_arms(given: Ingredients, ratios: Sequence[float], shares: Sequence[f
 
 def real_only(real: LabelledImages) -> Arm:
     return Arm(REAL, "real only", "real", lambda _: Lesson(data=real), n_real=len(real))
+
+
+def post_hoc_arm(name: str, real: LabelledImages) -> Arm:
+    """What of ``real_only`` is left as it was: all but the decisions."""
+    labels = {
+        LOGIT_ADJUSTMENT: "real + logit adjustment",
+        THRESHOLDS: "real + tuned thresholds",
+    }
+    return Arm(name, labels[name], "cheap", lambda _: Lesson(data=real), n_real=len(real))
 
 
 def cheap_arms(given: Ingredients) -> list[Arm]:

@@ -9,7 +9,7 @@ import torch
 
 from synthgen.data.splits import Splits
 from synthgen.evaluation.judges.base import HOLDOUT
-from synthgen.evaluation.scores import Score, confusion
+from synthgen.evaluation.scores import Criterion, value_of
 from synthgen.evaluation.trial.arms import AUGMENTED
 from synthgen.evaluation.trial.school import Trained
 
@@ -25,7 +25,7 @@ class Choices:
 
 
 def choose(
-    arms: Mapping[str, Trained], score: Score, splits: Splits, augmentations: Sequence[str]
+    arms: Mapping[str, Trained], score: Criterion, splits: Splits, augmentations: Sequence[str]
 ) -> Choices:
     """The ratio and the strength of augmentation with the best mean holdout score; of equals the
     first, which is the least."""
@@ -52,11 +52,11 @@ def tied(scores: Sequence[float]) -> int:
     return sum(score == max(scores) for score in scores)
 
 
-def holdout_score(trained: Trained, score: Score, splits: Splits) -> float:
-    """Mean over seeds of the endpoint on the holdout."""
+def holdout_score(trained: Trained, score: Criterion, splits: Splits) -> float:
+    """Mean over seeds on the holdout, of what is chosen by."""
     holdout = splits.holdout
     values = [
-        score(confusion(holdout.labels, predicted, len(holdout.classes)))
-        for predicted in trained.predictions(HOLDOUT)
+        value_of(score, holdout.labels, answers, len(holdout.classes))
+        for answers in trained.answers(HOLDOUT)
     ]
     return float(torch.stack(values).mean())

@@ -1,4 +1,11 @@
-"""What a trial is decided on: one number per confusion matrix, declared before it begins."""
+"""What a trial is decided on: one score of a classifier's answers, declared before it begins.
+
+An endpoint must not reward a mere shift of the decision. Copies of rare images teach nothing, but a
+classifier that saw them says "rare" more often: its recall of the rare classes rises, and so does
+balanced accuracy where it started too low. ``scripts/calibrate.py`` holds such trials; the default
+for imbalanced data is the score that copies, oversampled copies and wrongly labelled copies of the
+rare classes don't fool, and that sees real images best.
+"""
 
 from __future__ import annotations
 
@@ -8,15 +15,30 @@ import torch
 from torch import Tensor
 
 from synthgen.errors import SynthgenError
-from synthgen.evaluation.scores import SCORES, Score, class_recall
+from synthgen.evaluation.rankings import RANKINGS, Ranking
+from synthgen.evaluation.scores import SCORES, Criterion, Score, class_recall
 from synthgen.types import LabelledImages
 
 TAIL_RECALL = "tail_recall"
-ENDPOINTS = (*SCORES, TAIL_RECALL)
+BALANCED_ACCURACY = "balanced_accuracy"
+FOR_BALANCED, FOR_IMBALANCED = "macro_f1", "macro_average_precision"
+ENDPOINTS = (*SCORES, *RANKINGS, TAIL_RECALL)
 TAIL_SHARE = 0.5  # a class with at most half as many images as the median class is rare
 
 
-def endpoint_score(name: str, tail: Sequence[int]) -> Score:
+def is_imbalanced(real_train: LabelledImages) -> bool:
+    """Whether the smallest class has at most half as many training images as the largest."""
+    return min(real_train.counts) <= TAIL_SHARE * max(real_train.counts)
+
+
+def declared_endpoint(name: str | None, real_train: LabelledImages) -> str:
+    """``name``, or what the training images' class sizes ask for."""
+    if name is not None:
+        return name
+    return FOR_IMBALANCED if is_imbalanced(real_train) else FOR_BALANCED
+
+
+def endpoint_score(name: str, tail: Sequence[int]) -> Criterion:
     """The score called ``name``. ``tail`` are the labels whose recall ``tail_recall`` averages."""
     if name == TAIL_RECALL:
         if not tail:
@@ -25,6 +47,8 @@ def endpoint_score(name: str, tail: Sequence[int]) -> Score:
                 "Name them with trial.tail=[CLASS, ...], or use trial.endpoint=macro_f1."
             )
         return mean_recall_of(tail)
+    if name in RANKINGS:
+        return RANKINGS[name]
     if name not in SCORES:
         raise SynthgenError(
             f"trial.endpoint is {name!r}, which is unknown.\nUse one of {', '.join(ENDPOINTS)}."
@@ -32,9 +56,47 @@ def endpoint_score(name: str, tail: Sequence[int]) -> Score:
     return SCORES[name]
 
 
+def choosing_score(name: str, tail: Sequence[int]) -> Criterion:
+    """What moments, ratios and cheap arms are chosen by on the holdout, and what images are worth:
+    the endpoint's score; for ``tail_recall``, which alone could be bought, the default one."""
+    return RANKINGS[FOR_IMBALANCED] if name == TAIL_RECALL else endpoint_score(name, tail)
+
+
+def choosing_name(name: str) -> str:
+    """The name of :func:`choosing_score`."""
+    return FOR_IMBALANCED if name == TAIL_RECALL else name
+
+
+def threshold_score(name: str) -> Score:
+    """What thresholds are tuned for: the endpoint, or balanced accuracy where it has none."""
+    return SCORES.get(name, SCORES[BALANCED_ACCURACY])
+
+
+def looks_at_no_threshold(name: str) -> bool:
+    return isinstance(RANKINGS.get(name), Ranking)
+
+
 def images_of_endpoint(name: str, tail: Sequence[int], labels: Tensor) -> Tensor | None:
     """bool ``(n,)``: the test images that ``endpoint_score(name, tail)`` rests on; None: all."""
-    return torch.isin(labels, torch.tensor(list(tail))) if name == TAIL_RECALL else None
+    return of_classes(tail, labels) if name == TAIL_RECALL else None
+
+
+def of_classes(chosen: Sequence[int], labels: Tensor) -> Tensor:
+    """bool ``(n,)``."""
+    return torch.isin(labels, torch.tensor(list(chosen)))
+
+
+def other_classes(tail: Sequence[int], labels: Tensor, classes: Sequence[str]) -> list[int]:
+    """The classes beside the rare ones that have test images. Raises SynthgenError for none: then
+    nothing could be paid for the rare ones."""
+    present = set(labels.tolist())
+    found = [label for label in range(len(classes)) if label in present and label not in tail]
+    if not found:
+        raise SynthgenError(
+            "The endpoint tail_recall needs classes beside the rare ones, whose recall must not "
+            "fall for theirs.\nName fewer classes in trial.tail."
+        )
+    return found
 
 
 def mean_recall_of(labels: Sequence[int]) -> Score:

@@ -13,12 +13,25 @@ from torch import Tensor
 
 from synthgen.data.splits import Splits
 from synthgen.evaluation.metrics.intervals import Estimate, wilson
-from synthgen.evaluation.scores import SCORES, class_recall, confusion, score_estimate
+from synthgen.evaluation.scores import (
+    SCORES,
+    Criterion,
+    class_recall,
+    confusion,
+    score_estimate,
+    value_of,
+)
 from synthgen.evaluation.trial.arms import REAL, SYNTHETIC
 from synthgen.evaluation.trial.choices import holdout_score
 from synthgen.evaluation.trial.contrast import mcnemar
-from synthgen.evaluation.trial.endpoints import TAIL_RECALL, images_of_endpoint, mean_recall_of
+from synthgen.evaluation.trial.endpoints import (
+    choosing_name,
+    images_of_endpoint,
+    mean_recall_of,
+    of_classes,
+)
 from synthgen.evaluation.trial.equivalent import Equivalent, Point, real_equivalent
+from synthgen.evaluation.trial.gap import far_above, holdout_gaps
 from synthgen.evaluation.trial.scenarios import scenarios_json
 from synthgen.evaluation.trial.school import Trained
 from synthgen.evaluation.trial.trial import TEST, Outcome, Trial
@@ -28,6 +41,7 @@ from synthgen.evaluation.trial.wording import (
     choice_sentences,
     convergence_sentence,
     equivalent_sentence,
+    gap_sentence,
     verdict_sentence,
 )
 from synthgen.paths import write_bytes
@@ -55,9 +69,10 @@ def verdict_json(
 ) -> dict[str, Any]:
     """report.json's ``verdict``. ``missing``: classes that the synthetic set lacks."""
     cheap = comparisons.best_cheap
-    ceiling = ceiling_sentence(
-        comparisons.primary, estimate_of(outcome.arms[REAL], outcome, splits).value
-    )
+    real = outcome.arms[REAL]
+    ceiling = ceiling_sentence(comparisons.primary, estimate_of(real, outcome, splits).value)
+    gaps = holdout_gaps(outcome, splits, [real, chosen_arm(outcome)])
+    above = far_above(gaps, trial.minimum_difference)
     sentence = verdict_sentence(
         comparisons,
         trial.minimum_difference,
@@ -67,12 +82,15 @@ def verdict_json(
         tail=outcome.tail,
         missing=missing,
         ceiling=ceiling,
+        gap=gap_sentence(above, splits, choosing_name(outcome.endpoint)),
     )
     if equivalent.replaces is not None:
-        sentence = f"{sentence} {equivalent_sentence(equivalent, trial.endpoint)}"
+        words = equivalent_sentence(equivalent, choosing_name(outcome.endpoint))
+        sentence = f"{sentence} {words}"
     return {
-        "endpoint": trial.endpoint,
+        "endpoint": outcome.endpoint,
         "minimum_difference": trial.minimum_difference,
+        "holdout_gaps": [{**gap.to_json(), "far_above": gap in above} for gap in gaps],
         "sentence": sentence,
         "ceiling": ceiling,
         "against_best_cheap": cheap and {**cheap.to_json(), "name": cheap.against.name},
@@ -92,6 +110,8 @@ def trial_json(
     return {
         "protocol": {
             **trial.describe(),
+            "endpoint": outcome.endpoint,
+            "chosen_by": choosing_name(outcome.endpoint),
             "seeds": outcome.seeds,
             "steps": outcome.steps,
             "source": source,
@@ -127,18 +147,17 @@ def arm_json(
         "ratio": arm.ratio,
         "n_real": arm.n_real,
         "n_synthetic": arm.n_synthetic,
+        "n": len(test),
         "test": estimate_json(estimate_of(trained, outcome, splits)),
-        "accuracy": estimate_json(
-            score_estimate(
-                SCORES["accuracy"],
-                test.labels,
-                trained.predictions(TEST),
-                classes,
-                groups=splits.test_groups,
-            )
-        ),
-        "holdout": holdout_score(trained, outcome.score, splits),
-        "per_seed": [float(outcome.score(matrix)) for matrix in matrices],
+        **{
+            name: estimate_json(whole_estimate(SCORES[name], trained, splits))
+            for name in ("accuracy", "balanced_accuracy")
+        },
+        "holdout": holdout_score(trained, outcome.choosing, splits),
+        "per_seed": [
+            float(value_of(outcome.score, test.labels, one, classes))
+            for one in trained.answers(TEST)
+        ],
         "recall": dict(zip(test.classes, recall.tolist(), strict=True)),
         "chosen_steps": [examination.chosen_step for examination in trained.examinations],
         "seconds": round(sum(examination.seconds for examination in trained.examinations), 2),
@@ -164,12 +183,24 @@ def mcnemar_json(trained: Trained, outcome: Outcome, splits: Splits) -> list[dic
     return found
 
 
+def whole_estimate(score: Criterion, trained: Trained, splits: Splits) -> Estimate:
+    """Of a score that rests on all test images."""
+    return score_estimate(
+        score,
+        splits.test.labels,
+        trained.answers(TEST),
+        len(splits.test.classes),
+        groups=splits.test_groups,
+    )
+
+
 def estimate_of(trained: Trained, outcome: Outcome, splits: Splits) -> Estimate:
+    """On the endpoint."""
     test = splits.test
     return score_estimate(
         outcome.score,
         test.labels,
-        trained.predictions(TEST),
+        trained.answers(TEST),
         len(test.classes),
         among=images_of_endpoint(outcome.endpoint, outcome.tail, test.labels),
         groups=splits.test_groups,
@@ -185,7 +216,7 @@ def ratio_curve(outcome: Outcome, splits: Splits) -> list[dict[str, Any]]:
     return [
         {
             "ratio": trained.arm.ratio,
-            "holdout": holdout_score(trained, outcome.score, splits),
+            "holdout": holdout_score(trained, outcome.choosing, splits),
             "test": (estimate := estimate_of(trained, outcome, splits)).value,
             "ci_low": estimate.low,
             "ci_high": estimate.high,
@@ -207,11 +238,13 @@ def equivalent_of(outcome: Outcome, splits: Splits, seed: int) -> Equivalent:
     arms = learning_arms(outcome)
     if len(arms) < FEWEST_POINTS:
         return Equivalent(None, None, NO_CURVE)
+    if SYNTHETIC in outcome.skipped:
+        return Equivalent(None, None, f"Synthetic only was not tested: {outcome.skipped[SYNTHETIC]}.")
     if SYNTHETIC not in outcome.arms:
         return Equivalent(None, None, NO_SYNTHETIC_ONLY)
 
     def point(trained: Trained) -> Point:
-        estimate = estimate_of(trained, outcome, splits)
+        estimate = whole_estimate(outcome.choosing, trained, splits)
         assert estimate.value is not None
         assert estimate.low is not None
         assert estimate.high is not None
@@ -237,28 +270,26 @@ def mean_curve(trained: Trained) -> list[dict[str, float]]:
 
 
 def tail_json(shown: list[Trained], outcome: Outcome, splits: Splits) -> dict[str, Any] | None:
-    """Recall of the rare classes by arm; None if no class is rare."""
+    """Recall of the rare classes by arm, and beside it that of the others, which it is easily paid
+    with; None if no class is rare."""
     if not outcome.tail:
         return None
-    test, score = splits.test, mean_recall_of(outcome.tail)
-    rare = images_of_endpoint(TAIL_RECALL, outcome.tail, test.labels)
-    assert rare is not None
+    test, tail = splits.test, outcome.tail
+    others = [label for label in set(test.labels.tolist()) if label not in tail]
+
+    def recall(labels: Sequence[int], trained: Trained) -> dict[str, float | None]:
+        among = of_classes(labels, test.labels)
+        score, answers = mean_recall_of(labels), trained.answers(TEST)
+        classes, groups = len(test.classes), splits.test_groups
+        found = score_estimate(score, test.labels, answers, classes, among=among, groups=groups)
+        return estimate_json(found)
+
     return {
-        "classes": [test.classes[label] for label in outcome.tail],
-        "n": int(rare.sum()),
-        "recall": {
-            trained.arm.name: estimate_json(
-                score_estimate(
-                    score,
-                    test.labels,
-                    trained.predictions(TEST),
-                    len(test.classes),
-                    among=rare,
-                    groups=splits.test_groups,
-                )
-            )
-            for trained in shown
-        },
+        "classes": [test.classes[label] for label in tail],
+        "n": int(of_classes(tail, test.labels).sum()),
+        "recall": {one.arm.name: recall(tail, one) for one in shown},
+        "n_others": int(of_classes(others, test.labels).sum()),
+        "others": {one.arm.name: recall(others, one) for one in shown} if others else {},
     }
 
 
@@ -280,9 +311,11 @@ def gan_test_json(outcome: Outcome, labels: Tensor, classes: tuple[str, ...]) ->
 
 def write_predictions(path: Path, outcome: Outcome, splits: Splits) -> None:
     """``predictions.npz``: ``arm (A,)``, ``seed (S,)``, ``image (n,)`` (position in the test split
-    as ``split.json``'s recipe gives it), ``label (n,)`` and ``prediction (A, S, n)``."""
+    as ``split.json``'s recipe gives it), ``label (n,)``, ``prediction (A, S, n)`` and, as it was
+    scored, ``log_probability (A, S, n, K)`` in half precision."""
     names = list(outcome.arms)
     stacked = torch.stack([torch.stack(outcome.arms[name].predictions(TEST)) for name in names])
+    answers = torch.stack([torch.stack(outcome.arms[name].answers(TEST)) for name in names])
     content = io.BytesIO()
     np.savez_compressed(
         content,
@@ -291,5 +324,6 @@ def write_predictions(path: Path, outcome: Outcome, splits: Splits) -> None:
         image=np.arange(len(splits.test)),
         label=splits.test.labels.numpy().astype(np.int32),
         prediction=stacked.numpy().astype(np.int32),
+        log_probability=answers.numpy(),
     )
     write_bytes(path, content.getvalue())

@@ -91,7 +91,7 @@ def scenarios_json(shown: Sequence[Trained], splits: Splits) -> list[dict[str, A
     """Accuracy of every arm's classifiers on each corrupted copy of (part of) the test images."""
     found = []
     for trained in shown:
-        for exam in trained.examinations[0].predictions:
+        for exam in trained.examinations[0].answers:
             if not exam.startswith(SCENARIO):
                 continue
             _, name, strength = exam.split("/")

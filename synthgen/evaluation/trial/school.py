@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import Tensor
 
 from synthgen.data.splits import Splits
-from synthgen.evaluation.judges.base import HOLDOUT, Examination, Job, Judge
-from synthgen.evaluation.scores import Score
+from synthgen.evaluation.judges.base import HOLDOUT, Examination, Job, Judge, Lesson
+from synthgen.evaluation.scores import Criterion
 from synthgen.evaluation.trial.arms import Arm
+from synthgen.evaluation.trial.corrections import Correction, logit_adjustment
 from synthgen.evaluation.trial.store import TrialStore
 from synthgen.progress import track
+from synthgen.types import LabelledImages
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,9 @@ class Trained:
     def predictions(self, exam: str) -> list[Tensor]:
         return [examination.predictions[exam] for examination in self.examinations]
 
+    def answers(self, exam: str) -> list[Tensor]:
+        return [examination.answers[exam] for examination in self.examinations]
+
 
 @dataclass(frozen=True)
 class School:
@@ -35,7 +40,7 @@ class School:
     exams: dict[str, Tensor]
     steps: int
     seeds: list[int]
-    score: Score
+    score: Criterion
     store: TrialStore | None
 
     def teach(self, arms: Sequence[Arm], part: str) -> dict[str, Trained]:
@@ -86,10 +91,44 @@ class School:
         )
 
 
-def possible_arms(judge: Judge, arms: Sequence[Arm]) -> tuple[list[Arm], dict[str, str]]:
+def corrected(arm: Arm, correction: Correction) -> Arm:
+    """The same arm, with its answers corrected for the classes' shares in its own images."""
+    if correction == "none":
+        return arm
+
+    def lesson(repetition: int) -> Lesson:
+        given = arm.lesson(repetition)
+        return replace(given, offsets=logit_adjustment(given))
+
+    return replace(arm, lesson=lesson)
+
+
+def possible_arms(
+    judge: Judge, arms: Sequence[Arm], real: LabelledImages
+) -> tuple[list[Arm], dict[str, str]]:
     """The arms that this judge can be trained on, and a reason for each of the others."""
-    reasons = {arm.name: judge.why_not(arm.lesson(0)) for arm in arms}
+
+    def why_not(arm: Arm) -> str | None:
+        lesson = arm.lesson(0)
+        return lacking_sentence(lesson.data, real) or judge.why_not(lesson)
+
+    reasons = {arm.name: why_not(arm) for arm in arms}
     return (
         [arm for arm in arms if reasons[arm.name] is None],
         {name: reason for name, reason in reasons.items() if reason is not None},
     )
+
+
+def lacking(images: LabelledImages, real: LabelledImages) -> list[str]:
+    """Classes that the real images have and these don't."""
+    counts = zip(real.classes, images.counts, real.counts, strict=True)
+    return [name for name, mine, theirs in counts if theirs and not mine]
+
+
+def lacking_sentence(images: LabelledImages, real: LabelledImages) -> str | None:
+    """Why a classifier isn't trained on images of some of the classes alone."""
+    names = lacking(images, real)
+    if not names:
+        return None
+    shown = ", ".join(names[:5]) + (", …" if len(names) > 5 else "")
+    return f"its images show no {shown}, so a classifier of them alone could never say so"

@@ -34,7 +34,7 @@ from synthgen.seeds import row_seeds
 from synthgen.types import LabelledImages
 
 log = logging.getLogger(__name__)
-FORMAT = "synthgen-trial/1"  # another version's trainings are not gone on with
+FORMAT = "synthgen-trial/2"  # another version's trainings are not gone on with
 EXAMINED_SYNTHETIC = 2000  # synthetic images that the GAN-test looks at
 BASELINE_SEEDS = 7  # keeps the baseline's draws apart from the model's
 
@@ -83,6 +83,12 @@ def hold_trial(
     store = TrialStore(out, identity)
     if len(store):
         log.info("Going on with a trial that was interrupted: %d trainings are there.", len(store))
+    elif store.others():
+        log.info(
+            "An interrupted trial with other settings, or of another version, lies in %s: it can't "
+            "be gone on with, so this one begins anew. Remove the folder if you don't need it.",
+            store.others()[0],
+        )
     harder = scenario_exams(splits, trial.scenarios, trial.strengths)
     own = own_answers(trial.classifiers, harder, splits)  # first: a wrong one is told at once
     try:
@@ -99,7 +105,7 @@ def hold_trial(
     except KeyboardInterrupt:
         log.info(store.kept())
         raise
-    comparisons = compare_arms(outcome, splits, trial.endpoint)
+    comparisons = compare_arms(outcome, splits, outcome.endpoint)
     write_predictions(folder / "predictions.npz", outcome, splits)
     record = trial_json(trial, outcome, comparisons, splits, source.kind)
     record["protocol"]["judge"] = identity["judge"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import io
 import shutil
@@ -16,7 +17,7 @@ from synthgen.evaluation.judges.base import Examination
 from synthgen.paths import canonical_digest, readable_os_errors, write_bytes
 
 SUFFIX = ".training"
-PREDICTIONS = "predictions/"
+ANSWERS = "answers/"
 CHECKSUM = 32  # bytes of SHA-256 before the arrays
 
 
@@ -42,7 +43,7 @@ class TrialStore:
         if hashlib.sha256(arrays).digest() != checksum:
             return None
         found = _unpacked(np.load(io.BytesIO(arrays), allow_pickle=False))
-        answered = {name: len(labels) for name, labels in found.predictions.items()}
+        answered = {name: len(answers) for name, answers in found.answers.items()}
         return found if answered == dict(sizes) else None
 
     def write(self, arm: str, repetition: int, examination: Examination) -> None:
@@ -56,6 +57,12 @@ class TrialStore:
     def __len__(self) -> int:
         """Finished trainings, damaged files among them."""
         return len(list(self.folder.glob(f"*{SUFFIX}")))
+
+    def others(self) -> list[Path]:
+        """Folders of other trials of this report: of other settings, or another version's."""
+        name = self.folder.name.rpartition("-")[0]
+        found = self.folder.parent.glob(f"{glob.escape(name)}-*")
+        return sorted(folder for folder in found if folder != self.folder)
 
     def kept(self) -> str:
         """What somebody should know who stops a trial."""
@@ -76,8 +83,8 @@ class TrialStore:
 
 def _packed(examination: Examination) -> dict[str, Any]:
     packed: dict[str, Any] = {
-        PREDICTIONS + name: labels.numpy().astype(np.int32)
-        for name, labels in examination.predictions.items()
+        ANSWERS + name: answers.numpy().astype(np.float16)
+        for name, answers in examination.answers.items()
     }
     packed["curve"] = np.array(examination.curve, dtype=np.float64).reshape(-1, 2)
     packed["chosen_step"] = np.array(examination.chosen_step)
@@ -87,10 +94,10 @@ def _packed(examination: Examination) -> dict[str, Any]:
 
 def _unpacked(stored: Any) -> Examination:
     return Examination(
-        predictions={
-            name.removeprefix(PREDICTIONS): torch.from_numpy(stored[name].astype(np.int64))
+        answers={
+            name.removeprefix(ANSWERS): torch.from_numpy(stored[name])
             for name in stored.files
-            if name.startswith(PREDICTIONS)
+            if name.startswith(ANSWERS)
         },
         curve=[(int(step), float(score)) for step, score in stored["curve"]],
         chosen_step=int(stored["chosen_step"]),

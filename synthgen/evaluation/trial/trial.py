@@ -13,26 +13,48 @@ from synthgen.data.splits import Splits
 from synthgen.errors import SynthgenError
 from synthgen.evaluation.features.base import Extractor
 from synthgen.evaluation.judges.base import Augment, Judge
-from synthgen.evaluation.scores import Score
+from synthgen.evaluation.scores import Criterion
 from synthgen.evaluation.trial.arms import (
     AUGMENTED,
     AUGMENTED_COMBINED,
     BASELINE,
     COMBINED_BASELINE,
     FRACTION,
+    LOGIT_ADJUSTMENT,
     OPTIONAL,
+    POST_HOC,
+    REAL,
+    THRESHOLDS,
     Arm,
     Ingredients,
     closing_arms,
     family_of,
     opening_arms,
+    post_hoc_arm,
 )
 from synthgen.evaluation.trial.choices import Choices, choose
-from synthgen.evaluation.trial.endpoints import endpoint_score, tail_labels
-from synthgen.evaluation.trial.school import School, Trained, possible_arms
+from synthgen.evaluation.trial.corrections import (
+    CORRECTIONS,
+    Correction,
+    logit_adjustment,
+    shifted,
+    tuned,
+)
+from synthgen.evaluation.trial.endpoints import (
+    TAIL_RECALL,
+    choosing_score,
+    declared_endpoint,
+    endpoint_score,
+    is_imbalanced,
+    other_classes,
+    tail_labels,
+    threshold_score,
+)
+from synthgen.evaluation.trial.school import School, Trained, corrected, possible_arms
 from synthgen.evaluation.trial.sources import SyntheticSource
 from synthgen.evaluation.trial.store import TrialStore
 from synthgen.ranges import Few, Inner, NonNegative, Positive, Share
+from synthgen.types import LabelledImages
 
 TRIAL_SEEDS = 2_000_003  # keeps the trial's classifiers apart from other seeds of the same run
 TEST = "test"
@@ -47,11 +69,13 @@ class Outcome:
     arms: dict[str, Trained]
     choices: Choices
     skipped: dict[str, str]  # arm -> reason
-    score: Score
+    score: Criterion  # the endpoint's
+    choosing: Criterion  # what the holdout chose by
     tail: list[int]
     steps: int
     seeds: list[int]
     endpoint: str
+    margin: float  # how far the other classes' mean recall may fall for tail_recall
 
 
 class Trial:
@@ -60,7 +84,12 @@ class Trial:
     Args:
         seeds: classifiers per arm; seed k starts all arms from the same weights and, with a
             sampler, has its own draw of synthetic images.
-        endpoint: what the verdict is about: a score of the confusion matrix, or ``tail_recall``.
+        endpoint: what the verdict is about: a score, or ``tail_recall``; None: macro F1, or macro
+            average precision where a class has at most half the images of the largest.
+        tail_margin: how far the mean recall of the other classes may fall while ``tail_recall``
+            rises. Both intervals are needed for "helped".
+        correction: what all arms' answers are corrected by: nothing, or the shares of the classes
+            among each arm's own images (post-hoc logit adjustment).
         minimum_difference: the smallest difference on the endpoint that would matter to the person.
         ratios: synthetic images per real one; the holdout chooses one for all seeds.
         shares: parts of the real images for the learning curve.
@@ -77,7 +106,9 @@ class Trial:
         self,
         *,
         seeds: Few = 5,
-        endpoint: str = "macro_f1",
+        endpoint: str | None = None,
+        tail_margin: Share = 0.02,
+        correction: Correction = "none",
         minimum_difference: NonNegative = 0.01,
         ratios: Sequence[Positive] = (0.25, 0.5, 1.0, 2.0, 4.0),
         shares: Sequence[Inner] = (0.0625, 0.125, 0.25, 0.5),
@@ -100,10 +131,16 @@ class Trial:
         unknown = [name for name in arms if name not in OPTIONAL]
         if unknown:
             raise ValueError(f"{unknown[0]!r} is not an arm; there are {', '.join(OPTIONAL)}")
+        if not 0 <= tail_margin < 1:
+            raise ValueError("tail_margin must lie between 0 and 1")
+        if correction not in CORRECTIONS:
+            raise ValueError(f"correction must be one of {', '.join(CORRECTIONS)}")
         if not minimum_difference >= 0:
             raise ValueError("minimum_difference must not be negative")
         self.seeds = seeds
         self.endpoint = endpoint
+        self.tail_margin = tail_margin
+        self.correction: Correction = correction
         self.minimum_difference = minimum_difference
         self.ratios = sorted(set(ratios))
         self.shares = sorted(set(shares))
@@ -122,6 +159,8 @@ class Trial:
         return {
             "seeds": self.seeds,
             "endpoint": self.endpoint,
+            "tail_margin": self.tail_margin,
+            "correction": self.correction,
             "minimum_difference": self.minimum_difference,
             "ratios": self.ratios,
             "shares": self.shares,
@@ -153,7 +192,10 @@ class Trial:
         ``store`` holds are not repeated.
         """
         tail = tail_labels(splits.train, self.tail)
-        score = endpoint_score(self.endpoint, tail)
+        endpoint = declared_endpoint(self.endpoint, splits.train)
+        score, choosing = endpoint_score(endpoint, tail), choosing_score(endpoint, tail)
+        if endpoint == TAIL_RECALL:
+            other_classes(tail, splits.test.labels, splits.test.classes)
         given = Ingredients(
             real=splits.train,
             synthetic=synthetic,
@@ -168,18 +210,21 @@ class Trial:
             {TEST: splits.test.images, **exams},
             judge.steps_for(splits.train),
             [seed * TRIAL_SEEDS + number for number in range(self.seeds)],
-            score,
+            choosing,
             store,
         )
         ratios, skipped = self._possible_ratios(synthetic, len(splits.train))
         shares, too_small = self._possible_shares(splits)
         opening, impossible = possible_arms(
-            judge, self._wanted(opening_arms(given, ratios, shares))
+            judge, self._wanted(opening_arms(given, ratios, shares)), splits.train
         )
         arms = school.teach(opening, "arms known beforehand")
-        choices = choose(arms, score, splits, list(self.augmentations))
+        arms |= self._post_hoc(arms[REAL], splits, endpoint, school.seeds)
+        choices = choose(arms, choosing, splits, list(self.augmentations))
         closing, also_impossible = possible_arms(
-            judge, self._wanted(closing_arms(given, choices.ratio, choices.augmentation))
+            judge,
+            self._wanted(closing_arms(given, choices.ratio, choices.augmentation)),
+            splits.train,
         )
         arms |= school.teach(closing, "arms that build on the choices")
         return Outcome(
@@ -187,14 +232,44 @@ class Trial:
             choices=choices,
             skipped=skipped | too_small | impossible | also_impossible | self._unmade(given),
             score=score,
+            choosing=choosing,
             tail=tail,
             steps=school.steps,
             seeds=school.seeds,
-            endpoint=self.endpoint,
+            endpoint=endpoint,
+            margin=self.tail_margin,
         )
 
     def _wanted(self, arms: Sequence[Arm]) -> list[Arm]:
-        return [arm for arm in arms if family_of(arm.name) in (None, *self.arms)]
+        wanted = [arm for arm in arms if family_of(arm.name) in (None, *self.arms)]
+        return [corrected(arm, self.correction) for arm in wanted]
+
+    def _post_hoc(
+        self, real: Trained, splits: Splits, endpoint: str, seeds: Sequence[int]
+    ) -> dict[str, Trained]:
+        """Real only with its decisions moved: the same trainings, so they cost nothing."""
+        unmade = self._no_post_hoc(splits.train)
+        offsets = logit_adjustment(real.arm.lesson(0))
+        found = {}
+        for name in POST_HOC:
+            if name not in self.arms or name in unmade:
+                continue
+            moved = [
+                shifted(one, offsets)
+                if name == LOGIT_ADJUSTMENT
+                else tuned(one, splits.holdout.labels, threshold_score(endpoint), seed)
+                for one, seed in zip(real.examinations, seeds, strict=True)
+            ]
+            found[name] = Trained(post_hoc_arm(name, splits.train), moved)
+        return found
+
+    def _no_post_hoc(self, real: LabelledImages) -> dict[str, str]:
+        if not is_imbalanced(real):
+            none = "the classes are about equally large: there is no preference to take away"
+            return {LOGIT_ADJUSTMENT: none, THRESHOLDS: none}
+        if self.correction == "logit_adjustment":
+            return {LOGIT_ADJUSTMENT: "every arm is adjusted (trial.correction)"}
+        return {}
 
     def _possible_ratios(
         self, synthetic: SyntheticSource, n_real: int
@@ -227,7 +302,7 @@ class Trial:
 
     def _unmade(self, given: Ingredients) -> dict[str, str]:
         """A reason for each family of arms that was asked for but has nothing to be made of."""
-        reasons: dict[str, str] = {}
+        reasons = self._no_post_hoc(given.real)
         if not given.augmentations:
             none = "trial.augmentations is empty"
             reasons |= {AUGMENTED: none, AUGMENTED_COMBINED: none}

@@ -9,18 +9,29 @@ from typing import Any
 from torch import Tensor
 
 from synthgen.data.splits import Splits
-from synthgen.evaluation.scores import Score
+from synthgen.evaluation.scores import Criterion
 from synthgen.evaluation.trial.arms import (
     AUGMENTED,
     AUGMENTED_COMBINED,
     COMBINED,
+    POST_HOC,
     REAL,
     SYNTHETIC,
     Arm,
 )
 from synthgen.evaluation.trial.choices import holdout_score, tied
 from synthgen.evaluation.trial.contrast import LEVEL, Contrast, Verdict, holm, paired_contrast
-from synthgen.evaluation.trial.endpoints import TAIL_RECALL, endpoint_score, images_of_endpoint
+from synthgen.evaluation.trial.endpoints import (
+    BALANCED_ACCURACY,
+    TAIL_RECALL,
+    endpoint_score,
+    images_of_endpoint,
+    looks_at_no_threshold,
+    mean_recall_of,
+    of_classes,
+    other_classes,
+)
+from synthgen.evaluation.trial.guard import Guard, guarded_p, guarded_verdict
 from synthgen.evaluation.trial.school import Trained
 from synthgen.evaluation.trial.trial import TEST, Outcome
 
@@ -30,7 +41,7 @@ OTHER_ENDPOINTS = ("accuracy", "balanced_accuracy", "macro_f1")
 @dataclass(frozen=True)
 class Comparison:
     """One arm against another on one endpoint. ``p_adjusted`` is Holm's over all secondary
-    comparisons; the primary one's is its own p."""
+    comparisons; the primary one's is its own p. ``guard``: what ``tail_recall`` must not cost."""
 
     arm: Arm
     against: Arm
@@ -38,11 +49,23 @@ class Comparison:
     primary: bool
     contrast: Contrast
     p_adjusted: float
+    guard: Guard | None = None
+
+    @property
+    def alone(self) -> Verdict:
+        """The intervals', without a correction for many comparisons."""
+        return guarded_verdict(self.contrast, self.guard)
+
+    @property
+    def moved(self) -> bool:
+        """Whether the rare classes gained and the others lost more than they may."""
+        return self.guard is not None and self.contrast.verdict == "helped" and self.guard.lost
 
     @property
     def verdict(self) -> Verdict:
-        """The interval's, if the adjusted p agrees."""
-        return self.contrast.verdict if self.p_adjusted < LEVEL else "no evidence"
+        """The intervals', if the adjusted p agrees; the others' loss, which is harm, needs none."""
+        lost = self.guard is not None and self.alone == "harmed" and self.guard.lost
+        return self.alone if lost or self.p_adjusted < LEVEL else "no evidence"
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -56,9 +79,10 @@ class Comparison:
             "difference": self.contrast.difference,
             "ci_low": self.contrast.ci_low,
             "ci_high": self.contrast.ci_high,
-            "p": self.contrast.p,
+            "p": guarded_p(self.contrast, self.guard),
             "p_adjusted": self.p_adjusted,
             "smallest_detectable": self.contrast.smallest_detectable,
+            "others": self.guard and self.guard.to_json(),
         }
 
 
@@ -80,13 +104,15 @@ class Comparisons:
 @dataclass(frozen=True, eq=False)
 class Pair:
     """A comparison that is yet to be made. ``among``: the test images that its endpoint rests on,
-    if not on all."""
+    if not on all; ``guarded``: the classes whose recall must not fall by more than ``margin``."""
 
     ours: Trained
     theirs: Trained
     endpoint: str
-    score: Score
+    score: Criterion
     among: Tensor | None = None
+    guarded: Sequence[int] = ()
+    margin: float = 0.0
 
 
 def chosen_arm(outcome: Outcome) -> Trained:
@@ -109,11 +135,20 @@ def best_cheap_arm(outcome: Outcome, splits: Splits) -> Trained | None:
     cheap = cheap_arms(outcome)
     if not cheap:
         return None
-    return max(cheap, key=lambda trained: holdout_score(trained, outcome.score, splits))
+    return max(cheap, key=lambda trained: holdout_score(trained, outcome.choosing, splits))
 
 
 def cheap_arms(outcome: Outcome) -> list[Trained]:
-    return [trained for trained in outcome.arms.values() if trained.arm.kind == "cheap"]
+    """Those that can differ from real only: by ranks, arms that only move decisions can't."""
+    return [
+        trained
+        for name, trained in outcome.arms.items()
+        if trained.arm.kind == "cheap" and not only_moves_decisions(name, outcome.endpoint)
+    ]
+
+
+def only_moves_decisions(arm: str, endpoint: str) -> bool:
+    return arm in POST_HOC and looks_at_no_threshold(endpoint)
 
 
 def compared_arms(outcome: Outcome) -> list[Trained]:
@@ -138,45 +173,87 @@ def compare_arms(outcome: Outcome, splits: Splits, endpoint: str) -> Comparisons
     best_cheap = best_cheap_arm(outcome, splits)
 
     def pair(ours: Trained, theirs: Trained, name: str = endpoint) -> Pair:
-        among = images_of_endpoint(name, outcome.tail, splits.test.labels)
-        return Pair(ours, theirs, name, endpoint_score(name, outcome.tail), among)
+        return pair_of(outcome, splits, ours, theirs, name)
+
+    def own(arm: str) -> str:
+        """An arm that only moves decisions is compared where decisions count."""
+        return BALANCED_ACCURACY if only_moves_decisions(arm, endpoint) else endpoint
 
     primary = pair(chosen, real)
-    secondary = [pair(trained, real) for trained in compared_arms(outcome) if trained is not chosen]
+    secondary = [
+        pair(trained, real, own(trained.arm.name))
+        for trained in compared_arms(outcome)
+        if trained is not chosen
+    ]
     against_cheap = best_cheap and pair(chosen, best_cheap)
     secondary += [against_cheap] if against_cheap else []
     augmented = outcome.arms.get(f"{AUGMENTED}_{outcome.choices.augmentation}")
     if augmented is not None and AUGMENTED_COMBINED in outcome.arms:
         secondary.append(pair(outcome.arms[AUGMENTED_COMBINED], augmented))
-    secondary += [pair(chosen, real, other) for other in other_endpoints(endpoint, outcome.tail)]
-    made = [contrast_of(pair, splits) for pair in secondary]
-    adjusted = holm([contrast.p for contrast in made])
+    secondary += [pair(chosen, real, other) for other in other_endpoints(endpoint, outcome, splits)]
+    if looks_at_no_threshold(endpoint):
+        moved = [outcome.arms[name] for name in POST_HOC if name in outcome.arms]
+        secondary += [pair(chosen, one, BALANCED_ACCURACY) for one in moved]
+    made = [(contrast_of(pair, splits), guard_of(pair, splits)) for pair in secondary]
+    adjusted = holm([guarded_p(*one) for one in made])
     found = [
-        Comparison(pair.ours.arm, pair.theirs.arm, pair.endpoint, False, contrast, p)
-        for pair, contrast, p in zip(secondary, made, adjusted, strict=True)
+        Comparison(pair.ours.arm, pair.theirs.arm, pair.endpoint, False, contrast, p, guard)
+        for pair, (contrast, guard), p in zip(secondary, made, adjusted, strict=True)
     ]
-    main = contrast_of(primary, splits)
+    main, kept = contrast_of(primary, splits), guard_of(primary, splits)
+    cheap = [holdout_score(one, outcome.choosing, splits) for one in cheap_arms(outcome)]
     return Comparisons(
-        primary=Comparison(chosen.arm, real.arm, endpoint, True, main, main.p),
+        primary=Comparison(chosen.arm, real.arm, endpoint, True, main, guarded_p(main, kept), kept),
         secondary=found,
         best_cheap=found[secondary.index(against_cheap)] if against_cheap else None,
-        tied_cheap=tied([holdout_score(one, outcome.score, splits) for one in cheap_arms(outcome)]),
+        tied_cheap=tied(cheap),
     )
 
 
-def other_endpoints(endpoint: str, tail: Sequence[int]) -> list[str]:
-    names = [*OTHER_ENDPOINTS, *([TAIL_RECALL] if tail else [])]
+def pair_of(
+    outcome: Outcome, splits: Splits, ours: Trained, theirs: Trained, endpoint: str
+) -> Pair:
+    test, tail = splits.test, outcome.tail
+    return Pair(
+        ours,
+        theirs,
+        endpoint,
+        endpoint_score(endpoint, tail),
+        images_of_endpoint(endpoint, tail, test.labels),
+        other_classes(tail, test.labels, test.classes) if endpoint == TAIL_RECALL else (),
+        outcome.margin,
+    )
+
+
+def other_endpoints(endpoint: str, outcome: Outcome, splits: Splits) -> list[str]:
+    """``tail_recall`` too, if there are rare classes and others whose recall it can cost."""
+    rare = set(outcome.tail)
+    both = bool(rare) and bool(set(splits.test.labels.tolist()) - rare)
+    names = [*OTHER_ENDPOINTS, *([TAIL_RECALL] if both else [])]
     return [name for name in names if name != endpoint]
 
 
 def contrast_of(pair: Pair, splits: Splits) -> Contrast:
+    return contrast_by(pair, splits, pair.score, pair.among)
+
+
+def guard_of(pair: Pair, splits: Splits) -> Guard | None:
+    """The other classes' contrast, for an endpoint that could be bought with it."""
+    if not pair.guarded:
+        return None
+    among = of_classes(pair.guarded, splits.test.labels)
+    contrast = contrast_by(pair, splits, mean_recall_of(pair.guarded), among)
+    return Guard(contrast, pair.margin)
+
+
+def contrast_by(pair: Pair, splits: Splits, score: Criterion, among: Tensor | None) -> Contrast:
     test = splits.test
     return paired_contrast(
-        pair.score,
+        score,
         test.labels,
-        pair.ours.predictions(TEST),
-        pair.theirs.predictions(TEST),
+        pair.ours.answers(TEST),
+        pair.theirs.answers(TEST),
         len(test.classes),
         groups=splits.test_groups,
-        among=pair.among,
+        among=among,
     )

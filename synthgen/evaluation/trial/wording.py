@@ -11,8 +11,14 @@ from synthgen.data.splits import Splits
 from synthgen.evaluation.fairness import FEWEST
 from synthgen.evaluation.scores import rests_on
 from synthgen.evaluation.trial.arms import REAL
-from synthgen.evaluation.trial.endpoints import TAIL_RECALL
+from synthgen.evaluation.trial.contrast import Contrast
+from synthgen.evaluation.trial.endpoints import (
+    TAIL_RECALL,
+    choosing_name,
+    looks_at_no_threshold,
+)
 from synthgen.evaluation.trial.equivalent import Equivalent, spans_curve, worth_interval
+from synthgen.evaluation.trial.gap import Gap
 from synthgen.evaluation.trial.trial import Outcome
 from synthgen.evaluation.trial.verdict import Comparison, Comparisons
 
@@ -39,24 +45,28 @@ def verdict_sentence(
     tail: Sequence[int] = (),
     missing: Sequence[str] = (),
     ceiling: str | None = None,
+    gap: str | None = None,
 ) -> str:
     """The verdict with everything that it rests on. ``tail``: labels of the rare classes;
-    ``missing``: classes that the synthetic set lacks; ``ceiling`` of :func:`ceiling_sentence`."""
+    ``missing``: classes that the synthetic set lacks; ``ceiling`` of :func:`ceiling_sentence`;
+    ``gap`` of :func:`gap_sentence`."""
     primary = comparisons.primary
     rare = list(tail) if primary.endpoint == TAIL_RECALL else None
+    weighty = list(tail) if rare or looks_at_no_threshold(primary.endpoint) else []
     parts = [
         opening(primary, minimum),
         f"{capital(primary.arm.label)} against {primary.against.label}: {interval(primary)} in "
         f"{endpoint_words(primary.endpoint)}, on {tested(splits, rare)} with {seeds} seeds "
         f"({SOURCES[source]}).",
     ]
+    parts += guard_sentence(primary)
     if missing:
         parts.append(
             f"The synthetic set has no image of {', '.join(missing)}, so for "
             f"{'this class' if len(missing) == 1 else 'these classes'} the verdict shows only what "
             "images of other classes did."
         )
-    parts += few_images_sentence(splits, rare or [])
+    parts += few_images_sentence(splits, weighty)
     if ceiling is not None:
         parts.append(ceiling)
     elif primary.verdict == "no evidence":
@@ -64,6 +74,8 @@ def verdict_sentence(
             f"A difference of {points(primary.contrast.smallest_detectable)} would have been found "
             "in 8 of 10 such trials."
         )
+    if gap is not None:
+        parts.append(gap)
     if seeds < ENOUGH_SEEDS:
         parts.append(
             f"With {seeds} seeds this interval misses the truth more often than 1 time in 20; take "
@@ -78,8 +90,18 @@ def verdict_sentence(
 
 def opening(primary: Comparison, minimum: float) -> str:
     contrast = primary.contrast
+    if primary.moved:
+        return (
+            "The synthetic images moved the decision: more images of the rare classes are "
+            "recognised, and fewer of the others."
+        )
     if primary.verdict == "harmed":
         return "The synthetic images harmed."
+    if primary.guard is not None and contrast.verdict == "helped" and not primary.guard.kept:
+        return (
+            "No evidence that the synthetic images helped: the rare classes gained, but it is not "
+            "shown that the others didn't lose."
+        )
     if primary.verdict == "no evidence":
         return "No evidence that the synthetic images helped or harmed."
     if not minimum:
@@ -90,6 +112,31 @@ def opening(primary: Comparison, minimum: float) -> str:
         return f"The synthetic images helped, but by less than the {points(minimum)} that matter."
     return (
         f"The synthetic images helped; whether by the {points(minimum)} that matter is not settled."
+    )
+
+
+def guard_sentence(primary: Comparison) -> list[str]:
+    """The other half of ``tail_recall``."""
+    if primary.guard is None:
+        return []
+    contrast, margin = primary.guard.contrast, primary.guard.margin
+    return [
+        f"Mean recall of the other classes: {interval_of(contrast)}; for 'helped' all of this "
+        f"interval must lie above {signed(-margin)}."
+    ]
+
+
+def gap_sentence(gaps: Sequence[Gap], splits: Splits, chosen_by: str) -> str | None:
+    """Said if the holdout is much easier than the test images: see :func:`gap.far_above`."""
+    if not gaps:
+        return None
+    worst = max(gaps, key=lambda gap: gap.ci_low)
+    difference = worst.holdout - worst.test
+    return (
+        f"The {splits.held_back} images are easier than the {splits.reference} images: "
+        f"{worst.label} scores {100 * worst.holdout:.1f} % there and {100 * worst.test:.1f} % here "
+        f"in {endpoint_words(chosen_by)} ({signed(difference)} points, 95 % interval "
+        f"{signed(worst.ci_low)} to {signed(worst.ci_high)}), so what was chosen there may not hold."
     )
 
 
@@ -143,7 +190,9 @@ def cheap_sentence(comparison: Comparison, tied: int = 1) -> str:
     }
     tie = f", the first of {tied} that tied on the holdout" if tied > 1 else ""
     text = f"{words[comparison.verdict]}, {comparison.against.label}{tie}: {interval(comparison)}"
-    if comparison.verdict != comparison.contrast.verdict:
+    if comparison.guard is not None:
+        text += f", and {interval_of(comparison.guard.contrast)} in the other classes"
+    if comparison.verdict != comparison.alone:
         return f"{text}, which is too little after the correction for many comparisons."
     return f"{text}."
 
@@ -182,6 +231,8 @@ def replaced_sentence(replaces: Mapping[str, Any], endpoint: str) -> str:
 def choice_sentences(outcome: Outcome, comparisons: Comparisons, splits: Splits) -> list[str]:
     """What was chosen, and on which images."""
     where = f"{len(splits.holdout):,} real {splits.held_back} images"
+    if outcome.choosing is not outcome.score:
+        where += f", by {endpoint_words(choosing_name(outcome.endpoint))}"
     sentences = [
         f"The ratio {outcome.choices.ratio:g} was chosen by the mean over seeds on {where}"
         f"{tie(outcome.choices.tied_ratios, 'ratios')}."
@@ -223,7 +274,11 @@ def convergence_sentence(curve: Sequence[tuple[int, float]]) -> str | None:
 
 
 def endpoint_words(name: str) -> str:
-    words = {"macro_f1": "macro F1", "tail_recall": "mean recall of the rare classes"}
+    words = {
+        "macro_f1": "macro F1",
+        "macro_auroc": "macro AUROC",
+        "tail_recall": "mean recall of the rare classes",
+    }
     return words.get(name, name.replace("_", " "))
 
 
@@ -232,7 +287,10 @@ def capital(text: str) -> str:
 
 
 def interval(comparison: Comparison) -> str:
-    contrast = comparison.contrast
+    return interval_of(comparison.contrast)
+
+
+def interval_of(contrast: Contrast) -> str:
     return (
         f"{signed(contrast.difference)} points (95 % interval {signed(contrast.ci_low)} to "
         f"{signed(contrast.ci_high)})"

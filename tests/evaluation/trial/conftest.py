@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from synthgen.data.splits import Splits
-from synthgen.evaluation.judges.base import HOLDOUT, Examination, Judge
+from synthgen.evaluation.judges.base import HOLDOUT, Examination, Judge, answers_of
 from synthgen.evaluation.trial import Trial
 from synthgen.evaluation.trial.sources import FixedFolder
 from synthgen.types import LabelledImages
@@ -27,6 +27,11 @@ def with_mistakes(labels, count, offset=0):
     places = (torch.arange(count) + offset) % len(labels)
     predicted[places] = (labels[places] + 1) % len(CLASSES)
     return predicted
+
+
+def sure_of(labels):
+    """Log-probabilities that leave no doubt about ``labels``."""
+    return answers_of(9.0 * torch.nn.functional.one_hot(labels, len(CLASSES)))
 
 
 def arm_of(lesson):
@@ -75,7 +80,8 @@ class ScriptedJudge(Judge):
         }
         predictions[HOLDOUT] = with_mistakes(holdout.labels, on_holdout, offset)
         curve = [(step, 0.5 + step / 100) for step in range(2, steps + 1, 2)]
-        return Examination(predictions, curve, steps, 0.25)
+        answers = {name: sure_of(labels) for name, labels in predictions.items()}
+        return Examination(answers, curve, steps, 0.25)
 
     def describe(self, steps):
         return {"name": self.name, "steps": steps}

@@ -25,6 +25,8 @@ HALF, ONE, TWO = "real_and_synthetic_0.5", "real_and_synthetic_1", "real_and_syn
         ({"arms": ["oversampling", "magic"]}, "'magic' is not an arm; there are oversampling, "),
         ({"minimum_difference": -0.1}, "minimum_difference must not be negative"),
         ({"minimum_difference": float("nan")}, "minimum_difference must not be negative"),
+        ({"tail_margin": -0.1}, "tail_margin must lie between 0 and 1"),
+        ({"correction": "magic"}, "correction must be one of none, logit_adjustment"),
         ({"strengths": [0.5, 2]}, "strengths must lie between 0 and 1"),
     ],
 )
@@ -74,7 +76,7 @@ def test_every_arm_starts_from_the_same_seeds(hold, judge_of, baseline_source):
         "real_and_baseline",
     ]
     assert set(by_arm) == set(outcome.arms)
-    assert outcome.skipped == {}
+    assert set(outcome.skipped) == {"logit_adjustment", "tuned_thresholds"}  # 10 of each class
     assert {len(trained.examinations) for trained in outcome.arms.values()} == {3}
 
 

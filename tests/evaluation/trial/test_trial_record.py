@@ -188,7 +188,10 @@ def test_the_gan_test_counts_agreement_by_class(outcome):
 def test_the_verdict_can_be_had_again_from_the_predictions(outcome, splits, tmp_path):
     write_predictions(tmp_path / "predictions.npz", outcome, splits)
     stored = np.load(tmp_path / "predictions.npz", allow_pickle=False)
-    assert set(stored.files) == {"arm", "seed", "image", "label", "prediction"}
+    files = {"arm", "seed", "image", "label", "prediction", "log_probability"}
+    assert set(stored.files) == files
+    assert stored["log_probability"].shape == (len(outcome.arms), 5, 300, 3)
+    assert (stored["log_probability"].argmax(-1) == stored["prediction"]).all()
     names = stored["arm"].tolist()
     assert names == list(outcome.arms)
     assert stored["seed"].tolist() == outcome.seeds

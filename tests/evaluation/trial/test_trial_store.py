@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from synthgen.evaluation.judges.base import Examination
+from synthgen.evaluation.judges.base import Examination, answers_of
 from synthgen.evaluation.trial.store import TrialStore
 
 SIZES = {"test": 300, "holdout": 60}
@@ -15,7 +15,7 @@ SIZES = {"test": 300, "holdout": 60}
 @pytest.fixture
 def examination():
     generator = torch.Generator().manual_seed(0)
-    answers = {n: torch.randint(0, 10, (size,), generator=generator) for n, size in SIZES.items()}
+    answers = {n: answers_of(torch.randn(s, 10, generator=generator)) for n, s in SIZES.items()}
     return Examination(answers, [(5, 0.1 + 0.2), (10, 2 / 3)], 5, 1.0 / 3)
 
 
@@ -33,8 +33,8 @@ def the_file(store):
 
 def same(one, other):
     return (
-        one.predictions.keys() == other.predictions.keys()
-        and all(torch.equal(one.predictions[name], other.predictions[name]) for name in SIZES)
+        one.answers.keys() == other.answers.keys()
+        and all(torch.equal(one.answers[name], other.answers[name]) for name in SIZES)
         and (one.curve, one.chosen_step, one.seconds)
         == (other.curve, other.chosen_step, other.seconds)
     )
@@ -43,6 +43,7 @@ def same(one, other):
 def test_what_was_written_is_read_to_the_last_digit(store, examination):
     found = store.read("real_only", 0, SIZES)
     assert same(found, examination)
+    assert found.answers["test"].dtype == torch.float16
     assert found.predictions["test"].dtype == torch.int64
     assert store.read("real_only", 1, SIZES) is None
     assert store.read("real", 0, SIZES) is None
@@ -87,7 +88,7 @@ class Bomb:
 
 def test_nothing_foreign_is_read_or_run(store):
     path, content = the_file(store), io.BytesIO()
-    np.savez(content, **{"predictions/test": np.array([Bomb()], dtype=object)})
+    np.savez(content, **{"answers/test": np.array([Bomb()], dtype=object)})
     forged = content.getvalue()
     for foreign in (forged, pickle.dumps(Bomb()), b"not a training", b""):
         path.write_bytes(foreign)
@@ -107,6 +108,13 @@ def test_the_folder_is_there_from_the_first_training_to_the_report(tmp_path, exa
     store.remove()
     assert not store.folder.exists()
     store.remove()
+
+
+def test_trainings_of_another_version_are_found_beside_it(store, tmp_path):
+    now = TrialStore(tmp_path / "report", {"seed": 1, "format": "newer"})
+    assert now.others() == [store.folder]
+    assert store.others() == []
+    assert TrialStore(tmp_path / "report2", {}).others() == []
 
 
 def test_who_stops_a_trial_learns_what_is_kept(store, tmp_path):
