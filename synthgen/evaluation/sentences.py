@@ -30,12 +30,20 @@ def choosing_sentence(reference: str) -> list[str]:
 
 
 def transfer_sentences(results: Sequence[Result], n_seeds: int, reference: str) -> list[str]:
-    """What a classifier learned from each training set, real-only beside it."""
+    """What a classifier learned from each training set, real-only beside it. Synthetic only is not
+    there if its images lack a class."""
     found = {r.name: r for r in results if r.scope is None}
     real = found["transfer/real_only/accuracy"]
-    synthetic = found["transfer/synthetic_only/accuracy"]
+    synthetic = found.get("transfer/synthetic_only/accuracy")
     both = found["transfer/real_and_synthetic/accuracy"]
     trainings = "one training each" if n_seeds == 1 else f"mean of {n_seeds} trainings each"
+    if synthetic is None:
+        return [
+            f"A classifier trained on the real images got {share(real)} of the {real.n_real:,} "
+            f"real {reference} images right, trained on both {share(both)} ({trainings}, 95 % "
+            "intervals).",
+            addition(real, both),
+        ]
     return [
         f"A classifier trained only on the {synthetic.n_fake:,} synthetic images got "
         f"{share(synthetic)} of the {synthetic.n_real:,} real {reference} images right; trained on "

@@ -16,6 +16,7 @@ from synthgen.evaluation.judges import Examination, Judge
 from synthgen.evaluation.references import CONTROL_NOTES, as_references
 from synthgen.evaluation.subsets import spread_by_class
 from synthgen.evaluation.trial import TrialReport, main_arms
+from synthgen.evaluation.trial.school import lacking, lacking_sentence
 from synthgen.evaluation.trial.sources import proportional
 from synthgen.types import LabelledImages
 
@@ -32,9 +33,15 @@ def add_transfer(
     seeds: int,
     seed: int,
 ) -> None:
-    """Three arms, each trained with the same seeds for the same number of steps."""
+    """Three arms, each trained with the same seeds for the same number of steps; without the one of
+    synthetic images only if these lack a class."""
     predictions = {}
-    for arm, data in transfer.training_sets(splits.train, synthetic).items():
+    sets = transfer.training_sets(splits.train, synthetic)
+    reason = lacking_sentence(synthetic, splits.train)
+    if reason is not None:
+        del sets["synthetic_only"]
+        found.sentences.append(f"Synthetic only was not tested: {reason}.")
+    for arm, data in sets.items():
         examinations = transfer.examine_arm(
             judge,
             data,
@@ -140,6 +147,7 @@ def add_transfer_references(
     sets = {
         name: ("synthetic_only", images, CONTROL_NOTES[name].format(n=len(images)))
         for name, images in controls.items()
+        if not lacking(images, splits.train)
     }
     if len(synthetic) <= CLEARLY_FEWER * len(splits.train):
         fewer = spread_by_class(splits.train, len(synthetic))

@@ -68,12 +68,19 @@ def tail_table(tail: Any, labels: dict[str, str], split: str = "test") -> Table 
     classes = ", ".join(str(name) for name in tail.get("classes") or [])
     tip = f"Mean recall of {classes} on real {split} images"
     n = tail.get("n")
+    others, m = tail.get("others") or {}, tail.get("n_others")
     rows = [
-        Row(capital(label_of(name, labels)), "", [share_cell(found, tip)])
+        Row(
+            capital(label_of(name, labels)),
+            "",
+            [share_cell(found, tip), share_cell(others.get(name), "Mean recall of all others")],
+        )
         for name, found in tail["recall"].items()
     ]
     note = f"{n:,} {split} images of {classes}" if is_number(n) else "95 % interval"
-    return Table("Recall of the rare classes", [Column("Recall", note, "recall", tip)], rows)
+    rest = f"{m:,} {split} images" if is_number(m) else "95 % interval"
+    columns = [Column("Recall", note, "recall", tip), Column("The other classes", rest, "others")]
+    return Table("Recall of the rare classes, and of the others", columns, rows)
 
 
 def recall_table(

@@ -7,6 +7,7 @@ from typing import Any
 from synthgen.evaluation.report.tables import Cell, Column, Row, Table
 from synthgen.evaluation.report.verdict import badge, capital, label_of, style_of, unsigned
 from synthgen.evaluation.report.wording import (
+    NOT_TESTED,
     is_number,
     share_label,
     show_count,
@@ -52,7 +53,8 @@ def comparison_table(
         tip = f"{endpoint}{protocol[protocol.find(' · ') :]}" if " · " in protocol else protocol
         name = capital(label_of(arm.get("name"), labels))
         note = f"against {label_of(arm.get('against'), labels)}, {endpoint}"
-        found = arm.get("smallest_detectable")
+        found, others = arm.get("smallest_detectable"), others_text(arm.get("others"))
+        note = "\n".join(filter(None, [note, others]))
         rows.append(
             Row(
                 name,
@@ -70,7 +72,7 @@ def comparison_table(
                         else f"{tip} · Holm over all secondary comparisons",
                     ),
                     Cell(
-                        unsigned(found) if is_number(found) else "–",
+                        unsigned(found) if is_number(found) else NOT_TESTED,
                         tip=f"{tip} · found with 80 % power at this standard error",
                     ),
                     Cell(badge(arm.get("verdict")), style=style_of(arm.get("verdict"))),
@@ -79,6 +81,16 @@ def comparison_table(
             )
         )
     return Table("Every comparison of the trial", columns, rows)
+
+
+def others_text(others: Any) -> str:
+    """The other half of a comparison in recall of the rare classes."""
+    if not isinstance(others, dict) or not is_number(others.get("difference")):
+        return ""
+    value, interval = show_points(others["difference"], others.get("ci_low"), others.get("ci_high"))
+    margin = others.get("margin")
+    allowed = f", at most −{100 * margin:g} allowed" if is_number(margin) else ""
+    return f"other classes {value} points ({interval}){allowed}"
 
 
 def arms_table(
@@ -95,6 +107,9 @@ def arms_table(
     columns = [
         Column("Images", "real + synthetic", "images"),
         Column(capital(endpoint), f"{split}, 95 % interval", "test", protocol),
+        Column(
+            "Balanced accuracy", f"{split}, 95 % interval", "balanced", "Mean recall of all classes"
+        ),
         Column("Seeds", "lowest to highest", "seeds", f"Each seed by itself · {protocol}"),
         Column(
             "Holdout",
@@ -111,11 +126,11 @@ def arms_table(
     ]
     rows = []
     for arm in arms:
-        test = arm.get("test") or {}
+        test, balanced = arm.get("test") or {}, arm.get("balanced_accuracy") or {}
         seeds = [x for x in arm.get("per_seed") or [] if is_number(x)]
         steps = sorted(x for x in arm.get("chosen_steps") or [] if is_number(x))
         n_real, n_synthetic = arm.get("n_real") or 0, arm.get("n_synthetic") or 0
-        range_text = f"{show_share(min(seeds))[0]} to {show_share(max(seeds))[0]}" if seeds else "–"
+        range_text = f"{show_share(min(seeds))[0]} to {show_share(max(seeds))[0]}" if seeds else NOT_TESTED
         holdout = arm.get("holdout")
         cells: list[Cell | None] = [
             Cell(f"{n_real:,} + {n_synthetic:,}"),
@@ -123,20 +138,27 @@ def arms_table(
                 *show_share(test.get("value"), test.get("ci_low"), test.get("ci_high")),
                 tip=protocol,
             ),
+            Cell(*show_share(balanced.get("value"), balanced.get("ci_low"), balanced.get("ci_high")))
+            if is_number(balanced.get("value"))
+            else None,
             Cell(range_text, tip=f"Each seed by itself · {protocol}"),
             Cell(
-                show_share(holdout)[0] if is_number(holdout) else "–",
+                show_share(holdout)[0] if is_number(holdout) else NOT_TESTED,
                 tip="Mean over seeds on the holdout; chose, and proves nothing",
             ),
             Cell(
-                f"{steps[len(steps) // 2]:,}" if steps else "–",
+                f"{steps[len(steps) // 2]:,}" if steps else NOT_TESTED,
                 tip="The moment of each training that was best on the holdout",
             ),
         ]
         name = capital(label_of(arm.get("name"), labels))
-        note = "chosen ratio" if arm.get("chosen") else ""
-        rows.append(Row(name, note, cells, "model" if arm.get("chosen") else ""))
+        notes = ["chosen ratio" if arm.get("chosen") else "", counted(arm.get("n"), split)]
+        rows.append(Row(name, "\n".join(filter(None, notes)), cells, "model" if arm.get("chosen") else ""))
     return Table("What each arm saw and scored", columns, rows)
+
+
+def counted(n: Any, split: str) -> str:
+    return f"n = {n:,} {split} images" if is_number(n) else ""
 
 
 def mcnemar_table(trial: dict[str, Any], key: dict[str, tuple[str, str]]) -> Table | None:

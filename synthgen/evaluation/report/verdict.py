@@ -143,6 +143,9 @@ def primary_fact(
         f"p = {show_p(arm.get('p'))}".replace("= <", "<"),
         f"{capital(name)} against {label_of(arm.get('against'), labels)}",
     ]
+    if isinstance(others := arm.get("others"), dict):
+        change, around = show_points(others["difference"], others["ci_low"], others["ci_high"])
+        lines.append(f"The other classes {change} ({around}), −{100 * others['margin']:g} allowed")
     least, found = verdict.get("minimum_difference"), arm.get("smallest_detectable")
     if is_number(least):
         unit = "point" if least == 0.01 else "points"

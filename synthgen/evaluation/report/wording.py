@@ -153,9 +153,9 @@ def show_count(value: Any, low: Any = None, high: Any = None) -> tuple[str, str]
 
 
 def show_p(p: Any) -> str:
-    """``0.031``, ``< 0.001``, or a dash where nothing was tested."""
+    """``0.031``, ``< 0.001``, or the words for what was not tested."""
     if not is_number(p):
-        return "–"
+        return NOT_TESTED
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 

@@ -52,6 +52,7 @@ NO_CURVE = (
     "This trial has no learning curve of real images (two or more trial.shares), so nothing can be "
     "expressed in real images."
 )
+NOT_TESTED = "Synthetic only was not tested: {}."
 NO_SYNTHETIC_ONLY = (
     "This trial has no arm of synthetic images only (trial.arms), so nothing can be expressed in "
     "real images."
@@ -239,7 +240,7 @@ def equivalent_of(outcome: Outcome, splits: Splits, seed: int) -> Equivalent:
     if len(arms) < FEWEST_POINTS:
         return Equivalent(None, None, NO_CURVE)
     if SYNTHETIC in outcome.skipped:
-        return Equivalent(None, None, f"Synthetic only was not tested: {outcome.skipped[SYNTHETIC]}.")
+        return Equivalent(None, None, NOT_TESTED.format(outcome.skipped[SYNTHETIC]))
     if SYNTHETIC not in outcome.arms:
         return Equivalent(None, None, NO_SYNTHETIC_ONLY)
 

@@ -5,15 +5,17 @@ from __future__ import annotations
 import re
 
 import pytest
-from trials import CHEAP, CHOSEN, comparison, trial, with_trial
+from trials import CHEAP, CHOSEN, comparison, trial, verdict, with_trial
 
 from synthgen.evaluation.report import write_page
 from synthgen.evaluation.report.evidence import copy_blocks, statistics_view
 from synthgen.evaluation.report.forest import Difference, forest_plot
 from synthgen.evaluation.report.intervals import Curve, Point, Reference, interval_chart
+from synthgen.evaluation.report.slices import tail_table
 from synthgen.evaluation.report.tables import Cell, Column, Row, Table, in_parts
 from synthgen.evaluation.report.trial import key_arms, trial_view
-from synthgen.evaluation.report.verdict import headline
+from synthgen.evaluation.report.trial_tables import arms_table, comparison_table
+from synthgen.evaluation.report.verdict import headline, primary_fact
 from synthgen.evaluation.report.wording import show_count, show_p, show_points
 
 SPACE = "classifier-1a2b3c4d"
@@ -259,7 +261,7 @@ def test_differences(triple, text):
 
 def test_small_words():
     assert show_count(1240, 980, 1610) == ("1,240", "980 to 1,610")
-    assert [show_p(p) for p in (0.0004, 0.031, None)] == ["< 0.001", "0.031", "–"]
+    assert [show_p(p) for p in (0.0004, 0.031, None)] == ["< 0.001", "0.031", "not tested"]
 
 
 def test_wide_tables_are_cut_into_parts_of_the_same_rows():
@@ -302,3 +304,36 @@ def test_no_room_for_a_gain_is_said_beside_the_number(report):
     under = headline(one).facts[0].under
     assert "leaves no room" in under
     assert "in 8 of 10 cases" not in under
+
+
+def test_recall_of_the_rare_classes_stands_beside_that_of_the_others():
+    share = {"value": 0.8, "ci_low": 0.7, "ci_high": 0.9}
+    paid = {"value": 0.6, "ci_low": 0.5, "ci_high": 0.7}
+    tail = {"classes": ["rare"], "n": 50, "recall": {"a": share, "b": share}}
+    table = tail_table({**tail, "n_others": 450, "others": {"a": paid}}, {}, "test")
+    assert [column.note for column in table.columns] == [
+        "50 test images of rare",
+        "450 test images",
+    ]
+    assert table.rows[0].cells[1].text == "60 %"
+    assert table.rows[1].cells[1] is None  # the page says: not tested
+
+
+def test_the_pair_shows_both_numbers_where_the_verdict_stands():
+    both = verdict()
+    primary = both["arms"][0]
+    primary["others"] = {"difference": -0.07, "ci_low": -0.1, "ci_high": -0.04, "margin": 0.02}
+    both["endpoint"] = "tail_recall"
+    fact = primary_fact(primary, both, "protocol", {})
+    assert "The other classes −7.0 (−10.0 to −4.0), −2 allowed" in fact.under
+    table = comparison_table(both, {}, "protocol")
+    assert "other classes −7.0 points (−10.0 to −4.0), at most −2 allowed" in table.rows[0].note
+    assert "other classes" not in table.rows[1].note
+
+
+def test_empty_cells_say_so_and_arms_say_on_how_many_images():
+    arm = {"name": "a", "n_real": 5, "n": 250, "test": {"value": 0.5}, "chosen": True}
+    table = arms_table({"arms": [arm]}, {}, "macro F1", "protocol")
+    assert table.rows[0].note == "chosen ratio\nn = 250 test images"
+    cells = [cell and cell.text for cell in table.rows[0].cells]
+    assert cells == ["5 + 0", "50.0 %", None, "not tested", "not tested", "not tested"]

@@ -1,0 +1,221 @@
+"""Gains that were paid with a moved decision, and sets that lack a class: neither is help."""
+
+import dataclasses
+
+import pytest
+import torch
+
+from synthgen.evaluation.judges.base import HOLDOUT, Examination, answers_of
+from synthgen.evaluation.trial import Trial
+from synthgen.evaluation.trial.contrast import paired_contrast
+from synthgen.evaluation.trial.endpoints import mean_recall_of, of_classes
+from synthgen.evaluation.trial.gap import far_above, gap_of, holdout_gaps
+from synthgen.evaluation.trial.guard import Guard, guarded_p, guarded_verdict
+from synthgen.evaluation.trial.record import equivalent_of, tail_json, trial_json, verdict_json
+from synthgen.evaluation.trial.sources import FixedFolder
+from synthgen.evaluation.trial.verdict import chosen_arm, compare_arms
+from synthgen.types import LabelledImages
+
+ONE = "real_and_synthetic_1"
+
+
+def of(counts, value=0):
+    labels = torch.arange(len(counts)).repeat_interleave(torch.tensor(counts))
+    pixels = torch.full((len(labels), 1, 2, 2), value, dtype=torch.uint8)
+    return LabelledImages(pixels, labels, ("common", "rare", "other")[: len(counts)])
+
+
+@pytest.fixture
+def two(splits):
+    """1 : 9, in 30 training, 100 holdout and 500 test images."""
+    parts = {"train": of((27, 3)), "holdout": of((90, 10)), "test": of((450, 50))}
+    return dataclasses.replace(splits, **parts)
+
+
+@pytest.fixture
+def moved(judge_of, two):
+    """A judge whose ranks never change: with synthetic images it says "rare" more often."""
+
+    class Moved(type(judge_of({}))):
+        shift = 2.0
+
+        def examine(self, lesson, *, holdout, exams, steps, seed, score=None, description=""):
+            shift = self.shift if len(lesson.data) > 30 else 0.0
+
+            def answer(labels, offset):
+                generator = torch.Generator().manual_seed(seed + offset)
+                odds = torch.randn(len(labels), generator=generator) + 3.0 * labels - 2.5
+                return answers_of(torch.stack([torch.zeros(len(labels)), odds + shift], 1))
+
+            found = {name: answer(two.test.labels, 1) for name in exams}
+            return Examination(
+                {**found, HOLDOUT: answer(holdout.labels, 2)}, [(8, 0.5)], 8, 0.1
+            )
+
+    return Moved(two, {})
+
+
+def set_of(counts):
+    return FixedFolder(of(counts, 200), seed=1)
+
+
+def test_more_of_the_rare_class_alone_was_help_and_is_not(hold, moved, two):
+    """The old endpoint says helped: recall of the rare class by itself rises clearly. So do
+    balanced accuracy and macro recall, by the decision alone. The default endpoint sees nothing,
+    and the pair says what was paid."""
+    outcome = hold(moved, splits=two, source=set_of((0, 60)))
+    ours, real = chosen_arm(outcome).answers("test"), outcome.arms["real_only"].answers("test")
+    labels = two.test.labels
+    old = paired_contrast(
+        mean_recall_of([1]), labels, ours, real, 2, among=of_classes([1], labels)
+    )
+    assert old.verdict == "helped"
+    assert old.difference > 0.1
+    assert outcome.endpoint == "macro_average_precision"
+    found = compare_arms(outcome, two, outcome.endpoint)
+    assert found.primary.verdict == "no evidence"
+    assert found.primary.contrast.difference == pytest.approx(0, abs=0.002)
+    pair = next(c for c in found.secondary if c.endpoint == "tail_recall")
+    assert (pair.contrast.verdict, pair.verdict, pair.moved) == ("helped", "no evidence", True)
+
+
+def test_the_pair_says_both_numbers(hold, moved, two):
+    options = {"endpoint": "tail_recall", "tail_margin": 0.02, "seeds": 5}
+    outcome = hold(moved, splits=two, source=set_of((0, 60)), **options)
+    found = compare_arms(outcome, two, "tail_recall")
+    trial, nothing = Trial(**options), equivalent_of(outcome, two, 0)
+    verdict = verdict_json(trial, outcome, found, nothing, two, "folder")
+    assert verdict["sentence"].startswith(
+        "The synthetic images moved the decision: more images of the rare classes are recognised, "
+        "and fewer of the others."
+    )
+    others = verdict["arms"][0]["others"]
+    assert others["kept"] is False
+    assert f"Mean recall of the other classes: −{-100 * others['difference']:.1f} points" in (
+        verdict["sentence"]
+    )
+    assert "must lie above −2.0." in verdict["sentence"]
+    assert verdict["arms"][0]["verdict"] == "no evidence"
+    choices = trial_json(trial, outcome, found, two, "folder")["protocol"]["choices"]
+    assert "images, by macro average precision" in choices[0]
+
+
+def test_a_gain_that_costs_nothing_is_help(hold, moved, two):
+    """The same shift, which a wide margin allows."""
+    options = {"endpoint": "tail_recall", "tail_margin": 0.9}
+    outcome = hold(moved, splits=two, source=set_of((0, 60)), **options)
+    assert compare_arms(outcome, two, "tail_recall").primary.verdict == "helped"
+
+
+def contrast(low, high, p=0.001):
+    from synthgen.evaluation.trial.contrast import Contrast
+
+    return Contrast((low + high) / 2, low, high, p, (high - low) / 4, 30.0, 0.03, ())
+
+
+@pytest.mark.parametrize(
+    ("rare", "others", "verdict"),
+    [
+        ((0.01, 0.05), (-0.01, 0.01), "helped"),
+        ((0.01, 0.05), (-0.03, 0.01), "no evidence"),  # not shown that nothing was paid
+        ((0.01, 0.05), (-0.09, -0.03), "no evidence"),  # paid
+        ((-0.01, 0.05), (-0.09, -0.03), "harmed"),
+        ((-0.05, -0.01), (0.01, 0.05), "harmed"),
+        ((-0.01, 0.05), (-0.01, 0.01), "no evidence"),
+    ],
+)
+def test_both_intervals_are_needed(rare, others, verdict):
+    guard = Guard(contrast(*others), 0.02)
+    assert guarded_verdict(contrast(*rare), guard) == verdict
+    if verdict == "helped":
+        assert guarded_p(contrast(*rare), guard) < 0.05
+    elif rare[0] > 0:
+        assert guarded_p(contrast(*rare), guard) > 0.05
+
+
+def test_moved_decisions_are_cheap_arms_that_cost_no_training(hold, moved, two):
+    options = {"arms": ["logit_adjustment", "tuned_thresholds", "mixup"], "endpoint": "macro_f1"}
+    outcome = hold(moved, splits=two, source=set_of((0, 60)), **options)
+    found = compare_arms(outcome, two, "macro_f1")
+    names = {(c.arm.name, c.against.name, c.endpoint) for c in found.secondary}
+    assert ("logit_adjustment", "real_only", "macro_f1") in names
+    assert found.best_cheap.against.name in {"tuned_thresholds", "logit_adjustment", "mixup"}
+    adjusted = outcome.arms["logit_adjustment"]
+    assert adjusted.arm.kind == "cheap"
+    assert sum(one.seconds for one in adjusted.examinations) == 0
+    tail = tail_json([outcome.arms["real_only"], adjusted], outcome, two)
+    assert tail["recall"]["logit_adjustment"]["value"] > tail["recall"]["real_only"]["value"] + 0.1
+    assert tail["others"]["logit_adjustment"]["value"] < tail["others"]["real_only"]["value"]
+    assert (tail["n"], tail["n_others"]) == (50, 450)
+
+
+def test_where_ranks_decide_they_are_compared_by_balanced_accuracy(hold, moved, two):
+    options = {"arms": ["logit_adjustment", "tuned_thresholds"]}
+    outcome = hold(moved, splits=two, source=set_of((0, 60)), **options)
+    found = compare_arms(outcome, two, outcome.endpoint)
+    assert found.best_cheap is None
+    names = {(c.arm.name, c.against.name, c.endpoint) for c in found.secondary}
+    for arm in options["arms"]:
+        assert (arm, "real_only", "balanced_accuracy") in names
+        assert (chosen_arm(outcome).arm.name, arm, "balanced_accuracy") in names
+        assert (arm, "real_only", "macro_average_precision") not in names
+
+
+def test_every_arm_gets_the_same_correction(hold, judge_of, two):
+    """The scripted classifier hears of the offsets in its lesson, an arm's own shares in them."""
+    heard = {}
+
+    class Listening(type(judge_of({}))):
+        def examine(self, lesson, **given):
+            heard[len(lesson.data)] = lesson.offsets
+            return super().examine(lesson, **given)
+
+    options = {"correction": "logit_adjustment", "arms": ["logit_adjustment"]}
+    outcome = hold(Listening(two, {}), splits=two, source=set_of((0, 60)), **options)
+    assert "every arm is adjusted" in outcome.skipped["logit_adjustment"]
+    assert heard[30] == pytest.approx(-torch.tensor([0.9, 0.1]).log())
+    assert heard[60] == pytest.approx(-torch.tensor([27 / 60, 33 / 60]).log())
+    hold(Listening(two, {}), splits=two, source=set_of((0, 60)))
+    assert heard[30] is None
+
+
+def test_a_set_that_lacks_classes_is_not_trained_on_alone(hold, moved, two):
+    options = {"arms": ["synthetic_only", "pretrained_on_synthetic"], "shares": [0.4, 0.5]}
+    outcome = hold(moved, splits=two, source=set_of((0, 60)), **options)
+    assert "synthetic_only" not in outcome.arms
+    assert "its images show no common" in outcome.skipped["synthetic_only"]
+    assert "pretrained_on_synthetic" in outcome.arms  # real images follow
+    reason = equivalent_of(outcome, two, 0).reason
+    assert reason.startswith("Synthetic only was not tested: its images show no common")
+    whole = hold(moved, splits=two, source=set_of((40, 60)), **options)
+    assert "synthetic_only" in whole.arms
+
+
+def test_a_share_of_the_real_images_without_a_class_is_no_point_of_the_curve(hold, moved, two):
+    outcome = hold(moved, splits=two, source=set_of((0, 60)), shares=[0.1, 0.5])
+    assert "its images show no rare" in outcome.skipped["real_share_0.1"]
+    assert "real_share_0.5" in outcome.arms
+
+
+def test_a_holdout_far_easier_than_the_test_images_is_said(hold, judge_of, splits):
+    easy = {"real_only": (1, 120), ONE: (0, 100)}
+    outcome = hold(judge_of(easy), endpoint="accuracy", seeds=5)
+    found = compare_arms(outcome, splits, "accuracy")
+    nothing = equivalent_of(outcome, splits, 0)
+    verdict = verdict_json(Trial(), outcome, found, nothing, splits, "folder")
+    assert "The holdout images are easier than the test images: " in verdict["sentence"]
+    assert "so what was chosen there may not hold." in verdict["sentence"]
+    assert [gap["far_above"] for gap in verdict["holdout_gaps"]] == [True, True]
+    even = hold(judge_of({"real_only": (12, 60), ONE: (10, 50)}), endpoint="accuracy", seeds=5)
+    arms = [even.arms["real_only"], even.arms[ONE]]
+    assert far_above(holdout_gaps(even, splits, arms), 0.0) == []
+
+
+def test_the_gap_is_large_against_its_own_interval(hold, judge_of, splits):
+    """6 of 60 mistakes against 60 of 300: 10 points, too uncertain for so few images."""
+    outcome = hold(judge_of({"real_only": (6, 60)}), endpoint="accuracy", seeds=5)
+    gap = gap_of(outcome.arms["real_only"], outcome.choosing, splits)
+    assert gap.holdout - gap.test == pytest.approx(0.1)
+    assert gap.ci_low < gap.holdout - gap.test < gap.ci_high
+    assert far_above([gap], 0.05) == []
+    assert far_above([gap], gap.ci_low - 1e-9) == [gap]
