@@ -130,7 +130,9 @@ def arms_table(
         seeds = [x for x in arm.get("per_seed") or [] if is_number(x)]
         steps = sorted(x for x in arm.get("chosen_steps") or [] if is_number(x))
         n_real, n_synthetic = arm.get("n_real") or 0, arm.get("n_synthetic") or 0
-        range_text = f"{show_share(min(seeds))[0]} to {show_share(max(seeds))[0]}" if seeds else NOT_TESTED
+        range_text = (
+            f"{show_share(min(seeds))[0]} to {show_share(max(seeds))[0]}" if seeds else NOT_TESTED
+        )
         holdout = arm.get("holdout")
         cells: list[Cell | None] = [
             Cell(f"{n_real:,} + {n_synthetic:,}"),
@@ -138,7 +140,9 @@ def arms_table(
                 *show_share(test.get("value"), test.get("ci_low"), test.get("ci_high")),
                 tip=protocol,
             ),
-            Cell(*show_share(balanced.get("value"), balanced.get("ci_low"), balanced.get("ci_high")))
+            Cell(
+                *show_share(balanced.get("value"), balanced.get("ci_low"), balanced.get("ci_high"))
+            )
             if is_number(balanced.get("value"))
             else None,
             Cell(range_text, tip=f"Each seed by itself · {protocol}"),
@@ -153,7 +157,9 @@ def arms_table(
         ]
         name = capital(label_of(arm.get("name"), labels))
         notes = ["chosen ratio" if arm.get("chosen") else "", counted(arm.get("n"), split)]
-        rows.append(Row(name, "\n".join(filter(None, notes)), cells, "model" if arm.get("chosen") else ""))
+        rows.append(
+            Row(name, "\n".join(filter(None, notes)), cells, "model" if arm.get("chosen") else "")
+        )
     return Table("What each arm saw and scored", columns, rows)
 
 

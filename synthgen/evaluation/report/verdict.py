@@ -203,8 +203,9 @@ def equivalent_facts(found: Any, by: str = "") -> list[Fact]:
                 "Added, worth another",
                 f"{value} real images",
                 f"{interval} (95 % interval){extrapolated}",
-                "Real images that would have to be added to score as real + synthetic does: power "
-                "law through the learning curve, extrapolated · 95 % interval by simulation",
+                "Real images that would have to be added to score as real + synthetic does: the "
+                "power laws above a floor that fit the learning curve, extrapolated · 95 % "
+                "interval by simulation, over the floors too",
             )
         )
     elif found.get("reason") and replaces:

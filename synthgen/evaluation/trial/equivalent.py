@@ -13,6 +13,10 @@ DRAWS = 2000  # of the curve and the score, each from its own uncertainty, for t
 MOST_TIMES = 100.0  # an extrapolation beyond so many times the real images is not a number
 TAIL = 2.5  # percent on either side
 FLAT = 0.005  # a learning curve that rises by less
+LEAST_ERROR = 1e-4  # the logarithm of none would be infinite
+FLOORS = np.linspace(0.0, 0.99, 100)  # of the least error measured: where the curve may level off
+PLAUSIBLE = 3.84  # chi-squared beyond the best fit's: 95 % of one degree of freedom
+WIDEST = 20.0  # an interval of which one end is so many times the other is no answer
 
 
 @dataclass(frozen=True)
@@ -45,10 +49,12 @@ def real_equivalent(
     """Both equivalents with 95 % intervals by simulation.
 
     ``curve`` rises in images and ends with all of them. It is made to rise in value too (isotonic
-    regression) and interpolated in log images for ``replaces``, never beyond its ends; for ``adds``
-    error = c · images^-a (Hestness et al. 2017) is fitted to it and followed beyond its end, which
-    is marked as extrapolated. Every point is drawn anew from its normal distribution in each
-    simulation.
+    regression) and interpolated in log images for ``replaces``, never beyond its ends. For ``adds``
+    it is followed beyond its end, which is marked as extrapolated, by every curve
+    error = floor + c · images^-a (Hestness et al. 2017, section 3) that fits it: no curve of real
+    images says by itself where it will level off, so what isn't known of the floor is in the
+    interval, and where the interval is too wide for an answer a reason says so. Every point is
+    drawn anew from its normal distribution in each simulation.
     """
     rng = np.random.default_rng(seed)
     draws = [
@@ -65,7 +71,7 @@ def real_equivalent(
     alone = rng.normal(synthetic_only.value, synthetic_only.standard_error, DRAWS)
     both = rng.normal(combined.value, combined.standard_error, DRAWS)
     replaced = [replaces(some, float(value)) for some, value in zip(draws, alone, strict=True)]
-    adds, reason = _adds(curve, combined.value, draws, both)
+    adds, reason = _adds(curve, combined.value, draws, both, rng)
     images = replaces(curve, synthetic_only.value)
     return Equivalent(
         replaces={
@@ -131,6 +137,7 @@ def _adds(
     combined: float,
     draws: Sequence[Sequence[Point]],
     combined_draws: np.ndarray,
+    rng: np.random.Generator,
 ) -> tuple[dict[str, Any] | None, str | None]:
     first, last = curve[0], curve[-1]
     error = math.hypot(first.standard_error, last.standard_error)
@@ -149,34 +156,70 @@ def _adds(
         )
     if combined <= last.value:
         return None, "Real + synthetic scores no better than the real images alone."
-    value = extrapolated(curve, combined)
-    if value is None:
+    reached = extrapolated(
+        np.array([point.images for point in curve], dtype=np.float64),
+        errors_of([[point.value for point in some] for some in draws]),
+        np.array([max(point.standard_error, 1e-9) for point in curve]),
+        errors_of(combined_draws),
+        rng,
+    )
+    further = np.minimum(reached, MOST_TIMES * last.images) - last.images
+    middle = float(np.median(further))
+    found = _interval(further.tolist(), middle)
+    low, high = found["ci_low"], found["ci_high"]
+    ceiling = round((MOST_TIMES - 1) * last.images)
+    if low >= ceiling:
         return None, (
             f"More than {MOST_TIMES:g} times the real images would be needed; the learning curve "
             "can't be followed so far."
         )
-    simulated = [
-        extrapolated(some, float(score)) for some, score in zip(draws, combined_draws, strict=True)
-    ]
-    n, ceiling = last.images, MOST_TIMES * last.images
-    further = [max(0.0, (ceiling if one is None else one) - n) for one in simulated]
-    return {"images": round(value - n), **_interval(further, value - n), "extrapolated": True}, None
+    if high >= ceiling or (high > WIDEST * low and high > last.images):
+        most = "more than " if high >= ceiling else ""
+        return None, (
+            f"What the images add can't be said in real ones: it may be {low:,} more real images "
+            f"or {most}{high:,}, depending on where the learning curve levels off, which its "
+            f"{len(curve)} points don't show."
+        )
+    return {"images": round(middle), **found, "extrapolated": True}, None
 
 
-def extrapolated(curve: Sequence[Point], value: float) -> float | None:
-    """Images at which the fitted power law, shifted to run through the last point, reaches
-    ``value``; the last point's for less, None beyond ``MOST_TIMES`` as many."""
-    errors = np.array([max(1 - point.value, 1e-4) for point in curve])
-    images = np.array([float(point.images) for point in curve])
-    # The far end of a learning curve predicts what follows; the near end often doesn't.
-    slope = float(np.polyfit(np.log(images), np.log(errors), 1, w=np.sqrt(images))[0])
-    target, last = max(1 - value, 1e-4), errors[-1]
-    if target >= last:
-        return float(images[-1])
-    if slope >= 0:
-        return None
-    times = (target / last) ** (1 / slope)
-    return float(images[-1] * times) if times <= MOST_TIMES else None
+def errors_of(values: Any) -> np.ndarray:
+    return np.maximum(1 - np.asarray(values, dtype=np.float64), LEAST_ERROR)
+
+
+def extrapolated(
+    images: np.ndarray,
+    errors: np.ndarray,
+    deviations: np.ndarray,
+    targets: np.ndarray,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """float64 ``(D,)``: images at which each drawn curve reaches its target; infinite if never.
+
+    ``errors`` ``(D, P)`` are D drawings of a curve at ``images`` ``(P,)``, with standard deviations
+    ``deviations``; ``targets`` ``(D,)``. Each drawing takes one of the floors that fit it
+    (chi-squared of the straight line through log(error - floor) against log(images)) and is shifted
+    to run through its last point. A target no better than that is reached there.
+    """
+    floors = FLOORS * errors.min(1, keepdims=True)  # (D, F)
+    above = errors[:, None, :] - floors[:, :, None]
+    weights, y = (above / deviations) ** 2, np.log(above)
+    total = weights.sum(-1, keepdims=True)
+    x = np.log(images) - (weights * np.log(images)).sum(-1, keepdims=True) / total
+    y = y - (weights * y).sum(-1, keepdims=True) / total
+    slopes = (weights * x * y).sum(-1) / (weights * x**2).sum(-1)
+    misfit = (weights * (y - slopes[..., None] * x) ** 2).sum(-1)
+    fits = misfit <= misfit.min(1, keepdims=True) + PLAUSIBLE
+    pick = (rng.random(fits.shape) * fits).argmax(1)
+    rows = np.arange(len(errors))
+    slope, floor, last = slopes[rows, pick], floors[rows, pick], errors[:, -1]
+    with np.errstate(all="ignore"):
+        times = np.where(
+            (slope < 0) & (targets > floor),
+            ((targets - floor) / (last - floor)) ** (1 / slope),
+            np.inf,
+        )
+    return images[-1] * np.where(targets >= last, 1.0, times)
 
 
 def _interval(values: Sequence[float], estimate: float) -> dict[str, int]:

@@ -42,7 +42,9 @@ def holdout_gaps(outcome: Outcome, splits: Splits, arms: Sequence[Trained]) -> l
 def gap_of(trained: Trained, score: Criterion, splits: Splits) -> Gap:
     classes = len(splits.test.classes)
 
-    def part(exam: str, labels: Tensor, groups: Tensor | None) -> tuple[Tensor, list[tuple[float, float]]]:
+    def part(
+        exam: str, labels: Tensor, groups: Tensor | None
+    ) -> tuple[Tensor, list[tuple[float, float]]]:
         answers = trained.answers(exam)
         values = torch.stack([value_of(score, labels, one, classes) for one in answers])
         left_out = torch.stack(

@@ -131,7 +131,7 @@ class Trial:
         unknown = [name for name in arms if name not in OPTIONAL]
         if unknown:
             raise ValueError(f"{unknown[0]!r} is not an arm; there are {', '.join(OPTIONAL)}")
-        if not 0 <= tail_margin < 1:
+        if not 0 <= tail_margin <= 1:
             raise ValueError("tail_margin must lie between 0 and 1")
         if correction not in CORRECTIONS:
             raise ValueError(f"correction must be one of {', '.join(CORRECTIONS)}")

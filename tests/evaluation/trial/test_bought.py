@@ -48,9 +48,7 @@ def moved(judge_of, two):
                 return answers_of(torch.stack([torch.zeros(len(labels)), odds + shift], 1))
 
             found = {name: answer(two.test.labels, 1) for name in exams}
-            return Examination(
-                {**found, HOLDOUT: answer(holdout.labels, 2)}, [(8, 0.5)], 8, 0.1
-            )
+            return Examination({**found, HOLDOUT: answer(holdout.labels, 2)}, [(8, 0.5)], 8, 0.1)
 
     return Moved(two, {})
 
@@ -66,9 +64,7 @@ def test_more_of_the_rare_class_alone_was_help_and_is_not(hold, moved, two):
     outcome = hold(moved, splits=two, source=set_of((0, 60)))
     ours, real = chosen_arm(outcome).answers("test"), outcome.arms["real_only"].answers("test")
     labels = two.test.labels
-    old = paired_contrast(
-        mean_recall_of([1]), labels, ours, real, 2, among=of_classes([1], labels)
-    )
+    old = paired_contrast(mean_recall_of([1]), labels, ours, real, 2, among=of_classes([1], labels))
     assert old.verdict == "helped"
     assert old.difference > 0.1
     assert outcome.endpoint == "macro_average_precision"
@@ -91,8 +87,9 @@ def test_the_pair_says_both_numbers(hold, moved, two):
     )
     others = verdict["arms"][0]["others"]
     assert others["kept"] is False
-    assert f"Mean recall of the other classes: −{-100 * others['difference']:.1f} points" in (
-        verdict["sentence"]
+    assert (
+        f"Mean recall of the other classes: −{-100 * others['difference']:.1f} points"
+        in (verdict["sentence"])
     )
     assert "must lie above −2.0." in verdict["sentence"]
     assert verdict["arms"][0]["verdict"] == "no evidence"
