@@ -4,8 +4,10 @@ was given.
     python scripts/calibrate.py --mnist FOLDER --out FOLDER
 
 Every trial has a fresh split, fresh seeds and fresh draws; it compares real only with real +
-synthetic at ratios of which the holdout chooses one, with 5 seeds and the MLP judge. Finished
-trials are kept as lines of OUT/<study>.jsonl: the command goes on where it was stopped.
+synthetic at ratios of which the holdout chooses one, with 5 seeds and the MLP judge, on the
+endpoint that the sizes of the classes declare. Finished trials are kept as lines of
+OUT/<study>.jsonl: the command goes on where it was stopped. Each line has what every other endpoint
+would have said of the same trainings, so the endpoints can be compared; --endpoints prints that.
 """
 
 from __future__ import annotations
@@ -21,18 +23,31 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from calibrate_cases import (
+    TEN,
+    TWO,
+    Setup,
+    copies,
+    new_images,
+    shifted_copies,
+    tail_copies,
+    unequal_splits,
+)
 
 from synthgen.data import MNIST, Digits
 from synthgen.data.splits import Splits, prepare
 from synthgen.evaluation.judges import MLPJudge
 from synthgen.evaluation.trial import Trial
+from synthgen.evaluation.trial.endpoints import ENDPOINTS, TAIL_RECALL
+from synthgen.evaluation.trial.guard import guarded_verdict
 from synthgen.evaluation.trial.sources import (
     FixedFolder,
     FreshDraws,
     SyntheticSource,
     rank_in_class,
 )
-from synthgen.evaluation.trial.verdict import Pair, contrast_of
+from synthgen.evaluation.trial.trial import Outcome
+from synthgen.evaluation.trial.verdict import contrast_of, guard_of, pair_of
 from synthgen.paths import write_json
 from synthgen.progress import track
 from synthgen.samplers import Bootstrap, FittedSampler, Noise, ShuffledLabels
@@ -89,12 +104,33 @@ def power_case(number: int, _: Path) -> Case:
     return Case(splits, FixedFolder(shuffled.subset(~few), seed=number), POWER_RATIOS)
 
 
+Source = Callable[[Splits, LabelledImages, int], SyntheticSource]
+
+
+def unequal_case(setup: Setup, source: Source) -> Callable[[int, Path], Case]:
+    def case(number: int, mnist: Path) -> Case:
+        splits, further = unequal_splits(mnist_splits(mnist), setup, number)
+        return Case(splits, source(splits, further, number), RATIOS)
+
+    return case
+
+
 STUDIES = [
     Study("digits-copies", 200, "no help", digits_case(Bootstrap)),
     Study("digits-shuffled-labels", 50, "no help", digits_case(ShuffledLabels)),
     Study("digits-noise", 50, "no help", digits_case(Noise)),
     Study("mnist20-copies", 200, "no help", mnist_case),
     Study("digits10-held-back-real", 100, "help", power_case),
+    *(
+        Study(f"{name}-{what}", 100, truth, unequal_case(setup, source))
+        for name, setup in (("two-unequal", TWO), ("ten-unequal", TEN))
+        for what, truth, source in (
+            ("copies", "no help", copies),
+            ("tail-copies", "no help", tail_copies),
+            ("tail-label-shifted", "no help", shifted_copies),
+            ("held-back-real", "help", new_images),
+        )
+    ),
 ]
 
 
@@ -143,25 +179,31 @@ def hold(job: tuple[str, int, Path]) -> tuple[str, dict[str, Any]]:
         exams={},
         seed=number,
     )
-    found = {}
-    for ratio in case.ratios:
-        pair = Pair(
-            outcome.arms[f"real_and_synthetic_{ratio:g}"],
-            outcome.arms["real_only"],
-            "macro_f1",
-            outcome.score,
-        )
-        contrast = contrast_of(pair, case.splits)
-        found[f"{ratio:g}"] = {
-            "verdict": contrast.verdict,
-            **{key: getattr(contrast, key) for key in ("difference", "ci_low", "ci_high", "p")},
-        }
+    found = {
+        f"{ratio:g}": said(outcome, case.splits, ratio, outcome.endpoint) for ratio in case.ratios
+    }
+    endpoints = ENDPOINTS if outcome.tail else [name for name in ENDPOINTS if name != TAIL_RECALL]
+    chosen = outcome.choices.ratio
     return name, {
         "trial": number,
-        "ratio": outcome.choices.ratio,
-        **found[f"{outcome.choices.ratio:g}"],
+        "endpoint": outcome.endpoint,
+        "ratio": chosen,
+        **found[f"{chosen:g}"],
         "by_ratio": found,
+        "by_endpoint": {one: said(outcome, case.splits, chosen, one) for one in endpoints},
         "seconds": round(time.perf_counter() - started, 2),
+    }
+
+
+def said(outcome: Outcome, splits: Splits, ratio: float, endpoint: str) -> dict[str, Any]:
+    """The verdict at a ratio; of tail_recall also what its one side alone would have said."""
+    ours = outcome.arms[f"real_and_synthetic_{ratio:g}"]
+    pair = pair_of(outcome, splits, ours, outcome.arms["real_only"], endpoint)
+    contrast = contrast_of(pair, splits)
+    return {
+        "verdict": guarded_verdict(contrast, guard_of(pair, splits)),
+        "one_sided": contrast.verdict,
+        **{key: getattr(contrast, key) for key in ("difference", "ci_low", "ci_high", "p")},
     }
 
 
@@ -209,12 +251,12 @@ def summary(out: Path) -> str:
         if not lines:
             continue
         verdicts = [
-            line["by_ratio"]["4"]["verdict"] if study.truth == "help" else line["verdict"]
+            line["by_ratio"]["4"]["verdict"] if "4" in line["by_ratio"] else line["verdict"]
             for line in lines
         ]
         counts = [share(verdicts.count(v), len(lines)) for v in ("helped", "harmed", "no evidence")]
         rows.append(f"| {study.name} | {study.truth} | {' | '.join(counts)} |")
-        if study.truth == "help":
+        if study.truth == "help" and "4" in lines[0]["by_ratio"]:
             for ratio in lines[0]["by_ratio"]:
                 helped = sum(line["by_ratio"][ratio]["verdict"] == "helped" for line in lines)
                 mean = sum(line["by_ratio"][ratio]["difference"] for line in lines) / len(lines)
@@ -225,15 +267,44 @@ def summary(out: Path) -> str:
     return "\n".join([*rows, *head, *power])
 
 
+def endpoint_summary(out: Path) -> str:
+    """How often each endpoint would have said "helped" of the same trainings (the moments and
+    ratios are those of the declared one)."""
+    names = [*ENDPOINTS, "tail_recall alone"]
+    rows = [f"| study | truth | trials | {' | '.join(names)} |", "|---" * (3 + len(names)) + "|"]
+    for study in STUDIES:
+        lines = [line["by_endpoint"] for line in read(out, study) if "by_endpoint" in line]
+        if not lines:
+            continue
+        cells = []
+        for name in names:
+            key = "one_sided" if name.endswith("alone") else "verdict"
+            own = [line[name.split()[0]] for line in lines if name.split()[0] in line]
+            helped = sum(one[key] == "helped" for one in own)
+            mean = 100 * sum(one["difference"] for one in own) / max(len(own), 1)
+            cells.append(f"{helped} ({mean:+.1f})" if own else "not tested")
+        rows.append(f"| {study.name} | {study.truth} | {len(lines)} | {' | '.join(cells)} |")
+    return "\n".join(rows)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--mnist", type=Path, required=True, help="folder that holds MNIST/")
     parser.add_argument("--out", type=Path, required=True, help="folder of finished trials")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--study", action="append", help="only this study; may be repeated")
+    parser.add_argument("--trials", type=int, help="at most so many of each study")
+    parser.add_argument(
+        "--endpoints", action="store_true", help="print also what other endpoints would have said"
+    )
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
     studies = [s for s in STUDIES if not arguments.study or s.name in arguments.study]
+    if arguments.trials is not None:
+        studies = [
+            dataclasses.replace(study, trials=min(study.trials, arguments.trials))
+            for study in studies
+        ]
     jobs = list(pending(arguments.out, arguments.mnist, studies))
     started = time.perf_counter()
     with (
@@ -248,6 +319,8 @@ def main() -> None:
         {"trials": len(jobs), "seconds": round(time.perf_counter() - started, 1)},
     )
     print(summary(arguments.out))
+    if arguments.endpoints:
+        print(endpoint_summary(arguments.out))
 
 
 if __name__ == "__main__":
