@@ -34,7 +34,8 @@ class Watch:
         self.best = -math.inf
 
     def see(self, step: int, answers: Tensor) -> bool:
-        """Note the moment, from int64 ``(N,)`` labels or float ``(N, K)`` log-probabilities; whether it is the one to keep so far (the later of equals)."""
+        """Note the moment, from int64 ``(N,)`` labels or float ``(N, K)`` log-probabilities;
+        whether it is the one to keep so far (the later of equals)."""
         value = float(value_of(self.score or accuracy, self.labels, answers, self.classes))
         self.curve.append((step, value))
         rank = -math.inf if math.isnan(value) else value

@@ -56,13 +56,14 @@ def paired_contrast(
     """Mean over seeds of ``score(ours) - score(theirs)`` on the same real images.
 
     ``ours[k]`` and ``theirs[k]`` are the answers of the classifiers that started from seed ``k``
-    (int64 ``(n,)`` labels, or float ``(n, K)`` log-probabilities). The variance is the sum of a part between images, or between ``groups`` of
-    images that belong together (int64 ``(n,)``; delete-one jackknife of the mean over seeds), and a
-    part between seeds (variance of the seeds' differences / number of seeds). The interval is
-    Student's t with Satterthwaite's (1946) degrees of freedom: with five seeds a percentile
-    bootstrap over seeds is far too narrow. What images and seeds share is counted in both parts, so
-    the interval errs on the wide side. ``among`` (bool ``(n,)``): the images that the score rests
-    on, if not on all. Needs two seeds at least.
+    (int64 ``(n,)`` labels, or float ``(n, K)`` log-probabilities). The variance is the sum of a
+    part between images, or between ``groups`` of images that belong together (int64 ``(n,)``;
+    delete-one jackknife of the mean over seeds), and a part between seeds (variance of the seeds'
+    differences / number of seeds). The interval is Student's t with Satterthwaite's (1946) degrees
+    of freedom: with five seeds a percentile bootstrap over seeds is far too narrow. What images and
+    seeds share is counted in both parts, so the interval errs on the wide side.
+    ``among`` (bool ``(n,)``): the images that the score rests on, if not on all. Needs two seeds at
+    least.
     """
     if len(ours) != len(theirs) or len(ours) < 2:
         raise ValueError("a paired contrast needs the same two or more seeds on both sides")

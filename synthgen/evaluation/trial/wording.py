@@ -136,7 +136,8 @@ def gap_sentence(gaps: Sequence[Gap], splits: Splits, chosen_by: str) -> str | N
         f"The {splits.held_back} images are easier than the {splits.reference} images: "
         f"{worst.label} scores {100 * worst.holdout:.1f} % there and {100 * worst.test:.1f} % here "
         f"in {endpoint_words(chosen_by)} ({signed(difference)} points, 95 % interval "
-        f"{signed(worst.ci_low)} to {signed(worst.ci_high)}), so what was chosen there may not hold."
+        f"{signed(worst.ci_low)} to {signed(worst.ci_high)}), so what was chosen there may "
+        "not hold."
     )
 
 

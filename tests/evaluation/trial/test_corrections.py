@@ -75,7 +75,7 @@ def test_the_threshold_of_two_classes_is_the_best_there_is():
 
 
 def test_a_shift_changes_what_is_said_and_nothing_else():
-    labels, answers = drawn((40, 10))
+    _, answers = drawn((40, 10))
     before = Examination({"test": answers, HOLDOUT: answers}, [(1, 0.5)], 1, 3.0)
     after = shifted(before, torch.tensor([0.0, 2.0]))
     assert (after.curve, after.chosen_step, after.seconds) == (before.curve, 1, 0.0)
