@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,10 +12,11 @@ import torch
 
 from synthgen.data.cifar10 import CIFAR10
 from synthgen.data.contact_sheet import contact_sheet
-from synthgen.data.files import FileSource, Listing, Scan, go_on, scan_files
+from synthgen.data.files import FileSource, Listing, Scan, go_on, records_of
 from synthgen.data.hashing import image_hashes
-from synthgen.data.source import Source, requested_size
-from synthgen.data.splits import FEWEST_PER_CLASS
+from synthgen.data.near_duplicates import NearDuplicates
+from synthgen.data.source import Records, Source
+from synthgen.data.splits import FEWEST_PER_CLASS, divide
 from synthgen.errors import SynthgenError
 from synthgen.images import encode_png
 from synthgen.paths import new_folder, write_bytes, write_json
@@ -31,13 +32,14 @@ MEANING = {
     "layout": "in the wrong place",
     "corrupt": "can't be decoded",
     "not_image": "no image",
+    "unread_format": "in a format that synthgen does not read",
     "duplicate": "same picture as another file",
     "two_classes": "same picture under another class",
+    "near_duplicate": "same picture, saved again",
     "odd_size": "not the commonest size; will be fitted",
     "mixed_mode": "not the commonest mode; will be converted",
     "rare_class": "too rare to learn",
 }
-SERIOUS = frozenset({"layout", "corrupt", "not_image"})
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ class CheckResult:
     """What a source holds (readable images only) and every finding about it.
 
     ``sizes`` counts (height, width) as stored, ``modes`` PIL modes; both are empty for sources
-    that aren't image files. ``usable`` is False if training would refuse the source.
+    that aren't image files. ``refusal`` is what training would say, None if it accepts the source.
     """
 
     name: str
@@ -64,11 +66,11 @@ class CheckResult:
     modes: Counter[str]
     findings: tuple[Finding, ...]
     notes: tuple[str, ...] = field(default=())
+    refusal: str | None = None
 
     @property
     def usable(self) -> bool:
-        too_few = any(count < FEWEST_PER_CLASS for count in self.images.counts)
-        return not too_few and not any(finding.kind in SERIOUS for finding in self.findings)
+        return self.refusal is None
 
     def of_kind(self, kind: str) -> list[Finding]:
         return [finding for finding in self.findings if finding.kind == kind]
@@ -79,6 +81,7 @@ class CheckResult:
             "format": "synthgen-check/1",
             "name": self.name,
             "usable": self.usable,
+            "refusal": self.refusal,
             "images": len(self.images),
             "size": [image.height, image.width],
             "channels": image.channels,
@@ -96,9 +99,15 @@ def check(source: Source) -> CheckResult:
     folder = source.as_folder() if isinstance(source, CIFAR10) else None
     files = folder or source
     if isinstance(files, FileSource):
-        return _check_files(files)
+        return _check_files(source, files)
     records = source.read()
-    findings = (*_copies(records.images, records.files), *_rare(records.images))
+    near = _near(source, records.images)
+    findings = (
+        *_copies(records.images, records.files),
+        *_near_duplicates(records.images, records.files, near),
+        *_rare(records.images),
+    )
+    notes, refusal = _training_says(source, lambda: records, near, records.notes)
     return CheckResult(
         source.name,
         records.images,
@@ -106,13 +115,14 @@ def check(source: Source) -> CheckResult:
         Counter(),
         Counter(),
         findings,
-        records.notes,
+        notes,
+        refusal,
     )
 
 
-def _check_files(source: FileSource) -> CheckResult:
-    listing = source.listing()
-    scan = scan_files(listing.paths, requested_size(source.size), source.fit, on_error=go_on)
+def _check_files(source: Source, files: FileSource) -> CheckResult:
+    listing = files.listing()
+    scan = files.scan(listing, on_error=go_on)
     good = [index for index, error in enumerate(scan.errors) if error is None]
     labels = torch.tensor([listing.labels[index] for index in good], dtype=torch.int64)
     images = LabelledImages(scan.pixels[good], labels, listing.classes)
@@ -120,16 +130,39 @@ def _check_files(source: FileSource) -> CheckResult:
     headers = [header for header in (scan.headers[index] for index in good) if header]
     sizes = Counter((header.height, header.width) for header in headers)
     modes = Counter(header.mode for header in headers)
+    near = _near(source, images)
     findings = (
         *_layout(listing.problems),
         *_unreadable(listing, scan),
         *_copies(images, names),
+        *_near_duplicates(images, names, near),
         *_odd(names, [f"{h.height} × {h.width}" for h in headers], "odd_size"),
         *_odd(names, [h.mode for h in headers], "mixed_mode"),
         *_rare(images),
     )
-    notes = listing.notes + scan.notes
-    return CheckResult(source.name, images, names, sizes, modes, findings, notes)
+
+    def read() -> Records:
+        files.require_sound(listing)
+        return records_of(listing, scan)
+
+    notes, refusal = _training_says(source, read, near, listing.notes + scan.notes)
+    return CheckResult(source.name, images, names, sizes, modes, findings, notes, refusal)
+
+
+def _training_says(
+    source: Source, read: Callable[[], Records], near: NearDuplicates, notes: tuple[str, ...]
+) -> tuple[tuple[str, ...], str | None]:
+    """What training would note of these records, or why it would refuse them: by dividing them."""
+    try:
+        return divide(source, read(), near).notes, None
+    except SynthgenError as error:
+        return notes, str(error)
+
+
+def _near(source: Source, images: LabelledImages) -> NearDuplicates:
+    names = [images.classes[label] for label in images.labels.tolist()]
+    hashes = image_hashes(images.images)
+    return NearDuplicates.among(source.near_duplicates, images.images, names, hashes)
 
 
 def _layout(problems: Sequence[SynthgenError]) -> Iterator[Finding]:
@@ -156,6 +189,24 @@ def _copies(images: LabelledImages, files: Sequence[str]) -> Iterator[Finding]:
             if label != original:
                 detail += f" of class {images.classes[original]}"
             yield Finding("duplicate" if label == original else "two_classes", files[other], detail)
+
+
+def _near_duplicates(
+    images: LabelledImages, files: Sequence[str], near: NearDuplicates
+) -> Iterator[Finding]:
+    """Every near duplicate beside the first; exact copies are told elsewhere."""
+    first: dict[str, int] = {}
+    told = set()
+    for index, (key, digest) in enumerate(zip(near.keys, image_hashes(images.images), strict=True)):
+        if key is None or digest in told:
+            continue
+        told.add(digest)
+        original = first.setdefault(key, index)
+        if original != index:
+            detail = f"nearly the same as {files[original]}"
+            if images.labels[original] != images.labels[index]:
+                detail += f" of class {images.classes[images.labels[original]]}"
+            yield Finding("near_duplicate", files[index], detail)
 
 
 def _odd(files: Sequence[str], values: Sequence[str], kind: str) -> Iterator[Finding]:
@@ -214,7 +265,7 @@ def write_check(result: CheckResult, out: Path) -> Path:
         (name, torch.nonzero(result.images.labels == label).flatten().tolist())
         for label, name in enumerate(result.images.classes)
     ]
-    for kind in ("duplicate", "two_classes", "odd_size", "mixed_mode"):
+    for kind in ("duplicate", "two_classes", "near_duplicate", "odd_size", "mixed_mode"):
         shown = [position[finding.file] for finding in result.of_kind(kind)]
         rows += [(MEANING[kind].split(";")[0], shown)] if shown else []
     with new_folder(Path(out)) as staging:

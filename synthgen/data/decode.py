@@ -15,6 +15,7 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from synthgen.data.foreign_formats import foreign_format
 from synthgen.data.size import fit_image
 from synthgen.errors import SynthgenError
 from synthgen.progress import track
@@ -61,12 +62,16 @@ Item = TypeVar("Item")
 Value = TypeVar("Value")
 
 
+Problem = Literal["corrupt", "not_image", "unread_format"]
+
+
 class ImageFileError(SynthgenError):
     """One file that can't be used; ``problem`` is the sentence without the path."""
 
-    def __init__(self, path: Path, kind: Literal["corrupt", "not_image"], problem: str) -> None:
+    def __init__(self, path: Path, kind: Problem, problem: str) -> None:
+        advice = "Convert it to PNG" if kind == "unread_format" else "Repair or remove it"
         super().__init__(
-            f"{path} {problem}.\nRepair or remove it; `synthgen data check` lists every such file."
+            f"{path} {problem}.\n{advice}; `synthgen data check` lists every such file."
         )
         self.path = path
         self.kind = kind
@@ -153,6 +158,10 @@ def _opened(path: Path) -> Image.Image:
     except UnidentifiedImageError as error:
         if path.stat().st_size == 0:
             raise ImageFileError(path, "corrupt", "is an empty file") from error
+        known = foreign_format(path)
+        if known is not None:
+            problem = f"is a file of the format {known}, which synthgen does not read"
+            raise ImageFileError(path, "unread_format", problem) from error
         raise ImageFileError(path, "not_image", "is not an image") from error
     except FileNotFoundError as error:
         raise ImageFileError(path, "corrupt", "does not exist") from error

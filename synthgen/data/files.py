@@ -64,18 +64,33 @@ class FileSource(Source):
 
     def read(self) -> Records:
         listing = self.listing()
+        self.require_sound(listing)
+        return records_of(listing, self.scan(listing, on_error=stop_at))
+
+    def require_sound(self, listing: Listing) -> None:
+        """Raise what is wrong with the files as a whole, before any is decoded."""
         if listing.problems:
             raise listing.problems[0]
-        scan = scan_files(listing.paths, requested_size(self.size), self.fit, on_error=stop_at)
-        labels = torch.tensor(listing.labels, dtype=torch.int64)
-        return Records(
-            LabelledImages(scan.pixels, labels, listing.classes),
-            listing.names,
-            listing.split,
-            listing.groups,
-            listing.notes + scan.notes,
-            listing.attributes,
-        )
+
+    def scan(self, listing: Listing, on_error: Callable[[ImageFileError], None]) -> Scan:
+        """Open all files; see :func:`scan_files`."""
+        return scan_files(listing.paths, requested_size(self.size), self.fit, on_error=on_error)
+
+
+def records_of(listing: Listing, scan: Scan) -> Records:
+    """What was read, if every file could be. Raises the first ImageFileError otherwise."""
+    for error in filter(None, scan.errors):
+        raise error
+    return Records(
+        LabelledImages(
+            scan.pixels, torch.tensor(listing.labels, dtype=torch.int64), listing.classes
+        ),
+        listing.names,
+        listing.split,
+        listing.groups,
+        listing.notes + scan.notes,
+        listing.attributes,
+    )
 
 
 def stop_at(error: ImageFileError) -> None:

@@ -90,6 +90,8 @@ def near_duplicate_keys(
     Candidates come from a k-d tree over 4 x 4 means (of each image less its mean, by its
     deviation), so that time grows about linearly with the number of images.
     """
+    if not len(images):
+        return ()
     pixels = images.numpy()
     first = {digest: position for position, digest in reversed(list(enumerate(hashes)))}
     order = sorted(first)
@@ -167,9 +169,10 @@ def _are_near(
 
 def _bounds(found: np.ndarray, label: np.ndarray, classes: int) -> np.ndarray:
     """For each class a part of the distance that few of its pairs fall below; for a class of few
-    pairs the same of all."""
-    every = _low(found)
+    pairs the same of all others."""
     mine = [found[label == one] for one in range(classes)]
+    large = [one for one in mine if len(one) >= FEWEST_PAIRS]
+    every = _low(np.concatenate(large or mine))
     return PART * np.array([_low(one) if len(one) >= FEWEST_PAIRS else every for one in mine])
 
 

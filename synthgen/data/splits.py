@@ -63,19 +63,19 @@ def prepare(source: Source) -> Splits:
     return divide(source, source.read())
 
 
-def divide(source: Source, records: Records) -> Splits:
+def divide(source: Source, records: Records, near: NearDuplicates | None = None) -> Splits:
     """Divide what ``source`` holds as its options say.
 
     70/10/20 by default, stratified by class. Copies of an image, images of one group and, if asked
     for, near duplicates always share a split. A training image equal (or nearly) to an official
-    test or holdout image is dropped. Raises SynthgenError for a class with fewer than 5 images or
-    one that can't be in every split.
+    test or holdout image is dropped. ``near``: the near duplicates, if they were sought already.
+    Raises SynthgenError for a class with fewer than 5 images or one that can't be in every split.
     """
     images = records.images
     _require_enough(images)
     hashes = image_hashes(images.images)
     names = [images.classes[label] for label in images.labels.tolist()]
-    near = NearDuplicates.among(source.near_duplicates, images.images, names, hashes)
+    near = near or NearDuplicates.among(source.near_duplicates, images.images, names, hashes)
     together = (records.groups, *near.columns)
     split = _assigned(source, hashes, names, records, near)
     notes = (

@@ -47,11 +47,13 @@ class Synthetic(FileSource):
         return rows.listing()
 
     def read(self) -> Records:
-        rows = self._rows()
-        if rows.in_shards:
+        if self._rows().in_shards:
             return _Shards(root=self.root, size=self.size, fit=self.fit).read()
-        rows.require_hashes()
         return super().read()
+
+    def require_sound(self, listing: Listing) -> None:
+        super().require_sound(listing)
+        self._rows().require_hashes()
 
     def _rows(self) -> SetRows:
         root = existing(self.root, "data.root")

@@ -214,7 +214,7 @@ BAD = {
     "notes.txt": ("not_image", "is not an image"),
     "fake.png": ("not_image", "is not an image"),
     "empty.png": ("corrupt", "empty file"),
-    "program.eps": ("not_image", "is not an image"),
+    "program.eps": ("unread_format", "format PostScript (EPS), which synthgen does not read"),
 }
 
 

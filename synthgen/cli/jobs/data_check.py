@@ -10,6 +10,7 @@ from rich.console import Console
 
 from synthgen.cli.assemble import build_source
 from synthgen.data import check, tables, write_check
+from synthgen.errors import CheckFailedError
 from synthgen.paths import require_absent
 
 if TYPE_CHECKING:
@@ -28,5 +29,11 @@ def run(settings: DataCheckSettings, invocation: Invocation) -> Path:
         console.print(table)
     for note in result.notes:
         log.info(note)
-    log.info("Training accepts this." if result.usable else "Training would refuse this.")
-    return write_check(result, out)
+    write_check(result, out)
+    if result.refusal is not None:
+        what, _, advice = result.refusal.partition("\n")
+        raise CheckFailedError(
+            f"Training would refuse this: {what}\n{advice} All findings are in {out}.".strip()
+        )
+    log.info("Training accepts this.")
+    return out
