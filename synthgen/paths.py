@@ -10,6 +10,7 @@ import os
 import re
 import secrets
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -231,8 +232,22 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
+def require_plain_file(path: Path) -> None:
+    """Refuse a pipe, a socket or a device: opening one may wait for ever. A missing file is left to
+    whoever opens it, and so is a folder."""
+    try:
+        mode = os.stat(path).st_mode
+    except OSError:
+        return
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise SynthgenError(
+            f"{path} is a pipe, socket or device, and was not opened.\nGive a plain file."
+        )
+
+
 def read_json(path: Path) -> Any:
     """Parse a JSON file, or say in one sentence that it is missing or damaged."""
+    require_plain_file(path)
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:

@@ -18,6 +18,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from synthgen.data.foreign_formats import foreign_format
 from synthgen.data.size import fit_image
 from synthgen.errors import SynthgenError
+from synthgen.paths import require_plain_file
 from synthgen.progress import track
 
 # PIL knows more, but some of the others start programs (EPS) or read formats nobody keeps data in.
@@ -153,6 +154,7 @@ def for_each(
 
 
 def _opened(path: Path) -> Image.Image:
+    _require_plain_file(path)
     try:
         return Image.open(path, formats=FORMATS)
     except UnidentifiedImageError as error:
@@ -167,6 +169,15 @@ def _opened(path: Path) -> Image.Image:
         raise ImageFileError(path, "corrupt", "does not exist") from error
     except BROKEN as error:
         raise _corrupt(path, error) from error
+
+
+def _require_plain_file(path: Path) -> None:
+    """As :func:`synthgen.paths.require_plain_file`, as one finding among others."""
+    try:
+        require_plain_file(path)
+    except SynthgenError:
+        what = "is a pipe, socket or device, which is not opened"
+        raise ImageFileError(path, "not_image", what) from None
 
 
 def _corrupt(path: Path, error: BaseException) -> ImageFileError:

@@ -1,7 +1,7 @@
 """A folder with one subfolder of images per class."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -24,6 +24,7 @@ SPLIT_FOLDERS = {
 }
 JUNK = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "__macosx"})
 KNOWN_FILES = SET_FILES | {"license", "license.txt"}
+Identity = tuple[int, int]  # of a folder, by whatever name: its device and its number there
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +84,8 @@ def list_folders(root: Path, splits: dict[str | None, Path]) -> Listing:
     """List the class folders inside each split folder (the key None: no official split)."""
     problems: list[SynthgenError] = []
     notes: list[str] = []
-    folders = {split: _subfolders(folder) for split, folder in splits.items()}
+    above = {_identity(one) for one in (root, *root.resolve().parents, *splits.values())}
+    folders = {split: _class_folders(folder, above, notes) for split, folder in splits.items()}
     classes = tuple(sorted({folder.name for found in folders.values() for folder in found}))
     for place in dict.fromkeys((root, *splits.values())):
         _look_at_loose_files(place, problems, notes)
@@ -97,7 +99,7 @@ def list_folders(root: Path, splits: dict[str | None, Path]) -> Listing:
     for split, found in folders.items():
         problems += _missing_classes(splits[split], found, classes)
         for folder in found:
-            files = image_files(folder)
+            files = image_files(folder, above, notes)
             if not files:
                 problems.append(_empty_class(folder))
             paths += files
@@ -118,14 +120,53 @@ def list_folders(root: Path, splits: dict[str | None, Path]) -> Listing:
     )
 
 
-def image_files(folder: Path) -> list[Path]:
+def image_files(folder: Path, above: set[Identity], notes: list[str]) -> list[Path]:
     """All files in ``folder`` and below, sorted, less hidden files and what systems leave behind.
-    Whether they are images shows when they are opened."""
+    Whether they are images shows when they are opened. Links to folders are followed, but for those
+    that lead back to a folder that they lie in, those ``above`` among them: each gets a sentence in
+    ``notes``."""
+    return list(_files_below(folder, above | {_identity(folder)}, notes))
+
+
+def _files_below(folder: Path, above: set[Identity], notes: list[str]) -> Iterator[Path]:
+    yield from (folder / name for name in _names(folder, lambda entry: not entry.is_dir()))
+    for name in _names(folder, lambda entry: entry.is_dir()):
+        identity = _identity(folder / name)
+        if identity in above:
+            notes.append(_loop(folder / name))
+        else:
+            yield from _files_below(folder / name, above | {identity}, notes)
+
+
+def _class_folders(folder: Path, above: set[Identity], notes: list[str]) -> list[Path]:
+    """The folders in ``folder``, less links to those ``above``."""
     found = []
-    for place, folders, files in os.walk(folder, followlinks=True):
-        folders[:] = sorted(name for name in folders if not _is_junk(name))
-        found += [Path(place, name) for name in sorted(files) if not _is_junk(name)]
+    for one in _subfolders(folder):
+        if _identity(one) in above:
+            notes.append(_loop(one))
+        else:
+            found.append(one)
     return found
+
+
+def _loop(link: Path) -> str:
+    return f"Ignored {link}: the link leads back to a folder that it lies in."
+
+
+def _identity(folder: Path) -> Identity:
+    found = folder.stat()
+    return found.st_dev, found.st_ino
+
+
+def _names(folder: Path, wanted: Callable[[os.DirEntry[str]], bool]) -> list[str]:
+    """Names in ``folder``, sorted; raises SynthgenError if it can't be looked into."""
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(one.name for one in entries if wanted(one) and not _is_junk(one.name))
+    except PermissionError:
+        raise SynthgenError(
+            f"{folder} can't be read: you have no permission.\nAsk its owner."
+        ) from None
 
 
 def _is_junk(name: str) -> bool:
@@ -133,14 +174,11 @@ def _is_junk(name: str) -> bool:
 
 
 def _subfolders(folder: Path) -> list[Path]:
-    with os.scandir(folder) as entries:
-        names = [entry.name for entry in entries if entry.is_dir() and not _is_junk(entry.name)]
-    return [folder / name for name in sorted(names)]
+    return [folder / name for name in _names(folder, lambda entry: entry.is_dir())]
 
 
 def _files(folder: Path) -> list[str]:
-    with os.scandir(folder) as entries:
-        return sorted(e.name for e in entries if e.is_file() and not _is_junk(e.name))
+    return _names(folder, lambda entry: entry.is_file())
 
 
 def _images(folder: Path) -> list[str]:

@@ -13,6 +13,7 @@ from synthgen.data.decode import for_each
 from synthgen.data.files import Listing
 from synthgen.data.stored import read_stored
 from synthgen.errors import SynthgenError
+from synthgen.paths import require_plain_file
 
 MANIFEST = "manifest.jsonl"
 SHARDS = "shards"
@@ -85,6 +86,7 @@ class SetRows:
         return np.concatenate(_alike(parts))
 
     def _stored(self, file: str) -> tuple[np.ndarray, list[str]]:
+        require_plain_file(self.root / file)
         try:
             return read_stored(str(self.root / file), (self.root / file).read_bytes())
         except FileNotFoundError:
@@ -110,6 +112,7 @@ def _alike(parts: list[np.ndarray]) -> list[np.ndarray]:
 def read_rows(root: Path, classes: tuple[str, ...]) -> SetRows:
     """Read and check the manifest in ``root``; raises SynthgenError if it is missing or damaged."""
     manifest = root / MANIFEST
+    require_plain_file(manifest)
     columns: list[list[Any]] = [[], [], [], [], []]
     number_of = {name: label for label, name in enumerate(classes)}
     try:

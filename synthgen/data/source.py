@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
 from synthgen.errors import SynthgenError
+from synthgen.paths import require_plain_file
 from synthgen.ranges import Count, Inner, Side
 from synthgen.types import LabelledImages
 
@@ -122,4 +123,5 @@ def existing(path: str | Path, key: str) -> Path:
         raise SynthgenError(f"{key}={path} does not exist.\nCheck the path; it may be relative.")
     if not os.access(found, os.R_OK):
         raise SynthgenError(f"{key}={path} can't be read: you have no permission.\nAsk its owner.")
+    require_plain_file(found)
     return found

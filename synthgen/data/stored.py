@@ -15,6 +15,7 @@ from PIL import Image
 
 from synthgen.errors import SynthgenError
 
+MOST_COMPRESSED = 1100  # times; deflate shrinks by at most 1,032
 Stored = tuple[np.ndarray, list[str]]  # uint8 (N, H, W) or (N, H, W, 3); SHA-256 of each image
 
 
@@ -87,8 +88,17 @@ def _hdf5(content: bytes) -> Stored:
     import h5py
 
     with h5py.File(io.BytesIO(content), "r") as file:
-        images = file["images"][...]
-    return images, digests_of(images)
+        if not isinstance(file.get("images", getlink=True), h5py.HardLink):
+            raise ValueError("its images are a link, or missing")
+        images = file["images"]
+        if not isinstance(images, h5py.Dataset):
+            raise ValueError("its images are no dataset")
+        if images.external or images.is_virtual:
+            raise ValueError("its images lie in other files, which are not opened")
+        if images.nbytes > MOST_COMPRESSED * len(content):
+            raise ValueError("it claims more pixels than it can hold")
+        pixels = images[...]
+    return pixels, digests_of(pixels)
 
 
 def _damages() -> tuple[type[Exception], ...]:

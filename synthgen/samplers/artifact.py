@@ -7,14 +7,20 @@ classes outside the allow-list.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import platform
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load, save
+from torch.nn.modules.module import (
+    register_module_buffer_registration_hook,
+    register_module_parameter_registration_hook,
+)
 
 import synthgen
 from synthgen.errors import SynthgenError
@@ -25,6 +31,7 @@ from synthgen.spec import from_spec, to_spec
 FORMAT = "synthgen-sampler/1"
 DESCRIPTION = "sampler.json"
 WEIGHTS = "weights.safetensors"
+ALLOWANCE = 8  # times as many tensors may be registered as are kept
 
 
 def save_sampler(sampler: Sampler, folder: Path, provenance: dict[str, Any]) -> Path:
@@ -69,9 +76,10 @@ def load_sampler(path: str | Path, allow: Iterable[str] = (), device: str = "cpu
             f"{folder / WEIGHTS} was changed or cut short since it was saved (its SHA-256 differs)."
             "\nCopy the sampler again, or export it again from its run."
         )
+    _require_fitting(folder, description["sampler"], allow)
     sampler = from_spec(description["sampler"], allow, Sampler)
     if not isinstance(sampler, Sampler):
-        raise SynthgenError(f"{folder / DESCRIPTION} does not describe a sampler.")
+        raise _no_sampler(folder)
     try:
         tensors = load(weights)
         if isinstance(sampler, FittedSampler):
@@ -82,6 +90,72 @@ def load_sampler(path: str | Path, allow: Iterable[str] = (), device: str = "cpu
         raise SynthgenError(f"{folder / WEIGHTS} does not fit its description: {error}") from error
     sampler.threads = int(description["execution"]["threads"])
     return sampler.to(device).eval().requires_grad_(False)
+
+
+def _require_fitting(folder: Path, spec: Any, allow: Iterable[str]) -> None:
+    """Raise SynthgenError if ``spec`` describes no sampler, or one with other tensors than there
+    are, before it takes memory: on the meta device a tensor is a shape and nothing else. Fitted
+    samplers have no tensors until theirs are loaded."""
+    stored = _stored_shapes(folder / WEIGHTS)
+    try:
+        with torch.device("meta"), _no_more_than(len(stored), folder):
+            sampler = from_spec(spec, allow, Sampler)
+    except RuntimeError as error:
+        if "meta" in str(error):  # a class of another package that looks into its tensors
+            return
+        reason = str(error).partition("\n")[0]
+        raise SynthgenError(f"{folder / DESCRIPTION} can't be rebuilt: {reason}.") from error
+    if not isinstance(sampler, Sampler):
+        raise _no_sampler(folder)
+    if isinstance(sampler, FittedSampler):
+        return
+    described = {name: tuple(value.shape) for name, value in sampler.state_dict().items()}
+    for name in sorted(described.keys() | stored.keys()):
+        here, there = described.get(name), stored.get(name)
+        if here != there:
+            raise SynthgenError(
+                f"{folder / WEIGHTS} does not fit its description: {name} is {there or 'missing'} "
+                f"in the file and {here or 'unknown'} in {DESCRIPTION}.\n"
+                "Copy the sampler again, or export it again from its run."
+            )
+
+
+def _no_sampler(folder: Path) -> SynthgenError:
+    return SynthgenError(f"{folder / DESCRIPTION} does not describe a sampler.")
+
+
+def _stored_shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """The shapes in the file's header."""
+    try:
+        with safe_open(path, "pt") as file:
+            return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118 - it is no dict
+    except SafetensorError as error:
+        raise SynthgenError(f"{path} does not fit its description: {error}.") from error
+
+
+@contextmanager
+def _no_more_than(tensors: int, folder: Path) -> Iterator[None]:
+    """End the building of a sampler with far more tensors than the file has: millions of layers
+    take memory without a single number. While it is built, a layer may replace a tensor."""
+    left = itertools.count(ALLOWANCE * (tensors + 1), -1)
+
+    def count(*_: Any) -> None:
+        if next(left) <= 0:
+            raise SynthgenError(
+                f"{folder / WEIGHTS} does not fit its description: it has {tensors} tensors, "
+                f"{DESCRIPTION} describes many more.\n"
+                "Copy the sampler again, or export it again from its run."
+            )
+
+    hooks = (
+        register_module_parameter_registration_hook(count),
+        register_module_buffer_registration_hook(count),
+    )
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 def read_description(folder: Path) -> dict[str, Any]:

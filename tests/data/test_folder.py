@@ -1,7 +1,13 @@
+import os
+import signal
+import socket
+from pathlib import Path
+
 import pytest
 import torch
 
-from synthgen.data import CIFAR10, ImageFolder, prepare
+from synthgen.data import CIFAR10, CSV, NPZ, ImageFolder, prepare
+from synthgen.data.check import check
 from synthgen.errors import SynthgenError
 
 
@@ -180,3 +186,61 @@ def test_cifar10_batches_are_read(tmp_path, monkeypatch, colour_noise):
     write("one", {"data": rows[:30], "labels": [0] * 30})  # tampered: never unpickled
     with pytest.raises(SynthgenError, match="not the original"):
         CIFAR10(root=str(tmp_path)).read()
+
+
+@pytest.fixture
+def at_once():
+    """Nothing may wait, as opening a pipe would, or walk in circles."""
+    signal.setitimer(signal.ITIMER_REAL, 30)
+    yield
+    signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def make_special(path, kind):
+    if kind == "pipe":
+        os.mkfifo(path)
+    else:
+        before = Path.cwd()
+        os.chdir(path.parent)  # the names of sockets are short
+        socket.socket(socket.AF_UNIX).bind(path.name)
+        os.chdir(before)
+
+
+@pytest.mark.parametrize("kind", ["pipe", "socket"])
+def test_a_pipe_or_socket_among_the_images_is_refused_and_listed(
+    tmp_path, write_classes, at_once, kind
+):
+    write_classes(tmp_path, {"0": 6, "1": 6})
+    make_special(tmp_path / "1" / "999.png", kind)
+    with pytest.raises(SynthgenError, match=r"999\.png is a pipe, socket or device"):
+        read(tmp_path)
+    found = check(ImageFolder(root=str(tmp_path))).of_kind("not_image")
+    assert [one.file for one in found] == ["1/999.png"]
+
+
+@pytest.mark.parametrize("kind", ["pipe", "socket"])
+def test_a_pipe_or_socket_as_the_data_is_refused(tmp_path, at_once, kind):
+    make_special(tmp_path / "data", kind)
+    for source in (NPZ(path=str(tmp_path / "data")), CSV(path=str(tmp_path / "data"))):
+        with pytest.raises(SynthgenError, match="data is a pipe, socket or device"):
+            source.read()
+
+
+def test_links_that_lead_in_circles_are_skipped_with_a_notice(tmp_path, write_classes, at_once):
+    root = write_classes(tmp_path / "photos", {"0": 6, "1": 6})
+    for where in ("again", "1/up", "1/here", "0/other"):
+        (root / where).symlink_to({"1/here": root / "1", "0/other": root / "1"}.get(where, root))
+    records = read(root)
+    assert records.images.classes == ("0", "1")
+    assert records.images.counts == [12, 6]  # a link to another folder is followed
+    skipped = [note.split()[1] for note in records.notes if "leads back" in note]
+    loops = ("again", "0/other/here", "0/other/up", "1/here", "1/up")
+    assert skipped == [f"{root / one}:" for one in loops]
+
+
+def test_a_link_to_an_image_or_a_folder_elsewhere_is_read(tmp_path, write_classes):
+    root = write_classes(tmp_path / "photos", {"0": 6})
+    write_classes(tmp_path / "elsewhere", {"1": 6})
+    (root / "1").symlink_to(tmp_path / "elsewhere" / "1")
+    (root / "0" / "link.png").symlink_to(tmp_path / "elsewhere" / "1" / "000.png")
+    assert read(root).images.counts == [7, 6]

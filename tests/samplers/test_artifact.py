@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import textwrap
+import time
 
 import pytest
 import torch
@@ -163,6 +164,38 @@ def test_a_wrong_argument_is_one_sentence(saved):
     edit(saved, lambda d: d["sampler"].update(no_such_argument=1), sign=True)
     with pytest.raises(SynthgenError, match="can't be rebuilt"):
         load_sampler(saved)
+
+
+@pytest.fixture
+def trained(digits, tmp_path):
+    """An untrained GAN's sampler: 100 kB of weights."""
+    from synthgen.networks import R3Generator
+    from synthgen.samplers.neural import GeneratorSampler
+
+    settings = {"width": 8, "max_width": 16, "patch": 2, "expansion": 1, "group_size": None}
+    generator = R3Generator(digits.image, z_dim=8, **settings)
+    return save_sampler(GeneratorSampler(generator), tmp_path / "trained", {})
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        {"z_dim": 10**9},
+        {"width": 2**20, "max_width": 2**20},
+        {"patch": 1, "width": 2**20, "max_width": 2**20, "group_size": 16},
+        {"expansion": 10**9},
+        {"last_blocks": 10**9},
+    ],
+    ids=str,
+)
+def test_a_sampler_that_is_larger_than_its_file_takes_no_memory(trained, forged):
+    """Each would ask for more memory than there is, or for days."""
+    assert load_sampler(trained).image.num_classes == 10
+    edit(trained, lambda d: d["sampler"]["generator"].update(forged), sign=True)
+    started = time.monotonic()
+    with pytest.raises(SynthgenError, match=r"does not fit its description|can't be rebuilt"):
+        load_sampler(trained)
+    assert time.monotonic() - started < 5
 
 
 @pytest.fixture
