@@ -64,13 +64,15 @@ class NearDuplicates:
         if not self.count:
             return []
         sets = len(set(self.keys) - {None})
-        found = f"{self.count:,} images are {sets:,} pictures saved twice or more, nearly alike"
+        found = (
+            f"{self.count:,} images show only {sets:,} different picture{'s' if sets > 1 else ''}, "
+            "saved again and again"
+        )
         if self.policy == "group":
-            return [f"{found}: near duplicates share a split (data.near_duplicates=warn: not)."]
-        astride = self._astride(split)
+            return [f"{found}: such near duplicates share a split."]
         return [
-            f"{found}, and {astride:,} of these pictures lie in several splits: what is measured "
-            "there is too good. data.near_duplicates=group keeps them together."
+            f"{found}; of these pictures {self._astride(split):,} lie in several splits, so that "
+            "results are too good. data.near_duplicates=group keeps them together."
         ]
 
     def _astride(self, split: Sequence[str | None]) -> int:
@@ -117,7 +119,7 @@ def _candidates(coarse: np.ndarray) -> np.ndarray:
     """int64 ``(P, 2)`` rows ``i < j`` that are near each other."""
     from scipy.spatial import cKDTree
 
-    lengths, found = cKDTree(coarse).query(
+    lengths, found = cKDTree(coarse, balanced_tree=False).query(
         coarse, k=NEIGHBOURS, distance_upper_bound=RADIUS * STEPS, workers=-1
     )
     rows, columns = np.nonzero(np.isfinite(lengths))

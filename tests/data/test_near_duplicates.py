@@ -148,9 +148,9 @@ def test_both_lie_in_one_split_unless_told_otherwise(records):
     assert astride(together, twice) == 0
     assert astride(warned, twice) > 80
     assert warned.digest == ignored.digest != together.digest
-    assert "600 images are 300 pictures saved twice" in " ".join(together.notes)
-    assert f"{astride(warned, twice)} of these pictures lie in several" in " ".join(warned.notes)
-    assert not any("pictures" in note for note in ignored.notes)
+    assert "600 images show only 300 different pictures" in " ".join(together.notes)
+    assert f"of these pictures {astride(warned, twice)} lie in several" in " ".join(warned.notes)
+    assert not any("picture" in note for note in ignored.notes)
     sizes = together.test_groups.unique(return_counts=True)[1]
     assert set(sizes.tolist()) == {2}  # an interval counts both as one
 
