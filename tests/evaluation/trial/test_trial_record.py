@@ -111,7 +111,10 @@ def test_the_verdict_has_the_contracts_keys(outcome, splits):
     assert [arm["primary"] for arm in found["arms"]].count(True) == 1
     worth = found["real_equivalent"]
     assert 6 < worth["replaces"]["images"] < 15  # between 140 and 100 mistakes
-    assert worth["adds"]["images"] > 0
+    # Errors of 47, 33 and 20 % at 6, 15 and 30 images fit a curve that levels off anywhere.
+    assert worth["adds"] is None
+    assert "depending on where the learning curve levels off" in worth["reason"]
+    assert worth["reason"] in found["sentence"]
     assert json.loads(json.dumps(found, allow_nan=False))
 
 
