@@ -45,14 +45,24 @@ class Ranking:
 
 def questions(log_probabilities: Tensor, labels: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
     """The log odds of each class that some images have and others don't, and who has it."""
-    scores = log_probabilities.double()
+    odds = log_odds(log_probabilities)
     for label in labels.unique().tolist():
         positive = labels == label
         if bool(positive.all()):
             continue
-        rest = torch.cat([scores[:, :label], scores[:, label + 1 :]], 1)
-        odds = scores[:, label] - rest.logsumexp(1)
-        yield odds.round(decimals=DECIMALS), positive
+        yield odds[:, label], positive
+
+
+def log_odds(log_probabilities: Tensor) -> Tensor:
+    """float64 ``(n, K)``: ``log p - log(1 - p)`` of each class. The likeliest class of an image,
+    the only one whose p can be near 1, gets its ``1 - p`` from the others, so nothing cancels."""
+    scores = log_probabilities.double()
+    scores = scores - scores.logsumexp(1, keepdim=True)
+    top = scores.argmax(1, keepdim=True)
+    rest = scores.scatter(1, top, -torch.inf).logsumexp(1, keepdim=True)
+    others = torch.log1p(-scores.exp().clamp_max(0.5))
+    odds: Tensor = scores - others.scatter(1, top, rest)
+    return odds.round(decimals=DECIMALS)
 
 
 def roc_area(odds: Tensor, positive: Tensor) -> tuple[Tensor, Tensor]:

@@ -4,7 +4,7 @@ import torch
 from sklearn import metrics
 
 from synthgen.evaluation.metrics.intervals import t_interval
-from synthgen.evaluation.rankings import RANKINGS
+from synthgen.evaluation.rankings import RANKINGS, log_odds
 from synthgen.evaluation.scores import left_out_scores, ranked_parts, score_estimate
 from synthgen.evaluation.trial.contrast import paired_contrast
 
@@ -50,6 +50,14 @@ def test_of_two_classes_a_moved_decision_changes_nothing(ranking):
         moved = (found + torch.tensor([0.0, shift])).log_softmax(1)
         assert ranking.value(moved, labels) == pytest.approx(ranking.value(found, labels))
     assert int(((found + torch.tensor([0.0, 4.0])).argmax(1) != found.argmax(1)).sum()) > 30
+
+
+def test_log_odds_near_certainty_lose_nothing():
+    found = log_odds(torch.tensor([[0.0, -20.0, -21.0], [0.0, -20.0, -22.0]], dtype=torch.float64))
+    for row, others in ((0, (-20.0, -21.0)), (1, (-20.0, -22.0))):
+        rest = torch.tensor(others, dtype=torch.float64)
+        assert float(found[row, 0]) == pytest.approx(-float(rest.logsumexp(0)))
+        assert float(found[row, 1]) == pytest.approx(-20.0, abs=1e-6)
 
 
 @pytest.mark.parametrize("ranking", RANKINGS.values(), ids=list(RANKINGS))

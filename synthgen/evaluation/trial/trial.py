@@ -59,6 +59,7 @@ from synthgen.types import LabelledImages
 TRIAL_SEEDS = 2_000_003  # keeps the trial's classifiers apart from other seeds of the same run
 TEST = "test"
 FEWEST_SEEDS = 2
+MOST_TUNED = 100  # classes whose thresholds are tuned
 
 
 @dataclass(frozen=True)
@@ -267,9 +268,14 @@ class Trial:
         if not is_imbalanced(real):
             none = "the classes are about equally large: there is no preference to take away"
             return {LOGIT_ADJUSTMENT: none, THRESHOLDS: none}
+        if len(real.classes) > MOST_TUNED:
+            many = f"a threshold for each of more than {MOST_TUNED} classes takes too long to tune"
+            reasons = {THRESHOLDS: many}
+        else:
+            reasons = {}
         if self.correction == "logit_adjustment":
-            return {LOGIT_ADJUSTMENT: "every arm is adjusted (trial.correction)"}
-        return {}
+            reasons |= {LOGIT_ADJUSTMENT: "every arm is adjusted (trial.correction)"}
+        return reasons
 
     def _possible_ratios(
         self, synthetic: SyntheticSource, n_real: int
