@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,12 @@ class ContactSheet:
     def write(self, folder: Path) -> None:
         sheet = grid(self.images.flatten(0, 1), columns=SHEET_COLUMNS)
         write_text(folder / CONTACT_SHEET, sheet_page(encode_png(sheet), self.names))
+
+
+def classes_shown(dataset: Mapping[str, Any]) -> list[str]:
+    """The classes whose images the contact sheet shows: the sheet of an appended set stays."""
+    quotas = (dataset.get("parts") or [dataset])[0].get("quotas") or dataset["quotas"]
+    return [name for name in dataset["classes"] if quotas.get(name)][:SHEET_CLASSES]
 
 
 def write_readme(folder: Path, dataset: dict[str, Any]) -> None:

@@ -15,9 +15,15 @@ import torch
 from torch import Tensor
 
 import synthgen
-from synthgen.paths import canonical_digest
+from synthgen.paths import canonical_digest, write_text
 from synthgen.spec import to_spec
-from synthgen.synthesis.card import SHEET_CLASSES, SHEET_COLUMNS, ContactSheet, write_readme
+from synthgen.synthesis.card import (
+    SHEET_CLASSES,
+    SHEET_COLUMNS,
+    ContactSheet,
+    classes_shown,
+    write_readme,
+)
 from synthgen.synthesis.draw import draw_rows
 from synthgen.synthesis.job import DESCRIPTION, Job
 from synthgen.synthesis.manifest import MANIFEST, with_scores
@@ -25,6 +31,7 @@ from synthgen.synthesis.order import Order
 from synthgen.synthesis.papers import Papers
 from synthgen.synthesis.rows import ExampleRows, first_of_each_class
 from synthgen.synthesis.settle import Settled, counted
+from synthgen.synthesis.sheet_page import CONTACT_SHEET, PICTURE_OF_OLD_SETS, sheet_page
 from synthgen.synthesis.store import LocalStore
 
 FORMAT = "synthgen-dataset/1"
@@ -210,7 +217,8 @@ def _rejected(job: Job, order: Order, settled: Settled | None) -> dict[str, Coun
 def _write_card(
     job: Job, order: Order, base: dict[str, Any] | None, dataset: dict[str, Any]
 ) -> dict[str, str]:
-    """README and contact sheet; returns their SHA-256. The sheet of an appended set stays."""
+    """README and contact sheet; returns their SHA-256. The sheet of an appended set stays; an older
+    set's picture becomes the page that the card names."""
     with tempfile.TemporaryDirectory(prefix="synthgen-") as scratch:
         folder = Path(scratch)
         if base is None:
@@ -218,6 +226,9 @@ def _write_card(
             sheet = ContactSheet(ExampleRows(labels), order.image)
             sheet.add(range(len(labels)), images)
             sheet.write(folder)
+        elif CONTACT_SHEET not in base["files"] and job.store.exists(PICTURE_OF_OLD_SETS):
+            picture = job.store.read(PICTURE_OF_OLD_SETS)
+            write_text(folder / CONTACT_SHEET, sheet_page(picture, classes_shown(base)))
         write_readme(folder, dataset)
         digests = {} if base is None else dict(base["files"])
         for path in sorted(folder.iterdir()):

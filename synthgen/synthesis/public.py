@@ -19,7 +19,7 @@ from synthgen.paths import (
     write_text,
 )
 from synthgen.spec import find_class
-from synthgen.synthesis.card import SHEET_CLASSES
+from synthgen.synthesis.card import classes_shown
 from synthgen.synthesis.card_text import card_text
 from synthgen.synthesis.papers import Papers
 from synthgen.synthesis.sheet_page import CONTACT_SHEET, sheet_page, sheet_picture
@@ -64,18 +64,12 @@ def public_papers(
         shown = public_dataset(dataset, counts)
         picture = None if dataset["exposes_real"] else sheet_picture(folder)
         if picture:
-            write_text(staging / CONTACT_SHEET, sheet_page(picture, _in_the_sheet(dataset)))
+            write_text(staging / CONTACT_SHEET, sheet_page(picture, classes_shown(dataset)))
         text = card_text(shown, papers, found and public_report(found), picture=bool(picture))
         write_text(staging / README, text)
         digest = file_digest(staging / MANIFEST)
         write_json(staging / DESCRIPTION, {**shown, "papers": papers.to_json(), "digest": digest})
     return out
-
-
-def _in_the_sheet(dataset: Mapping[str, Any]) -> list[str]:
-    """The classes whose images the contact sheet shows: the sheet of an appended set stays."""
-    quotas = (dataset.get("parts") or [dataset])[0].get("quotas") or dataset["quotas"]
-    return [name for name in dataset["classes"] if quotas.get(name)][:SHEET_CLASSES]
 
 
 def _report_on(dataset: Mapping[str, Any], path: Path) -> dict[str, Any]:

@@ -239,6 +239,18 @@ def test_sets_with_a_picture_beside_the_folders_are_still_read(tmp_path, content
     assert not (public / "contact_sheet.png").exists()
 
 
+def test_a_set_with_such_a_picture_that_is_appended_to_gets_the_page_of_its_card(tmp_path):
+    counts = {"dog": 9, "cat": 0, "emu": 3}
+    folder = old(draw(tmp_path, "png", counts))
+    picture = sheet_picture(folder)
+    synthesize(tmp_path / "sampler", PerClass({"cat": 4}), folder, shard_size=8, append=True)
+    assert "](contact_sheet.html)" in (folder / "README.md").read_text()
+    page = (folder / "contact_sheet.html").read_text()
+    assert re.findall("<li>(.*)</li>", page) == ["dog", "emu"]
+    assert sheet_picture(folder) == picture
+    assert list(verify(folder)) == []
+
+
 def test_the_sheet_names_its_rows_and_what_it_holds_is_text():
     picture = encode_png(torch.zeros(1, 22, 102, dtype=torch.uint8))
     page = sheet_page(picture, ["<script>", "a & b"])
