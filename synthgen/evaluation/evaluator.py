@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import logging
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 
 from synthgen.data.splits import Splits
 from synthgen.data.synthetic import SyntheticSet
-from synthgen.evaluation import checks, provenance, public, sentences
+from synthgen.evaluation import checks, expected, provenance, public, sentences
 from synthgen.evaluation.controls import CONTROL_IMAGES, draw_controls
 from synthgen.evaluation.features import Extractor
 from synthgen.evaluation.findings import Findings
@@ -22,6 +23,8 @@ from synthgen.evaluation.trial import Trial, hold_trial
 from synthgen.evaluation.utility import add_transfer, add_transfer_references, add_trial
 from synthgen.paths import new_folder, write_json
 from synthgen.samplers.base import Sampler
+
+log = logging.getLogger(__name__)
 
 FORMAT = "synthgen-report/1"
 REVIEW = "review"  # folder of the expert's page and its key
@@ -67,6 +70,19 @@ def evaluate(
         if questions:
             (folder / REVIEW).mkdir()
             write_review(questions, folder / REVIEW, facts=review_facts(splits, synthetic, seed))
+        said = expected.expectation(
+            splits,
+            synthetic.images,
+            expected.expected_seconds(
+                splits,
+                synthetic.images,
+                extractors=extractors,
+                judge=judge,
+                seeds=seeds,
+                trial=trial,
+            ),
+        )
+        log.info(said)
         copies = checks.exact_copies(splits, synthetic)
         steps = judge.steps_for(splits.train)
         found = Findings(sentences=sentences.choosing_sentence(splits.reference))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from synthgen.evaluation.features.base import Extractor
 from synthgen.evaluation.features.weights import weights_digest
@@ -57,17 +58,10 @@ class ClassifierExtractor(Extractor):
         the same extractor does nothing."""
         if self.network is not None:
             return
-        steps = self.steps or min(MOST_STEPS, automatic_steps(len(train), self.train_batch_size))
-        with torch_threads(THREADS), track(steps, "feature classifier", "steps") as advance:
-            network = train_classifier(
-                train,
-                width=self.width,
-                steps=steps,
-                batch_size=self.train_batch_size,
-                learning_rate=self.learning_rate,
-                seed=seed + SEED_OFFSET,
-                device=torch.device("cpu"),
-                on_step=lambda step, network: advance(1),
+        steps = self.steps_for(train)
+        with track(steps, "feature classifier", "steps") as advance:
+            network = self.train_network(
+                train, steps, seed + SEED_OFFSET, lambda step, network: advance(1)
             )
         self.network = network.requires_grad_(False).to(default_device())
         digest = weights_digest(network)
@@ -85,6 +79,29 @@ class ClassifierExtractor(Extractor):
             "accuracy_on_training_images": round(float(right), 4),
             "weights_sha256": digest,
         }
+
+    def steps_for(self, train: LabelledImages) -> int:
+        return self.steps or min(MOST_STEPS, automatic_steps(len(train), self.train_batch_size))
+
+    def train_network(
+        self,
+        train: LabelledImages,
+        steps: int,
+        seed: int,
+        on_step: Callable[[int, nn.Module], None],
+    ) -> SmallCNN:
+        """The network that ``prepare`` keeps, after any number of steps."""
+        with torch_threads(THREADS):
+            return train_classifier(
+                train,
+                width=self.width,
+                steps=steps,
+                batch_size=self.train_batch_size,
+                learning_rate=self.learning_rate,
+                seed=seed,
+                device=torch.device("cpu"),
+                on_step=on_step,
+            )
 
     def forward(self, images: Tensor) -> Tensor:
         """float32 throughout: bfloat16 would leave three digits of each feature."""
