@@ -56,6 +56,7 @@ BROKEN = (
     Image.DecompressionBombError,
 )
 ORIENTATION = 0x0112
+BITS, COMPRESSION, PLANES = 258, 259, 284  # tags of TIFF 6.0
 MANY_FILES = 2_000
 FILES_PER_TASK = 64
 
@@ -107,6 +108,7 @@ def decode(path: Path, size: tuple[int, int], fit: str) -> np.ndarray:
     """uint8 ``(H, W)`` for a grey file, ``(H, W, 3)`` for any other. Raises ImageFileError."""
     with _opened(path) as image:
         try:
+            _refuse_planes(image)
             # JPEGs decode to 1/2, 1/4 or 1/8 directly; twice the target leaves room to resample.
             image.draft(None, (2 * max(size), 2 * max(size)))
             image.load()
@@ -114,6 +116,15 @@ def decode(path: Path, size: tuple[int, int], fit: str) -> np.ndarray:
             return np.asarray(fit_image(plain(upright), size, fit))
         except BROKEN as error:
             raise _corrupt(path, error) from error
+
+
+def _refuse_planes(image: Image.Image) -> None:
+    """Uncompressed 16-bit colours, stored one channel after the other, come out of Pillow 13 as
+    noise (findings/pillow_planar_tiff_is_noise.sh); compressed or pixel by pixel they are right."""
+    tags = getattr(image, "tag_v2", {})
+    deep = max(tags.get(BITS, (8,))) > 8
+    if deep and tags.get(PLANES) == 2 and tags.get(COMPRESSION, 1) == 1:
+        raise ValueError("16-bit colours stored plane by plane are misread; save it as PNG")
 
 
 def plain(image: Image.Image) -> Image.Image:
