@@ -161,7 +161,12 @@ def _made(dataset: Mapping[str, Any]) -> str:
 
 def _keeps(fact: Mapping[str, Any]) -> str:
     share = fact.get("keeps_of_real")
-    return "" if share is None else f", which would keep {100 * share:.1f} % of new real images"
+    if share is None:
+        return ""
+    spread = fact.get("keeps_of_real_95")
+    about = f" ({100 * spread[0]:.1f}–{100 * spread[1]:.1f})" if spread else ""
+    few = "; its held-out images are too few to keep more" if fact.get("too_few_to_promise") else ""
+    return f", which would keep {100 * share:.1f} %{about} of new real images{few}"
 
 
 def _rejected(dataset: Mapping[str, Any]) -> Counter[str]:

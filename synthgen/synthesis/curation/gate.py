@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,9 @@ from torch import Tensor
 from synthgen.errors import SynthgenError
 from synthgen.synthesis.curation.base import Verdicts
 
+log = logging.getLogger(__name__)
+
+SPEAKS = 20  # held-out images of a class from which its own share is stated
 MANTISSA_BITS = 15  # of a score: its last digits could depend on the order of a sum
 
 
@@ -44,7 +48,8 @@ def gate(
 
     A class with enough held-out images gets its own threshold, so that no class pays for
     another's; a smaller one the lower of the common threshold and its own lowest score. With
-    ``threshold`` it is that number for all, and ``keep_real`` says nothing.
+    ``threshold`` it is that number for all, and ``keep_real`` says nothing. What the facts state is
+    measured by leaving one out: each image meets the thresholds that the others set.
     """
     if not len(scores):
         raise SynthgenError(
@@ -54,16 +59,51 @@ def gate(
     scores = rounded(scores)
     if threshold is not None:
         lines = rounded(torch.full((len(classes),), float(threshold)))
+        passed = scores >= lines[labels]
     else:
-        common = keeping(keep_real, scores)
-        lines = torch.full((len(classes),), common)
-        for label in range(len(classes)):
-            mine = scores[labels == label]
-            if len(mine):
-                own = keeping(keep_real, mine)
-                lines[label] = own if rank(keep_real, len(mine)) else min(common, own)
-    passed = scores >= lines[labels]
+        lines = _lines(scores, labels, len(classes), keep_real)
+        passed = scores >= _lines_of_the_others(scores, labels, len(classes), keep_real)
+        if not rank(keep_real, len(scores)):
+            log.warning(
+                "%d held-out real images are too few to keep %g of new ones: the filter rejects "
+                "what scores below them all, and keeps about %.3f.",
+                len(scores), keep_real, len(scores) / (len(scores) + 1),
+            )  # fmt: skip
     return Gate(lines, _facts(passed, labels, classes, lines, keep_real, threshold))
+
+
+def _lines(scores: Tensor, labels: Tensor, classes: int, keep_real: float) -> Tensor:
+    """The threshold of each class, float32 ``(classes,)``."""
+    common = keeping(keep_real, scores)
+    lines = torch.full((classes,), common)
+    for label in labels.unique().tolist():
+        mine = scores[labels == label]
+        own = keeping(keep_real, mine)
+        lines[label] = own if rank(keep_real, len(mine)) else min(common, own)
+    return lines
+
+
+def _lines_of_the_others(scores: Tensor, labels: Tensor, classes: int, keep_real: float) -> Tensor:
+    """The threshold that each image would meet if it had not been there, float32 ``(N,)``."""
+    common = _keeping_without(keep_real, scores)
+    lines = common.clone()
+    for label in labels.unique().tolist():
+        mine = labels == label
+        if int(mine.sum()) < 2:
+            continue
+        own = _keeping_without(keep_real, scores[mine])
+        enough = rank(keep_real, int(mine.sum()) - 1)
+        lines[mine] = own if enough else torch.minimum(common[mine], own)
+    return lines
+
+
+def _keeping_without(keep_real: float, scores: Tensor) -> Tensor:
+    """:func:`keeping` of all scores but one, for each of ``(N,)``; -inf where there is no other."""
+    if len(scores) < 2:
+        return torch.full_like(scores, float("-inf"))
+    order = scores.sort().values
+    last = max(rank(keep_real, len(scores) - 1), 1) - 1
+    return torch.where(scores <= order[last], order[last + 1], order[last])
 
 
 def rank(keep_real: float, count: int) -> int:
@@ -95,6 +135,15 @@ def checked_share(keep_real: float) -> float:
     return keep_real
 
 
+def _interval(passed: int, count: int) -> list[float]:
+    """95 % interval of a share (Clopper & Pearson 1934): how far this one fit may be off."""
+    from scipy.stats import beta
+
+    low = beta.ppf(0.025, passed, count - passed + 1) if passed else 0.0
+    high = beta.ppf(0.975, passed + 1, count - passed) if passed < count else 1.0
+    return [round(float(low), 4), round(float(high), 4)]
+
+
 def _facts(
     passed: Tensor,
     labels: Tensor,
@@ -103,19 +152,21 @@ def _facts(
     keep_real: float,
     threshold: float | None,
 ) -> dict[str, Any]:
-    """A new real image takes its rank among ``n`` held-out ones of its class at random, so that it
-    passes with probability (number that passed) / (n + 1) where one of them sets the line."""
-    counts = torch.bincount(labels, minlength=len(classes)).double()
-    passing = torch.bincount(labels[passed], minlength=len(classes)) / (counts + 1)
+    """``passed`` bool ``(N,)``: did each held-out image pass the thresholds of the others? A share
+    of one image's verdict alone would be 0 or 1, so a class without 20 has none of its own."""
+    counts = torch.bincount(labels, minlength=len(classes))
+    passing = torch.bincount(labels[passed], minlength=len(classes)) / counts.clamp(min=1)
     return {
         "keeps": "scores of at least the threshold",
         "thresholds": dict(zip(classes, lines.tolist(), strict=True)),
         "asked_to_keep_of_real": keep_real if threshold is None else None,
         "held_out_real_images": len(labels),
-        "keeps_of_real": round(float((passing * counts).sum() / counts.sum()), 4),
+        "keeps_of_real": round(float(passed.double().mean()), 4),
+        "keeps_of_real_95": _interval(int(passed.sum()), len(passed)),
         "keeps_of_real_per_class": {
             name: round(float(passing[label]), 4)
             for label, name in enumerate(classes)
-            if counts[label] > 0
+            if counts[label] >= SPEAKS
         },
+        "too_few_to_promise": threshold is None and not rank(keep_real, len(labels)),
     }

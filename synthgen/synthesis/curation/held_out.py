@@ -37,6 +37,14 @@ def divided(real: LabelledImages, share: float, seed: int) -> tuple[Tensor, Tens
     return (~held).nonzero().flatten(), held.nonzero().flatten()
 
 
+def halves(labels: Tensor, seed: int) -> tuple[Tensor, Tensor]:
+    """Ascending positions of two halves, as even as can be within every class: one for a space to
+    be fitted to, and one that it doesn't know, to see what it says about new images."""
+    order = torch.randperm(len(labels), generator=step_generator(seed, STREAM))
+    order = order[labels[order].argsort(stable=True)]
+    return order[::2].sort().values, order[1::2].sort().values
+
+
 def without_copies(real: LabelledImages) -> LabelledImages:
     """The first of each group of equal images. Raises SynthgenError if too few are left."""
     first: dict[str, int] = {}

@@ -11,7 +11,7 @@ from synthgen.hardware import torch_threads
 from synthgen.ranges import Components, KeptShare, NonNegative
 from synthgen.synthesis.curation.base import Filter, Verdicts
 from synthgen.synthesis.curation.gate import Gate, checked_share, gate
-from synthgen.synthesis.curation.held_out import some_of_each, without_copies
+from synthgen.synthesis.curation.held_out import halves, some_of_each, without_copies
 from synthgen.synthesis.curation.nearest import nearest, nearest_others
 from synthgen.synthesis.curation.pixel_space import PixelSpace
 from synthgen.types import LabelledImages
@@ -53,14 +53,16 @@ class NearCopies(Filter):
         self.gate: Gate | None = None
 
     def fit(self, real_train: LabelledImages, seed: int) -> None:
-        """Each real image is scored against all the others; exact copies among the real images
-        count once, or they would teach that copies are usual."""
+        """The space is fitted to half of the real images. Each of the other half is scored against
+        all but itself, as a new image would be; exact copies among the real images count once, or
+        they would teach that copies are usual."""
         real = without_copies(real_train)
+        known, held = halves(real.labels, seed)
         with torch_threads(1):
-            self.space.fit(real, seed)
+            self.space.fit(real.subset(known), seed)
             self.references = self.space.encode(real.images)
-            asked = some_of_each(real.labels, CALIBRATED_ON, seed)
-            distances, _ = nearest_others(asked, self.references, self._count(len(real) - 1))
+            asked = held[some_of_each(real.labels[held], CALIBRATED_ON, seed)]
+            distances, _ = nearest_others(asked, self.references, self._count())
         self.gate = gate(
             _relative(distances),
             real.labels[asked],
@@ -73,16 +75,15 @@ class NearCopies(Filter):
         if self.gate is None:
             raise RuntimeError("fit() must come before examine()")
         with torch_threads(1):
-            found = nearest(
-                self.space.encode(images), self.references, self._count(len(self.references))
-            )
+            found = nearest(self.space.encode(images), self.references, self._count())
         return self.gate.verdicts(_relative(found[0]), labels)
 
     def facts(self) -> dict[str, Any]:
         return {} if self.gate is None else self.gate.facts
 
-    def _count(self, available: int) -> int:
-        return min(self.neighbours, available)
+    def _count(self) -> int:
+        """As many for a new image as for a training image among the others."""
+        return min(self.neighbours, len(self.references) - 1)
 
 
 def _relative(distances: Tensor) -> Tensor:

@@ -7,19 +7,23 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from synthgen.errors import SynthgenError
 from synthgen.hardware import torch_threads
 from synthgen.ranges import Components, KeptShare, NonNegative
+from synthgen.seeds import step_generator
 from synthgen.synthesis.curation.base import SetFilter, Verdicts
 from synthgen.synthesis.curation.gate import Gate, checked_share, gate
-from synthgen.synthesis.curation.held_out import class_medians, some_of_each, without_copies
-from synthgen.synthesis.curation.nearest import exact_distances, nearest, nearest_others
+from synthgen.synthesis.curation.held_out import class_medians, halves, some_of_each, without_copies
+from synthgen.synthesis.curation.nearest import exact_distances, nearest
 from synthgen.synthesis.curation.pixel_space import PixelSpace
 from synthgen.types import LabelledImages
 
-CALIBRATED_ON = 50_000  # real images; the others of a class stand for the rest of a set
+CALIBRATED_ON = 20_000  # real images; the others of a class stand for the rest of a set
 TOGETHER = 256  # rows of a class whose pairs are looked at one by one
 NONE_BEFORE = 100.0  # the score of a row without any like it before, and the highest one
 TINY = 1e-12
+STREAM = 54
+PAIRS = 2**16  # of real images, whose distances are held at once
 
 
 class NearDuplicates(SetFilter):
@@ -53,28 +57,74 @@ class NearDuplicates(SetFilter):
         self.kept: list[Growing] = []  # the rows kept so far, for each class
 
     def fit(self, real_train: LabelledImages, seed: int) -> None:
-        """What distances real images of a class keep from one another."""
+        """What distances real images of a class keep from one another: each half is a set of its
+        own in a space that was fitted to the other half. Sets of half the size lose half the
+        share."""
         real = without_copies(real_train)
-        real = real.subset(some_of_each(real.labels, CALIBRATED_ON, seed))
-        found, labels = [], []
+        chosen = some_of_each(real.labels, CALIBRATED_ON, seed)
+        parts = [chosen[part] for part in halves(real.labels[chosen], seed)]
         with torch_threads(1):
-            self.space.fit(real, seed)
-            points = self.space.encode(real.images)
-            for label in range(len(real.classes)):
-                mine = points[real.labels == label]
-                if len(mine) > 1:
-                    found.append(nearest_others(torch.arange(len(mine)), mine, 1)[0][:, 0])
-                    labels.append(torch.full((len(mine),), label))
-        distances, of_class = torch.cat(found), torch.cat(labels)
-        self.usual = class_medians(distances, of_class, len(real.classes))
-        self.gate = gate(
-            self._score(distances, of_class),
-            of_class,
+            found = [
+                self._distances(real.subset(known), real.subset(drawn), seed)
+                for known, drawn in (parts[::-1], parts)  # the space of the latter is kept
+            ]
+        distances, labels, nearest_ones = (torch.cat(both) for both in zip(*found, strict=True))
+        known = nearest_ones.isfinite()
+        if not bool(known.any()):
+            raise SynthgenError(
+                "A filter of near duplicates needs two different training images of some class in "
+                "each half of them.\nDraw the set without it."
+            )
+        self.usual = class_medians(nearest_ones[known], labels[known], len(real.classes))
+        smaller = len(parts[1]) / len(real)
+        made = gate(
+            self._score(distances, labels),
+            labels,
             real.classes,
-            keep_real=self.keep_real,
+            keep_real=1 - smaller * (1 - self.keep_real),
             threshold=self.threshold,
         )
+        self.gate = Gate(made.thresholds, self._of_whole(made.facts, smaller))
         self.begin()
+
+    def _distances(
+        self, known: LabelledImages, drawn: LabelledImages, seed: int
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """For a real set in random order: the distance of each image to the nearest earlier one of
+        its class, infinite for the first; the labels; the distance to the nearest of all others."""
+        self.space.fit(known, seed)
+        points = self.space.encode(drawn.images)
+        earlier = torch.full((len(drawn),), float("inf"), dtype=torch.float64)
+        others = earlier.clone()
+        order = torch.randperm(len(drawn), generator=step_generator(seed, STREAM))
+        for label in drawn.labels.unique().tolist():
+            mine = order[drawn.labels[order] == label]
+            together = max(1, PAIRS // len(mine))
+            for start in range(0, len(mine), together):
+                part = mine[start : start + together]
+                pairs = exact_distances(points[part], points[mine].expand(len(part), -1, -1))
+                place = torch.arange(start, start + len(part))[:, None]
+                pairs = pairs.masked_fill(torch.arange(len(mine)) == place, float("inf"))
+                others[part] = pairs.amin(1)
+                pairs = pairs.masked_fill(torch.arange(len(mine)) > place, float("inf"))
+                earlier[part] = pairs.amin(1)
+        return earlier, drawn.labels, others
+
+    def _of_whole(self, facts: dict[str, Any], smaller: float) -> dict[str, Any]:
+        """What the facts of a set of ``smaller`` times the size say of one as large as training."""
+        if self.threshold is None:
+            facts = {**facts, "asked_to_keep_of_real": self.keep_real}
+
+        def whole(share: float) -> float:
+            return round(max(0.0, 1 - (1 - share) / smaller), 4)
+
+        per_class = facts["keeps_of_real_per_class"]
+        return {
+            **facts,
+            "keeps_of_real": whole(facts["keeps_of_real"]),
+            "keeps_of_real_95": [whole(share) for share in facts["keeps_of_real_95"]],
+            "keeps_of_real_per_class": {name: whole(share) for name, share in per_class.items()},
+        }
 
     def begin(self) -> None:
         self.kept = [Growing(self.space.axes.shape[1] + 1) for _ in self.usual]

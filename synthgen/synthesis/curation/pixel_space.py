@@ -11,13 +11,16 @@ from synthgen.types import LabelledImages
 
 LONGEST = 32  # larger images are averaged down first: copies stay copies, and PCA stays small
 FITTED_ON = 10_000  # images, drawn from all
+PER_COMPONENT = 4  # images at least: with fewer the axes run through single images
 PART = 1024  # images at a time
 STREAM = 51
 
 
 class PixelSpace:
-    """Scores on the first principal components of the real training images, and as a last value
-    how much the components leave unexplained; a distance here is never more than one in pixels.
+    """Scores on the first principal components of real training images, and as a last value how
+    much the components leave unexplained; a distance here is never more than one in pixels. New
+    images lie farther from the components than those that these were fitted to, so thresholds come
+    from images that were not.
 
     Values are summed in float64 and kept in float32, so they don't depend on the batch.
     """
@@ -34,7 +37,7 @@ class PixelSpace:
 
         order = torch.randperm(len(real), generator=step_generator(seed, STREAM))[:FITTED_ON]
         pixels = _small(real.images[order.sort().values])
-        count = min(self.components, len(pixels) - 1, pixels.shape[1])
+        count = max(1, min(self.components, len(pixels) // PER_COMPONENT, pixels.shape[1]))
         with threadpool_limits(1):  # the result doesn't depend on the machine's cores then
             pca = PCA(n_components=count, random_state=seed).fit(pixels.numpy())
         self.mean = torch.from_numpy(pca.mean_).double()

@@ -26,8 +26,35 @@ def test_a_common_class_does_not_set_the_line_of_another():
     kept = made.facts["keeps_of_real_per_class"]
     assert kept["a"] == pytest.approx(0.9, abs=0.02)
     assert kept["b"] == pytest.approx(0.9, abs=0.02)
-    assert kept["c"] == 0.5  # of one image nothing more is known
+    assert "c" not in kept  # one image says nothing of a share
     assert made.thresholds[2] < 1  # one image can't promise anything: the common line
+
+
+@pytest.mark.parametrize("counts", [[10] * 10, [2] * 10, [30, 5, 5], [300, 40]])
+def test_what_is_stated_is_what_new_images_meet(counts):
+    """Classes with lines of their own and without, each drawn anew many times."""
+    labels = torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts))
+    shift = labels / 20
+    random = torch.Generator().manual_seed(1)
+    stated, passed = [], []
+    for _ in range(300):
+        draw, new = (torch.rand(len(labels), generator=random) + shift for _ in range(2))
+        made = gate(draw, labels, [str(c) for c in range(len(counts))], keep_real=0.95,
+                    threshold=None)  # fmt: skip
+        stated.append(made.facts["keeps_of_real"])
+        passed.append(float(made.verdicts(new, labels).keep.double().mean()))
+    mean = sum(passed) / 300
+    assert sum(stated) / 300 == pytest.approx(mean, abs=0.01)
+    assert mean == pytest.approx(0.95, abs=0.03)
+
+
+def test_too_few_to_promise_is_said(caplog):
+    made = gate(torch.rand(30), torch.zeros(30).long(), "a", keep_real=0.99, threshold=None)
+    assert made.facts["too_few_to_promise"] is True
+    assert made.facts["keeps_of_real"] == pytest.approx(29 / 30, abs=1e-4)
+    assert "30 held-out real images are too few to keep 0.99" in caplog.text
+    enough = gate(torch.rand(99), torch.zeros(99).long(), "a", keep_real=0.99, threshold=None)
+    assert enough.facts["too_few_to_promise"] is False
 
 
 def test_rounded_scores_forget_the_last_digits():
