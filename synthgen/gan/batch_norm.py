@@ -28,9 +28,10 @@ def recalibrate(
     """Replace running means and variances by those of fresh latents: the plain mean over
     ``batches`` batches ("standing statistics"; Brock et al. 2019, section 3.1).
 
-    Labels are drawn from ``labels``, int64 ``(N,)``, those of the training images, and latents for
-    them by ``latents``; None: from N(0, I). The result is a function of weights, labels and
-    ``seed`` alone. Without batch norm nothing happens.
+    Labels are drawn from ``labels``, int64 ``(N,)``, and latents for them by ``latents``; None:
+    from N(0, I). Batches of training had their own statistics, which is what the weights learned
+    to work with, so the labels must come in the shares in which training showed them. The result
+    is a function of weights, labels and ``seed`` alone. Without batch norm nothing happens.
     """
     layers = [layer for layer in generator.modules() if isinstance(layer, _BatchNorm)]
     if not layers:

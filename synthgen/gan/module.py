@@ -102,7 +102,7 @@ class GAN(GenerativeModule):
 
     def finish(self, real: LabelledImages) -> Sampler:
         average = self.ema.average.to(self.training_device)
-        recalibrate(average, real.labels, self.run_seed)
+        recalibrate(average, self.shown_labels(real), self.run_seed)
         return self.sampler()
 
     def step(self, images: Tensor, labels: Tensor) -> None:

@@ -129,7 +129,8 @@ class VAEGAN(GenerativeModule):
         def latents(labels: Tensor, random: torch.Generator) -> Tensor:
             return sampler.latents(labels, torch.randint(2**62, labels.shape, generator=random))
 
-        recalibrate(average.decoder, real.labels, self.run_seed, latents=latents)
+        shown = self.shown_labels(real)
+        recalibrate(average.decoder, shown, self.run_seed, latents=latents)
         return sampler
 
     def _fitted(self, real: LabelledImages) -> FittedDensity:

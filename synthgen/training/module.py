@@ -17,6 +17,7 @@ from synthgen.hardware import Precision, autocast, compute_dtype, to_device
 from synthgen.samplers.base import Sampler
 from synthgen.seeds import step_generator
 from synthgen.training.clock import Clock
+from synthgen.training.orders import Order, Shuffled
 from synthgen.types import ImageSpec, LabelledImages
 
 NOISE = 2  # the stream of random numbers that draws latents; batches are shuffled by another
@@ -38,6 +39,7 @@ class GenerativeModule(LightningModule):
         self.image, self.batch_size = image, batch_size
         self.clock = Clock()
         self.run_seed = 0
+        self.order: Order = Shuffled()
         self.precision: Precision = "auto"
         self.losses: dict[str, Tensor] = {}
         self.before_step: Callable[[], None] = _nothing
@@ -59,6 +61,10 @@ class GenerativeModule(LightningModule):
     def finish(self, real: LabelledImages) -> Sampler:
         """The final sampler; a family may estimate more from the training images first."""
         return self.sampler()
+
+    def shown_labels(self, real: LabelledImages) -> Tensor:
+        """int64 ``(M,)``: labels in the shares in which training shows the classes."""
+        return self.order.shown(real.labels, self.run_seed, self.clock.images_seen)
 
     def autocast(self) -> AbstractContextManager[object]:
         return autocast(self.device, compute_dtype(self.precision, self.device))

@@ -22,12 +22,21 @@ class Order(ABC):
         """int64 ``(count,)``: positions in the data of the stream's images number ``first`` and
         following, for a run with this ``seed`` on data with these int64 ``labels`` ``(N,)``."""
 
+    def shown(self, labels: Tensor, seed: int, seen: int) -> Tensor:
+        """int64 ``(M,)``: labels in the shares in which a run shows them, once it has ``seen`` so
+        many images. Here those of its last images, as many as the data has."""
+        first = max(0, seen - len(labels))
+        return labels[self.positions(labels, seed, first, len(labels))]
+
 
 class Shuffled(Order):
     """Every pass shows each image once, in a new order: classes come as often as they are."""
 
     def __init__(self) -> None:
         self._pass: tuple[tuple[int, int, int], Tensor] | None = None
+
+    def shown(self, labels: Tensor, seed: int, seen: int) -> Tensor:
+        return labels
 
     def positions(self, labels: Tensor, seed: int, first: int, count: int) -> Tensor:
         parts, position, end = [], first, first + count
@@ -59,6 +68,9 @@ class ClassBalanced(Order):
         self._seed = 0
         self._of_class: list[Tensor] = []
         self._passes: dict[int, tuple[int, Tensor]] = {}
+
+    def shown(self, labels: Tensor, seed: int, seen: int) -> Tensor:
+        return labels.unique()
 
     def positions(self, labels: Tensor, seed: int, first: int, count: int) -> Tensor:
         self._look_at(labels, seed)

@@ -39,7 +39,7 @@ from synthgen.training.callbacks import (
     WatchLosses,
 )
 from synthgen.training.module import GenerativeModule
-from synthgen.training.orders import Order
+from synthgen.training.orders import Order, Shuffled
 from synthgen.training.start import begin_from, known_to
 from synthgen.training.state import CheckedStates, newest_state
 
@@ -117,6 +117,7 @@ def train(
             "logger": list(loggers) or False,
         }
         model.precision, model.run_seed = precision, seed
+        model.order = order or Shuffled()
         if compile is not None:
             model.compile_networks(compile)
         model.clock.start(max_images, None if max_minutes is None else max_minutes * 60)

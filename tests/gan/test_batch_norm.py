@@ -1,10 +1,14 @@
 """Statistics of an averaged generator's batch norm, estimated anew when training ends."""
 
+import sys
+
 import pytest
 import torch
 from torch import nn
 
+from synthgen.data import Digits, prepare
 from synthgen.gan.batch_norm import recalibrate
+from synthgen.training.orders import ClassBalanced, Shuffled
 from synthgen.types import ImageSpec, LabelledImages
 
 IMAGE = ImageSpec(1, 4, 4, ("a", "b"))
@@ -69,6 +73,41 @@ def test_they_follow_from_the_seed_and_leave_the_generator_as_it_was(generator):
     assert all(layer.training for layer in generator.modules())
     assert generator.inner[1].momentum == 0.1
     assert all(torch.equal(value, before[name]) for name, value in generator.named_parameters())
+
+
+@pytest.mark.parametrize(("order", "share"), [(Shuffled(), 0.05), (ClassBalanced(), 0.5)])
+def test_classes_come_as_often_as_training_showed_them(tiny, order, share):
+    """One image in 20 is of class b; a balanced order shows it every second time."""
+    images = LabelledImages(
+        torch.zeros(200, 1, 4, 4, dtype=torch.uint8),
+        labels_with(0.95, 200).sub(1).abs(),
+        ("a", "b"),
+    )
+    gan = tiny(IMAGE, generator=tiny.generator(IMAGE, norm=nn.BatchNorm1d))
+    gan.order = order
+    with torch.no_grad():
+        rows = torch.tensor([-2.0, 2.0])[:, None].expand(2, 8)
+        gan.ema.average.embedding.weight.copy_(rows)
+    found = gan.finish(images).generator
+    mean, variance = expected_statistics(found, share)
+    off = ((found.inner[1].running_mean - mean).abs() / variance.sqrt()).max()
+    assert off < 0.06  # the other share is off by about 1
+    other, _ = expected_statistics(found, 0.55 - share)
+    assert ((found.inner[1].running_mean - other).abs() / variance.sqrt()).max() > 0.3
+
+
+def test_a_run_hands_its_order_to_the_statistics(tiny, monkeypatch, tmp_path):
+    from synthgen.gan import module
+    from synthgen.training.train import train
+
+    seen = []
+    # The tiny generator can't be written down, which is another matter.
+    monkeypatch.setattr(sys.modules["synthgen.training.train"], "export", lambda *_: tmp_path)
+    monkeypatch.setattr(module, "recalibrate", lambda average, labels, seed: seen.append(labels))
+    splits = prepare(Digits(at_most=[5, *[20] * 9]))
+    gan = tiny(splits.train.image, generator=tiny.generator(splits.train.image))
+    train(gan, splits, tmp_path / "run", max_images=64, previews=0, order=ClassBalanced())
+    assert seen[0].tolist() == list(range(10))
 
 
 def test_the_end_of_training_does_it_where_there_is_a_batch_norm(tiny):

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from synthgen.training.batches import Batches
-from synthgen.training.orders import ClassBalanced, Shuffled
+from synthgen.training.orders import ClassBalanced, Order, Shuffled
 from synthgen.types import LabelledImages
 
 COUNTS = [50, 7, 3, 1]
@@ -79,3 +79,16 @@ def test_a_class_without_images_is_left_out():
     labels = torch.tensor([0, 0, 2, 2, 2])
     found = labels[ClassBalanced().positions(labels, 0, 0, 20)]
     assert torch.bincount(found).tolist() == [10, 0, 10]
+
+
+def test_orders_say_in_which_shares_they_show_classes(real):
+    class Backwards(Shuffled):
+        shown = Order.shown
+
+        def positions(self, labels, seed, first, count):
+            return len(labels) - 1 - (first + torch.arange(count)).clamp_max(len(labels) - 1)
+
+    assert torch.equal(Shuffled().shown(real.labels, 0, 0), real.labels)
+    assert ClassBalanced().shown(real.labels, 0, 500).tolist() == [0, 1, 2, 3]
+    assert torch.bincount(Backwards().shown(real.labels, 0, 0)).tolist() == COUNTS
+    assert Backwards().shown(real.labels, 0, 200).unique().tolist() == [0]  # of its last images
