@@ -6,13 +6,13 @@ balanced accuracy and macro F1 where it said it too seldom.
 
 For classes of unequal sizes the default was chosen by trials whose truth is known (copies, copies
 of the rare classes, wrongly labelled copies, held-back real images; 1 : 10 with two classes and
-200 : 10 with ten; ``scripts/calibrate.py --endpoints``). Recall of the rare classes said "helped" of
-copies in up to half of the trials and of wrong labels in more, balanced accuracy of copies too.
+200 : 10 with ten; ``scripts/calibrate.py --endpoints``). Recall of the rare classes said "helped"
+of copies in up to half of the trials and of wrong labels in more, balanced accuracy of copies too.
 Balanced accuracy after logit adjustment of every arm was not fooled, but called nearly all sets
 with copies of the rare classes harmful, and saw fewest of the real images: a classifier that knows
 its few images by heart has less preference to take away than the adjustment takes. Macro AUROC and
-macro average precision were not fooled; near 1 the first has little left to show, so the second saw
-more.
+macro average precision were fooled no more often than chance allows; near 1 the first has little
+left to show, so the second saw more.
 """
 
 from __future__ import annotations
