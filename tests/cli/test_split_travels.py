@@ -93,6 +93,13 @@ def test_training_does_not_go_on_once_the_data_has_changed(synthgen, grown, run)
     assert (grown / run / "sampler" / "sampler.json").read_text() == before
 
 
+def test_a_run_without_its_split_asks_its_sampler_and_then_nobody(synthgen, grown):
+    (grown / "net" / "split.json").unlink()
+    assert "520 images here, 400 there" in refused(synthgen("train", f"resume={grown}/net"))
+    shutil.rmtree(grown / "net" / "sampler")
+    assert "has lost its split.json" in refused(synthgen("train", f"resume={grown}/net"))
+
+
 def test_run_says_the_same_as_train(synthgen, grown):
     """One code path for both."""
     data = [*photos(grown), "extractor=[pixels]", "judge=logistic_regression", "seeds=1", *SMALL]

@@ -35,6 +35,35 @@ def test_a_generator_trained_on_another_split_is_refused(digits, drawn, as_set):
         checks.require_unseen_test(digits, described("f" * 64))
 
 
+@pytest.mark.parametrize(
+    ("start", "later", "known"),
+    [
+        (None, [], True),
+        ({"images_known": True}, [], True),
+        ({"images_known": False}, [], False),
+        ({"sampler_sha256": "of a run from before this was recorded"}, [], False),
+        (None, [{}], False),
+        (None, ["same"], True),
+    ],
+)
+def test_a_report_says_what_nobody_knows_of_a_generator(digits, drawn, as_set, start, later, known):
+    data = {"name": "digits", "digest": digits.digest}
+    parts = [{}, *({"data_digest": digits.digest} if part == "same" else part for part in later)]
+    described = {"provenance": {"data": data, "training": {"start": start}}, "parts": parts}
+    copies = {"train": 0, "holdout": 0, "test": 0}
+    synthetic = as_set(drawn, described)
+    checks.require_unseen_test(digits, synthetic)
+    said = " ".join(checks.provenance_sentences(digits, synthetic, copies))
+    assert ("may have seen the test images" in said) == (not known)
+
+
+def test_a_part_from_another_split_is_refused(digits, drawn, as_set):
+    data = {"name": "digits", "digest": digits.digest}
+    described = {"provenance": {"data": data}, "parts": [{}, {"data_digest": "f" * 64}]}
+    with pytest.raises(SynthgenError, match=r"another split \(of a part, ffffffff\)"):
+        checks.require_unseen_test(digits, as_set(drawn, described))
+
+
 def test_copies_are_counted_by_split(digits, drawn, as_set):
     planted = LabelledImages(
         torch.cat([drawn.images, digits.train.images[:3], digits.test.images[:2]]),

@@ -13,15 +13,15 @@ import torch
 from synthgen.cli.assemble import build_instance, build_source, keyword_arguments, stage_tracker
 from synthgen.cli.build import build, check
 from synthgen.cli.saved import resumed, save_config
-from synthgen.data.splits import prepare, read_split, rebuild
-from synthgen.errors import StoppedByUserError
+from synthgen.data.splits import SPLIT_FILE, prepare, read_split, rebuild
+from synthgen.errors import StoppedByUserError, SynthgenError
 from synthgen.paths import remove_contents, require_absent, sole_writer
 from synthgen.samplers import FittedSampler
-from synthgen.samplers.artifact import sampler_folder
+from synthgen.samplers.artifact import read_description, sampler_folder
 from synthgen.tracking import log_sampler
 from synthgen.training.module import GenerativeModule
 from synthgen.training.orders import Order
-from synthgen.training.train import train
+from synthgen.training.train import CHECKPOINTS, train
 
 if TYPE_CHECKING:
     from synthgen.cli.application import Invocation
@@ -50,11 +50,29 @@ def prepare_splits(settings: TrainSettings) -> Splits:
     that is gone on with has it, whose images they must then be."""
     check(settings.model, key="model", role=MODEL, allow=settings.allow)
     source = build_source(settings.data, settings.allow)
-    kept = None if settings.resume is None else read_split(Path(settings.resume))
+    kept = None if settings.resume is None else split_of(Path(settings.resume))
     splits = prepare(source) if kept is None else rebuild(source, kept["recipe"], kept["digest"])
     for note in splits.notes:
         log.info(note)
     return splits
+
+
+def split_of(run: Path) -> dict[str, Any] | None:
+    """Recipe and digest of the split that a run was begun with, from split.json or, if somebody
+    removed that, from its sampler; None for a run that was killed before it learned anything."""
+    kept = read_split(run)
+    if kept is not None:
+        return kept
+    if (run / "sampler").is_dir():
+        data = read_description(run / "sampler")["provenance"].get("data") or {}
+        if "digest" in data and "recipe" in data:
+            return dict(data)
+    if (run / "sampler").is_dir() or (run / CHECKPOINTS).is_dir():
+        raise SynthgenError(
+            f"{run} has lost its {SPLIT_FILE}, so nothing says which images it was trained on.\n"
+            "Restore the file from a copy, or train again into a new out=."
+        )
+    return None
 
 
 def fit(
