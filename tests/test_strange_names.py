@@ -96,12 +96,17 @@ def test_the_nearest_name():
     assert nearest("h" * 101, ["h" * 100]) is None
 
 
+def refused(plan):
+    with pytest.raises(SynthgenError):
+        checked_quotas(plan, MANY, None)
+
+
 @pytest.mark.parametrize(
     "work",
     [
         lambda: require_safe_names(MANY),
         lambda: checked_quotas(PerClass(dict.fromkeys(MANY, 1)), MANY, None),
-        lambda: pytest.raises(SynthgenError, checked_quotas, MISSPELT, MANY, None),
+        lambda: refused(MISSPELT),
         lambda: nearest("ab" * 50_000, ["ba" * 50_000] * 100),
     ],
     ids=["folders", "a plan", "a misspelt class", "a long word"],

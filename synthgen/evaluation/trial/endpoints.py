@@ -5,9 +5,9 @@ classifier that saw them says "rare" more often: its recall of the rare classes 
 balanced accuracy and macro F1 where it said it too seldom.
 
 For classes of unequal sizes the default was chosen by trials whose truth is known (copies, copies
-of the rare classes, wrongly labelled copies, held-back real images; 1 : 10 with two classes and
-200 : 10 with ten; ``scripts/calibrate.py --endpoints``). Recall of the rare classes said "helped"
-of copies in up to half of the trials and of wrong labels in more, balanced accuracy of copies too.
+of the rare classes, wrongly labelled copies, held-back real images; 1 : 10 with two classes and 200
+: 10 with ten; ``scripts/calibrate.py --endpoints``). Recall of the rare classes said "helped" of
+copies in up to half of the trials and of wrong labels in more, balanced accuracy of copies too.
 Balanced accuracy after logit adjustment of every arm was not fooled, but called nearly all sets
 with copies of the rare classes harmful, and saw fewest of the real images: a classifier that knows
 its few images by heart has less preference to take away than the adjustment takes. Macro AUROC and
