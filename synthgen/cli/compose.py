@@ -20,6 +20,7 @@ from hydra._internal.hydra import Hydra
 from hydra._internal.utils import _run_app, create_config_search_path, get_args_parser
 from hydra.core.config_search_path import ConfigSearchPath, SearchPathQuery
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.object_type import ObjectType
 from hydra.plugins.config_source import ConfigResult
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
@@ -27,6 +28,7 @@ from omegaconf import DictConfig, OmegaConf
 from synthgen.cli.foreign import (
     is_copy_of_ours,
     require_inside,
+    require_modest,
     require_no_link_out,
     require_plain_config,
     require_same_hydra,
@@ -125,19 +127,23 @@ class GuardedRepository(ConfigRepository):
 
     def load_config(self, config_path: str) -> ConfigResult | None:
         require_inside(config_path)
+        file = config_path if config_path.endswith(".yaml") else f"{config_path}.yaml"
+        source = self._find_object_source(config_path, ObjectType.CONFIG)
+        place = "" if source is None else source.full_path()
+        if place.startswith(FILE) and place not in own_places():
+            require_no_link_out(Path(place.removeprefix(FILE)), file)
+            require_modest(Path(place.removeprefix(FILE)) / file)
         result = super().load_config(config_path)
         if result is not None and not result.is_schema_source and result.path not in own_places():
-            look_at(result, config_path if config_path.endswith(".yaml") else f"{config_path}.yaml")
+            look_at(result, file)
         return result
 
 
 def look_at(result: ConfigResult, config_path: str) -> None:
     """Raises SynthgenError for a file from elsewhere that is more than settings."""
-    if result.path.startswith(FILE):
-        folder = Path(result.path.removeprefix(FILE))
-        require_no_link_out(folder, config_path)
-        if is_copy_of_ours(folder, config_path):
-            return
+    folder = Path(result.path.removeprefix(FILE))
+    if result.path.startswith(FILE) and is_copy_of_ours(folder, config_path):
+        return
     require_plain_config(
         f"{result.path.removeprefix(FILE)}/{config_path}",
         config_path,

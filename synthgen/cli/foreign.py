@@ -8,15 +8,19 @@ every such file as it is read, and about what was composed before anything is bu
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+import yaml
+
 from synthgen.errors import SynthgenError
 from synthgen.paths import config_dir
 
 HYDRA = "hydra"
+MOST_BYTES, MOST_VALUES = 1_000_000, 50_000
 INTERPOLATION = re.compile(r"\$\{[^${}:]*\}")  # of another key of the config; nothing is called
 # What Hydra fills in itself: where configs came from, what was asked for, the job's name.
 OF_THE_CALL = {
@@ -67,6 +71,38 @@ def require_no_link_out(folder: Path, config_path: str) -> None:
             f"{path} is a link to what lies outside {folder}, or lies behind one.\n"
             "Copy the file into the folder."
         )
+
+
+def require_modest(path: Path) -> None:
+    """Raises SynthgenError for a file that would fill the memory: a few lines that refer to each
+    other again and again can stand for billions of values, and OmegaConf writes all of them out."""
+    if path.stat().st_size <= MOST_BYTES:
+        try:
+            root = yaml.compose(path.read_bytes(), Loader=yaml.SafeLoader)
+            if root is None or values_in(root, {}) <= MOST_VALUES:
+                return
+        except RecursionError:
+            pass  # refused below
+        except yaml.YAMLError:
+            return  # Hydra will say what is wrong with it
+    raise SynthgenError(
+        f"{path} is too large for a config ({MOST_BYTES:,} bytes and {MOST_VALUES:,} values at "
+        "most), or nested without end.\nGive settings alone; data belong in files of their own."
+    )
+
+
+def values_in(node: yaml.Node, known: dict[int, float]) -> float:
+    """The values that ``node`` stands for with all references written out; infinite for one inside
+    itself. ``known`` holds those of nodes that were counted before."""
+    if id(node) not in known:
+        known[id(node)] = math.inf  # while it is counted
+        inside: Iterator[yaml.Node] = iter(())
+        if isinstance(node, yaml.MappingNode):
+            inside = (part for pair in node.value for part in pair)
+        elif isinstance(node, yaml.SequenceNode):
+            inside = iter(node.value)
+        known[id(node)] = 1 + sum(values_in(part, known) for part in inside)
+    return known[id(node)]
 
 
 def is_copy_of_ours(folder: Path, config_path: str) -> bool:

@@ -172,13 +172,30 @@ def test_what_was_composed_is_compared_with_our_own(
     assert not built(tmp_path)
 
 
+DOUBLED = "".join(f"a{i}: &a{i} [*a{i - 1}, *a{i - 1}]\n" for i in range(1, 40))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["a0: &a0 [1]\n" + DOUBLED, "a: &a [*a]\n", "a: " + 2000 * "[" + 2000 * "]", "#" * 1_000_001],
+    ids=["referring", "inside itself", "deep", "long"],
+)
+def test_a_file_that_would_fill_the_memory_is_not_composed(synthgen, stranger, text):
+    stranger("configs/experiment/x.yaml", GLOBAL + text)
+    done = synthgen("train", *LINE, "--config-dir", "configs", "experiment=x", "--cfg", "job")
+    assert done.code == 2
+    assert "too large for a config" in done.err
+    assert len(done.err.splitlines()) == 2
+
+
 def test_what_is_only_settings_passes(synthgen, stranger, tmp_path):
     stranger("configs/door.yaml", (config_dir() / "door.yaml").read_text())  # a copy of ours
     stranger("configs/train.yaml", (config_dir() / "train.yaml").read_text())
     stranger("configs/model/mine.yaml", "defaults: [noise, _self_]\n")
     stranger(
         "configs/experiment/x.yaml",
-        GLOBAL + "defaults: [good, {override /model: mine}]\nlogger: {group: '${seed}-a: b'}\n",
+        GLOBAL + "defaults: [good, {override /model: mine}]\nlogger: {group: '${seed}-a: b'}\n"
+        "plan: {a: &a [1], b: *a}\n",
     )
     line = ("--config-dir", "configs", "experiment=x", "logger=csv", "out=run")
     shown = synthgen("train", *line, "--cfg", "job", "--resolve")
