@@ -23,9 +23,11 @@ from synthgen.evaluation.trial.choices import holdout_score, tied
 from synthgen.evaluation.trial.contrast import LEVEL, Contrast, Verdict, holm, paired_contrast
 from synthgen.evaluation.trial.endpoints import (
     BALANCED_ACCURACY,
+    FOR_IMBALANCED,
     TAIL_RECALL,
     endpoint_score,
     images_of_endpoint,
+    is_imbalanced,
     looks_at_no_threshold,
     mean_recall_of,
     of_classes,
@@ -226,10 +228,12 @@ def pair_of(
 
 
 def other_endpoints(endpoint: str, outcome: Outcome, splits: Splits) -> list[str]:
-    """``tail_recall`` too, if there are rare classes and others whose recall it can cost."""
+    """``tail_recall`` too, if there are rare classes and others whose recall it can cost; with
+    classes of unequal sizes also what a moved decision can't raise."""
     rare = set(outcome.tail)
     both = bool(rare) and bool(set(splits.test.labels.tolist()) - rare)
     names = [*OTHER_ENDPOINTS, *([TAIL_RECALL] if both else [])]
+    names += [FOR_IMBALANCED] if is_imbalanced(splits.train) else []
     return [name for name in names if name != endpoint]
 
 

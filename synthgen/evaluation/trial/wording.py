@@ -13,6 +13,7 @@ from synthgen.evaluation.scores import rests_on
 from synthgen.evaluation.trial.arms import REAL
 from synthgen.evaluation.trial.contrast import Contrast
 from synthgen.evaluation.trial.endpoints import (
+    FOR_IMBALANCED,
     TAIL_RECALL,
     choosing_name,
     looks_at_no_threshold,
@@ -60,6 +61,7 @@ def verdict_sentence(
         f"({SOURCES[source]}).",
     ]
     parts += guard_sentence(primary)
+    parts += moved_sentence(comparisons)
     if missing:
         parts.append(
             f"The synthetic set has no image of {', '.join(missing)}, so for "
@@ -124,6 +126,25 @@ def guard_sentence(primary: Comparison) -> list[str]:
         f"Mean recall of the other classes: {interval_of(contrast)}; for 'helped' all of this "
         f"interval must lie above {signed(-margin)}."
     ]
+
+
+def moved_sentence(comparisons: Comparisons) -> list[str]:
+    """Beside help by a score that a moved decision can raise, where classes are of unequal sizes:
+    the one that it can't."""
+    primary = comparisons.primary
+    if primary.verdict != "helped":
+        return []
+    return [
+        f"A classifier that only says the rare classes more often can gain in "
+        f"{endpoint_words(primary.endpoint)}; in {endpoint_words(one.endpoint)}, where it can't, "
+        f"the difference is {interval(one)}."
+        for one in comparisons.secondary
+        if one.endpoint == FOR_IMBALANCED and primary.guard is None and same_arms(one, primary)
+    ]
+
+
+def same_arms(one: Comparison, other: Comparison) -> bool:
+    return (one.arm.name, one.against.name) == (other.arm.name, other.against.name)
 
 
 def gap_sentence(gaps: Sequence[Gap], splits: Splits, chosen_by: str) -> str | None:

@@ -1,6 +1,7 @@
 """Gains that were paid with a moved decision, and sets that lack a class: neither is help."""
 
 import dataclasses
+import re
 
 import pytest
 import torch
@@ -73,6 +74,19 @@ def test_more_of_the_rare_class_alone_was_help_and_is_not(hold, moved, two):
     assert found.primary.contrast.difference == pytest.approx(0, abs=0.002)
     pair = next(c for c in found.secondary if c.endpoint == "tail_recall")
     assert (pair.contrast.verdict, pair.verdict, pair.moved) == ("helped", "no evidence", True)
+
+
+def test_help_by_a_score_that_can_be_bought_stands_beside_one_that_cannot(hold, moved, two):
+    """By balanced accuracy, which was asked for, a smaller shift of the same ranks is help."""
+    moved.shift = 1.0
+    options = {"endpoint": "balanced_accuracy", "seeds": 5}
+    outcome = hold(moved, splits=two, source=set_of((0, 60)), **options)
+    found = compare_arms(outcome, two, "balanced_accuracy")
+    assert found.primary.verdict == "helped"
+    nothing = equivalent_of(outcome, two, 0)
+    text = verdict_json(Trial(**options), outcome, found, nothing, two, "folder")["sentence"]
+    assert "can gain in balanced accuracy; in macro average precision, where it can't" in text
+    assert re.search(r"the difference is [+−]0\.\d+ points", text)
 
 
 def test_the_pair_says_both_numbers(hold, moved, two):
