@@ -139,7 +139,7 @@ def moved_sentence(comparisons: Comparisons) -> list[str]:
         f"{endpoint_words(primary.endpoint)}; in {endpoint_words(one.endpoint)}, where it can't, "
         f"the difference is {interval(one)}."
         for one in comparisons.secondary
-        if one.endpoint == FOR_IMBALANCED and primary.guard is None and same_arms(one, primary)
+        if one.endpoint == FOR_IMBALANCED and same_arms(one, primary)
     ]
 
 

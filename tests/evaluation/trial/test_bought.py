@@ -111,11 +111,15 @@ def test_the_pair_says_both_numbers(hold, moved, two):
     assert "images, by macro average precision" in choices[0]
 
 
-def test_a_gain_that_costs_nothing_is_help(hold, moved, two):
+def test_a_gain_within_the_margin_is_help_and_stands_beside_what_ranks_say(hold, moved, two):
     """The same shift, which a wide margin allows."""
     options = {"endpoint": "tail_recall", "tail_margin": 0.9}
     outcome = hold(moved, splits=two, source=set_of((0, 60)), **options)
-    assert compare_arms(outcome, two, "tail_recall").primary.verdict == "helped"
+    found = compare_arms(outcome, two, "tail_recall")
+    assert found.primary.verdict == "helped"
+    nothing = equivalent_of(outcome, two, 0)
+    text = verdict_json(Trial(**options), outcome, found, nothing, two, "folder")["sentence"]
+    assert "in macro average precision, where it can't" in text
 
 
 def contrast(low, high, p=0.001):
