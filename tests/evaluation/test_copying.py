@@ -15,6 +15,7 @@ from synthgen.evaluation.copying import (
     copies_in_space,
     find_copies,
     near_copies,
+    of_like_classes,
 )
 from synthgen.evaluation.copying_words import sentence
 from synthgen.evaluation.features import ClassifierExtractor, PixelExtractor
@@ -339,3 +340,38 @@ def test_without_held_back_images_enough_nothing_is_claimed(scored):
     found = scored.verdict(known, rest, planted={"noise": taken(scored.real, rest)}.items())
     assert found["power"] == {}
     assert not found["flags"]["near copies"]
+
+
+def test_a_set_of_other_classes_is_compared_with_images_of_these():
+    labels = torch.arange(10).repeat(30)
+    assert len(of_like_classes(labels, torch.arange(10).repeat(7))) == 300
+    ones = of_like_classes(labels, torch.ones(50).long())
+    assert labels[ones].tolist() == [1] * 30
+    mixed = labels[of_like_classes(labels, torch.tensor([1] * 60 + [2] * 30))]
+    assert torch.bincount(mixed).tolist() == [0, 30, 15]
+    assert len(of_like_classes(labels[:100], torch.ones(50).long())) == 100  # 10 would be too few
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["pixels", "classifier"])
+def test_honest_and_collapsed_sets_are_rarely_flagged_by_all_questions_together(kind):
+    parts = cut(4)
+    extractor = space(kind, parts, 4)
+    fresh = [parts[name] for name in PARTS[1:]]
+    images = torch.cat([extractor.extract(part.images) for part in fresh])
+    labels = torch.cat([part.labels for part in fresh])
+    train = FeatureSet(extractor.extract(parts["train"].images), parts["train"].labels)
+    random = torch.Generator().manual_seed(0)
+    flagged = {"honest": 0, "collapsed": 0}
+    for _ in range(200):
+        holdout, test, rest = torch.randperm(len(labels), generator=random).split([100, 200, 697])
+        for name, asked in {"honest": rest, "collapsed": rest[:20].repeat(100)}.items():
+            sets = {"holdout": holdout, "test": test, "synthetic": asked}
+            found = find_copies(
+                extractor="e",
+                reference="test",
+                train=train,
+                **{part: FeatureSet(images[rows], labels[rows]) for part, rows in sets.items()},
+            )
+            flagged[name] += found["flagged"]
+    assert max(flagged.values()) <= 10, flagged

@@ -17,6 +17,9 @@ def copying(space: str, *, flagged: bool = False) -> dict[str, Any]:
             "share_nearer_train_real": {**estimate(0.498, 0.02), "n": 2000},
             "exact_copies": 12 if flagged else 0,
             "near_copies": 238 if flagged else 1,
+            "unmistakable": 200 if flagged else 0,
+            "n_reference": 2000,
+            "power": {"noise": {"0.8": 3, "0.95": 5}, "mirror": {"0.8": None, "0.95": None}},
             "threshold": 0.41,
             "p": 0.0001 if flagged else 0.44,
             "pairs": [

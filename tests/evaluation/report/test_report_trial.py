@@ -161,6 +161,8 @@ def test_copying_says_what_it_found(report, tmp_path):
     assert (fine.badge, bad.badge) == ("○ not flagged", "▲ flagged")
     assert [cell.text for cell in bad.table.rows[0].cells] == ["71.0 %", "49.8 %"]
     assert bad.table.rows[1].cells[0].text == "12"
+    power = {row.label: row.cells[0].text for row in bad.table.rows if "Power" in row.label}
+    assert power == {"Power: noise": "3 / 5", "Power: mirror": "none"}
     assert len(bad.pairs.rows) == 6
     assert copy_blocks({}, tmp_path) == []
 
