@@ -30,6 +30,47 @@ def test_every_verb_has_settings():
     assert set(VERBS) == set(SETTINGS)
 
 
+HEAVY = {
+    "torch", "numpy", "scipy", "sklearn", "torchvision", "pytorch_lightning", "matplotlib", "wandb",
+    "pydantic", "PIL",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("command", "codes", "unneeded"),
+    [
+        (["--help"], 0, {*HEAVY, "hydra", "omegaconf", "yaml", "rich"}),
+        (["train", "--help"], 0, {*HEAVY, "hydra", "omegaconf", "yaml", "rich"}),
+        (["data", "check", "-h"], 0, {*HEAVY, "hydra", "omegaconf", "yaml", "rich"}),
+        (["train", "model=vae", "--help"], 0, HEAVY),
+        (["verify", "nowhere"], 2, HEAVY),
+        (["models"], 0, HEAVY),
+        (["models", "model", "--json"], 0, HEAVY),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_verb_imports_what_it_needs(command, codes, unneeded, tmp_path):
+    """Modules are counted, not seconds: torch takes more than one by itself."""
+    code = (
+        "import sys; from synthgen.cli.main import main; "
+        f"code = main({command}); "
+        f"loaded = {unneeded} & set(sys.modules); "
+        f"sys.exit(f'{{code}} {{loaded}}' if code != {codes} or loaded else 0)"
+    )
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_room_of_functions_named_like_modules():
+    code = (
+        "import synthgen.synthesis.regenerate, synthgen.synthesis.verify; "
+        "from synthgen import synthesis; "
+        "assert all(callable(getattr(synthesis, name)) for name in synthesis.__all__)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 @pytest.mark.parametrize("verb", VERBS)
 def test_every_verb_shows_its_help_and_its_config(synthgen, verb, tmp_path):
     assert "out:" in synthgen(*WORDS[verb], "--help").out
@@ -62,9 +103,9 @@ def test_the_command_line_is_quick_because_torch_is_not_imported():
         (["data", "check", "data=minst"], "There is no data=minst. Did you mean 'mnist'?"),
         (["data", "check", "+sizes=8"], "There is no setting 'sizes' here."),
         (["data", "check", "+data.siz=8"], "data.siz: synthgen.data.Digits has no 'siz'."),
-        (["train", "seed=abc"], "seed is 'abc', but must be a whole number."),
-        (["train", "seed=1.5"], "seed is 1.5, but must be a whole number."),
-        (["train", "max_time=long"], "max_time is 'long', but must be a number or null."),
+        (["train", "seed=abc"], "seed is 'abc', but must be a whole number from 0 to 2,097,151."),
+        (["train", "seed=1.5"], "seed is 1.5, but must be a whole number from 0 to 2,097,151."),
+        (["train", "max_time=long"], "max_time is 'long', but must be a number above 0 or null."),
         (["train", "allow=true"], "allow is True, but must be a list of texts."),
         (["train", "data=3"], "The arguments can't be combined: Config group override"),
         (["train", "data.size=big"], "data.size is 'big'"),

@@ -7,6 +7,7 @@ import sys
 from collections.abc import MutableMapping, Sequence
 
 import synthgen
+from synthgen.cli.help import page
 from synthgen.cli.typed import suggestion
 from synthgen.strange_names import printable
 
@@ -31,6 +32,7 @@ Examples:
 
 synthgen VERB --help lists a verb's settings, --cfg job --resolve shows what it would use."""
 
+HELP = {"-h", "--help"}
 SPINS = 3000  # 10,000 was a third slower beside another process, and no faster alone
 
 
@@ -38,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line ``arguments`` (default: this process's); returns the exit code."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     wait_briefly(os.environ)
-    if not arguments or arguments[0] in {"-h", "--help", "help"}:
+    if not arguments or arguments[0] in {*HELP, "help"}:
         print(usage())
         return 0
     if arguments[0] in {"-V", "--version"}:
@@ -51,6 +53,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(printable(f"There is no verb '{verb}'.{near}"), file=sys.stderr)
         print(f"The verbs are {', '.join(VERBS)}.", file=sys.stderr)
         return 2
+
+    if len(rest) == 1 and rest[0] in HELP:
+        print(page(verb))
+        return 0
 
     from synthgen.cli.application import run_application
     from synthgen.cli.overrides import folder_as_override, folders_as_override, group_as_override

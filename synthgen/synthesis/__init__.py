@@ -1,14 +1,20 @@
 """Synthesis: from a sampler and a plan to a labelled set on disk."""
 
-from synthgen.synthesis.engine import fulfil, is_complete, synthesize
-from synthgen.synthesis.fill import Fill, FillEffectiveNumber, FillSquareRoot
-from synthgen.synthesis.formats import Format
-from synthgen.synthesis.order import Order, place_order
-from synthgen.synthesis.papers import Papers
-from synthgen.synthesis.plan import Balanced, MatchReal, PerClass, Plan
-from synthgen.synthesis.public import public_papers
-from synthgen.synthesis.regenerate import regenerate, regenerate_row
-from synthgen.synthesis.verify import verify
+import importlib
+import sys
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from synthgen.synthesis.engine import fulfil, is_complete, synthesize
+    from synthgen.synthesis.fill import Fill, FillEffectiveNumber, FillSquareRoot
+    from synthgen.synthesis.formats import Format
+    from synthgen.synthesis.order import Order, place_order
+    from synthgen.synthesis.papers import Papers
+    from synthgen.synthesis.plan import Balanced, MatchReal, PerClass, Plan
+    from synthgen.synthesis.public import public_papers
+    from synthgen.synthesis.regenerate import regenerate, regenerate_row
+    from synthgen.synthesis.verify import verify
 
 __all__ = [
     "Balanced",
@@ -30,3 +36,46 @@ __all__ = [
     "synthesize",
     "verify",
 ]
+
+PLACES = {
+    "fulfil": "engine",
+    "is_complete": "engine",
+    "synthesize": "engine",
+    "Fill": "fill",
+    "FillEffectiveNumber": "fill",
+    "FillSquareRoot": "fill",
+    "Format": "formats",
+    "Order": "order",
+    "place_order": "order",
+    "Papers": "papers",
+    "Balanced": "plan",
+    "MatchReal": "plan",
+    "PerClass": "plan",
+    "Plan": "plan",
+    "public_papers": "public",
+    "regenerate": "regenerate",
+    "regenerate_row": "regenerate",
+    "verify": "verify",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import what draws, and torch with it, only when it is needed: ``synthgen verify`` answers at
+    once."""
+    if name not in PLACES:
+        raise AttributeError(f"module 'synthgen.synthesis' has no attribute {name!r}")
+    found = getattr(importlib.import_module(f"synthgen.synthesis.{PLACES[name]}"), name)
+    globals()[name] = found
+    return found
+
+
+class _Room(ModuleType):
+    """Python binds a module that it has imported to its name here; where a function has the same
+    name (``verify``, ``regenerate``), that is meant."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        same = isinstance(value, ModuleType) and PLACES.get(name) == name
+        super().__setattr__(name, getattr(value, name) if same else value)
+
+
+sys.modules[__name__].__class__ = _Room

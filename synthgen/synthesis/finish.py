@@ -25,7 +25,7 @@ from synthgen.synthesis.card import (
     write_readme,
 )
 from synthgen.synthesis.draw import draw_rows
-from synthgen.synthesis.job import DESCRIPTION, Job
+from synthgen.synthesis.job import DESCRIPTION, INDEX, Job
 from synthgen.synthesis.manifest import MANIFEST, with_scores
 from synthgen.synthesis.order import Order
 from synthgen.synthesis.papers import Papers
@@ -35,7 +35,6 @@ from synthgen.synthesis.sheet_page import CONTACT_SHEET, PICTURE_OF_OLD_SETS, sh
 from synthgen.synthesis.store import LocalStore
 
 FORMAT = "synthgen-dataset/1"
-INDEX = "index.jsonl"
 
 
 def finish(

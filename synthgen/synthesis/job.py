@@ -21,7 +21,7 @@ from synthgen.synthesis.launch import Launch
 from synthgen.synthesis.lock import all_shares, folder_lock, is_alive
 from synthgen.synthesis.store import WORK, LocalStore, Store
 
-DESCRIPTION = "dataset.json"
+DESCRIPTION, INDEX = "dataset.json", "index.jsonl"
 JOB, BASE, RECORDS = f"{WORK}/job.json", f"{WORK}/base.json", f"{WORK}/shards"
 FORMAT = "synthgen-job/1"
 log = logging.getLogger(__name__)

@@ -6,13 +6,14 @@ import json
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from synthgen.errors import SynthgenError
-from synthgen.synthesis.draw import Drawn
-from synthgen.synthesis.formats import Encoded
-from synthgen.synthesis.order import Order
-from synthgen.synthesis.sources import SYNTHETIC
+
+if TYPE_CHECKING:  # reading needs no torch
+    from synthgen.synthesis.draw import Drawn
+    from synthgen.synthesis.formats import Encoded
+    from synthgen.synthesis.order import Order
 
 MANIFEST = "manifest.jsonl"
 
@@ -46,7 +47,9 @@ class _Middles:
     """label, class, seed, sampler, origin and source of a line."""
 
     def __init__(self, order: Order) -> None:
-        self.order = order
+        from synthgen.synthesis.sources import SYNTHETIC
+
+        self.order, self.drawn = order, SYNTHETIC
         self.known: dict[tuple[int, int], tuple[str, str]] = {}
 
     def __getitem__(self, key: tuple[int, int, int]) -> str:
@@ -54,7 +57,7 @@ class _Middles:
         if (source, label) not in self.known:
             self.known[source, label] = self._around_seed(source, label)
         before, after = self.known[source, label]
-        synthetic = self.order.sources[source].origin == SYNTHETIC
+        synthetic = self.order.sources[source].origin == self.drawn
         return f"{before}{seed if synthetic else 'null'}{after}"
 
     def _around_seed(self, source: int, label: int) -> tuple[str, str]:

@@ -11,8 +11,7 @@ from typing import Any
 from synthgen.errors import SynthgenError
 from synthgen.paths import canonical_digest
 from synthgen.progress import track
-from synthgen.synthesis.finish import INDEX
-from synthgen.synthesis.job import DESCRIPTION, JOB
+from synthgen.synthesis.job import DESCRIPTION, INDEX, JOB
 from synthgen.synthesis.manifest import MANIFEST, parse_lines
 from synthgen.synthesis.store import Store, open_store
 

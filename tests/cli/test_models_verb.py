@@ -1,12 +1,16 @@
 """``synthgen models``: readable in a terminal, complete as JSON, right about sizes."""
 
 import json
+import shutil
 
 import pytest
 import torch
+from hydra import initialize_config_dir
 
+from synthgen.cli.listing import counted, kept
 from synthgen.networks import R3Discriminator, R3Generator
 from synthgen.networks.cost import cost
+from synthgen.paths import config_dir
 from synthgen.types import ImageSpec
 
 IMAGE = ImageSpec(3, 32, 32, tuple("0123456789"))
@@ -25,6 +29,24 @@ def listing():
     with contextlib.redirect_stdout(out):
         assert main(["models", "--json"]) == 0
     return json.loads(out.getvalue())
+
+
+def test_what_is_kept_is_what_the_classes_say():
+    """If not: .venv/bin/python scripts/list_models.py"""
+    with initialize_config_dir(version_base="1.3", config_dir=str(config_dir())):
+        now = counted([config_dir()], [], IMAGE, own_sizes=True)
+    before = kept([config_dir()])
+    assert before is not None, "a yaml file was changed"
+    assert json.loads(json.dumps(now)) == before
+
+
+def test_other_configs_are_not_what_is_kept(tmp_path, monkeypatch):
+    assert kept([tmp_path, config_dir()]) is None
+    shutil.copytree(config_dir(), tmp_path / "configs")
+    monkeypatch.setattr("synthgen.cli.listing.config_dir", lambda: tmp_path / "configs")
+    assert kept([tmp_path / "configs"]) is not None
+    (tmp_path / "configs" / "model" / "mine.yaml").write_text("_target_: torch.nn.Identity")
+    assert kept([tmp_path / "configs"]) is None
 
 
 def options(listing):
@@ -91,7 +113,7 @@ def test_a_group_at_another_size_fits_80_columns(synthgen, monkeypatch):
         (["gan/los"], "There is no group 'gan/los'. Did you mean 'gan/loss'?"),
         (["image=3x32"], "image is '3x32', but must be channels"),
         (["image=2x8x8"], "image is '2x8x8', but must be channels"),
-        (["classes=0"], "classes is 0, but must be 1 or more."),
+        (["classes=0"], "classes is 0, but must be a whole number from 1"),
         (["show=xml"], "show is 'xml'"),
     ],
 )
