@@ -54,21 +54,25 @@ def readable_os_errors(target: Path) -> Iterator[None]:
             errno.ENOTCONN: "the disk or network folder doesn't answer. See that it is there",
             errno.ENOLCK: "its file system knows no locks. Choose another out=",
             errno.ENOTSUP: "its file system knows no locks. Choose another out=",
+            errno.ENAMETOOLONG: "the name is too long. Choose another out=",
+            errno.ELOOP: "links lead in a circle. Choose another out=",
             errno.ENOTDIR: "a part of the path is a file, not a folder. Choose another out=",
             errno.EEXIST: "a part of the path is a file, not a folder. Choose another out=",
         }
         reason = reasons.get(error.errno or 0)
         if reason is None:
             raise
-        raise SynthgenError(f"Could not write {target}: {reason} and run again.") from error
+        shown = str(target) if len(str(target)) < 200 else f"{str(target)[:199]}…"
+        raise SynthgenError(f"Could not write {shown}: {reason} and run again.") from error
 
 
 def require_absent(folder: Path, *, option: str = "out") -> None:
     """Refuse a folder (or file) that already holds something, if only what a killed process left
     of its lock."""
-    there = folder.is_file() or (
-        folder.is_dir() and any(one.name != LOCK for one in folder.iterdir())
-    )
+    with readable_os_errors(folder):
+        there = folder.is_file() or (
+            folder.is_dir() and any(one.name != LOCK for one in folder.iterdir())
+        )
     if there:
         raise SynthgenError(
             f"{folder} already exists and was left as it is.\n"

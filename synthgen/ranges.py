@@ -22,6 +22,7 @@ Count = Annotated[int, Interval(ge=1, le=MOST)]  # images, steps, how often
 CountOrNone = Annotated[int, Interval(ge=0, le=MOST)]  # 0: none of them
 Size = Annotated[int, Interval(ge=1, le=65_536)]  # numbers in a vector: latents, features, codes
 Width = Annotated[int, Interval(ge=1, le=16_384)]  # channels of a layer, units
+ClassifierWidth = Annotated[int, Interval(ge=1, le=1_024)]  # trained beside others, for minutes
 Depth = Annotated[int, Interval(ge=1, le=1_000)]  # layers, blocks
 DepthOrNone = Annotated[int, Interval(ge=0, le=1_000)]
 Side = Annotated[int, Interval(ge=1, le=16_384)]  # pixels

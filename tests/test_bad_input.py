@@ -287,3 +287,149 @@ def test_a_loss_that_is_no_number(synthgen):
     assert stopped.code == 2
     assert "images" in stopped.err.splitlines()[-2]
     assert not Path("run/sampler").exists()
+
+
+def test_a_name_of_300_letters(synthgen, trained):
+    for verb in ("train", "synthesize", "evaluate", "look", "data check"):
+        given = {"synthesize": "sampler=run", "evaluate": "synthetic=photos", "look": "sampler=run"}
+        settings = [f"out={'x' * 300}", *([given[verb]] if verb in given else [])]
+        outcome = synthgen(*verb.split(), *settings)
+        assert outcome.code == 2
+        assert "Traceback" not in outcome.err
+        assert "too long" in outcome.err.lower()
+        assert all(len(line) < 400 for line in outcome.err.splitlines())
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("trainer.accelerator=nosuch", "one of auto, cpu"),
+        ("trainer.accelerator=tpu", "one of auto, cpu"),
+        ("trainer.accelerator=mps", "torch finds none here"),
+        ("trainer.strategy=fsdp", "trainer.strategy"),
+        ("trainer.devices=0", "trainer.devices is 0"),
+        ("trainer.devices=2", "trainer.devices=2"),
+        ("seed=-1", "seed is -1"),
+        ("seed=12345678901234567890", "from 0 to 2,097,151"),
+        ("allow=[nosuch]", "allow names 'nosuch'"),
+        ("allow=[../x]", "allow names '../x'"),
+        ("model.lr.start=-1", "model.lr is -1.0 at progress 0"),
+        ("model.generator.patch=3", "patch 3 does not divide images of 8 x 8"),
+        ("model.generator_optimizer.betas=[-1,2]", "model.generator_optimizer: Invalid beta"),
+        ("model.batch_size=1e11", "model.batch_size is 100000000000.0"),
+        ("model.generator.width=16384 model.generator.max_width=16384", "this machine has"),
+        ("order._target_=torch.nn.ReLU", "order"),
+    ],
+)
+def test_a_value_that_means_nothing(synthgen, tmp_path, setting, said):
+    import torch
+
+    if "mps" in setting and torch.backends.mps.is_available():
+        pytest.skip("here it means something")
+    outcome = synthgen("train", "logger=csv", "max_images=64", "out=run", *setting.split())
+    assert outcome.code == 2
+    assert said in "\n".join(outcome.err.splitlines()[-2:])
+    assert "Traceback" not in outcome.err
+    assert not list(tmp_path.iterdir())
+
+
+LATER = [  # one bad setting of each stage and group after the training
+    ("device=nosuch", "device='nosuch' is unknown"),
+    ("temperature=2", "has no latents"),
+    ("attempts=0", "attempts is 0"),
+    ("plan=per_class +plan.per_class.nine=3", "'nine'"),
+    ("format=jpeg format.quality=101", "format.quality is 101"),
+    ("filter=[low_density] filter.low_density.keep_real=2", "keep_real is 2"),
+    ("extractor=[torchvision] extractor.torchvision.weights=nowhere", "weights are not at nowhere"),
+    ("judge=resnet56 judge.depth=57", "depth must be"),
+    ("judge.width=0", "judge.width is 0"),
+    ("trial=reduced trial.endpoint=nosuch", "endpoint"),
+    ("trial=reduced trial.baseline=nosuch", "trial.baseline is 'nosuch'"),
+    ("trial=reduced trial.tail=[nosuch]", "trial.tail names nosuch"),
+    ("trial=reduced trial.scenarios=[nosuch]", "scenarios names nosuch"),
+    ("trial=reduced +trial.augmentations.x=3", "trial.augmentations"),
+    ("cache=taken", "cache=taken is a file"),
+    ("review=1", "too few for a review"),
+    ("seeds=0", "seeds is 0"),
+    ("extractor=[]", "'extractor' is missing"),
+    ("fail_on=harmed", "fail_on needs a verdict"),
+]
+
+
+@pytest.mark.parametrize(("setting", "said"), LATER, ids=[setting for setting, _ in LATER])
+def test_a_run_finds_what_later_stages_refuse_before_it_trains(
+    synthgen, tmp_path, monkeypatch, setting, said
+):
+    def trained(*args, **kwargs):
+        raise AssertionError("trained first")
+
+    monkeypatch.setattr("synthgen.cli.jobs.train.train", trained)
+    Path("taken").write_text("")
+    outcome = synthgen("run", "model=pca_gaussian", "logger=csv", "out=run", *setting.split())
+    assert outcome.code == 2, outcome.err
+    assert said in "\n".join(outcome.err.splitlines()[-2:])
+    assert {path.name for path in tmp_path.iterdir()} == {"taken"}
+
+
+def test_a_run_asks_the_untrained_model_about_latents(synthgen):
+    outcome = synthgen(
+        "run", "model=vq_vae", "logger=csv", "out=run", "truncation=1", "max_images=64"
+    )
+    assert refused_at_last(outcome, "truncation means nothing")
+    assert not Path("run").exists()
+
+
+def refused_at_last(outcome, said):
+    """As :func:`refused`, below notes on the data."""
+    assert outcome.code == 2, outcome.err
+    assert "Traceback" not in outcome.err
+    return said in "\n".join(outcome.err.splitlines()[-2:])
+
+
+def test_a_file_where_a_folder_is_meant(synthgen, photos):
+    (photos / "set.txt").write_text("no set")
+    assert refused(synthgen("verify", "photos/set.txt"), "photos/set.txt")
+
+
+def test_a_device_that_is_not_there(synthgen, trained, monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    assert refused(synthgen("look", "sampler=run", "device=cuda", "out=x"), "torch finds no GPU")
+    assert refused(synthgen("look", "sampler=run", "device=abacus", "out=x"), "is unknown")
+
+
+def test_a_sampler_that_no_trial_asks_for(synthgen, trained):
+    outcome = synthgen(
+        "evaluate", "data=digits", "synthetic=photos", "sampler=nowhere", "logger=csv", "out=x"
+    )
+    assert refused(outcome, "no sampler in nowhere")
+
+
+@pytest.mark.parametrize("mode", ["of fline", "nosuch"])
+def test_a_mode_that_wandb_lacks(synthgen, tmp_path, monkeypatch, mode):
+    monkeypatch.setenv("WANDB_MODE", mode)
+    outcome = synthgen("train", "model=noise", "logger=wandb", "out=run")
+    assert refused_at_last(outcome, f"WANDB_MODE is {mode!r}")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("source", ["npz", "medmnist"])
+def test_one_array_where_several_are_meant(synthgen, tmp_path, source):
+    import numpy as np
+
+    np.save("a.npy", np.zeros((4, 8, 8), dtype=np.uint8))
+    for verb in ("data check", "train"):
+        outcome = synthgen(*verb.split(), f"data={source}", "data.path=a.npy", "out=x")
+        assert refused(outcome, "a.npy is a single .npy array")
+
+
+SEEDED = {
+    "train": [], "run": [], "synthesize": ["sampler=x"], "look": ["sampler=x"],
+    "evaluate": ["synthetic=x"], "review": ["synthetic=x"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("verb", SEEDED)
+@pytest.mark.parametrize("seed", ["-1", "2097152", "12345678901234567890", "1.5", "nan", "null"])
+def test_seeds_have_the_same_limits_everywhere(synthgen, verb, seed):
+    outcome = synthgen(verb, *SEEDED[verb], f"seed={seed}", "logger=csv", "out=x")
+    assert refused(outcome, "seed is ", "a whole number from 0 to 2,097,151")

@@ -23,7 +23,7 @@ from synthgen.cli.compose import run_hydra
 from synthgen.cli.failures import explain
 from synthgen.cli.foreign import require_own_address, require_own_packages
 from synthgen.cli.overrides import flags_first, quote_paths
-from synthgen.cli.validate import SETTINGS, RunSettings, Settings, validate
+from synthgen.cli.validate import SETTINGS, RunSettings, Settings, require_packages, validate
 from synthgen.strange_names import printable
 
 MULTIRUN = {"-m", "--multirun"}
@@ -91,6 +91,7 @@ def run_job(verb: str, config: DictConfig, arguments: Sequence[str]) -> int:
             require_own_address(settings.out, arguments)
             if settings.allow:
                 sys.path.append(os.getcwd())  # the person's own package may lie here, uninstalled
+                require_packages(settings.allow)
             _require_one_process(verb)
             job: Any = importlib.import_module(f"synthgen.cli.jobs.{verb.replace(' ', '_')}")
             folder = job.run(settings, invocation)

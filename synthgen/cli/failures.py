@@ -25,6 +25,11 @@ from synthgen.paths import config_dir
 from synthgen.strange_names import printable
 
 BAD_INPUT, BUG, INTERRUPTED = 2, 1, 130
+UNUSABLE = {
+    errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.EACCES, errno.EPERM,
+    errno.EROFS,
+}  # fmt: skip
+LONGEST_PATH = 200  # characters of a path in a message
 ISSUES = "This is a bug in synthgen: please report it with the lines above."
 
 
@@ -50,8 +55,15 @@ def explain(error: BaseException, config_name: str | None = None, given: Sequenc
         )
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return _say("The disk is full. Free some space and run again.", BAD_INPUT)
+    if isinstance(error, OSError) and error.errno in UNUSABLE and error.filename is not None:
+        name = shortened(str(error.filename))
+        return _say(f"{name} can't be used: {error.strerror}.", BAD_INPUT)
     traceback.print_exception(error)
     return _say(ISSUES, BUG)
+
+
+def shortened(path: str) -> str:
+    return path if len(path) <= LONGEST_PATH else f"{path[: LONGEST_PATH - 1]}…"
 
 
 def _say(message: str, code: int) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
 import typing
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -189,6 +190,17 @@ def validate(
             raise SynthgenError(f"The setting '{name}' is missing. Set it: {name}=VALUE")
     _refuse_missing(dict(config))
     return schema(**{name: conform(config[name], annotations[name], name) for name in known})
+
+
+def require_packages(names: Iterable[str]) -> None:
+    """Raises SynthgenError for a name in ``allow`` that no installed package or module has."""
+    for name in names:
+        root = name.partition(".")[0]
+        if not root.isidentifier() or importlib.util.find_spec(root) is None:
+            raise SynthgenError(
+                f"allow names {name!r}, and there is no such package here.\n"
+                "Install it, or run where its folder lies."
+            )
 
 
 def _refuse_missing(value: Any, key: str = "") -> None:

@@ -79,9 +79,13 @@ def open_npz(path: Path) -> dict[str, np.ndarray]:
     if path.is_dir():
         raise SynthgenError(f"{path} is a folder, not an .npz file.\nGive the file itself.")
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            if isinstance(archive, np.ndarray):
-                raise SynthgenError(f"{path} is a single .npy array.\nSave it with numpy.savez.")
+        archive = np.load(path, allow_pickle=False)
+        if isinstance(archive, np.ndarray):
+            raise SynthgenError(
+                f"{path} is a single .npy array, not an .npz file.\n"
+                "Save images and labels together: numpy.savez(path, images=…, labels=…)."
+            )
+        with archive:
             return {key: archive[key] for key in archive.files}
     except ValueError as error:
         if "allow_pickle" not in str(error) and "pickle" not in str(error):

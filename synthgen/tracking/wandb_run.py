@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlparse
 
+from synthgen.errors import SynthgenError
 from synthgen.evaluation.public import shortened
 from synthgen.evaluation.report.settings import masked
 from synthgen.tracking.tracker import CsvOnly, JobType, Tracker
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 Mode = Literal["online", "offline", "disabled"]
+MODES = {"", "online", "run", "offline", "dryrun", "disabled", "shared"}
 HOSTS = ("api.wandb.ai", "api.forge.coreweave.com")  # defaults of older and newer wandb
 INIT_SECONDS = 30.0
 DATA_DIR = "WANDB_DATA_DIR"  # where wandb keeps copies of an artifact's files
@@ -48,8 +50,14 @@ SETTINGS: dict[str, Any] = {
 
 def choose_mode(environ: Mapping[str, str], known_hosts: Sequence[str]) -> Mode:
     """``WANDB_MODE`` decides if it is set; else online iff there is a key in the environment or in
-    netrc (``known_hosts``) for W&B's host."""
+    netrc (``known_hosts``) for W&B's host. Raises SynthgenError for a mode that W&B doesn't
+    have."""
     wish = environ.get("WANDB_MODE", "").lower()
+    if wish not in MODES:
+        raise SynthgenError(
+            f"WANDB_MODE is {environ['WANDB_MODE']!r}, which is no mode of W&B's.\n"
+            "Set it to online, offline or disabled, or use logger=csv."
+        )
     if wish in {"offline", "dryrun"}:
         return "offline"
     if wish == "disabled" or environ.get("WANDB_DISABLED", "").lower() in {"true", "1"}:
@@ -116,6 +124,8 @@ def _begin(mode: Mode, arguments: dict[str, Any]) -> Any:
 def _init(mode: Mode, arguments: dict[str, Any]) -> Any:
     if mode == "offline":
         os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # read on import: no network at all
+    if not os.environ.get("WANDB_MODE"):
+        os.environ.pop("WANDB_MODE", None)  # set, but empty: wandb takes that for a mode
     import wandb
 
     Path(arguments["dir"]).mkdir(parents=True, exist_ok=True)

@@ -45,6 +45,8 @@ from synthgen.training.state import CheckedStates, newest_state
 
 log = logging.getLogger(__name__)
 
+Accelerator = Literal["auto", "cpu", "gpu", "cuda", "mps"]
+Strategy = Literal["auto"]  # of several devices, which are refused for now
 Compilation = Literal["default", "reduce-overhead", "max-autotune"]
 CHECKPOINTS = "checkpoints"
 
@@ -59,9 +61,9 @@ def train(
     max_minutes: Positive | None = None,
     loggers: Sequence[Logger] = (),
     precision: Precision = "auto",
-    accelerator: str = "auto",
+    accelerator: Accelerator = "auto",
     devices: Count = 1,
-    strategy: str = "auto",
+    strategy: Strategy = "auto",
     compile: Compilation | None = None,
     checkpoint_minutes: NonNegative = 2.0,
     previews: Annotated[int, Interval(ge=0, le=10_000)] = 20,
@@ -90,6 +92,7 @@ def train(
             f"trainer.devices={devices}: training on several devices is not supported yet.\n"
             "Use trainer.devices=1."
         )
+    require_accelerator(accelerator)
     out = Path(out)
     with readable_os_errors(out):
         out.mkdir(parents=True, exist_ok=True)
@@ -146,6 +149,16 @@ def _is_done(model: GenerativeModule | FittedSampler, out: Path) -> bool:
     if not done:
         log.info("The run ended before its first state was saved: it begins again.")
     return done
+
+
+def require_accelerator(name: Accelerator) -> None:
+    """Raises SynthgenError if this machine has none such."""
+    cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
+    if not {"cuda": cuda, "mps": mps, "gpu": cuda or mps}.get(name, True):
+        raise SynthgenError(
+            f"trainer.accelerator={name} was asked for, but torch finds none here.\n"
+            "Use trainer.accelerator=auto."
+        )
 
 
 def watchers(

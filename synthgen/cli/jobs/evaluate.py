@@ -13,7 +13,7 @@ from synthgen.data.choosing import for_choosing
 from synthgen.data.splits import prepare, rebuild
 from synthgen.data.synthetic import DATASET, read_synthetic
 from synthgen.errors import CheckFailedError, SynthgenError
-from synthgen.evaluation import Extractor, Judge, Trial, evaluate
+from synthgen.evaluation import Extractor, Judge, Trial, evaluate, rehearsal
 from synthgen.evaluation.checks import require_trained_on
 from synthgen.evaluation.evaluator import REVIEW
 from synthgen.evaluation.review import KEY, PAGE
@@ -44,6 +44,8 @@ def run(settings: EvaluateSettings, invocation: Invocation) -> Path:
     out = invocation.folder(settings.out)
     require_absent(out)
     sampler = Path(settings.sampler) if settings.sampler else None
+    if sampler is not None:
+        read_description(sampler_folder(sampler))  # a misspelt name must not pass for none
     instruments = instruments_of(settings)
     return report(settings, instruments, Path(settings.synthetic), out, run=out, sampler=sampler)
 
@@ -62,6 +64,19 @@ def instruments_of(settings: EvaluateSettings | RunSettings) -> Instruments:
     if settings.fail_on and not trial:
         raise SynthgenError("fail_on needs a verdict, and that needs a trial.\nAdd trial=standard.")
     return Instruments(extractors, judge, trial or None)
+
+
+def require_measurable(settings: RunSettings, instruments: Instruments, splits: Splits) -> None:
+    """Raise what :func:`report` would raise about its settings, before hours of training."""
+    rehearsal.require_measurable(
+        for_choosing(splits) if settings.reference == "holdout" else splits,
+        extractors=instruments.extractors,
+        judge=instruments.judge,
+        trial=instruments.trial,
+        seeds=settings.seeds,
+        seed=settings.seed,
+        review=settings.review,
+    )
 
 
 def report(

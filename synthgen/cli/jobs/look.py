@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from synthgen.cli.assemble import build_instance
 from synthgen.paths import require_absent
 from synthgen.synthesis.look import Look, look
+from synthgen.synthesis.sources import resolve_device
 
 if TYPE_CHECKING:
     from synthgen.cli.application import Invocation
@@ -23,7 +24,7 @@ def run(settings: LookSettings, invocation: Invocation) -> Path:
         what,
         out,
         seed=settings.seed,
-        device=settings.device,
+        device=resolve_device(settings.device),
         allow=settings.allow,
     )
     return out

@@ -26,7 +26,8 @@ log = logging.getLogger(__name__)
 
 def run(settings: RunSettings, invocation: Invocation) -> Path:
     """Each stage's folder appears in one step, so a folder that is there is complete. What later
-    stages need is built before training starts: a mistake there must not cost a training."""
+    stages need is built, and tried on what the data and the untrained model tell, before training
+    starts: a mistake there must not cost a training."""
     if settings.resume is not None:
         settings = resumed(settings, invocation)
     plan, instruments = synthesize.plan_of(settings), evaluate.instruments_of(settings)
@@ -40,7 +41,10 @@ def run(settings: RunSettings, invocation: Invocation) -> Path:
         if settings.resume is None:
             splits = train.prepare_splits(settings)
             _check_plan(plan, splits.train)
-            train.fit(settings, out, splits, verb=invocation.verb)
+            evaluate.require_measurable(settings, instruments, splits)
+            model = train.build_model(settings, splits)
+            synthesize.check_model(settings, model, splits.train)
+            train.fit(settings, out, splits, model, verb=invocation.verb)
         else:
             _resume_training(settings, invocation, out)
         try:
@@ -73,7 +77,9 @@ def _check_plan(plan: Plan, real: LabelledImages) -> None:
 
 def _resume_training(settings: RunSettings, invocation: Invocation, out: Path) -> None:
     if not (out / SAMPLER).is_dir():
-        train.fit(settings, out, train.prepare_splits(settings), verb=invocation.verb, resume=True)
+        splits = train.prepare_splits(settings)
+        model = train.build_model(settings, splits)
+        train.fit(settings, out, splits, model, verb=invocation.verb, resume=True)
         return
     longer = [one for one in invocation.overrides if one.startswith(("max_images", "max_time"))]
     if longer:

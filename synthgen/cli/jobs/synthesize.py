@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import shlex
 from collections.abc import Mapping
@@ -13,13 +14,17 @@ from synthgen.cli.build import build
 from synthgen.data.splits import rebuild
 from synthgen.errors import StoppedByUserError, SynthgenError
 from synthgen.samplers.artifact import read_description, sampler_folder
+from synthgen.samplers.base import FittedSampler
 from synthgen.synthesis import Format, Plan, fulfil, is_complete, place_order, synthesize
 from synthgen.synthesis.curation import Filter, SetFilter
+from synthgen.synthesis.curation.held_out import without_copies
 from synthgen.synthesis.job import require_free_or_finished
 from synthgen.synthesis.launch import current_launch, tell_of_idle_tasks
 from synthgen.synthesis.papers import Papers
+from synthgen.synthesis.sources import resolve_device
 from synthgen.synthesis.store import open_store
 from synthgen.tracking import log_dataset
+from synthgen.training.module import GenerativeModule
 from synthgen.types import ImageSpec
 
 if TYPE_CHECKING:
@@ -62,11 +67,28 @@ def plan_of(settings: SynthesizeSettings | RunSettings) -> Plan:
 
 
 def check_settings(settings: RunSettings) -> None:
-    """Raise what a wrong filter or format would raise, before hours of training."""
+    """Raise what a wrong filter, format or device would raise, before the data are read."""
     filters_of(settings)
     form = format_of(settings)
     if form is not None:
         form.prepare(ImageSpec(1, 8, 8, ("any",)))
+    resolve_device(settings.device)
+
+
+def check_model(
+    settings: RunSettings, model: GenerativeModule | FittedSampler, real: LabelledImages
+) -> None:
+    """Raise what the model's sampler, once trained, would raise about these settings, and the
+    filters about these images, before hours of training."""
+    latents = {"temperature": settings.temperature, "truncation": settings.truncation}
+    if any(value is not None for value in latents.values()):
+        sampler = model if isinstance(model, FittedSampler) else model.sampler()
+        copy.deepcopy(sampler).set_latents(**latents)
+    form = format_of(settings)
+    if form is not None:
+        form.prepare(real.image)
+    if filters_of(settings):
+        without_copies(real)  # raises if too few images are left to fit a filter to
 
 
 def draw(settings: RunSettings, plan: Plan, sampler: Path, out: Path, run: Path) -> Path:

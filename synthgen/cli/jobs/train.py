@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import logging
+import math
 import shlex
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +18,7 @@ from synthgen.cli.build import build, check
 from synthgen.cli.saved import resumed, save_config
 from synthgen.data.splits import SPLIT_FILE, prepare, read_split, rebuild
 from synthgen.errors import StoppedByUserError, SynthgenError
+from synthgen.hardware import total_memory
 from synthgen.paths import remove_contents, require_absent, sole_writer
 from synthgen.samplers import FittedSampler
 from synthgen.samplers.artifact import read_description, sampler_folder
@@ -38,11 +42,49 @@ def run(settings: TrainSettings, invocation: Invocation) -> Path:
         settings = resumed(settings, invocation)
         out = Path(str(settings.resume))
         with sole_writer(out):
-            return fit(settings, out, prepare_splits(settings), verb=invocation.verb, resume=True)
+            splits = prepare_splits(settings)
+            model = build_model(settings, splits)
+            return fit(settings, out, splits, model, verb=invocation.verb, resume=True)
     out = invocation.folder(settings.out)
     require_absent(out)
     with sole_writer(out):
-        return fit(settings, out, prepare_splits(settings), verb=invocation.verb)
+        splits = prepare_splits(settings)
+        return fit(settings, out, splits, build_model(settings, splits), verb=invocation.verb)
+
+
+def build_model(settings: TrainSettings, splits: Splits) -> GenerativeModule | FittedSampler:
+    """The untrained model, whose weights follow the seed. Raises SynthgenError if it can't be
+    trained in this machine's memory."""
+    image = splits.train.image
+    facts = {"image": image, "training_images": len(splits.train)}
+    build_here = functools.partial(
+        build, settings.model, key="model", role=MODEL, allow=settings.allow, facts=facts
+    )
+    require_room(build_here)
+    torch.manual_seed(settings.seed)
+    model: GenerativeModule | FittedSampler = build_here()
+    return model
+
+
+def require_room(build_here: Callable[[], Any]) -> None:
+    """Raises SynthgenError if a network and a batch are more than this machine's memory holds.
+    They are counted on torch's meta device, which takes none."""
+    try:
+        with torch.device("meta"):
+            model = build_here()
+    except (NotImplementedError, RuntimeError):
+        return  # a constructor that looks at its values: it has to be built to be known
+    if not isinstance(model, GenerativeModule):
+        return
+    needed = sum(one.nbytes for one in (*model.parameters(), *model.buffers()))
+    if not torch.cuda.is_available():  # here too: the gradient, and the two moments of Adam
+        needed += 3 * sum(one.nbytes for one in model.parameters() if one.requires_grad)
+    needed += 4 * model.batch_size * math.prod(model.image.shape)
+    if needed > (there := total_memory()):
+        raise SynthgenError(
+            f"Model and batch take at least {needed / 1e9:,.0f} GB, and this machine has "
+            f"{there / 1e9:,.0f} GB.\nUse a smaller width, z_dim or batch_size."
+        )
 
 
 def prepare_splits(settings: TrainSettings) -> Splits:
@@ -79,15 +121,13 @@ def fit(
     settings: TrainSettings,
     out: Path,
     splits: Splits,
+    model: GenerativeModule | FittedSampler,
     *,
     verb: str,
     resume: bool = False,
 ) -> Path:
-    """Build the model (its weights follow the seed) and hand both to the training room. Whoever
-    calls this holds ``out``. A new run that fails before it has seen an image leaves nothing."""
-    torch.manual_seed(settings.seed)
-    facts = {"image": splits.train.image, "training_images": len(splits.train)}
-    model = build(settings.model, key="model", role=MODEL, allow=settings.allow, facts=facts)
+    """Hand model and images to the training room. Whoever calls this holds ``out``. A new run that
+    fails before it has seen an image leaves nothing."""
     allow = settings.allow
     unlimited = settings.max_images is None and settings.max_time is None
     if unlimited and not isinstance(model, FittedSampler):

@@ -15,7 +15,7 @@ from synthgen.evaluation.judges.steps import automatic_steps
 from synthgen.evaluation.judges.training import as_input, predict
 from synthgen.hardware import default_device, torch_threads
 from synthgen.progress import track
-from synthgen.ranges import BatchSize, Count, Positive, Width
+from synthgen.ranges import BatchSize, ClassifierWidth, Count, Positive
 from synthgen.types import LabelledImages
 
 THREADS = 1  # with one thread of the CPU, the same data and seed give the same weights, and name
@@ -40,7 +40,7 @@ class ClassifierExtractor(Extractor):
         steps: Count | None = None,
         batch_size: BatchSize = 128,
         learning_rate: Positive = 3e-3,
-        width: Width = 16,
+        width: ClassifierWidth = 16,
         max_images: Count = 10_000,
     ) -> None:
         super().__init__(batch_size=500, max_images=max_images)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from synthgen.evaluation.judges.base import Augment, Lesson
 from synthgen.evaluation.judges.network import NetworkJudge
 from synthgen.evaluation.judges.training import train
-from synthgen.ranges import BatchSize, Count, Positive, Width
+from synthgen.ranges import BatchSize, ClassifierWidth, Count, Positive
 from synthgen.types import ImageSpec, LabelledImages
 
 FEATURES = 128
@@ -101,7 +101,7 @@ class SmallCNNJudge(NetworkJudge):
         steps: Count | None = None,
         batch_size: BatchSize = 128,
         learning_rate: Positive = 3e-3,
-        width: Width = 16,
+        width: ClassifierWidth = 16,
         augment: Augment | None = None,
     ) -> None:
         super().__init__(steps, batch_size, learning_rate, augment)

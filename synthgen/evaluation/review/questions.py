@@ -30,6 +30,14 @@ class Question:
     sha256: str
 
 
+def require_enough(n: int) -> None:
+    """Raises SynthgenError if ``n`` images are too few to say anything."""
+    if n < FEWEST:
+        raise SynthgenError(
+            f"{n} images are too few for a review.\nSet images= to {FEWEST} or more; 60 is usual."
+        )
+
+
 def choose_questions(
     real: LabelledImages, synthetic: LabelledImages, *, n: int, seed: int
 ) -> list[Question]:
@@ -38,10 +46,7 @@ def choose_questions(
     the order follows from the seed and the pixels alone. Raises SynthgenError for images of another
     shape (they would betray themselves), for ``n`` below 4, and for too few images.
     """
-    if n < FEWEST:
-        raise SynthgenError(
-            f"{n} images are too few for a review.\nSet images= to {FEWEST} or more; 60 is usual."
-        )
+    require_enough(n)
     if real.image.shape != synthetic.image.shape:
         raise SynthgenError(
             "Real and synthetic images differ in size or channels "

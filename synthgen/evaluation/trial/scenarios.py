@@ -21,10 +21,8 @@ SCENARIO = "scenario/"  # scenario/<corruption>/<strength>
 SEED = 17  # one for all reports: every set is asked about the same corrupted images
 
 
-def scenario_exams(
-    splits: Splits, names: Sequence[str], strengths: Sequence[float]
-) -> dict[str, Tensor]:
-    """``scenario/<name>/<strength>`` -> uint8 images; the labels are :func:`scenario_labels`."""
+def require_corruptions(names: Sequence[str]) -> None:
+    """Raises SynthgenError for a name that no corruption has."""
     from synthgen.rules.corruptions import CORRUPTIONS
 
     unknown = [name for name in names if name not in CORRUPTIONS]
@@ -33,6 +31,15 @@ def scenario_exams(
             f"trial.scenarios names {', '.join(unknown)}, which is unknown.\n"
             f"There are {', '.join(CORRUPTIONS)}."
         )
+
+
+def scenario_exams(
+    splits: Splits, names: Sequence[str], strengths: Sequence[float]
+) -> dict[str, Tensor]:
+    """``scenario/<name>/<strength>`` -> uint8 images; the labels are :func:`scenario_labels`."""
+    from synthgen.rules.corruptions import CORRUPTIONS
+
+    require_corruptions(names)
     clean = spread_by_class(splits.test, SCENARIO_IMAGES).images
     seeds = row_seeds(SEED, 0, len(clean))
     return {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from torch import Tensor
 
@@ -41,6 +41,7 @@ from synthgen.evaluation.trial.corrections import (
     tuned,
 )
 from synthgen.evaluation.trial.endpoints import (
+    ENDPOINTS,
     TAIL_RECALL,
     choosing_score,
     declared_endpoint,
@@ -50,6 +51,7 @@ from synthgen.evaluation.trial.endpoints import (
     tail_labels,
     threshold_score,
 )
+from synthgen.evaluation.trial.scenarios import require_corruptions
 from synthgen.evaluation.trial.school import School, Trained, corrected, possible_arms
 from synthgen.evaluation.trial.sources import SyntheticSource
 from synthgen.evaluation.trial.store import TrialStore
@@ -77,6 +79,11 @@ class Outcome:
     seeds: list[int]
     endpoint: str
     margin: float  # how far the other classes' mean recall may fall for tail_recall
+
+
+def _require_endpoint(name: str | None) -> None:
+    if name is not None and name not in ENDPOINTS:
+        raise ValueError(f"endpoint {name!r} is unknown; there are {', '.join(ENDPOINTS)}")
 
 
 class Trial:
@@ -115,7 +122,7 @@ class Trial:
         shares: Sequence[Inner] = (0.0625, 0.125, 0.25, 0.5),
         augmentations: Mapping[str, Augment] | None = None,
         tail: Sequence[str] | None = None,
-        baseline: str | None = "pca_gaussian",
+        baseline: Literal["pca_gaussian"] | None = "pca_gaussian",
         scenarios: Sequence[str] = (),
         strengths: Sequence[Share] = (0.25, 0.5, 0.75, 1.0),
         arms: Sequence[str] = OPTIONAL,
@@ -138,6 +145,8 @@ class Trial:
             raise ValueError(f"correction must be one of {', '.join(CORRECTIONS)}")
         if not minimum_difference >= 0:
             raise ValueError("minimum_difference must not be negative")
+        _require_endpoint(endpoint)
+        require_corruptions(scenarios)
         self.seeds = seeds
         self.endpoint = endpoint
         self.tail_margin = tail_margin

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from synthgen.ranges import Count, KeptShare, Real, Width
+from synthgen.ranges import ClassifierWidth, Count, KeptShare, Real
 from synthgen.synthesis.curation.base import Filter, Verdicts
 from synthgen.synthesis.curation.gate import Gate, checked_share, gate
 from synthgen.synthesis.curation.held_out import divided, without_copies
@@ -38,7 +38,7 @@ class LabelAgreement(Filter):
         keep_real: KeptShare = 0.95,
         threshold: Real | None = None,
         steps: Count | None = None,
-        width: Width = 32,
+        width: ClassifierWidth = 32,
     ) -> None:
         self.keep_real, self.threshold = checked_share(keep_real), threshold
         self.steps, self.width = steps, width
