@@ -12,6 +12,7 @@ from synthgen.paths import sole_writer
 from synthgen.synthesis.launch import current_launch
 
 TINY = ("model=vae", "model.density=null", "model.batch_size=16", "trainer.previews=0")
+QUICK = ("plan.per_class=2", "extractor=pixels", "judge=mlp", "judge.steps=2", "seeds=1")
 SLURM = {"SLURM_JOB_ID": "17", "SLURM_JOB_NAME": "train", "SLURM_NTASKS": "2", "SLURM_NNODES": "1"}
 ALONE = {
     "train": TINY,
@@ -67,7 +68,7 @@ def test_a_second_process_at_the_same_folder_is_refused(synthgen, elsewhere, tmp
 
 @pytest.mark.parametrize("verb", ["train", "run"])
 def test_a_run_is_resumed_by_one_process_at_a_time(synthgen, elsewhere, tmp_path, verb):
-    done = synthgen("run", "model=noise", "plan.per_class=2", "logger=csv", "out=run")
+    done = synthgen("run", "model=noise", *QUICK, "logger=csv", "out=run")
     assert done.code == 0, done.err
     before = {path: path.read_bytes() for path in Path("run").rglob("*") if path.is_file()}
     elsewhere("run")
