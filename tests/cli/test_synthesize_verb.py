@@ -56,10 +56,11 @@ def test_a_dry_run_shows_the_plan_and_writes_nothing(synthesize):
 
 @pytest.mark.parametrize("form", ["npz", "webdataset", "parquet", "hdf5", "webp"])
 def test_a_format_is_chosen_and_evaluated_by_name(synthesize, synthgen, form):
-    assert synthesize("plan.per_class=3", f"format={form}", "out=set").code == 0
+    assert synthesize("plan.per_class=12", f"format={form}", "out=set").code == 0
     assert described()["file_format"]["name"] == form
     assert synthgen("verify", "set").code == 0
-    assert synthgen("data", "check", "data=synthetic", "data.root=set", "out=check").code in (0, 2)
+    checked = synthgen("data", "check", "data=synthetic", "data.root=set", "out=check")
+    assert checked.code == (0 if form == "webp" else 2), checked.err  # no single files in shards
 
 
 def test_the_same_command_goes_on_and_a_finished_set_is_left_alone(synthesize):
