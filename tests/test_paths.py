@@ -120,9 +120,10 @@ def test_half_written_files_in_a_run_folder_go_when_it_is_held_again(tmp_path):
     (run / "checkpoints").mkdir(parents=True)
     for half in (".metrics.csv.partial-0123abcd", "checkpoints/.last.ckpt.partial-0123abcd"):
         (run / half).write_text("half")
+    (run / ".report.partial-0123abcd" / "deep").mkdir(parents=True)  # killed in a later stage
     with sole_writer(run):
         write_bytes(run / "metrics.csv", b"whole")
-    assert [path.name for path in run.rglob("*") if path.is_file()] == ["metrics.csv"]
+    assert {path.name for path in run.rglob("*")} == {"checkpoints", "metrics.csv"}
 
 
 def test_the_lock_of_a_killed_process_is_nothing_that_lies_there(tmp_path):
