@@ -3,6 +3,7 @@ written."""
 
 import errno
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -420,6 +421,63 @@ def test_one_array_where_several_are_meant(synthgen, tmp_path, source):
     for verb in ("data check", "train"):
         outcome = synthgen(*verb.split(), f"data={source}", "data.path=a.npy", "out=x")
         assert refused(outcome, "a.npy is a single .npy array")
+
+
+EMPTY = [
+    ("train out=", "out"), ("train resume=", "resume"), ("verify folder=", "folder"),
+    ("train data=image_folder data.root=", "data.root"), ("synthesize sampler=", "sampler"),
+    ("evaluate synthetic=", "synthetic"), ("evaluate synthetic=x cache=", "cache"),
+    ("compare folders=[photos,'']", "folders"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("line", "key"), EMPTY, ids=[line for line, _ in EMPTY])
+def test_an_empty_path_is_not_the_folder_that_one_is_in(synthgen, tmp_path, line, key):
+    assert refused(synthgen(*line.split()), f"{key} is empty.")
+    assert not list(tmp_path.iterdir())
+
+
+TYPED = [
+    ("train --seed=3", "unrecognized arguments: --seed=3"),
+    ("train --cfg nosuch", "invalid choice: 'nosuch'"),
+    ("train model=null", "model is needed"),
+    ("evaluate synthetic=x judge=null", "judge is needed"),
+    ("synthesize sampler=x filter=[nosuch]", "The options are label_agreement, low_density"),
+    ("evaluate synthetic=x extractor=[inceptin]", "Did you mean 'inception'?"),
+    ("train out=a\0b", "out is 'a\\x00b', but must be text"),
+    ("evaluate synthetic=x trial=reduced trial.minimum_difference=2", "from 0 to 1"),
+]
+
+
+@pytest.mark.parametrize(("line", "said"), TYPED, ids=[repr(line) for line, _ in TYPED])
+def test_what_was_typed_wrong_is_named_in_two_lines(synthgen, tmp_path, line, said):
+    (tmp_path / "x" / "a").mkdir(parents=True)
+    assert refused(synthgen(*line.split(" ")), said)
+    assert [path.name for path in tmp_path.iterdir()] == ["x"]
+
+
+def test_a_url_without_a_place(synthgen, trained):
+    assert refused_at_last(synthgen("synthesize", "sampler=run", "out=s3://"), "names no place")
+
+
+def test_pictures_of_no_class(synthgen, trained):
+    outcome = synthgen("look", "sampler=run", "what.classes=[]", "out=x")
+    assert refused(outcome, "what.classes names no class")
+    assert not Path("x").exists()
+
+
+def test_shares_of_nothing(synthgen, trained):
+    outcome = synthgen(
+        "synthesize", "sampler={a: run, b: run}", "shares={a: 0, b: 0}", "logger=csv", "out=x"
+    )
+    assert refused(outcome, "All shares are 0")
+
+
+def test_answers_that_are_no_file(synthgen, tmp_path):
+    if not hasattr(os, "mkfifo"):
+        pytest.skip("pipes are POSIX")
+    os.mkfifo("pipe")
+    assert refused(synthgen("review", "answers=pipe", "key=pipe", "out=x"), "is a pipe")
 
 
 SEEDED = {

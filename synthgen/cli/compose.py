@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import functools
 import os
+from argparse import ArgumentParser, Namespace
 from collections.abc import Callable
+from contextlib import redirect_stderr
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +49,7 @@ def run_hydra(config_name: str, task: Callable[[DictConfig], None]) -> None:
     """
     version.setbase("1.3")
     parser = get_args_parser()
-    args = parser.parse_args()
+    args = flags(parser)
     if args.experimental_rerun is not None:
         raise SynthgenError(
             "--experimental-rerun reads a pickle, which could run any code.\n"
@@ -59,6 +62,22 @@ def run_hydra(config_name: str, task: Callable[[DictConfig], None]) -> None:
         dispatch(hydra, parser, args, args.config_name or config_name, task)
     finally:
         GlobalHydra.instance().clear()
+
+
+def flags(parser: ArgumentParser) -> Namespace:
+    """What ``sys.argv`` says. Raises SynthgenError where argparse would write its usage, in nine
+    lines that name no setting."""
+    with redirect_stderr(StringIO()) as said:
+        try:
+            return parser.parse_args()
+        except SystemExit as error:
+            if not error.code:
+                raise
+    reason = said.getvalue().strip().rpartition("error: ")[2]
+    raise SynthgenError(
+        f"The command line can't be read: {reason}.\n"
+        "Settings are key=value, without dashes; --help lists them."
+    )
 
 
 def search_path(config_path: str | None, config_dir_: str | None) -> ConfigSearchPath:

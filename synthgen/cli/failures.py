@@ -46,6 +46,9 @@ def explain(error: BaseException, config_name: str | None = None, given: Sequenc
     if isinstance(error, HydraException | OmegaConfBaseException):
         return _say(_about_config(error, config_name, given), BAD_INPUT)
     if config_name is not None and isinstance(error, ValueError):  # Hydra's, on odd arguments
+        group = _nothing_chosen(given)
+        if group:
+            return _say(f"{group} is needed.\nName an option: {group}=OPTION", BAD_INPUT)
         return _say(f"The arguments can't be combined: {_first_line(error)}", BAD_INPUT)
     if _out_of_memory(error):
         return _say(
@@ -112,12 +115,20 @@ def _about_config(error: Exception, config_name: str | None, given: Sequence[str
 
 def _about_option(error: MissingConfigException) -> str:
     group, _, option = (error.missing_cfg_file or "?").rpartition("/")
-    if not group or not error.options:
+    ours = config_dir() / group  # of several, as in filter=[a, b], Hydra tells no options
+    options = error.options or (sorted(path.stem for path in ours.glob("*.yaml")) if group else ())
+    if not options:
         return " ".join(str(error).split())
     return (
-        f"There is no {group}={option}.{suggestion(option, error.options)}\n"
-        f"The options are {', '.join(error.options)}."
+        f"There is no {group}={option}.{suggestion(option, options)}\n"
+        f"The options are {', '.join(options)}."
     )
+
+
+def _nothing_chosen(given: Sequence[str]) -> str | None:
+    """The group that an argument sets to null."""
+    keys = (one.removesuffix("=null") for one in given if one.endswith("=null"))
+    return next((key for key in keys if (config_dir() / key.split("@")[0]).is_dir()), None)
 
 
 def _is_unchosen(group: str, config_name: str | None, given: Sequence[str]) -> bool:

@@ -221,7 +221,8 @@ def _fit_plain(value: Any, kind: type) -> Any:
     if kind in (str, Path):
         if isinstance(value, int) and not isinstance(value, bool):  # out=2024
             value = str(value)
-        return kind(_require(value, isinstance(value, str | kind)))
+        fits = isinstance(value, str | kind) and "\0" not in str(value)  # no path may hold one
+        return kind(_require(value, fits))
     return _require(value, isinstance(value, kind or type(None)))
 
 

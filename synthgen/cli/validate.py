@@ -9,12 +9,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
+from synthgen.cli.overrides import names_a_path
 from synthgen.cli.typed import conform, suggestion
 from synthgen.errors import SynthgenError
 from synthgen.ranges import BatchSize, Count, Few, Positive, Rows, Seed, Size
 
 Node = dict[str, Any]  # a table that build() turns into an object
 MISSING = "???"
+FOLDERS = {"folders", "cache"}  # paths whose commas Hydra reads
 Reference = Literal["test", "holdout"]  # the final report; while choosing
 Mode = Literal["synthetic", "augment"]  # with real training images beside the synthetic ones
 FailOn = Literal["harmed", "no evidence"]  # the verdict, or a worse one, that ends with code 3
@@ -204,10 +206,14 @@ def require_packages(names: Iterable[str]) -> None:
 
 
 def _refuse_missing(value: Any, key: str = "") -> None:
-    """``???`` marks what only the person can know."""
+    """``???`` marks what only the person can know. Nor is an empty text a path: as one it would
+    be the folder that one is in."""
     if value == MISSING:
         how = "PACKAGE.CLASS allow=[PACKAGE]" if key.endswith("._target_") else "VALUE"
         raise SynthgenError(f"{key} must be given. Set it on the command line: {key}={how}")
+    empty = value == "" or (isinstance(value, list) and "" in value)
+    if empty and (names_a_path(key) or key in FOLDERS):  # such as an unset variable of the shell
+        raise SynthgenError(f"{key} is empty.\nName a path; '.' is the folder that you are in.")
     if isinstance(value, dict):
         for name, item in value.items():
             _refuse_missing(item, f"{key}.{name}" if key else str(name))

@@ -128,10 +128,11 @@ def require_free(store: Store) -> None:
     names = store.names()
     if not names or WORK in names:
         return
-    hint = " or go on with it: append=true" if DESCRIPTION in names else ""
+    ways = "or remove it yourself first"
+    if DESCRIPTION in names:
+        ways = "remove it yourself first, or go on with it: append=true"
     raise SynthgenError(
-        f"{store.place} already exists and was left as it is.\n"
-        f"Choose another out=, remove it yourself first{',' if hint else ''}{hint}."
+        f"{store.place} already exists and was left as it is.\nChoose another out=, {ways}."
     )
 
 

@@ -175,7 +175,9 @@ def _rows_of_samplers(
     sources = samplers.sources()
     names = [source.name for source in sources]
     weights = dict.fromkeys(names, 1) if shares is None else dict(shares)
-    if set(weights) != set(names) or not any(weights.values()):
+    if set(weights) == set(names) and not any(weights.values()):
+        raise SynthgenError("All shares are 0.\nGive at least one a whole number above 0.")
+    if set(weights) != set(names):
         raise SynthgenError(
             f"shares names {', '.join(weights) or 'nothing'}, but the samplers are "
             f"{', '.join(names)}.\nGive each a whole number, at least one above 0."

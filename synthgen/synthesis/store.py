@@ -262,6 +262,8 @@ def is_outside(path: str) -> bool:
 def open_store(out: str | Path) -> Store:
     """A folder for a path or a ``file://`` URL, else what fsspec makes of the URL."""
     text = str(out)
+    if text.endswith("://"):
+        raise SynthgenError(f"out={text} names no place.\nGive the whole URL, or a folder.")
     if text.startswith("file://"):
         return LocalStore(Path(text.removeprefix("file://")).absolute())
     return RemoteStore(text) if "://" in text else LocalStore(Path(text).expanduser().absolute())

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from synthgen.data import CSV, prepare
@@ -59,6 +61,8 @@ def test_groups_decide_the_split(write_csv):
         (("path", "label"), [{"path": "x.png", "label": ""}], "empty path or label in data row 1"),
         (("path", "label"), [{"path": "x.png", "label": "../x"}], "'../x' can't be"),
         (("path", "label"), [{"path": "x.png", "label": ".."}], "begins with a dot"),
+        (("path", "label", "label"), None, "more than one column label"),
+        (("path", "label"), [{"path": "\0.png", "label": "a"}], "a NUL character in data row 1"),
     ],
 )
 def test_refused(write_csv, columns, rows, message):
@@ -98,3 +102,18 @@ def test_an_attribute_follows_its_image_and_changes_no_split(write_csv):
     assert (without.digest, without.recipe) == (splits.digest, splits.recipe)
     with pytest.raises(SynthgenError, match=r"no column 'scaner'.*\n.*path, scanner, label"):
         CSV(path=path, attribute="scaner").read()
+
+
+def test_a_row_longer_than_the_first_line_is_told_from_one_that_ends_with_commas(write_csv):
+    path = write_csv(("path", "label"), None)
+    header, first, *rest = Path(path).read_text().splitlines()
+    Path(path).write_text("\n".join([header, f"{first},, ", *rest]))
+    assert len(CSV(path=path).read().images.labels) == 1 + len(rest)
+    Path(path).write_text("\n".join([header, f"scan 1,{first}", *rest]))
+    with pytest.raises(SynthgenError, match="more cells than the first line in data row 1"):
+        CSV(path=path).read()
+
+
+def test_a_folder_is_no_table(tmp_path):
+    with pytest.raises(SynthgenError, match="is a folder, not a CSV file"):
+        CSV(path=str(tmp_path)).read()

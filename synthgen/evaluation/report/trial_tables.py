@@ -72,7 +72,7 @@ def comparison_table(
                         else f"{tip} · Holm over all secondary comparisons",
                     ),
                     Cell(
-                        unsigned(found) if is_number(found) else NOT_TESTED,
+                        findable(found),
                         tip=f"{tip} · found with 80 % power at this standard error",
                     ),
                     Cell(badge(arm.get("verdict")), style=style_of(arm.get("verdict"))),
@@ -81,6 +81,13 @@ def comparison_table(
             )
         )
     return Table("Every comparison of the trial", columns, rows)
+
+
+def findable(found: Any) -> str:
+    """A score lies in 0..1, so no difference is above 100 points."""
+    if not is_number(found):
+        return NOT_TESTED
+    return unsigned(found) if found <= 1 else "none"
 
 
 def others_text(others: Any) -> str:

@@ -153,7 +153,8 @@ def primary_fact(
     if verdict.get("ceiling"):
         lines.append("Real only leaves no room for a gain that this trial would find")
     elif is_number(found):
-        lines.append(f"This trial finds {unsigned(found)} points in 8 of 10 cases")
+        size = f"{unsigned(found)} points" if found <= 1 else "no difference"
+        lines.append(f"This trial finds {size} in 8 of 10 cases")
     tip = f"The primary contrast, declared before the trial · {protocol} · t-interval"
     return Fact(
         f"Difference in {endpoint}, points",

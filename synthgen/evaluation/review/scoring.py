@@ -143,7 +143,8 @@ def _read(path: Path, expected: str, table: str, option: str, what: str) -> dict
     try:
         content = read_json(Path(path).expanduser())
     except SynthgenError as error:
-        raise SynthgenError(f"{error}\nGive {option}= {what}.") from error
+        wrong = str(error).splitlines()[0]
+        raise SynthgenError(f"{wrong}\nGive {option}= {what}.") from error
     fits = isinstance(content, dict) and content.get("format") == expected
     if not fits or not isinstance(content.get(table), list):
         raise SynthgenError(f"{path} is not a {expected}.\nGive {option}= {what}.")

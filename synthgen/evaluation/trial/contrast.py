@@ -15,6 +15,7 @@ from synthgen.evaluation.scores import Criterion, left_out_scores, said, value_o
 Verdict = Literal["helped", "harmed", "no evidence"]
 LEVEL = 0.05
 POWER = 0.8
+LARGEST = 1.0  # difference of two scores that lie in 0..1, as all endpoints do
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class Contrast:
 
     ``degrees`` are those of the t distribution behind interval and ``p`` (two-sided).
     ``smallest_detectable`` is the difference that this many images and seeds would find in 80 % of
-    repetitions, judged by this standard error (from the noncentral t distribution).
+    repetitions, judged by this standard error (from the noncentral t distribution); above 1: none.
     """
 
     difference: float
@@ -88,8 +89,8 @@ def from_parts(values: Tensor, parts: Sequence[tuple[float, float]]) -> Contrast
     half = critical * error
     return Contrast(
         difference=difference,
-        ci_low=difference - half,
-        ci_high=difference + half,
+        ci_low=max(-LARGEST, difference - half),
+        ci_high=min(LARGEST, difference + half),
         p=float(2 * t.sf(abs(difference) / error, degrees)),
         standard_error=error,
         degrees=degrees,

@@ -55,7 +55,7 @@ from synthgen.evaluation.trial.scenarios import require_corruptions
 from synthgen.evaluation.trial.school import School, Trained, corrected, possible_arms
 from synthgen.evaluation.trial.sources import SyntheticSource
 from synthgen.evaluation.trial.store import TrialStore
-from synthgen.ranges import Few, Inner, NonNegative, Positive, Share
+from synthgen.ranges import Few, Inner, Positive, Share
 from synthgen.types import LabelledImages
 
 TRIAL_SEEDS = 2_000_003  # keeps the trial's classifiers apart from other seeds of the same run
@@ -117,7 +117,7 @@ class Trial:
         endpoint: str | None = None,
         tail_margin: Share = 0.02,
         correction: Correction = "none",
-        minimum_difference: NonNegative = 0.01,
+        minimum_difference: Share = 0.01,
         ratios: Sequence[Positive] = (0.25, 0.5, 1.0, 2.0, 4.0),
         shares: Sequence[Inner] = (0.0625, 0.125, 0.25, 0.5),
         augmentations: Mapping[str, Augment] | None = None,
@@ -143,8 +143,8 @@ class Trial:
             raise ValueError("tail_margin must lie between 0 and 1")
         if correction not in CORRECTIONS:
             raise ValueError(f"correction must be one of {', '.join(CORRECTIONS)}")
-        if not minimum_difference >= 0:
-            raise ValueError("minimum_difference must not be negative")
+        if not 0 <= minimum_difference <= 1:
+            raise ValueError("minimum_difference must lie between 0 and 1")
         _require_endpoint(endpoint)
         require_corruptions(scenarios)
         self.seeds = seeds

@@ -11,7 +11,7 @@ from synthgen.data.splits import Splits
 from synthgen.evaluation.fairness import FEWEST
 from synthgen.evaluation.scores import rests_on
 from synthgen.evaluation.trial.arms import REAL
-from synthgen.evaluation.trial.contrast import Contrast
+from synthgen.evaluation.trial.contrast import LARGEST, Contrast
 from synthgen.evaluation.trial.endpoints import (
     FOR_IMBALANCED,
     TAIL_RECALL,
@@ -72,10 +72,7 @@ def verdict_sentence(
     if ceiling is not None:
         parts.append(ceiling)
     elif primary.verdict == "no evidence":
-        parts.append(
-            f"A difference of {points(primary.contrast.smallest_detectable)} would have been found "
-            "in 8 of 10 such trials."
-        )
+        parts.append(f"{found_sentence('A difference', primary.contrast.smallest_detectable)}.")
     if gap is not None:
         parts.append(gap)
     if seeds < ENOUGH_SEEDS:
@@ -193,14 +190,23 @@ def ceiling_sentence(primary: Comparison, real: float | None) -> str | None:
         return None
     if room < 1e-9:
         return (
-            "Real only is already perfect on these images: this trial can't show a gain, only harm "
-            f"({points(found)} of it would have been found in 8 of 10 such trials)."
+            "Real only is already perfect on these images: this trial can't show a gain. "
+            f"{found_sentence('Harm', found)}."
         )
+    gain = f"Real only already scores {100 * real:.1f} %: the largest possible gain, {points(room)}"
+    if found > LARGEST:
+        return f"{gain}, would have been missed in more than 2 of 10 such trials, as any harm."
     return (
-        f"Real only already scores {100 * real:.1f} %: the largest possible gain, {points(room)}, "
-        f"is less than the {points(found)} that would have been found in 8 of 10 such trials, so "
-        "this trial can hardly show one."
+        f"{gain}, is less than the {points(found)} that would have been found in 8 of 10 such "
+        "trials, so this trial can hardly show one."
     )
+
+
+def found_sentence(what: str, found: float) -> str:
+    """How large ``what`` must be to be noticed; scores lie in 0..1, so it may be that none is."""
+    if found > LARGEST:
+        return f"{what} of any size would have been missed in more than 2 of 10 such trials"
+    return f"{what} of {points(found)} would have been found in 8 of 10 such trials"
 
 
 def cheap_sentence(comparison: Comparison, tied: int = 1) -> str:

@@ -23,8 +23,11 @@ def require_latents(sampler: Sampler) -> LatentSampler:
 
 
 def class_numbers(sampler: Sampler, names: Sequence[str] | None) -> list[int]:
-    """Labels of the named classes, of all for None. Raises SynthgenError for an unknown one."""
+    """Labels of the named classes, of all for None. Raises SynthgenError for an unknown one,
+    and if there is none."""
     classes = sampler.image.classes
+    if names is not None and not names:
+        raise SynthgenError("what.classes names no class.\nName some, or leave it out for all.")
     for name in names or ():
         if name not in classes:
             raise SynthgenError(

@@ -69,8 +69,8 @@ class Variations(Look):
 
     def write(self, sampler: Sampler, seed: int, folder: Path) -> list[Path]:
         walked = require_latents(sampler)
-        label = self._label(sampler)
         real = read_image(Path(self.image).expanduser(), sampler.image, self.fit)
+        label = self._label(sampler)
         found = project(walked, real, label, seed=seed, starts=self.starts, steps=self.search_steps)
         log.info("The likeness differs from %s by %.1f of 255 levels.", self.image, found.error)
         drawn = self._neighbours(walked, found.z, label, seed)

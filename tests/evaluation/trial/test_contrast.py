@@ -204,6 +204,15 @@ def test_correlated_images_and_seeds_do_not_raise_the_alarm():
     assert alarms <= 23  # 5 % is 15; 23 has a chance of 2 %
 
 
+def test_an_interval_ends_where_differences_do():
+    few = torch.tensor([0, 1, 0, 1])
+    found = paired_contrast(
+        accuracy, few, [few] * 2, [1 - few, few], 2
+    )  # fmt: skip
+    assert (found.difference, found.ci_low, found.ci_high) == (0.5, -1.0, 1.0)
+    assert found.smallest_detectable > 1
+
+
 def test_holm_by_hand():
     assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
     assert holm([0.5, 0.9]) == [1.0, 1.0]

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from synthgen.evaluation.judges.base import Lesson
@@ -150,6 +152,15 @@ def test_an_interval_over_the_whole_curve_says_nothing():
     text = equivalent_sentence(Equivalent(replaces, None, "Flat."), "macro_f1")
     assert "it can't be said how many real images" in text
     assert "110" not in text
+
+
+def test_no_difference_above_100_points_is_spoken_of(splits):
+    wide = comparison(-0.9, 0.9)
+    hopeless = replace(wide, contrast=replace(wide.contrast, smallest_detectable=1.596))
+    text = verdict_sentence(Comparisons(hopeless, [], None), 0.01, splits, 5, "sampler")
+    said = [text, ceiling_sentence(hopeless, 1.0), ceiling_sentence(hopeless, 0.4)]
+    assert all("missed in more than 2 of 10 such trials" in sentence for sentence in said)
+    assert not any("159" in sentence for sentence in said)
 
 
 def test_little_room_for_a_gain_is_said():
