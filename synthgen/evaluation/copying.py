@@ -19,7 +19,7 @@ meet the same treatment, so the calibration holds as far as synthetic images res
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -86,10 +86,12 @@ def find_copies(
     synthetic: FeatureSet,
     twins: Twins | None = None,
     planted: Mapping[str, Tensor] | None = None,
+    positions: Tensor | None = None,
 ) -> dict[str, Any]:
     """The report's ``copying`` entry of one space; positions in ``pairs`` are rows of ``synthetic``
     and ``train``. ``reference`` says what ``test`` is, ``twins`` which images are equal by their
-    pixels, ``planted`` holds features ``(N, D)`` of known copies of each kind."""
+    pixels, ``planted`` holds features ``(N, D)`` of known copies of each kind,
+    ``positions`` int64 ``(N,)`` which images the rows of ``synthetic`` are, null: in order."""
     asked = positions_by_class(synthetic.labels, SEARCHED)
     usual = positions_by_class(test.labels, SEARCHED)
     held = holdout.at_most(SEARCHED)
@@ -107,6 +109,7 @@ def find_copies(
         different=first_of_equal(queries),
         planted={kind: near(features) for kind, features in (planted or {}).items()},
         twins=twins,
+        equal=twins.among(asked if positions is None else positions[asked]) if twins else None,
     )
     here, there = side(queries, train, holdout), side(real, train, holdout)
     own, others = here.share(), there.share()
@@ -158,6 +161,7 @@ def aligned_copies(
             kind: near(images.images, f"copies ({kind})") for kind, images in plant(train).items()
         },
         twins=twins,
+        equal=twins.among(asked) if twins else None,
     )
     flags = found.pop("flags")
     found |= {"searched_train": len(train), "flagged": any(flags.values())}
@@ -176,6 +180,7 @@ def copies_in_space(
     """:func:`find_copies` for images, with a prepared extractor; positions in ``pairs`` are images
     of ``synthetic`` and ``train``."""
     most, searched = extractor.max_images, extractor.max_searched
+    rows = positions_by_class(synthetic.labels, most)
     found = find_copies(
         extractor=extractor.name,
         reference=reference,
@@ -185,12 +190,9 @@ def copies_in_space(
         synthetic=extract_set(extractor, synthetic, most, "synthetic images"),
         twins=find_twins(synthetic, [train], [holdout, test]),
         planted=planted_features(extractor, train),
+        positions=rows,
     )
-    return in_images(
-        found,
-        positions_by_class(synthetic.labels, most),
-        positions_by_class(train.labels, searched),
-    )
+    return in_images(found, rows, positions_by_class(train.labels, searched))
 
 
 def planted_features(extractor: Extractor, train: LabelledImages) -> dict[str, Tensor]:
@@ -220,11 +222,13 @@ def near_copies(
     different: Tensor,
     planted: Mapping[str, Nearness],
     twins: Twins | None,
+    equal: Tensor | None = None,
 ) -> dict[str, Any]:
     """What one space says of near copies: plain JSON, but for the ``flags``.
 
     ``held_back`` holds images that nobody trained on, with their labels; ``asked`` the position of
-    each synthetic image and ``labels`` its label; ``different`` the first of equal ones.
+    each synthetic image and ``labels`` its label; ``different`` the first of equal ones,
+    ``equal`` (bool ``(N,)``) those that ``twins`` speaks of.
     """
     scores = torch.cat([near.score for near, _ in held_back])
     scores = scores[of_like_classes(torch.cat([found for _, found in held_back]), labels)]
@@ -242,9 +246,11 @@ def near_copies(
             kind: {str(level): fewest_flagged(usual, near.score, among, level) for level in POWERS}
             for kind, near in planted.items()
         }
-    exact = found.near & (fake.distance == 0)
+    # By pixels: a mirrored copy may lie at distance 0 too, and an equal one a rounding away from it.
+    exact = found.near & (fake.distance == 0) if equal is None else equal
     return {
         "exact_copies": twins.copies if twins else int(exact.sum()),
+        "searched_exact": int(exact.sum()),
         "near_copies": int((found.near & ~exact).sum()),
         "unmistakable": int((found.alone & ~exact).sum()),
         "threshold": found.threshold,
@@ -254,7 +260,7 @@ def near_copies(
         "different": among,
         "n_reference": len(scores),
         "power": power,
-        "twins": asdict(twins) if twins else None,
+        "twins": twins.to_json() if twins else None,
         "flags": {
             "exact copies": bool(twins and twins.flagged),
             "near copies": found.p < FALSE_ALARMS,

@@ -53,13 +53,15 @@ def exact_text(found: dict[str, Any]) -> str:
 
 
 def counts(found: dict[str, Any]) -> str:
-    """How many near copies there are, and how many would be by chance."""
-    if found["n_reference"] < FEWEST:
+    """How many near copies there are beside exact ones, and how many would be by chance."""
+    others = found["searched"] - found["searched_exact"]
+    if found["n_reference"] < FEWEST or not others:
         return ""
     allowed = max(1, round(CHANCE * found["n_reference"]))
-    expected = found["searched"] * allowed / (found["n_reference"] + 1)
+    expected = others * allowed / (found["n_reference"] + 1)
+    which = f"{others:,} other" if found["searched_exact"] else f"{others:,}"
     return (
-        f"Of {found['searched']:,} synthetic images {found['near_copies']:,} are suspiciously near "
+        f"Of {which} synthetic images {found['near_copies']:,} are suspiciously near "
         f"to one of {found['searched_train']:,} training images (about {expected:.2g} of as many "
         f"real images would be), {found['unmistakable']:,} of them nearer than chance explains for "
         "any."

@@ -86,6 +86,7 @@ def measure_space(
     neighbours, figure = find_neighbours(
         extractor, splits.train, synthetic, train, fake, test, folder
     )
+    in_synthetic = positions_by_class(synthetic.labels, most)
     copying = find_copies(
         extractor=name,
         reference=splits.reference,
@@ -95,8 +96,8 @@ def measure_space(
         synthetic=fake,
         twins=twins,
         planted=planted_features(extractor, splits.train),
+        positions=in_synthetic,
     )
-    in_synthetic = positions_by_class(synthetic.labels, most)
     in_train = positions_by_class(splits.train.labels, extractor.max_searched)
     return Space(
         results,

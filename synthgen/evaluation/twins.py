@@ -6,6 +6,9 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
+from torch import Tensor
+
 from synthgen.data.hashing import image_hashes
 from synthgen.types import LabelledImages
 
@@ -21,6 +24,15 @@ class Twins:
     images: int  # synthetic
     held_back: int  # held-back real images that equal a training image
     flagged: bool
+    positions: Tensor  # int64 ascending: which synthetic images
+
+    def among(self, rows: Tensor) -> Tensor:
+        """bool ``(N,)``: which of the synthetic images at the positions ``rows`` are copies."""
+        return torch.isin(rows, self.positions)
+
+    def to_json(self) -> dict[str, int | bool]:
+        counts = {"copies": self.copies, "sources": self.sources, "images": self.images}
+        return {**counts, "held_back": self.held_back, "flagged": self.flagged}
 
 
 def find_twins(
@@ -35,7 +47,9 @@ def find_twins(
     that have a twin. Splits keep equal images together, so the training images themselves tell.
     """
     known = Counter(name for images in trained_on for name in image_hashes(images.images))
-    found = [name for name in image_hashes(synthetic.images) if name in known]
+    names = image_hashes(synthetic.images)
+    equal = torch.tensor([name in known for name in names], dtype=torch.bool)
+    found = [name for name in names if name in known]
     fresh = [name for images in held_back for name in image_hashes(images.images)]
     twins = sum(name in known for name in fresh)
     repeated = sum(count for count in known.values() if count > 1)
@@ -44,7 +58,7 @@ def find_twins(
         (single and not twins)
         or more_often(len(set(found)), len(synthetic), twins + repeated, len(fresh) + known.total())
     )
-    return Twins(len(found), len(set(found)), len(synthetic), twins, flagged)
+    return Twins(len(found), len(set(found)), len(synthetic), twins, flagged, equal.nonzero().flatten())
 
 
 def more_often(copies: int, count: int, usual: int, among: int) -> bool:

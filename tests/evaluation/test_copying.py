@@ -188,7 +188,7 @@ def test_few_images_say_nothing_and_it_is_said():
 
 def test_more_near_copies_than_usual_are_not_called_no_sign():
     found = {
-        "exact_copies": 0, "near_copies": 25, "unmistakable": 0, "searched": 400,
+        "exact_copies": 0, "searched_exact": 0, "near_copies": 25, "unmistakable": 0, "searched": 400,
         "searched_train": 220, "n_reference": 63, "p": 0.0232, "power": {}, "twins": None,
         "share_nearer_train": {"value": 0.48, "ci_low": 0.25, "ci_high": 0.71},
         "share_nearer_train_real": {"value": 0.27, "ci_low": 0.1, "ci_high": 0.51},
@@ -216,6 +216,21 @@ def test_one_exact_copy_is_enough():
     )
     assert judge(parts, plant(parts, 1 / 457), space("pixels", parts, 0))["flagged"]
     assert not aligned(parts, parts["fresh"])["flagged"]
+
+
+def test_exact_copies_are_not_counted_as_near_ones_and_mirrored_ones_are():
+    parts = cut(0)
+    exact = plant(parts, 0.1)
+    for found in (aligned(parts, exact), judge(parts, exact, space("pixels", parts, 0))):
+        assert found["searched_exact"] == found["exact_copies"] == 46
+        assert found["near_copies"] <= 2
+        assert "Of 411 other synthetic images" in found["sentence"]
+    mirrored = aligned(parts, plant(parts, 0.1, lambda images: images.flip(3)))
+    assert mirrored["exact_copies"] == 0
+    assert mirrored["near_copies"] >= 46
+    alone = aligned(parts, parts["train"])
+    assert alone["searched_exact"] == 800
+    assert "suspiciously" not in alone["sentence"]
 
 
 def test_real_images_that_repeat_themselves_excuse_as_many_twins():
