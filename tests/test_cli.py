@@ -103,6 +103,8 @@ def test_the_command_line_is_quick_because_torch_is_not_imported():
         (["data", "check", "data=minst"], "There is no data=minst. Did you mean 'mnist'?"),
         (["data", "check", "+sizes=8"], "There is no setting 'sizes' here."),
         (["data", "check", "+data.siz=8"], "data.siz: synthgen.data.Digits has no 'siz'."),
+        (["data", "check", "data.root=x"], "data=fashion_mnist, data=image_folder, data=mnist"),
+        (["train", "model=vae", "model.discriminator_lr.value=1"], "model=biggan, model=reacgan"),
         (["train", "seed=abc"], "seed is 'abc', but must be a whole number from 0 to 2,097,151."),
         (["train", "seed=1.5"], "seed is 1.5, but must be a whole number from 0 to 2,097,151."),
         (["train", "max_time=long"], "max_time is 'long', but must be a number above 0 or null."),

@@ -106,6 +106,11 @@ def _about_config(error: Exception, config_name: str | None, given: Sequence[str
         if group != key and _is_unchosen(group, config_name, given):
             options = sorted(path.stem for path in (config_dir() / group).glob("*.yaml"))
             return f"There is no {group} to set {key} of.\nAdd {group}={' or '.join(options)}."
+        if others := _options_with(key):
+            return (
+                f"The chosen {group} has no setting '{key}'.\n"
+                f"These have: {', '.join(f'{group}={other}' for other in others)}."
+            )
         near = suggestion(key, _known_keys(config_name, given))
         return f"There is no setting '{key}'.{near}\n--cfg job shows every setting."
     cause = error.__cause__
@@ -134,6 +139,16 @@ def _nothing_chosen(given: Sequence[str]) -> str | None:
 def _is_unchosen(group: str, config_name: str | None, given: Sequence[str]) -> bool:
     """Whether ``group`` exists, and nothing of it was chosen."""
     return (config_dir() / group).is_dir() and _composed(config_name, given).get(group, 0) is None
+
+
+def _options_with(key: str) -> list[str]:
+    """The options of the group that ``key`` begins with whose own file holds the rest of it."""
+    group, _, rest = key.partition(".")
+    return sorted(
+        path.stem
+        for path in (config_dir() / group).glob("*.yaml")
+        if rest in _dotted(OmegaConf.to_container(OmegaConf.load(path), resolve=False))
+    )
 
 
 def _known_keys(config_name: str | None, given: Sequence[str]) -> list[str]:

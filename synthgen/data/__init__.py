@@ -1,7 +1,7 @@
 """Where real images come from, and how they are divided."""
 
 from synthgen.data.arrays import Arrays, ArraySource
-from synthgen.data.check import CheckResult, Finding, check, tables, write_check
+from synthgen.data.check import CheckResult, Finding, check, heading, tables, write_check
 from synthgen.data.choosing import for_choosing
 from synthgen.data.cifar10 import CIFAR10
 from synthgen.data.digits import Digits
@@ -37,6 +37,7 @@ __all__ = [
     "SyntheticSet",
     "check",
     "for_choosing",
+    "heading",
     "image_hashes",
     "lines_digest",
     "prepare",

@@ -226,17 +226,22 @@ def _rare(images: LabelledImages) -> Iterator[Finding]:
             yield Finding("rare_class", name, f"{count} images are hardly enough to learn from")
 
 
+def heading(result: CheckResult) -> str:
+    """What stands above the tables; no title of a table, which would be broken at its width."""
+    image = result.images.image
+    return printable(
+        f"{result.name}: {len(result.images):,} images, brought to {image.height} × {image.width}, "
+        f"{image.channels} channel{'s' if image.channels > 1 else ''}"
+    )
+
+
 def tables(result: CheckResult) -> list[Table]:
     """For the terminal: one table of classes, and one of findings if there are any."""
     from rich.table import Table
     from rich.text import Text
 
     image = result.images.image
-    title = (
-        f"{result.name}: {len(result.images):,} images, brought to {image.height} × {image.width}, "
-        f"{image.channels} channel{'s' if image.channels > 1 else ''}"
-    )
-    classes = Table(title=Text(printable(title)), title_justify="left")
+    classes = Table()
     classes.add_column("class")
     classes.add_column("images", justify="right")
     for name, count in zip(image.classes, result.images.counts, strict=True):

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-from synthgen.data import CSV, NPZ, Digits, ImageFolder, check, tables, write_check
+from synthgen.data import CSV, NPZ, Digits, ImageFolder, check, heading, tables, write_check
 from synthgen.errors import SynthgenError
 
 
@@ -66,6 +66,7 @@ def test_a_clean_source_has_no_findings(tmp_path, write_classes):
     assert result.findings == ()
     assert result.usable
     assert len(tables(result)) == 1
+    assert heading(result).endswith(": 60 images, brought to 8 × 8, 1 channel")
 
 
 def test_rare_but_allowed_classes_are_usable(tmp_path, write_classes):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from synthgen.cli.assemble import build_source
-from synthgen.data import check, tables, write_check
+from synthgen.data import check, heading, tables, write_check
 from synthgen.errors import CheckFailedError
 from synthgen.paths import require_absent
 
@@ -25,6 +25,7 @@ def run(settings: DataCheckSettings, invocation: Invocation) -> Path:
     require_absent(out)
     result = check(build_source(settings.data, settings.allow))
     console = Console(stderr=True)
+    console.print(heading(result), markup=False, highlight=False)
     for table in tables(result):
         console.print(table)
     for note in result.notes:
