@@ -125,6 +125,12 @@ def _what(dataset: Mapping[str, Any]) -> str:
             "- `ImageFolder` and `datasets` number the classes in alphabetical order, which may be "
             "another one"
         )
+        empty = [name for name, count in dataset["quotas"].items() if not count]
+        if empty and not dataset.get("real_count"):
+            lines.append(
+                f"- No folder for {', '.join(empty)} (0 images): those readers number the other "
+                "classes without a gap, not as in a folder of all classes. Match classes by name"
+            )
     return "\n".join(lines)
 
 

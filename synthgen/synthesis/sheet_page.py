@@ -21,7 +21,8 @@ PAGE = """<!doctype html>
 <title>First images of each class</title>
 <style>
 body {{ display: flex; gap: 1em; font: 14px sans-serif; background: #fff; color: #000 }}
-ol {{ list-style: none; margin: 0; padding: {top}px 0; line-height: {line}px; white-space: pre }}
+ol {{ list-style: none; margin: 0; padding: {top}px 0; line-height: {line}px }}
+li {{ white-space: pre }} /* of the list it would make lines of the breaks between the names */
 img {{ width: {width}px; height: {height}px; image-rendering: pixelated }}
 </style>
 <ol>

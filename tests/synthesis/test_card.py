@@ -65,6 +65,15 @@ def test_a_licence_is_known_named_or_unknown(licence, expected):
     assert ("license_name" in front) == (front["license"] == "other")
 
 
+def test_a_class_without_a_folder_is_named():
+    """`plan=fill` draws nothing of the largest class, and `ImageFolder` numbers without it."""
+    filled = DATASET | {"quotas": {"cat": 0, "dog|big": 30}}
+    assert "No folder for cat (0 images)" in card_text(filled, Papers())
+    assert "No folder" not in card_text(filled | {"real_count": 5}, Papers())
+    assert "No folder" not in card_text(filled | {"file_format": {"name": "npz"}}, Papers())
+    assert "No folder" not in card_text(DATASET, Papers())
+
+
 @pytest.mark.parametrize(
     ("count", "expected"),
     [

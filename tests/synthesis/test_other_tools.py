@@ -5,6 +5,7 @@ they do with the images afterwards needs weights, and isn't ours."""
 import hashlib
 import json
 import re
+import shutil
 from collections import Counter
 from pathlib import Path
 
@@ -249,6 +250,26 @@ def test_a_set_with_such_a_picture_that_is_appended_to_gets_the_page_of_its_card
     assert re.findall("<li>(.*)</li>", page) == ["dog", "emu"]
     assert sheet_picture(folder) == picture
     assert list(verify(folder)) == []
+
+
+@pytest.mark.browser
+def test_a_name_stands_beside_its_row(tmp_path):
+    from playwright.sync_api import sync_playwright
+
+    page = tmp_path / "sheet.html"
+    picture = encode_png(torch.zeros(1, 102, 102, dtype=torch.uint8))  # ten rows of 10 pixels
+    page.write_text(sheet_page(picture, [f"class {i}" for i in range(10)]), encoding="utf-8")
+    executable = next(filter(None, map(shutil.which, ("chromium", "google-chrome"))))
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=executable, args=["--no-sandbox"])
+        opened = browser.new_page()
+        opened.goto(page.as_uri())
+        middles = opened.evaluate(
+            "[...document.querySelectorAll('li')].map(li => li.getBoundingClientRect())"
+            ".map(box => (box.top + box.bottom) / 2 - document.images[0].y)"
+        )
+        browser.close()
+    assert middles == pytest.approx([3 + 30 * (i + 0.5) for i in range(10)], abs=2)
 
 
 def test_the_sheet_names_its_rows_and_what_it_holds_is_text():
