@@ -63,8 +63,8 @@ def counts(found: dict[str, Any]) -> str:
     return (
         f"Of {which} synthetic images {found['near_copies']:,} are suspiciously near "
         f"to one of {found['searched_train']:,} training images (about {expected:.2g} of as many "
-        f"real images would be), {found['unmistakable']:,} of them nearer than chance explains for "
-        "any."
+        f"real images would be; p = {found['p']:.2g}), {found['unmistakable']:,} of them "
+        "nearer than chance explains for any."
     )
 
 

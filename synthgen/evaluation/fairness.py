@@ -261,8 +261,9 @@ def _worst_sentence(worst: Mapping[str, Any], kind: str, among: str, count: int)
         f"{100 * worst['gap_after']:.0f} points, where chance alone makes about "
         f"{100 * worst['gap_by_chance']:.0f}"
     )
+    picked = _percent(worst["together"])[:-1] + f", wider because it was picked from {count})"
     recognised = (
-        f"{_percent(worst['together'])} of its {worst['n']:,} images are recognised with the "
+        f"{picked} of its {worst['n']:,} images are recognised with the "
         f"synthetic images, {_percent(worst['before'])} without"
     )
     if worst["clear"]:

@@ -92,8 +92,9 @@ def worst_class_sentence(
             f"% of each one's {reference} images were recognised."
         ]
     one, others, clear = lowest_of(right, enough, name, None if groups is None else groups.numpy())
+    picked = percent(one).replace(")", f", wider because it was picked from {len(enough)})")
     recognised = (
-        f"{percent(one)} of its {len(enough[name]):,} {reference} images were recognised, "
+        f"{picked} of its {len(enough[name]):,} {reference} images were recognised, "
         f"{100 * (others.value or 0):.1f} % of the others'"
     )
     if clear:

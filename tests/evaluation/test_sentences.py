@@ -79,6 +79,7 @@ def test_the_lowest_of_many_is_not_called_worst_by_chance():
     many = {f"c{k}": (0.9, 20) for k in range(29)} | {"low": (0.7, 20)}
     text = " ".join(worst_class_sentence(*taught(many), "test"))
     assert "One of 30 is always the lowest, here low: 70.0 %" in text
+    assert ", wider because it was picked from 30) of its 20 test images" in text
     named = 0
     for seed in range(100):
         random = torch.Generator().manual_seed(seed)

@@ -78,7 +78,7 @@ def tested_sentence(report: dict[str, Any]) -> str:
     made = synthetic.get("dataset") or {}
     model = (made.get("provenance") or {}).get("model")
     origin = f"drawn by {model}" if model else "of unknown origin"
-    digest = str(synthetic.get("digest") or "")[:12]
+    digest = str((made.get("sampler") or {}).get("sha256") or "")[:12]
     return (
         f"Tested: {sum(counts.values()):,} synthetic images in {len(counts):,} "
         f"{'class' if len(counts) == 1 else 'classes'}, {origin}"
@@ -194,7 +194,7 @@ def neighbour_blocks(report: dict[str, Any], folder: Path) -> list[Neighbours]:
         columns = [
             Column("Distance", "to the nearest training image", "distance"),
             Column("Usual distance", "median among real images", "median"),
-            Column("Ratio", "far below 1: perhaps a copy", "ratio"),
+            Column("Ratio", "below 1: these are the nearest", "ratio"),
         ]
         table = Table("Neighbours", columns, rows)
         blocks.append(Neighbours(figure, str(block.get("extractor")), table))

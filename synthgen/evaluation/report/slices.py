@@ -105,7 +105,8 @@ def recall_table(
             cells.append(Cell(text, strong=strong, tip=tip))
         few = ", too few to say" if too_few(tested.get(name)) else ""
         rows.append(Row(str(name), f"{counted(tested.get(name))}{few}", cells))
-    return Table("Recall of each class, mean over seeds (* worst of its column)", columns, rows)
+    caption = "Recall of each class, mean over seeds (* lowest of those with images enough)"
+    return Table(caption, columns, rows)
 
 
 def worst_recall(recall: dict[str, Any], tested: dict[str, Any]) -> float | None:

@@ -17,7 +17,7 @@ from synthgen.evaluation.report.wording import (
 )
 from synthgen.evaluation.trial.equivalent import spans_curve, worth_interval
 
-NOT_TESTED = "not tested: run a trial"
+NOT_TESTED = "not tested: run a trial (synthgen evaluate … trial=standard)"
 SIGNS = {"helped": "▲", "harmed": "▼", "no evidence": "○"}
 NEUTRAL = "no evidence"
 

@@ -78,11 +78,13 @@ def _label_sentences(labels: Mapping[str, Any]) -> list[str]:
         return [
             "The synthetic set is balanced and the real images are not "
             f"({100 * moved:.0f} % of its labels would have to change for their shares). That is "
-            "no fault of a set that was drawn so, but can alone shift the other statistics."
+            "no fault of a set that was drawn so, but can alone shift the other statistics and the "
+            "distances of all images together."
         ]
     return [
         f"The classes are mixed differently: {100 * moved:.0f} % of the labels would have to "
-        "change for equal shares. That alone can shift the other statistics."
+        "change for equal shares. That alone can shift the other statistics and the distances "
+        "of all images together."
     ]
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from synthgen.evaluation.report import write_page
+from synthgen.evaluation.report import blocks, write_page
 from synthgen.evaluation.report.blocks import tiles
 from synthgen.evaluation.report.charts import Mark, dot_plot, line_chart, nice_ticks, thin
 from synthgen.evaluation.report.settings import MASK, flatten, masked
@@ -60,6 +60,13 @@ def page(tmp_path, make_report):
         return html, Outline(html)
 
     return write
+
+
+def test_the_hash_beside_the_sampler_is_the_samplers(make_report, tmp_path):
+    report = make_report(tmp_path)
+    drawn = {"sampler": {"sha256": "5a" * 32}, "provenance": {"model": "DecoderSampler"}}
+    report["provenance"]["synthetic"]["dataset"] = drawn
+    assert "drawn by DecoderSampler (SHA-256 5a5a5a5a5a5a…)" in blocks.tested_sentence(report)
 
 
 def test_everything_is_there_and_in_order(page):

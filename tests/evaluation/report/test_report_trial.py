@@ -143,6 +143,10 @@ def test_curves(report):
     assert [level.label for level in view.ratio.levels] == ["real only"]
     assert [level.label for level in view.learning.levels] == ["synthetic only"]
     assert next(line.label for line in view.convergence.lines) == "Real only"
+    fitted = report()
+    once = {name: points[-1:] for name, points in fitted["trial"]["convergence"].items()}
+    fitted["trial"]["convergence"] = once  # a judge that is fitted in one go has no curve
+    assert trial_view(fitted).convergence is None
     assert [chart.title for chart in view.scenarios] == ["Fog", "Occlusion", "Blur", "Rotation"]
     assert len(view.scenario_tables[0].rows) == 14
     assert view.agreement.rows[0].cells[0].text == "95.3 %"
