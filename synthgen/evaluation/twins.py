@@ -58,7 +58,9 @@ def find_twins(
         (single and not twins)
         or more_often(len(set(found)), len(synthetic), twins + repeated, len(fresh) + known.total())
     )
-    return Twins(len(found), len(set(found)), len(synthetic), twins, flagged, equal.nonzero().flatten())
+    return Twins(
+        len(found), len(set(found)), len(synthetic), twins, flagged, equal.nonzero().flatten()
+    )
 
 
 def more_often(copies: int, count: int, usual: int, among: int) -> bool:

@@ -46,6 +46,14 @@ def declared_endpoint(name: str | None, real_train: LabelledImages) -> str:
     return FOR_IMBALANCED if is_imbalanced(real_train) else FOR_BALANCED
 
 
+def require_endpoint(name: str | None) -> None:
+    """Raises SynthgenError for a name that is neither an endpoint nor None."""
+    if name is not None and name not in ENDPOINTS:
+        raise SynthgenError(
+            f"trial.endpoint is {name!r}, which is unknown.\nUse one of {', '.join(ENDPOINTS)}."
+        )
+
+
 def endpoint_score(name: str, tail: Sequence[int]) -> Criterion:
     """The score called ``name``. ``tail`` are the labels whose recall ``tail_recall`` averages."""
     if name == TAIL_RECALL:
@@ -57,10 +65,7 @@ def endpoint_score(name: str, tail: Sequence[int]) -> Criterion:
         return mean_recall_of(tail)
     if name in RANKINGS:
         return RANKINGS[name]
-    if name not in SCORES:
-        raise SynthgenError(
-            f"trial.endpoint is {name!r}, which is unknown.\nUse one of {', '.join(ENDPOINTS)}."
-        )
+    require_endpoint(name)
     return SCORES[name]
 
 

@@ -41,13 +41,13 @@ from synthgen.evaluation.trial.corrections import (
     tuned,
 )
 from synthgen.evaluation.trial.endpoints import (
-    ENDPOINTS,
     TAIL_RECALL,
     choosing_score,
     declared_endpoint,
     endpoint_score,
     is_imbalanced,
     other_classes,
+    require_endpoint,
     tail_labels,
     threshold_score,
 )
@@ -79,11 +79,6 @@ class Outcome:
     seeds: list[int]
     endpoint: str
     margin: float  # how far the other classes' mean recall may fall for tail_recall
-
-
-def _require_endpoint(name: str | None) -> None:
-    if name is not None and name not in ENDPOINTS:
-        raise ValueError(f"endpoint {name!r} is unknown; there are {', '.join(ENDPOINTS)}")
 
 
 class Trial:
@@ -145,7 +140,7 @@ class Trial:
             raise ValueError(f"correction must be one of {', '.join(CORRECTIONS)}")
         if not 0 <= minimum_difference <= 1:
             raise ValueError("minimum_difference must lie between 0 and 1")
-        _require_endpoint(endpoint)
+        require_endpoint(endpoint)
         require_corruptions(scenarios)
         self.seeds = seeds
         self.endpoint = endpoint
