@@ -246,7 +246,7 @@ def near_copies(
             kind: {str(level): fewest_flagged(usual, near.score, among, level) for level in POWERS}
             for kind, near in planted.items()
         }
-    # By pixels: a mirrored copy may lie at distance 0 too, and an equal one a rounding away from it.
+    # By pixels: a mirrored copy may lie at distance 0 too, an equal one a rounding away from it.
     exact = found.near & (fake.distance == 0) if equal is None else equal
     return {
         "exact_copies": twins.copies if twins else int(exact.sum()),
