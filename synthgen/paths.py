@@ -255,11 +255,24 @@ def read_json(path: Path) -> Any:
     """Parse a JSON file, or say in one sentence that it is missing or damaged."""
     require_plain_file(path)
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
+        return parse_json(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise SynthgenError(f"{path} does not exist.") from None
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+    except ValueError as error:
         raise SynthgenError(f"{path} is damaged: it is not valid JSON ({error}).") from None
+
+
+def parse_json(text: str | bytes) -> Any:
+    """The value of a JSON text from anywhere. Raises ValueError for one that is damaged, nested too
+    deep to be read, or holds half a character (a lone surrogate), which nothing could write."""
+    try:
+        value = json.loads(text)
+    except RecursionError:
+        raise ValueError("it is nested too deep") from None
+    escape: Any = b"\\ud" if isinstance(text, bytes) else "\\ud"
+    if escape in text.lower():
+        json.dumps(value, ensure_ascii=False).encode()
+    return value
 
 
 def canonical_digest(value: Any) -> str:

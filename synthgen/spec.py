@@ -20,6 +20,8 @@ from synthgen.roles import closed, plays, role_inside, slots_of
 from synthgen.types import ImageSpec
 
 IMAGE_KEY = "_image_"
+# What constructors raise for values of another kind than they were recorded with.
+UNFIT = (TypeError, ValueError, AttributeError, LookupError, ArithmeticError)
 
 
 class Rebuildable:
@@ -88,7 +90,10 @@ def from_spec(value: Any, allow: Iterable[str] = (), role: Any = Any) -> Any:
     if not isinstance(value, dict):
         return value
     if IMAGE_KEY in value:
-        return ImageSpec.from_json(value[IMAGE_KEY])
+        try:
+            return ImageSpec.from_json(value[IMAGE_KEY])
+        except UNFIT as error:
+            raise SynthgenError(f"{IMAGE_KEY} describes no image ({error!r}).") from error
     if "_target_" not in value:
         return {key: from_spec(item, allow, role_inside(role)) for key, item in value.items()}
     target = str(value["_target_"])
@@ -103,7 +108,7 @@ def from_spec(value: Any, allow: Iterable[str] = (), role: Any = Any) -> Any:
     arguments = {key: from_spec(item, allow, slots.get(key, Never)) for key, item in given.items()}
     try:
         return cls(**arguments)
-    except (TypeError, ValueError) as error:
+    except UNFIT as error:
         raise SynthgenError(f"{target} can't be rebuilt: {error}") from error
 
 

@@ -7,7 +7,14 @@ import sys
 import pytest
 
 from synthgen.errors import SynthgenError
-from synthgen.paths import new_folder, remove_contents, require_absent, sole_writer, write_bytes
+from synthgen.paths import (
+    new_folder,
+    read_json,
+    remove_contents,
+    require_absent,
+    sole_writer,
+    write_bytes,
+)
 
 HOLD = """
 import sys
@@ -134,3 +141,17 @@ def test_the_lock_of_a_killed_process_is_nothing_that_lies_there(tmp_path):
     with sole_writer(run):
         pass
     assert list(run.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "text", ["[" * 100_000, '{"a": "\\ud800"}', "9" * 5000, '"\xff', "{", ""], ids=lambda t: t[:9]
+)
+def test_json_that_can_not_be_read_or_written_again(tmp_path, text):
+    (tmp_path / "a.json").write_bytes(text.encode("latin-1"))
+    with pytest.raises(SynthgenError, match="damaged: it is not valid JSON"):
+        read_json(tmp_path / "a.json")
+
+
+def test_json_with_whole_characters_passes(tmp_path):
+    (tmp_path / "a.json").write_text('["\\ud83d\\ude00", "\\\\ud800"]')
+    assert read_json(tmp_path / "a.json") == ["\U0001f600", "\\ud800"]

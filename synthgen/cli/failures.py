@@ -18,6 +18,7 @@ from hydra.errors import (
 )
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from synthgen.cli.typed import suggestion
 from synthgen.errors import SynthgenError
@@ -45,6 +46,13 @@ def explain(error: BaseException, config_name: str | None = None, given: Sequenc
         return _say("Stopped. What was not finished was removed.", INTERRUPTED)
     if isinstance(error, HydraException | OmegaConfBaseException):
         return _say(_about_config(error, config_name, given), BAD_INPUT)
+    if config_name is not None and isinstance(error, YAMLError):
+        return _say(f"A config file can't be read: {' '.join(str(error).split())}", BAD_INPUT)
+    if config_name is not None and isinstance(error, RecursionError):
+        return _say(
+            "The config files name each other in a circle, or are nested without end.\n"
+            "Look at their defaults lists.", BAD_INPUT,
+        )  # fmt: skip
     if config_name is not None and isinstance(error, ValueError):  # Hydra's, on odd arguments
         group = _nothing_chosen(given)
         if group:

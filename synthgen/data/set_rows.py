@@ -1,7 +1,6 @@
 """The manifest of a set that synthgen wrote: which image is where, and whether it still is."""
 
 import hashlib
-import json
 from dataclasses import dataclass, replace
 from itertools import compress, groupby
 from pathlib import Path
@@ -13,7 +12,7 @@ from synthgen.data.decode import for_each
 from synthgen.data.files import Listing
 from synthgen.data.stored import read_stored
 from synthgen.errors import SynthgenError
-from synthgen.paths import require_plain_file
+from synthgen.paths import parse_json, require_plain_file
 
 MANIFEST = "manifest.jsonl"
 SHARDS = "shards"
@@ -133,7 +132,7 @@ def read_rows(root: Path, classes: tuple[str, ...]) -> SetRows:
 
 
 def _row(line: bytes, number: int, number_of: dict[str, int]) -> tuple[Any, ...]:
-    row = json.loads(line)
+    row = parse_json(line)
     file, name, index = str(row["file"]), str(row["class"]), row.get("index")
     folder = SHARDS if index is not None else name
     outside = "/".join(file.split("/")[:-1]) != folder or "\\" in file

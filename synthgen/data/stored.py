@@ -30,7 +30,7 @@ def read_stored(file: str, content: bytes) -> Stored:
     if reader is None:
         raise SynthgenError(f"{file} is in no format that synthgen writes.\nWrite the set again.")
     try:
-        return reader(content)
+        return _checked(reader(content))
     except ImportError as error:
         package = str(error.name).partition(".")[0]
         raise SynthgenError(
@@ -40,6 +40,13 @@ def read_stored(file: str, content: bytes) -> Stored:
     except _damages() as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise SynthgenError(f"{file} is damaged ({reason}).\nWrite the set again.") from error
+
+
+def _checked(stored: Stored) -> Stored:
+    images, digests = stored
+    if images.dtype != np.uint8 or images.ndim not in (3, 4) or len(images) != len(digests):
+        raise ValueError(f"it holds {images.dtype} of shape {images.shape}, no images")
+    return stored
 
 
 def decode_images(contents: Sequence[bytes]) -> np.ndarray:
@@ -104,7 +111,7 @@ def _hdf5(content: bytes) -> Stored:
 def _damages() -> tuple[type[Exception], ...]:
     """What readers raise for damaged files; pyarrow's own errors are ValueErrors and OSErrors."""
     return (
-        ValueError, OSError, EOFError, KeyError, RuntimeError, tarfile.TarError,
+        ValueError, TypeError, OSError, EOFError, KeyError, RuntimeError, tarfile.TarError,
         zipfile.BadZipFile, zlib.error, SyntaxError,
     )  # fmt: skip
 

@@ -27,10 +27,12 @@ from synthgen.errors import SynthgenError
 from synthgen.paths import canonical_digest, new_folder, read_json, write_bytes, write_json
 from synthgen.samplers.base import FittedSampler, Sampler
 from synthgen.spec import from_spec, to_spec
+from synthgen.types import ImageSpec
 
 FORMAT = "synthgen-sampler/1"
 DESCRIPTION = "sampler.json"
 WEIGHTS = "weights.safetensors"
+MOST_THREADS = 4096
 ALLOWANCE = 8  # times as many tensors may be registered as are kept
 
 
@@ -78,7 +80,7 @@ def load_sampler(path: str | Path, allow: Iterable[str] = (), device: str = "cpu
         )
     _require_fitting(folder, description["sampler"], allow)
     sampler = from_spec(description["sampler"], allow, Sampler)
-    if not isinstance(sampler, Sampler):
+    if not isinstance(sampler, Sampler) or not isinstance(sampler.image, ImageSpec):
         raise _no_sampler(folder)
     try:
         tensors = load(weights)
@@ -88,8 +90,33 @@ def load_sampler(path: str | Path, allow: Iterable[str] = (), device: str = "cpu
             sampler.load_state_dict(tensors)
     except (SafetensorError, RuntimeError, ValueError) as error:
         raise SynthgenError(f"{folder / WEIGHTS} does not fit its description: {error}") from error
-    sampler.threads = int(description["execution"]["threads"])
-    return sampler.to(device).eval().requires_grad_(False)
+    sampler.threads = _threads(folder, description["execution"])
+    sampler = sampler.to(device).eval().requires_grad_(False)
+    if isinstance(sampler, FittedSampler):
+        _require_drawing(sampler, folder)
+    return sampler
+
+
+def _threads(folder: Path, execution: Any) -> int:
+    threads = execution.get("threads") if isinstance(execution, dict) else None
+    if type(threads) is not int or not 1 <= threads <= MOST_THREADS:
+        raise SynthgenError(
+            f"{folder / DESCRIPTION} is damaged: threads must be 1 to {MOST_THREADS}."
+        )
+    return threads
+
+
+def _require_drawing(sampler: FittedSampler, folder: Path) -> None:
+    """What a fitted sampler keeps has the sizes of its data, so only drawing shows whether they
+    belong together: the first and the last class, a moment's work."""
+    labels = torch.tensor([0, len(sampler.image.classes) - 1])
+    try:
+        sampler.sample(labels, labels)
+    except (RuntimeError, ValueError, TypeError, LookupError) as error:
+        reason = str(error).partition("\n")[0]
+        raise SynthgenError(
+            f"{folder / WEIGHTS} does not fit its description: {reason}."
+        ) from error
 
 
 def _require_fitting(folder: Path, spec: Any, allow: Iterable[str]) -> None:
@@ -105,7 +132,7 @@ def _require_fitting(folder: Path, spec: Any, allow: Iterable[str]) -> None:
             return
         reason = str(error).partition("\n")[0]
         raise SynthgenError(f"{folder / DESCRIPTION} can't be rebuilt: {reason}.") from error
-    if not isinstance(sampler, Sampler):
+    if not isinstance(sampler, Sampler) or not isinstance(sampler.image, ImageSpec):
         raise _no_sampler(folder)
     if isinstance(sampler, FittedSampler):
         return

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from synthgen.errors import SynthgenError
+from synthgen.paths import parse_json
 
 if TYPE_CHECKING:  # reading needs no torch
     from synthgen.synthesis.draw import Drawn
@@ -109,8 +110,8 @@ def parse_lines(lines: Iterable[bytes], place: str) -> Iterator[dict[str, Any]]:
     keys = {"file", "label", "seed", "sha256"}
     for number, line in enumerate(lines, start=1):
         try:
-            entry = json.loads(line)
-        except (UnicodeDecodeError, json.JSONDecodeError) as error:
+            entry = parse_json(line)
+        except ValueError as error:
             raise SynthgenError(f"{place} is damaged: {error}.") from None
         if not isinstance(entry, dict) or not keys <= entry.keys():
             raise SynthgenError(f"{place} is damaged: line {number} lacks some of {sorted(keys)}.")

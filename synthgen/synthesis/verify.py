@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from synthgen.errors import SynthgenError
-from synthgen.paths import canonical_digest
+from synthgen.paths import canonical_digest, parse_json
 from synthgen.progress import track
 from synthgen.synthesis.job import DESCRIPTION, INDEX, JOB
 from synthgen.synthesis.manifest import MANIFEST, parse_lines
@@ -45,7 +44,7 @@ def _description(store: Store) -> dict[str, Any]:
     if oddity := store.oddity(DESCRIPTION):
         raise SynthgenError(f"{store.place}/{DESCRIPTION} {oddity}.\nGive the folder of a set.")
     try:
-        dataset = json.loads(store.read(DESCRIPTION))
+        dataset = parse_json(store.read(DESCRIPTION))
     except FileNotFoundError:
         if store.exists(JOB):
             raise SynthgenError(
@@ -99,7 +98,7 @@ def _check_images(store: Store, dataset: dict[str, Any], known: set[str]) -> Ite
 
 
 def _check_shards(store: Store, known: set[str], advance: Callable[[int], None]) -> Iterator[str]:
-    entries = (json.loads(line) for line in store.lines(INDEX))
+    entries = (parse_json(line) for line in store.lines(INDEX))
     try:
         for entry in entries:
             known.add(str(entry["file"]))

@@ -12,6 +12,7 @@ from typing import Any
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.utilities import rank_zero_only
 
+from synthgen.errors import SynthgenError
 from synthgen.paths import readable_os_errors, write_text
 from synthgen.strange_names import cell_text, plain_cell
 
@@ -91,11 +92,17 @@ class MetricsCSV(Logger):
         self._begun = True
         if not self.path.is_file():
             return
-        with self.path.open(encoding="utf-8", newline="") as file:
-            reader = csv.DictReader(file)
-            reader.fieldnames = [cell_text(name) for name in reader.fieldnames or [CLOCK]]
-            self.columns = [*reader.fieldnames]
-            self.rows = [row for row in reader if (row.get(CLOCK) or "").isdigit()]
+        try:
+            with self.path.open(encoding="utf-8", newline="") as file:
+                reader = csv.DictReader(file)
+                reader.fieldnames = [cell_text(name) for name in reader.fieldnames or [CLOCK]]
+                self.columns = [*reader.fieldnames]
+                self.rows = [row for row in reader if (row.get(CLOCK) or "").isdecimal()]
+        except (UnicodeDecodeError, csv.Error) as error:
+            raise SynthgenError(
+                f"{self.path} is damaged ({error}).\n"
+                "Move it elsewhere and run again: a new one is begun, the training goes on."
+            ) from error
         self._saved = len(self.rows)
         self.rewind(moment)
 

@@ -15,7 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.plugins.io import CheckpointIO
+from torch import Tensor
+from torch.optim import Optimizer
 
 from synthgen.errors import SynthgenError
 from synthgen.paths import readable_os_errors, write_partial
@@ -41,6 +44,32 @@ class CheckedStates(CheckpointIO):
 
     def remove_checkpoint(self, path: Any) -> None:
         Path(path).unlink(missing_ok=True)
+
+
+class Restored(Callback):
+    """``complete`` once Lightning has restored a state, and it fits the networks.
+
+    Lightning hands optimizers what the file holds; what doesn't fit would fail in a later step.
+    """
+
+    complete = False
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        for optimizer in trainer.optimizers:
+            if type(optimizer).__module__.startswith("torch.optim"):
+                _require_fitting(optimizer)
+        self.complete = True
+
+
+def _require_fitting(optimizer: Optimizer) -> None:
+    """Raises ValueError for memories of other shapes than the parameters' (torch's own optimizers
+    keep such and single numbers)."""
+    for parameter, memory in optimizer.state.items():
+        for name, value in memory.items():
+            if value is None or isinstance(value, bool | int | float):
+                continue
+            if not isinstance(value, Tensor) or value.shape not in ((), parameter.shape):
+                raise ValueError(f"{name} of an optimizer belongs to another network")
 
 
 def write_state(state: dict[str, Any], path: Path) -> None:

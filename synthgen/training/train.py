@@ -28,6 +28,7 @@ from synthgen.paths import readable_os_errors, write_json
 from synthgen.ranges import Count, NonNegative, Positive, Seed
 from synthgen.samplers.artifact import save_sampler
 from synthgen.samplers.base import FittedSampler, Sampler
+from synthgen.spec import UNFIT
 from synthgen.training.batches import Batches
 from synthgen.training.best import HoldoutDistance, KeepBest
 from synthgen.training.callbacks import (
@@ -41,7 +42,7 @@ from synthgen.training.callbacks import (
 from synthgen.training.module import GenerativeModule
 from synthgen.training.orders import Order, Shuffled
 from synthgen.training.start import begin_from, known_to
-from synthgen.training.state import CheckedStates, newest_state
+from synthgen.training.state import CheckedStates, Restored, newest_state
 
 log = logging.getLogger(__name__)
 
@@ -200,7 +201,8 @@ def fit(
     stop = StopWhenDone()
     keep = KeepLastState(out / CHECKPOINTS, checkpoint_minutes * 60)
     # The order matters: the limit is read first, then losses are checked, then the state is saved.
-    callbacks: list[Callback] = [stop, WatchLosses(), *watching, keep, ShowProgress()]
+    restored = Restored()
+    callbacks: list[Callback] = [restored, stop, WatchLosses(), *watching, keep, ShowProgress()]
     module.to(memory_format=torch.channels_last)
     with quiet_lightning():
         trainer = Trainer(
@@ -219,9 +221,15 @@ def fit(
         )
         try:
             trainer.fit(module, stream, ckpt_path=state, weights_only=True)
-        except (RuntimeError, ValueError) as error:
-            if state is None or "state dict" not in str(error).replace("_", " "):
+        except (RuntimeError, *UNFIT) as error:
+            if state is None or restored.complete:
                 raise
+            if "state dict" not in str(error).replace("_", " "):
+                reason = str(error).partition("\n")[0][:200]
+                raise SynthgenError(
+                    f"{state} is no state of this run ({type(error).__name__}: {reason}).\n"
+                    "Restore it from a copy, or start a new run."
+                ) from error
             raise SynthgenError(
                 f"{state} is the state of other networks than those that config.yaml describes: "
                 f"{_last_line(error)}\nPut the settings back as they were, or start a new run."

@@ -245,3 +245,27 @@ def test_the_command_checks_what_only_it_may_say(synthgen, stranger, tmp_path):
     assert "no file may send images" in synthgen(*line).err
     assert "stranger" not in sys.modules
     assert {path.name for path in tmp_path.iterdir()} == {"configs", "elsewhere", "modules"}
+
+
+CIRCLE = ("configs/experiment/y.yaml", "defaults: [x]\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (GLOBAL + "seed: !!python/object/apply:stranger.Flag []\n", "can't be read"),
+        (GLOBAL + "seed: 1\n---\nseed: 2\n", "can't be read"),
+        (GLOBAL + "trainer: ${oc.create:{a: b}}\n", "can't be read"),
+        (GLOBAL + "seed: 1\0\n", "can't be read"),
+        ("defaults: [y]\n", "in a circle"),
+    ],
+    ids=["tag", "two documents", "braces", "nothing", "circle"],
+)
+def test_a_file_that_is_no_config(synthgen, stranger, tmp_path, text, said):
+    stranger("configs/experiment/x.yaml", text)
+    stranger(*CIRCLE)
+    done = synthgen("train", *LINE, "--config-dir", "configs", "experiment=x")
+    assert done.code == 2, done.err
+    assert said in done.err
+    assert "Traceback" not in done.err
+    assert not built(tmp_path)

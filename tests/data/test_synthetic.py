@@ -207,3 +207,25 @@ def test_rows_in_shards_that_can_not_be(ours, change, message):
     with_rows(ours, lambda row: change)
     with pytest.raises(SynthgenError, match=message):
         read_synthetic(ours, CLASSES)
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [np.uint8(3), np.zeros((9, 8)), np.zeros((2, 8), np.uint8)],
+    ids=["one", "float", "2-D"],
+)
+def test_a_shard_that_holds_no_images(ours, stored):
+    (ours / "shards").mkdir()
+    np.save(ours / "shards/0.npy", stored)
+    with_rows(ours, lambda row: {"index": 0, "file": "shards/0.npy"})
+    with pytest.raises(SynthgenError, match="no images"):
+        read_synthetic(ours, CLASSES)
+
+
+def test_a_table_that_holds_numbers_for_images(ours):
+    pa, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    (ours / "shards").mkdir()
+    parquet.write_table(pa.table({"image": [1, 2]}), ours / "shards/0.parquet")
+    with_rows(ours, lambda row: {"index": 0, "file": "shards/0.parquet"})
+    with pytest.raises(SynthgenError, match="damaged"):
+        read_synthetic(ours, CLASSES)

@@ -1,5 +1,6 @@
 """A sampler on disk: what goes in comes out, and nothing that was tampered with does."""
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -8,6 +9,7 @@ import time
 
 import pytest
 import torch
+from safetensors.torch import load_file, save
 
 import synthgen
 from synthgen.errors import SynthgenError
@@ -196,6 +198,49 @@ def test_a_sampler_that_is_larger_than_its_file_takes_no_memory(trained, forged)
     with pytest.raises(SynthgenError, match=r"does not fit its description|can't be rebuilt"):
         load_sampler(trained)
     assert time.monotonic() - started < 5
+
+
+@pytest.fixture
+def fitted(digits, tmp_path):
+    sampler = PCAGaussian(digits.image, components=3)
+    sampler.fit(digits)
+    return save_sampler(sampler, tmp_path / "sampler", {})
+
+
+@pytest.mark.parametrize("threads", [None, [[]], 0, -1, "1", True, 10**30, 1.5], ids=str)
+def test_a_number_of_threads_that_can_not_be(fitted, threads):
+    edit(fitted, lambda d: d["execution"].update(threads=threads), sign=True)
+    with pytest.raises(SynthgenError, match="threads must be 1 to"):
+        load_sampler(fitted)
+
+
+@pytest.mark.parametrize("image", [{}, 1, {"_image_": 1}, {"_image_": {"channels": []}}], ids=str)
+def test_an_image_that_describes_none(fitted, image):
+    edit(fitted, lambda d: d["sampler"].update(image=image), sign=True)
+    with pytest.raises(SynthgenError, match=r"describes? no|can't be rebuilt|does not describe"):
+        load_sampler(fitted)
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("mean", lambda t: t.flatten()),
+        ("mean", lambda t: t[:5]),
+        ("mean", lambda t: t.bool()),
+        ("components", lambda t: t[:0]),
+        ("score_std", lambda t: t[:, :2]),
+    ],
+)
+def test_fitted_numbers_of_other_sizes_are_refused(fitted, name, change):
+    """Their shapes come with the data, so no description can tell that they are wrong."""
+    path = fitted / "weights.safetensors"
+    tensors = load_file(path)
+    tensors[name] = change(tensors[name]).contiguous()
+    path.write_bytes(save(tensors))
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    edit(fitted, lambda d: d.update(weights_sha256=digest), sign=True)
+    with pytest.raises(SynthgenError, match="does not fit its description"):
+        load_sampler(fitted)
 
 
 @pytest.fixture

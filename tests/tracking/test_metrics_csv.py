@@ -7,6 +7,7 @@ import csv
 import pytest
 import torch
 
+from synthgen.errors import SynthgenError
 from synthgen.tracking.metrics_csv import MetricsCSV
 
 
@@ -93,3 +94,14 @@ def test_lightning_accepts_it(tmp_path):
     rows = read(tmp_path / "metrics.csv")
     assert [row["images_seen"] for row in rows] == ["16", "32"]
     assert all(row["loss"] for row in rows)
+
+
+@pytest.mark.parametrize(
+    "content", [b"images_seen,loss\n64,\xb6\n", b'images_seen\n"' + 200_000 * b"a"]
+)
+def test_a_damaged_file_is_named(tmp_path, content):
+    path = tmp_path / "metrics.csv"
+    path.write_bytes(content)
+    with pytest.raises(SynthgenError, match=r"metrics\.csv is damaged"):
+        MetricsCSV(path).log_metrics({"loss": 1}, step=1)
+    assert path.read_bytes() == content

@@ -161,3 +161,31 @@ def test_a_run_killed_before_its_first_state_begins_again(synthgen, stopped):
     assert whole.code == 0, whole.err
     expected, found = load_sampler("whole").state_dict(), load_sampler("run").state_dict()
     assert all(torch.equal(found[name], value) for name, value in expected.items())
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda state: state.pop("pytorch-lightning_version"),
+        lambda state: state.update({"pytorch-lightning_version": "x"}),
+        lambda state: state["optimizer_states"][0].update(param_groups=-1),
+        lambda state: state["optimizer_states"][0]["state"][1].pop("step"),
+        lambda state: state["optimizer_states"][0]["state"][1].update(exp_avg_sq=[[1]]),
+        lambda state: state["optimizer_states"][0]["state"][1].update(exp_avg=torch.zeros(3)),
+        lambda state: state.update(loops=[]),
+    ],
+    ids=["no version", "version", "groups", "no step", "a list", "another shape", "loops"],
+)
+def test_a_state_that_was_not_written_by_this_run_is_refused(synthgen, stopped, change):
+    """Its SHA-256 is right, what it holds is not."""
+    path = stopped / "checkpoints" / "last.ckpt"
+    state = read_state(path)
+    change(state)
+    write_state(state, path)
+    before = {one: one.read_bytes() for one in stopped.rglob("*") if one.is_file()}
+    resumed = synthgen("train", "resume=run", "max_images=64")
+    assert resumed.code == 2, resumed.err
+    assert "is no state of this run" in resumed.err
+    assert "Traceback" not in resumed.err
+    after = {one: one.read_bytes() for one in stopped.rglob("*") if one.is_file()}
+    assert {one for one in before if before[one] != after.get(one)} <= {Path("run/config.yaml")}

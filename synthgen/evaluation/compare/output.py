@@ -146,12 +146,17 @@ def _grids(comparison: Comparison) -> list[tuple[str, list[Figure]]]:
             run.name,
             [
                 embed(figure, run.folder)
-                for figure in run.report.get("figures") or []
-                if figure.get("kind") == "class_grid"
+                for figure in _listed(run.report.get("figures"))
+                if isinstance(figure, dict) and figure.get("kind") == "class_grid"
             ],
         )
         for run in comparison.runs
     ]
+
+
+def _listed(value: Any) -> list[Any]:
+    """A list of a report, which may come from anywhere."""
+    return value if isinstance(value, list) else []
 
 
 def _cut(text: str) -> str:

@@ -16,6 +16,7 @@ from synthgen.paths import read_json
 FORMAT = "synthgen-review/1"
 ORIGINS, VERDICTS = ("real", "synthetic"), ("right", "wrong")
 LONGEST_NAME = 80
+LONGEST_ANSWER = 1e6  # seconds
 Row = dict[str, Any]  # origin and class (the truth), said and verdict (the answers), seconds
 
 
@@ -117,6 +118,8 @@ def _joined(answers: Sequence[Any], items: Sequence[Any]) -> list[Row]:
     for item in items:
         if not isinstance(item, dict) or item.get("origin") not in ORIGINS:
             raise SynthgenError("The key is damaged: an item has no origin.\nWrite a new review.")
+        if not isinstance(item.get("item"), int):
+            raise SynthgenError("The key is damaged: an item has no number.\nWrite a new review.")
         truth[item["item"]] = {"origin": item["origin"], "class": str(item.get("class"))}
     rows: dict[int, Row] = {}
     for one in answers:
@@ -132,11 +135,16 @@ def _joined(answers: Sequence[Any], items: Sequence[Any]) -> list[Row]:
                 f"The answers are damaged: item {number} says {said!r} and {verdict!r}.\n"
                 "Ask the expert to save them again."
             )
-        seconds = one.get("seconds")
-        spent = float(seconds) if isinstance(seconds, int | float) else 0.0
+        spent = _seconds(one.get("seconds"))
         rows[number] = {**truth[number], "said": said, "verdict": verdict, "seconds": spent}
     unseen: Row = {"said": None, "verdict": None, "seconds": 0.0}
     return [rows.get(number, {**known, **unseen}) for number, known in truth.items()]
+
+
+def _seconds(value: Any) -> float:
+    """Nothing rests on the time that an answer took: one that can't be counts as none."""
+    plausible = isinstance(value, int | float) and 0 <= value <= LONGEST_ANSWER
+    return float(value) if plausible else 0.0
 
 
 def _read(path: Path, expected: str, table: str, option: str, what: str) -> dict[str, Any]:

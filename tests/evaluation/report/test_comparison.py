@@ -191,3 +191,9 @@ def test_labels_grow_until_they_differ(tmp_path):
     assert labels([a, b]) == ["x/run", "y/run"]
     assert labels([a, a]) == ["1: run", "2: run"]
     assert labels([a / "report", tmp_path / "z"]) == ["run", "z"]
+
+
+@pytest.mark.parametrize("figures", ["../../etc/passwd", 3, [None, "a", []], {"kind": 1}])
+def test_figures_that_are_none(run, tmp_path, figures):
+    compare([run("a"), run("b", lambda report: report.update(figures=figures))], tmp_path / "out")
+    assert (tmp_path / "out/comparison.html").is_file()

@@ -128,3 +128,21 @@ def test_a_damaged_key_is_refused():
     key = key_of()
     with pytest.raises(SynthgenError, match="key is damaged"):
         score(answers_of(key, lambda item: "real"), change(key, ["items", 0, "origin"], "fake"))
+
+
+@pytest.mark.parametrize("seconds", [float("nan"), float("inf"), -1, 10**400, "2", None])
+def test_a_time_that_can_not_be_counts_as_none(seconds):
+    key = key_of()
+    answers = answers_of(key, lambda item: "real")
+    for row in answers["answers"]:
+        row["seconds"] = seconds
+    assert score(answers, key)["median_seconds"] == 0
+
+
+@pytest.mark.parametrize("item", [None, [1], "1"])
+def test_a_key_without_numbers(item):
+    key = key_of()
+    answers = answers_of(key, lambda item: "real")
+    key["items"][0]["item"] = item
+    with pytest.raises(SynthgenError, match="an item has no number"):
+        score(answers, key)
