@@ -134,7 +134,7 @@ def _plot(comparison: Comparison, line: Line) -> DotPlot | None:
 def _differences(comparison: Comparison) -> Table:
     columns = [Column(name, "", name) for name in comparison.names]
     rows = [
-        Row(item.key, "", [None if v is None else Cell(_cut(text_of(v))) for v in item.values])
+        Row(item.key, "", [Cell("–" if v is None else _cut(text_of(v))) for v in item.values])
         for item in comparison.differences
     ]
     return Table("What differs", columns, rows)

@@ -13,13 +13,14 @@ from synthgen.evaluation.compare.comparison import (
     shared_lines,
 )
 from synthgen.evaluation.compare.output import write_comparison
+from synthgen.evaluation.report.verdict import verdict_text
 from synthgen.evaluation.report.wording import reference_split
 from synthgen.paths import new_folder, read_json
 
 FORMAT = "synthgen-report/1"
 BEST_SENTENCE = (
     "A value is marked as best (*) only where its interval overlaps with no other run's interval; "
-    "where nothing is marked, the runs can't be told apart by it."
+    "where nothing is marked, no run is surely the best."
 )
 
 
@@ -129,7 +130,18 @@ def sentences(runs: Sequence[Run]) -> list[str]:
             "The judges were trained with different settings (see the differences), so the "
             "transfer results of these runs are not the same test."
         )
-    return said
+    return said + verdicts(runs)
+
+
+def verdicts(runs: Sequence[Run]) -> list[str]:
+    """What the trials said, if any report has one: the first two sentences of each."""
+    found = [run.report.get("verdict") for run in runs]
+    if all(verdict is None for verdict in found):
+        return []
+    return [
+        f"Verdict of {run.name}: {'. '.join(verdict_text(verdict).split('. ')[:2]).rstrip('.')}."
+        for run, verdict in zip(runs, found, strict=True)
+    ]
 
 
 def _split_digest(run: Run) -> object:

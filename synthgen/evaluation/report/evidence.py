@@ -143,7 +143,7 @@ def power_rows(found: dict[str, Any]) -> list[Row]:
         text = " / ".join(count_text(n) for n in wanted) if is_number(wanted[0]) else "none"
         tip = f"Measured on copies of training images, with {count_text(held)} held-back images"
         about = "copies noticed with a probability of 80 / 95 %"
-        rows.append(Row(f"Power: {kind}", about, [Cell(text, tip=tip), None]))
+        rows.append(Row(f"Power: {kind}", about, [Cell(text, tip=tip), Cell("–", tip=tip)]))
     return rows
 
 

@@ -92,6 +92,28 @@ def test_a_report_folder_works_like_a_run_folder(run, tmp_path):
     assert made.names == ["a", "b"]
 
 
+def test_the_verdicts_stand_side_by_side(run, tmp_path):
+    """Only the first two sentences; a report without a trial is said to be untested."""
+
+    def tried(report):
+        report["verdict"] = {"sentence": "It helped. By 3.1 points (1.2 to 5.0). At 5 seeds."}
+
+    assert not any("Verdict" in s for s in compare([run("a"), run("b")], tmp_path / "no").sentences)
+    said = compare([run("c", tried), run("d")], tmp_path / "out").sentences
+    assert "Verdict of c: It helped. By 3.1 points (1.2 to 5.0)." in said
+    assert any(sentence.startswith("Verdict of d: not tested") for sentence in said)
+
+
+def test_a_setting_that_one_report_lacks_is_a_dash(run, tmp_path):
+    def more(report):
+        report["provenance"]["config"]["model"]["width"] = 64
+
+    compare([run("a"), run("b", more)], tmp_path / "out")
+    row = (tmp_path / "out/comparison.html").read_text().partition("evaluate.model.width")[2]
+    cells = re.findall(r'class="value">([^<]*)', row.partition("</tr>")[0])
+    assert cells == ["–", "64"]
+
+
 def test_judges_with_other_settings_are_told(run, tmp_path):
     def fewer_steps(report):
         report["protocol"]["judge"]["steps"] = 10
