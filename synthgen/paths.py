@@ -118,12 +118,12 @@ def sole_writer(folder: Path) -> Iterator[None]:
         with readable_os_errors(folder):
             stack.enter_context(made_folder(folder))
             stack.enter_context(_held(folder / LOCK, folder))
-            _remove_leftovers(folder)
-            below = (one for one in folder.iterdir() if one.is_dir())
-            # Hidden folders have writers of their own.
-            for place in (folder, *(one for one in below if not one.name.startswith("."))):
-                _remove_leftovers(place)
-                _remove_half_files(place)
+            _remove_leftovers(folder)  # first: the folders that it removes are no places below
+            for place in (folder, *(one for one in folder.iterdir() if one.is_dir())):
+                if place != folder:
+                    _remove_leftovers(place)
+                if not place.name.startswith("."):  # hidden ones have writers of their own
+                    _remove_half_files(place)
         yield
 
 

@@ -122,6 +122,15 @@ def test_a_run_folder_has_one_process_at_a_time(tmp_path, same_process_id):
         assert b"Another process is writing" in second.stderr
 
 
+def test_a_run_folder_is_held_again_after_a_stage_in_it_was_killed(tmp_path):
+    """The stage's staging folder goes while the folders of the run are gone through."""
+    other = Other("new_folder", tmp_path / "run" / "report")
+    assert list((tmp_path / "run").glob(".report.partial-????????"))
+    other.kill()
+    with sole_writer(tmp_path / "run"):
+        assert [one.name for one in (tmp_path / "run").iterdir()] == [".lock"]
+
+
 def test_half_written_files_in_a_run_folder_go_when_it_is_held_again(tmp_path):
     run = tmp_path / "run"
     (run / "checkpoints").mkdir(parents=True)

@@ -64,6 +64,10 @@ class Restored(Callback):
 def _require_fitting(optimizer: Optimizer) -> None:
     """Raises ValueError for memories of other shapes than the parameters' (torch's own optimizers
     keep such and single numbers)."""
+    for group in optimizer.param_groups:
+        kept = [optimizer.state[one].keys() for one in group["params"] if one in optimizer.state]
+        if any(names != kept[0] for names in kept):
+            raise ValueError("an optimizer keeps less of some parameters than of others")
     for parameter, memory in optimizer.state.items():
         for name, value in memory.items():
             if value is None or isinstance(value, bool | int | float):

@@ -170,11 +170,21 @@ def test_a_run_killed_before_its_first_state_begins_again(synthgen, stopped):
         lambda state: state.update({"pytorch-lightning_version": "x"}),
         lambda state: state["optimizer_states"][0].update(param_groups=-1),
         lambda state: state["optimizer_states"][0]["state"][1].pop("step"),
+        lambda state: state["optimizer_states"][0]["state"][1].pop("exp_avg"),
         lambda state: state["optimizer_states"][0]["state"][1].update(exp_avg_sq=[[1]]),
         lambda state: state["optimizer_states"][0]["state"][1].update(exp_avg=torch.zeros(3)),
         lambda state: state.update(loops=[]),
     ],
-    ids=["no version", "version", "groups", "no step", "a list", "another shape", "loops"],
+    ids=[
+        "no version",
+        "version",
+        "groups",
+        "no step",
+        "no mean",
+        "a list",
+        "another shape",
+        "loops",
+    ],
 )
 def test_a_state_that_was_not_written_by_this_run_is_refused(synthgen, stopped, change):
     """Its SHA-256 is right, what it holds is not."""
