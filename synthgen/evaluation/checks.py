@@ -11,6 +11,7 @@ from synthgen.data.splits import Splits
 from synthgen.data.synthetic import SyntheticSet
 from synthgen.errors import SynthgenError
 from synthgen.evaluation.features import Extractor
+from synthgen.evaluation.twins import find_twins
 
 
 def require_comparable(splits: Splits, synthetic: SyntheticSet) -> None:
@@ -82,6 +83,26 @@ def exact_copies(splits: Splits, synthetic: SyntheticSet) -> dict[str, int]:
         if split in copies:
             copies[split] += 1
     return copies
+
+
+def leak_sentences(splits: Splits, synthetic: SyntheticSet, copying: dict[str, Any]) -> list[str]:
+    """Said if the set holds images that it is tested on; ``copying`` is the report's."""
+    reference, total = splits.reference, len(synthetic.images)
+    twins = find_twins(synthetic.images, [splits.test], [splits.train, splits.holdout])
+    near = {name: found.get("of_reference") or {} for name, found in copying.items()}
+    flagged = {name: one["near_copies"] for name, one in near.items() if one.get("flagged")}
+    if twins.flagged:
+        how = f"{twins.copies:,} of {total:,} synthetic images equal one pixel for pixel"
+    elif flagged:
+        name = max(flagged, key=lambda one: flagged[one])
+        how = f"{flagged[name]:,} synthetic images are near copies of one, by the space {name}"
+    else:
+        return []
+    return [
+        f"The set holds {reference} images: {how}. What was trained on it was tested on what it "
+        "had seen, so neither a verdict of help nor the fidelity below holds; make the set without "
+        f"the {reference} images."
+    ]
 
 
 def provenance_sentences(

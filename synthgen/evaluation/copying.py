@@ -35,7 +35,7 @@ from synthgen.evaluation.planted import plant
 from synthgen.evaluation.references import FeatureSet, extract_set
 from synthgen.evaluation.subsets import positions_by_class, spread_by_class
 from synthgen.evaluation.tails import FALSE_ALARMS, FEWEST, TINY, Found, Usual, fewest_flagged
-from synthgen.evaluation.twins import Twins, find_twins
+from synthgen.evaluation.twins import LEVEL, Twins, find_twins
 from synthgen.types import LabelledImages
 
 SEARCHED = 5000  # synthetic and reference images at most, in proportion to the classes
@@ -127,6 +127,7 @@ def find_copies(
         **authenticity(fake, other, train.features, real_count=min(len(asked), len(usual))),
         "searched_train": len(train),
         "n_holdout": min(len(train), len(holdout)),
+        "of_reference": of_reference(queries, synthetic.labels[asked], test=test, holdout=holdout),
         "flagged": any(flags.values()),
     }
     return {**found, "sentence": sentence(found, flags, extractor, reference)}
@@ -246,7 +247,7 @@ def near_copies(
             kind: {str(level): fewest_flagged(usual, near.score, among, level) for level in POWERS}
             for kind, near in planted.items()
         }
-    # By pixels: a mirrored copy may lie at distance 0 too, an equal one a rounding away from it.
+    # By pixels: a mirrored copy may lie at distance 0 too, and an equal one a rounding away.
     exact = found.near & (fake.distance == 0) if equal is None else equal
     return {
         "exact_copies": twins.copies if twins else int(exact.sum()),
@@ -296,6 +297,23 @@ def first_of_equal(rows: Tensor) -> Tensor:
     plain = np.ascontiguousarray(rows.numpy())
     whole = plain.view(np.dtype((np.void, plain.dtype.itemsize * plain.shape[1]))).ravel()
     return torch.from_numpy(np.sort(np.unique(whole, return_index=True)[1]))
+
+
+def of_reference(
+    queries: Tensor, labels: Tensor, *, test: FeatureSet, holdout: FeatureSet
+) -> dict[str, Any] | None:
+    """Near copies of the reference images, judged by the holdout's distances to them: such a set
+    was made with the images that it is tested on. None with too few held-back images."""
+    held = holdout.at_most(SEARCHED)
+    usual = Nearness.of(*nearest(held.features, test.features, NEXT + 1)).score
+    usual = usual[of_like_classes(held.labels, labels)]
+    if len(usual) < FEWEST:
+        return None
+    near = Nearness.of(*nearest(queries, test.features, NEXT + 1))
+    once = first_of_equal(queries)
+    found = Usual(usual.sort().values).judge(near.score[once], near.index[once], len(once))
+    count = int((near.score < found.threshold).sum())
+    return {"near_copies": count, "p": found.p, "flagged": found.p < LEVEL}
 
 
 def side(queries: Tensor, train: FeatureSet, holdout: FeatureSet) -> Side:

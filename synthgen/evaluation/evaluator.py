@@ -99,6 +99,10 @@ def evaluate(
         add_transfer_references(found, splits, synthetic.images, controls, judge, steps, seed)
         add_class_grid(found, splits, synthetic.images, folder)
         add_fidelity(found, splits, synthetic.images, controls, extractors, seed, folder)
+        leaks = checks.leak_sentences(splits, synthetic, found.copying)
+        for sentence in leaks:
+            log.warning(sentence)
+        found.sentences = leaks + found.sentences
         found.sentences += checks.class_sentences(splits, synthetic)
         found.sentences += checks.provenance_sentences(splits, synthetic, copies) + problems
         report = {

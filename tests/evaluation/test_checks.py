@@ -95,3 +95,17 @@ def test_dropped_images_and_conversions_are_said_without_file_names(digits, draw
     assert "secret" not in " ".join(said)
     quiet = checks.provenance_sentences(digits, as_set(drawn), copies)
     assert quiet == said[2:]
+
+
+def test_a_set_of_test_images_is_said_to_be_one(digits, drawn, as_set):
+    assert checks.leak_sentences(digits, as_set(drawn), {}) == []
+    mixed = LabelledImages(
+        torch.cat([drawn.images, digits.test.images[:1]]),
+        torch.cat([drawn.labels, digits.test.labels[:1]]),
+        drawn.classes,
+    )
+    (said,) = checks.leak_sentences(digits, as_set(mixed), {})
+    assert f"The set holds test images: 1 of {len(mixed):,} synthetic images equal" in said
+    near = {"of_reference": {"near_copies": 7, "p": 1e-9, "flagged": True}}
+    (said,) = checks.leak_sentences(digits, as_set(drawn), {"pixels": near, "aligned": {}})
+    assert "7 synthetic images are near copies of one, by the space pixels" in said

@@ -62,6 +62,25 @@ def space(kind, parts, seed):
 
 
 @pytest.mark.parametrize("kind", ["pixels", "classifier"])
+@pytest.mark.parametrize("seed", range(3))
+def test_noisy_test_images_in_a_set_are_told_from_training_images_and_new_ones(kind, seed):
+    parts = cut(seed)
+    extractor = space(kind, parts, seed)
+    for honest in ("fresh", "train"):
+        assert not judge(parts, parts[honest], extractor)["of_reference"]["flagged"]
+    noise = torch.randn(parts["test"].images.shape, generator=torch.Generator().manual_seed(seed))
+    noisy = (parts["test"].images + 4 * noise).round().clamp(0, 255).byte()
+    tested = LabelledImages(
+        torch.cat([noisy[:30], parts["fresh"].images]),
+        torch.cat([parts["test"].labels[:30], parts["fresh"].labels]),
+        CLASSES,
+    )
+    found = judge(parts, tested, extractor)["of_reference"]
+    assert found["flagged"]
+    assert 25 <= found["near_copies"] <= 40
+
+
+@pytest.mark.parametrize("kind", ["pixels", "classifier"])
 @pytest.mark.parametrize("seed", range(5))
 def test_five_per_cent_of_copies_are_flagged_and_real_images_are_not(kind, seed):
     parts = cut(seed)
@@ -189,8 +208,8 @@ def test_few_images_say_nothing_and_it_is_said():
 def test_more_near_copies_than_usual_are_not_called_no_sign():
     found = {
         "exact_copies": 0, "searched_exact": 0, "near_copies": 25, "unmistakable": 0,
-        "searched": 400, "searched_train": 220, "n_reference": 63, "p": 0.0232, "power": {},
-        "twins": None,
+        "searched": 400,
+        "searched_train": 220, "n_reference": 63, "p": 0.0232, "power": {}, "twins": None,
         "share_nearer_train": {"value": 0.48, "ci_low": 0.25, "ci_high": 0.71},
         "share_nearer_train_real": {"value": 0.27, "ci_low": 0.1, "ci_high": 0.51},
     }  # fmt: skip
