@@ -1,9 +1,12 @@
 import numpy as np
 import pytest
 import torch
+from sklearn.datasets import load_digits
 
 from synthgen.evaluation.metrics import cmmd, kernel_estimates, kid, kid_estimate, mmd
 from synthgen.evaluation.metrics.arrays import spread_groups
+
+PARTS = slice(18), slice(18, 54)  # of the images of a class
 
 
 def features(count, seed, shift=0.0, size=16):
@@ -114,3 +117,21 @@ def test_mmd_is_unbiased_and_its_interval_holds():
 
 def test_identical_images_have_a_bandwidth():
     assert mmd(real=torch.ones(20, 3), fake=torch.ones(20, 3)) == pytest.approx(0, abs=1e-12)
+
+
+def test_with_fixed_counts_of_each_class_real_against_real_lies_below_0():
+    """What the report says beside its intervals."""
+    images, labels = load_digits(return_X_y=True)
+    points = torch.from_numpy(images / images.std()).float()
+    members = [np.flatnonzero(labels == k) for k in range(10)]
+    random = np.random.default_rng(0)
+    fixed, free = [], []
+    for _ in range(20):
+        own = [random.permutation(one) for one in members]
+        few, more = (np.concatenate([one[part] for one in own]) for part in PARTS)
+        fixed.append(kid(real=points[few], fake=points[more]))
+        order = random.permutation(len(labels))
+        free.append(kid(real=points[order[:180]], fake=points[order[180:540]]))
+    error = np.std(fixed) / np.sqrt(20)
+    assert np.mean(fixed) < -4 * error
+    assert abs(np.mean(free)) < 4 * np.std(free) / np.sqrt(20)
