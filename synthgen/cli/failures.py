@@ -46,18 +46,9 @@ def explain(error: BaseException, config_name: str | None = None, given: Sequenc
         return _say("Stopped. What was not finished was removed.", INTERRUPTED)
     if isinstance(error, HydraException | OmegaConfBaseException):
         return _say(_about_config(error, config_name, given), BAD_INPUT)
-    if config_name is not None and isinstance(error, YAMLError):
-        return _say(f"A config file can't be read: {' '.join(str(error).split())}", BAD_INPUT)
-    if config_name is not None and isinstance(error, RecursionError):
-        return _say(
-            "The config files name each other in a circle, or are nested without end.\n"
-            "Look at their defaults lists.", BAD_INPUT,
-        )  # fmt: skip
-    if config_name is not None and isinstance(error, ValueError):  # Hydra's, on odd arguments
-        group = _nothing_chosen(given)
-        if group:
-            return _say(f"{group} is needed.\nName an option: {group}=OPTION", BAD_INPUT)
-        return _say(f"The arguments can't be combined: {_first_line(error)}", BAD_INPUT)
+    odd = _about_composing(error, given) if config_name is not None else None
+    if odd is not None:
+        return _say(odd, BAD_INPUT)
     if _out_of_memory(error):
         return _say(
             f"There is not enough memory ({_first_line(error)}).\n"
@@ -71,6 +62,23 @@ def explain(error: BaseException, config_name: str | None = None, given: Sequenc
         return _say(f"{name} can't be used: {error.strerror}.", BAD_INPUT)
     traceback.print_exception(error)
     return _say(ISSUES, BUG)
+
+
+def _about_composing(error: BaseException, given: Sequence[str]) -> str | None:
+    """What Python says when config files or arguments are odd, in words; None for other errors."""
+    if isinstance(error, YAMLError):
+        return f"A config file can't be read: {' '.join(str(error).split())}"
+    if isinstance(error, RecursionError):
+        return (
+            "The config files name each other in a circle, or are nested without end.\n"
+            "Look at their defaults lists."
+        )
+    if isinstance(error, ValueError):  # Hydra's, on odd arguments
+        group = _nothing_chosen(given)
+        if group:
+            return f"{group} is needed.\nName an option: {group}=OPTION"
+        return f"The arguments can't be combined: {_first_line(error)}"
+    return None
 
 
 def shortened(path: str) -> str:

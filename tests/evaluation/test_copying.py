@@ -208,7 +208,8 @@ def test_few_images_say_nothing_and_it_is_said():
 def test_more_near_copies_than_usual_are_not_called_no_sign():
     found = {
         "exact_copies": 0, "searched_exact": 0, "near_copies": 25, "unmistakable": 0,
-        "searched": 400, "searched_train": 220, "n_reference": 63, "p": 0.0232, "power": {}, "twins": None,
+        "searched": 400, "searched_train": 220, "n_reference": 63, "p": 0.0232, "power": {},
+        "twins": None,
         "share_nearer_train": {"value": 0.48, "ci_low": 0.25, "ci_high": 0.71},
         "share_nearer_train_real": {"value": 0.27, "ci_low": 0.1, "ci_high": 0.51},
     }  # fmt: skip
