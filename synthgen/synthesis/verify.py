@@ -58,6 +58,9 @@ def _description(store: Store) -> dict[str, Any]:
         raise SynthgenError(f"{store.place}/{DESCRIPTION} is damaged: {error}.") from None
     if not isinstance(dataset, dict):
         raise SynthgenError(f"{store.place}/{DESCRIPTION} is damaged: it is no table.")
+    for name, kind in {"files": dict, "count": int, "index_lines": int}.items():
+        if not isinstance(dataset.get(name), kind | None):
+            raise SynthgenError(f"{store.place}/{DESCRIPTION} is damaged: it has no such {name}.")
     return dataset
 
 
@@ -66,12 +69,12 @@ def _own_digest(dataset: dict[str, Any]) -> str:
 
 
 def _check(store: Store, name: str, digest: str | None, about: str = "") -> Iterator[str]:
-    if oddity := store.oddity(name):
-        yield f"{name} {oddity}{about}."
-        return
     try:
+        if oddity := store.oddity(name):
+            yield f"{name} {oddity}{about}."
+            return
         found = hashlib.sha256(store.read(name)).hexdigest()
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError, ValueError):  # a null byte
         yield f"{name} is missing{about}."
         return
     except OSError as error:
@@ -83,28 +86,38 @@ def _check(store: Store, name: str, digest: str | None, about: str = "") -> Iter
 
 def _check_images(store: Store, dataset: dict[str, Any], known: set[str]) -> Iterator[str]:
     """The files of the images; their names join ``known``."""
-    total = int(dataset.get("count") or 0)
-    with track(total, "Checking", unit="images") as advance:
+    total, rows = dataset.get("count"), 0
+
+    def count(more: int) -> None:
+        nonlocal rows
+        rows += more
+        advance(more)
+
+    with track(max(0, total or 0), "Checking", unit="images") as advance:
         try:
             if dataset.get("index_lines"):
-                yield from _check_shards(store, known, advance)
-                return
-            for entry in parse_lines(store.lines(MANIFEST), MANIFEST):
-                known.add(str(entry["file"]))
-                yield from _check(store, str(entry["file"]), entry["sha256"])
-                advance(1)
+                yield from _check_shards(store, known, count)
+            else:
+                for entry in parse_lines(store.lines(MANIFEST), MANIFEST):
+                    known.add(str(entry["file"]))
+                    yield from _check(store, str(entry["file"]), str(entry["sha256"]))
+                    count(1)
         except SynthgenError as error:
             yield str(error).partition("\n")[0]
+    if total not in (None, rows):
+        yield f"{DESCRIPTION} counts {total:,} images, {rows:,} are listed."
 
 
 def _check_shards(store: Store, known: set[str], advance: Callable[[int], None]) -> Iterator[str]:
-    entries = (parse_json(line) for line in store.lines(INDEX))
+    entries, begun = (parse_json(line) for line in store.lines(INDEX)), None
     try:
         for entry in entries:
             known.add(str(entry["file"]))
             rows = f"{entry['first']:,} to {entry['first'] + entry['count'] - 1:,}"
             about = f": rows {rows}"
-            yield from _check(store, str(entry["file"]), entry["sha256"], about)
-            advance(entry["count"])
+            yield from _check(store, str(entry["file"]), str(entry["sha256"]), about)
+            if entry["first"] != begun:  # a shard may be several files
+                advance(entry["count"])
+            begun = entry["first"]
     except (ValueError, KeyError, TypeError) as error:
         yield f"{INDEX} is damaged ({error})."

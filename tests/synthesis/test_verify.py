@@ -9,6 +9,7 @@ import pytest
 
 from synthgen.data import Synthetic, read_synthetic
 from synthgen.errors import SynthgenError
+from synthgen.paths import canonical_digest
 from synthgen.synthesis import Balanced, synthesize, verify
 
 
@@ -24,6 +25,13 @@ def files_of(folder):
 
 def test_a_set_as_it_was_written(dataset):
     assert list(verify(dataset)) == []
+
+
+def test_a_set_of_any_format_that_was_added_to(noise, form, tmp_path):
+    for seed in range(2):
+        more = {"seed": seed, "append": seed > 0}
+        synthesize(noise, Balanced(50), tmp_path / "set", format=form, shard_size=64, **more)
+    assert list(verify(tmp_path / "set")) == []
 
 
 def test_every_single_file_is_missed(dataset):
@@ -159,6 +167,29 @@ def test_extra_folders_are_found(dataset):
         "empty/ is extra: the set does not list it.",
         "empty/deep/ is extra: the set does not list it.",
     ]
+
+
+def described(folder, change):
+    """dataset.json with ``change`` made, and its own hash put right."""
+    path = folder / "dataset.json"
+    content = json.loads(path.read_text())
+    change(content)
+    body = {key: value for key, value in content.items() if key != "sha256"}
+    path.write_text(json.dumps(body | {"sha256": canonical_digest(body)}))
+
+
+@pytest.mark.parametrize("name", ["files", "count", "index_lines"])
+@pytest.mark.parametrize("value", ["many", [1]], ids=str)
+def test_a_description_of_other_types_is_damaged(dataset, name, value):
+    described(dataset, lambda content: content.update({name: value}))
+    with pytest.raises(SynthgenError, match=f"damaged: it has no such {name}"):
+        list(verify(dataset))
+
+
+@pytest.mark.parametrize("count", [-5, 1, 10**6])
+def test_another_number_of_images_than_are_listed_is_found(dataset, count):
+    described(dataset, lambda content: content.update(count=count))
+    assert [one for one in verify(dataset) if f"counts {count:,} images, " in one]
 
 
 def test_the_command_checks_every_folder(synthgen, noise, tmp_path):
