@@ -190,9 +190,11 @@ def read_split(run_folder: Path) -> dict[str, Any] | None:
         return None
     content = read_json(path)
     kinds = {"digest": str, "recipe": dict, "assignment": dict}
-    if not isinstance(content, dict) or any(
-        not isinstance(content.get(key), kind) for key, kind in kinds.items()
-    ):
+    fits = isinstance(content, dict) and all(
+        isinstance(content.get(key), kind) for key, kind in kinds.items()
+    )
+    seen = content.get("seen", []) if fits else None  # older runs have none
+    if not isinstance(seen, list) or not all(isinstance(one, str) for one in seen):
         raise SynthgenError(f"{path} is damaged.\nRestore it from a copy, or train again.")
     return content
 

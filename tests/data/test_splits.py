@@ -7,6 +7,7 @@ import torch
 
 from synthgen.data import Digits, Records, Source, image_hashes, prepare, rebuild, write_split
 from synthgen.data.assign import assign, connected_units
+from synthgen.data.splits import read_split
 from synthgen.errors import SynthgenError
 from synthgen.types import LabelledImages
 
@@ -311,3 +312,13 @@ def test_impossible_options_are_refused(options):
 def test_impossible_sizes_are_refused(size):
     with pytest.raises(SynthgenError, match="is not a size"):
         Digits(size=size)
+
+
+@pytest.mark.parametrize("seen", [2, None, "a", [[1]], {"a": 1}], ids=str)
+def test_images_seen_that_are_no_list_of_hashes_are_damage(tmp_path, seen):
+    kept = {"digest": "d", "recipe": {}, "assignment": {}}
+    (tmp_path / "split.json").write_text(json.dumps(kept))
+    assert read_split(tmp_path) == kept
+    (tmp_path / "split.json").write_text(json.dumps(kept | {"seen": seen}))
+    with pytest.raises(SynthgenError, match="damaged"):
+        read_split(tmp_path)
