@@ -128,8 +128,9 @@ def provenance_sentences(
         )
     for split, count in copies.items():
         if count:
+            are = "is an exact copy" if count == 1 else "are exact copies"
             sentences.append(
-                f"{count:,} of {total:,} synthetic images are exact copies of real {split} images."
+                f"{count:,} of {total:,} synthetic images {are} of real {split} images."
             )
     if not any(copies.values()):
         sentences.append(f"None of the {total:,} synthetic images is an exact copy of a real one.")

@@ -59,12 +59,14 @@ def counts(found: dict[str, Any]) -> str:
         return ""
     allowed = max(1, round(CHANCE * found["n_reference"]))
     expected = others * allowed / (found["n_reference"] + 1)
-    which = f"{others:,} other" if found["searched_exact"] else f"{others:,}"
+    which, chance = f"{others:,}", f"; p = {found['p']:.2g}"
+    if found["searched_exact"]:  # which that p value counts too
+        which, chance = f"{others:,} other", ""
     return (
         f"Of {which} synthetic images {found['near_copies']:,} are suspiciously near "
         f"to one of {found['searched_train']:,} training images (about {expected:.2g} of as many "
-        f"real images would be; p = {found['p']:.2g}), {found['unmistakable']:,} of them "
-        "nearer than chance explains for any."
+        f"real images would be{chance}), {found['unmistakable']:,} of them nearer than chance "
+        "explains for any."
     )
 
 

@@ -245,6 +245,7 @@ def test_exact_copies_are_not_counted_as_near_ones_and_mirrored_ones_are():
         assert found["searched_exact"] == found["exact_copies"] == 46
         assert found["near_copies"] <= 2
         assert "Of 411 other synthetic images" in found["sentence"]
+        assert "p = " not in found["sentence"]
     mirrored = aligned(parts, plant(parts, 0.1, lambda images: images.flip(3)))
     assert mirrored["exact_copies"] == 0
     assert mirrored["near_copies"] >= 46
