@@ -2,6 +2,7 @@
 
 import json
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import torch
 from PIL import Image
 
 from synthgen.errors import SynthgenError
+from synthgen.images import encode_png
 from synthgen.samplers import Noise, save_sampler
 from synthgen.seeds import row_seeds
 from synthgen.spec import from_spec
@@ -140,7 +142,10 @@ def test_files_of_any_mode_and_shape_are_looked_at(colourful, tmp_path, mode):
         (ClassMorph(classes=["cat"]), "at least two classes"),
     ],
 )
-def test_what_is_wrong_is_said(neural, tmp_path, what, said):
+def test_what_is_wrong_is_said(neural, tmp_path, monkeypatch, what, said):
+    monkeypatch.chdir(tmp_path)
+    Path("photos").mkdir()
+    Path("photos/1.png").write_bytes(encode_png(torch.zeros(1, 8, 8, dtype=torch.uint8)))
     with pytest.raises(SynthgenError, match=said):
         what.write(neural, 0, tmp_path)
 
