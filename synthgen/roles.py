@@ -83,9 +83,9 @@ def closed(role: Any) -> Any:
     if kind in UNIONS:
         return Union[inner]  # noqa: UP007
     if kind in TABLES:
-        return dict[str, inner[1] if inner else Never]  # type: ignore[misc]
+        return dict[str, inner[1] if inner else Never]  # type: ignore[misc] # made at run time
     if kind in LISTS:
-        return tuple[inner or (Never, ...)]  # type: ignore[misc]
+        return tuple[inner or (Never, ...)]  # type: ignore[misc] # likewise
     return role
 
 

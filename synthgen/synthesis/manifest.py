@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -124,7 +124,3 @@ def with_scores(line: bytes, scores: dict[str, float]) -> bytes:
     plain = {name: plain_score(score) for name, score in scores.items()}
     entry["scores"] = {**entry["scores"], **plain}
     return (_encode(entry) + "\n").encode()
-
-
-def used_folders(entries: Sequence[dict[str, Any]]) -> set[str]:
-    return {str(entry["file"]).rpartition("/")[0] for entry in entries}

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from synthgen.errors import SynthgenError
-from synthgen.evaluation.rankings import RANKINGS, Ranking
+from synthgen.evaluation.rankings import RANKINGS
 from synthgen.evaluation.scores import SCORES, Criterion, Score, class_recall
 from synthgen.types import LabelledImages
 
@@ -86,7 +86,7 @@ def threshold_score(name: str) -> Score:
 
 
 def looks_at_no_threshold(name: str) -> bool:
-    return isinstance(RANKINGS.get(name), Ranking)
+    return name in RANKINGS
 
 
 def images_of_endpoint(name: str, tail: Sequence[int], labels: Tensor) -> Tensor | None:
