@@ -4,8 +4,8 @@ was given.
     python scripts/calibrate.py --mnist FOLDER --out FOLDER
 
 Every trial has a fresh split, fresh seeds and fresh draws; it compares real only with real +
-synthetic at ratios of which the holdout chooses one, with 5 seeds and the MLP judge, on the
-endpoint that the sizes of the classes declare. Finished trials are kept as lines of
+synthetic at ratios of which the holdout chooses one, with 5 seeds and the MLP judge (the linear one where a
+study's name says so), on the endpoint that the sizes of the classes declare. Finished trials are kept as lines of
 OUT/<study>.jsonl: the command goes on where it was stopped. Each line has what every other endpoint
 would have said of the same trainings, so the endpoints can be compared; --endpoints prints that.
 """
@@ -29,6 +29,7 @@ from calibrate_cases import (
     Setup,
     copies,
     new_images,
+    noisy_copies,
     shifted_copies,
     tail_copies,
     unequal_splits,
@@ -36,7 +37,7 @@ from calibrate_cases import (
 
 from synthgen.data import MNIST, Digits
 from synthgen.data.splits import Splits, prepare
-from synthgen.evaluation.judges import MLPJudge
+from synthgen.evaluation.judges import Judge, LinearJudge, MLPJudge
 from synthgen.evaluation.trial import Trial
 from synthgen.evaluation.trial.endpoints import ENDPOINTS, TAIL_RECALL
 from synthgen.evaluation.trial.guard import guarded_verdict
@@ -47,7 +48,7 @@ from synthgen.evaluation.trial.sources import (
     rank_in_class,
 )
 from synthgen.evaluation.trial.trial import Outcome
-from synthgen.evaluation.trial.verdict import contrast_of, guard_of, pair_of
+from synthgen.evaluation.trial.verdict import contrast_of, control_of, guard_of, pair_of
 from synthgen.paths import write_json
 from synthgen.progress import track
 from synthgen.samplers import Bootstrap, FittedSampler, Noise, ShuffledLabels
@@ -78,6 +79,7 @@ class Study:
     trials: int
     truth: str
     case: Callable[[int, Path], Case]
+    judge: Callable[[], Judge] = MLPJudge
 
 
 def digits_case(sampler_class: type[FittedSampler]) -> Callable[[int, Path], Case]:
@@ -131,6 +133,11 @@ STUDIES = [
             ("held-back-real", "help", new_images),
         )
     ),
+    *(
+        Study(f"{name}-{what}-linear", 50, "no help", unequal_case(setup, source), LinearJudge)
+        for name, setup in (("two-unequal", TWO), ("ten-unequal", TEN))
+        for what, source in (("tail-copies", tail_copies), ("noisy-tail-copies", noisy_copies))
+    ),
 ]
 
 
@@ -174,7 +181,7 @@ def hold(job: tuple[str, int, Path]) -> tuple[str, dict[str, Any]]:
         case.splits,
         case.source,
         n_synthetic_only=len(case.splits.train),
-        judge=MLPJudge(),
+        judge=study.judge(),
         baseline=None,
         exams={},
         seed=number,
@@ -196,13 +203,16 @@ def hold(job: tuple[str, int, Path]) -> tuple[str, dict[str, Any]]:
 
 
 def said(outcome: Outcome, splits: Splits, ratio: float, endpoint: str) -> dict[str, Any]:
-    """The verdict at a ratio; of tail_recall also what its one side alone would have said."""
+    """The verdict at a ratio; also what the gain over real only alone would have said. ``control``:
+    against copies of real images at the chosen ratio, where the classes' shares were moved."""
     ours = outcome.arms[f"real_and_synthetic_{ratio:g}"]
     pair = pair_of(outcome, splits, ours, outcome.arms["real_only"], endpoint)
     contrast = contrast_of(pair, splits)
+    control = control_of(pair, splits)
     return {
-        "verdict": guarded_verdict(contrast, guard_of(pair, splits)),
+        "verdict": guarded_verdict(contrast, guard_of(pair, splits), control),
         "one_sided": contrast.verdict,
+        "control": control and control.to_json(),
         **{key: getattr(contrast, key) for key in ("difference", "ci_low", "ci_high", "p")},
     }
 

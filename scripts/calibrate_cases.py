@@ -26,7 +26,8 @@ from synthgen.evaluation.trial.sources import (
 from synthgen.seeds import step_generator
 from synthgen.types import LabelledImages
 
-TRAIN, TEST, DRAW, FEW = 21, 22, 11, 23  # streams of a trial's randomness
+TRAIN, TEST, DRAW, FEW, NOISE = 21, 22, 11, 23, 25  # streams of a trial's randomness
+NOISY, SIGMA = 20, 12.0  # noisy versions of each rare image; levels of 0..255
 NEAREST = 0.1  # of the frequent images, that are given a rare label
 MOST_RATIO = 2.0
 
@@ -115,6 +116,18 @@ def copies(splits: Splits, _: LabelledImages, number: int) -> SyntheticSource:
 def tail_copies(splits: Splits, _: LabelledImages, number: int) -> SyntheticSource:
     """Every class filled up with copies of its own images."""
     return Copies(splits.train, missing(splits), most=most_of(splits), seed=number)
+
+
+def noisy_copies(splits: Splits, _: LabelledImages, number: int) -> SyntheticSource:
+    """The same with grey noise on every copy."""
+    train = splits.train
+    rare = of_classes(tail_labels(train, None), train.labels)
+    pool = train.subset(rare.nonzero().flatten().repeat(NOISY))
+    noise = torch.randn(pool.images.shape, generator=step_generator(number, NOISE))
+    images = (pool.images + SIGMA * noise).round().clamp(0, 255).to(torch.uint8)
+    counts = [n if mine else 0 for n, mine in zip(missing(splits), pool.counts, strict=True)]
+    noisy = LabelledImages(images, pool.labels, pool.classes)
+    return Copies(noisy, counts, most=most_of(splits), seed=number)
 
 
 def shifted_copies(splits: Splits, _: LabelledImages, number: int) -> SyntheticSource:

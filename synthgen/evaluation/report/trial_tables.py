@@ -54,7 +54,7 @@ def comparison_table(
         name = capital(label_of(arm.get("name"), labels))
         note = f"against {label_of(arm.get('against'), labels)}, {endpoint}"
         found, others = arm.get("smallest_detectable"), others_text(arm.get("others"))
-        note = "\n".join(filter(None, [note, others]))
+        note = "\n".join(filter(None, [note, others, control_text(arm.get("control"))]))
         rows.append(
             Row(
                 name,
@@ -98,6 +98,15 @@ def others_text(others: Any) -> str:
     margin = others.get("margin")
     allowed = f", at most −{100 * margin:g} allowed" if is_number(margin) else ""
     return f"other classes {value} points ({interval}){allowed}"
+
+
+def control_text(control: Any) -> str:
+    """The other half of a comparison with real only where the classes' shares were moved."""
+    if not isinstance(control, dict) or not is_number(control.get("difference")):
+        return ""
+    ends = control.get("ci_low"), control.get("ci_high")
+    value, interval = show_points(control["difference"], *ends)
+    return f"against copies of real images {value} points ({interval})"
 
 
 def arms_table(

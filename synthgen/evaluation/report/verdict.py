@@ -146,6 +146,9 @@ def primary_fact(
     if isinstance(others := arm.get("others"), dict):
         change, around = show_points(others["difference"], others["ci_low"], others["ci_high"])
         lines.append(f"The other classes {change} ({around}), −{100 * others['margin']:g} allowed")
+    if isinstance(control := arm.get("control"), dict):
+        change, around = show_points(control["difference"], control["ci_low"], control["ci_high"])
+        lines.append(f"Against copies of real images {change} ({around}); both must be above 0")
     least, found = verdict.get("minimum_difference"), arm.get("smallest_detectable")
     if is_number(least):
         unit = "point" if least == 0.01 else "points"

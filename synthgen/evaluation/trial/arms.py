@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 
 from synthgen.evaluation.judges.base import Augment, Lesson
-from synthgen.evaluation.trial.sources import SyntheticSource, first_of_each_class
+from synthgen.evaluation.trial.sources import SyntheticSource, copies_of, first_of_each_class
 from synthgen.seeds import step_generator
 from synthgen.types import LabelledImages
 
-Kind = Literal["real", "cheap", "synthetic", "combined", "baseline", "fraction"]
+Kind = Literal["real", "cheap", "synthetic", "combined", "baseline", "fraction", "control"]
 REAL, SYNTHETIC = "real_only", "synthetic_only"
 OVERSAMPLING, CLASS_WEIGHTS, MIXUP = "oversampling", "class_weights", "mixup"
 LOGIT_ADJUSTMENT, THRESHOLDS = "logit_adjustment", "tuned_thresholds"
@@ -22,6 +22,7 @@ POST_HOC = (LOGIT_ADJUSTMENT, THRESHOLDS)  # real only with its decisions moved;
 AUGMENTED, COMBINED = "augmentation", "real_and_synthetic"
 AUGMENTED_COMBINED, PRETRAINED = "augmentation_and_synthetic", "pretrained_on_synthetic"
 BASELINE, COMBINED_BASELINE, FRACTION = "baseline_only", "real_and_baseline", "real_share"
+COPIES = "real_and_copies"  # of real images, in place of the synthetic ones
 OPTIONAL = (  # families of arms that a trial can do without
     OVERSAMPLING,
     CLASS_WEIGHTS,
@@ -36,6 +37,7 @@ OPTIONAL = (  # families of arms that a trial can do without
     COMBINED_BASELINE,
 )
 MIXUP_ALPHA = 0.2  # Zhang et al. 2018 use 0.1 to 0.4 on ImageNet
+MOVED = 1.25  # times a class's share that is another share
 
 
 @dataclass(frozen=True)
@@ -237,6 +239,27 @@ def baseline_arms(given: Ingredients, ratio: float) -> list[Arm]:
             ratio,
         ),
     ]
+
+
+def copies_arm(given: Ingredients, ratio: float) -> Arm:
+    """Copies of real images in place of the synthetic ones, as many of each class: what other
+    shares of the classes do by themselves. The synthetic images are worth what they do beyond."""
+
+    def lesson(repetition: int) -> Lesson:
+        drawn = given.synthetic.draw(round(ratio * len(given.real)), repetition)
+        generator = step_generator(given.seed, repetition, 24)
+        return Lesson(data=join(given.real, copies_of(given.real, drawn.counts, generator)))
+
+    label = f"real + {ratio:g} × copies of real images"
+    return Arm(COPIES, label, "control", lesson, n_real=len(given.real), ratio=ratio)
+
+
+def moves_shares(real: LabelledImages, added: LabelledImages) -> bool:
+    """Whether a class has another share of both together than of ``real`` alone, by a quarter."""
+    before = torch.tensor(real.counts, dtype=torch.float64)
+    after = before + torch.tensor(added.counts, dtype=torch.float64)
+    shares, moved = before / before.sum(), after / after.sum()
+    return bool(((moved > MOVED * shares) | (shares > MOVED * moved)).any())
 
 
 def inverse_frequency(real: LabelledImages) -> Tensor:

@@ -1,4 +1,8 @@
-"""What a gain in recall of the rare classes must not be paid with: the recall of the others."""
+"""What "helped" asks for beside a gain over real images only.
+
+A gain in recall of the rare classes must not be paid with the recall of the others; and where the
+synthetic images change how large the classes are, copies of real images change that too: the gain
+must be one over them."""
 
 from __future__ import annotations
 
@@ -43,20 +47,52 @@ class Guard:
         }
 
 
-def guarded_verdict(contrast: Contrast, guard: Guard | None) -> Verdict:
-    """Helped needs both: the rare classes' gain, and the others kept. Where the rare ones gained
-    and the others lost, the decision was moved, which is neither help nor harm."""
-    if guard is None:
-        return contrast.verdict
-    if contrast.verdict == "helped" and not guard.kept:
-        return "no evidence"
-    if contrast.verdict == "no evidence" and guard.lost:
+@dataclass(frozen=True)
+class Control:
+    """The contrast with copies of real images, as many of each class: ``label`` is that arm's. They
+    are ``beaten`` if the whole 95 % interval lies above 0."""
+
+    label: str
+    contrast: Contrast
+
+    @property
+    def beaten(self) -> bool:
+        return self.contrast.verdict == "helped"
+
+    @property
+    def p(self) -> float:
+        """Two-sided where the copies did worse, else 1: below 0.05 exactly where they are
+        beaten."""
+        return self.contrast.p if self.contrast.difference > 0 else 1.0
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "label": self.label,
+            "difference": self.contrast.difference,
+            "ci_low": self.contrast.ci_low,
+            "ci_high": self.contrast.ci_high,
+            "beaten": self.beaten,
+            "p": self.p,
+        }
+
+
+def guarded_verdict(
+    contrast: Contrast, guard: Guard | None = None, control: Control | None = None
+) -> Verdict:
+    """Helped needs all: the gain, the other classes kept, the copies beaten. Where the rare classes
+    gained and the others lost, the decision was moved, which is neither help nor harm."""
+    if contrast.verdict == "helped":
+        kept = guard is None or guard.kept
+        return "helped" if kept and (control is None or control.beaten) else "no evidence"
+    if contrast.verdict == "no evidence" and guard is not None and guard.lost:
         return "harmed"
     return contrast.verdict
 
 
-def guarded_p(contrast: Contrast, guard: Guard | None) -> float:
-    """The greater of the two where both are needed (intersection-union test, Berger 1982)."""
-    if guard is None or contrast.difference <= 0:
+def guarded_p(
+    contrast: Contrast, guard: Guard | None = None, control: Control | None = None
+) -> float:
+    """The greatest where all are needed (intersection-union test, Berger 1982)."""
+    if contrast.difference <= 0:
         return contrast.p
-    return max(contrast.p, guard.p)
+    return max([contrast.p, *(one.p for one in (guard, control) if one is not None)])

@@ -71,6 +71,20 @@ class FixedFolder:
         return first_of_each_class(self.images.subset(order), self.images.counts, count)
 
 
+def copies_of(
+    real: LabelledImages, counts: Sequence[int], generator: torch.Generator
+) -> LabelledImages:
+    """``counts`` copies of each class's own images, each as often as the others, but for the last
+    round, whose images are drawn. A class without images has no copies."""
+    order = torch.randperm(len(real), generator=generator)
+    labels = real.labels[order]
+    found = []
+    for label, count in enumerate(counts):
+        mine = order[labels == label]
+        found.append(mine.repeat(-(-count // max(len(mine), 1)))[:count])
+    return real.subset(torch.cat(found))
+
+
 def first_of_each_class(
     images: LabelledImages, counts: Sequence[int], count: int
 ) -> LabelledImages:

@@ -28,7 +28,9 @@ from synthgen.evaluation.trial.arms import (
     Arm,
     Ingredients,
     closing_arms,
+    copies_arm,
     family_of,
+    moves_shares,
     opening_arms,
     post_hoc_arm,
 )
@@ -228,7 +230,12 @@ class Trial:
         choices = choose(arms, choosing, splits, list(self.augmentations))
         closing, also_impossible = possible_arms(
             judge,
-            self._wanted(closing_arms(given, choices.ratio, choices.augmentation)),
+            self._wanted(
+                [
+                    *self._control(given, ratios, choices.ratio),
+                    *closing_arms(given, choices.ratio, choices.augmentation),
+                ]
+            ),
             splits.train,
         )
         arms |= school.teach(closing, "arms that build on the choices")
@@ -248,6 +255,12 @@ class Trial:
     def _wanted(self, arms: Sequence[Arm]) -> list[Arm]:
         wanted = [arm for arm in arms if family_of(arm.name) in (None, *self.arms)]
         return [corrected(arm, self.correction) for arm in wanted]
+
+    def _control(self, given: Ingredients, ratios: Sequence[float], ratio: float) -> list[Arm]:
+        """Copies of real images at the chosen ratio, if the synthetic ones move any class's
+        share."""
+        added = given.synthetic.draw(round(max(ratios) * len(given.real)), 0)
+        return [copies_arm(given, ratio)] if moves_shares(given.real, added) else []
 
     def _post_hoc(
         self, real: Trained, splits: Splits, endpoint: str, seeds: Sequence[int]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from torch import Tensor
@@ -14,6 +14,7 @@ from synthgen.evaluation.trial.arms import (
     AUGMENTED,
     AUGMENTED_COMBINED,
     COMBINED,
+    COPIES,
     POST_HOC,
     REAL,
     SYNTHETIC,
@@ -33,7 +34,7 @@ from synthgen.evaluation.trial.endpoints import (
     of_classes,
     other_classes,
 )
-from synthgen.evaluation.trial.guard import Guard, guarded_p, guarded_verdict
+from synthgen.evaluation.trial.guard import Control, Guard, guarded_p, guarded_verdict
 from synthgen.evaluation.trial.school import Trained
 from synthgen.evaluation.trial.trial import TEST, Outcome
 
@@ -43,7 +44,8 @@ OTHER_ENDPOINTS = ("accuracy", "balanced_accuracy", "macro_f1")
 @dataclass(frozen=True)
 class Comparison:
     """One arm against another on one endpoint. ``p_adjusted`` is Holm's over all secondary
-    comparisons; the primary one's is its own p. ``guard``: what ``tail_recall`` must not cost."""
+    comparisons; the primary one's is its own p. ``guard``: what ``tail_recall`` must not cost;
+    ``control``: what must be beaten where the classes' shares were moved."""
 
     arm: Arm
     against: Arm
@@ -52,11 +54,12 @@ class Comparison:
     contrast: Contrast
     p_adjusted: float
     guard: Guard | None = None
+    control: Control | None = None
 
     @property
     def alone(self) -> Verdict:
         """The intervals', without a correction for many comparisons."""
-        return guarded_verdict(self.contrast, self.guard)
+        return guarded_verdict(self.contrast, self.guard, self.control)
 
     @property
     def moved(self) -> bool:
@@ -81,10 +84,11 @@ class Comparison:
             "difference": self.contrast.difference,
             "ci_low": self.contrast.ci_low,
             "ci_high": self.contrast.ci_high,
-            "p": guarded_p(self.contrast, self.guard),
+            "p": guarded_p(self.contrast, self.guard, self.control),
             "p_adjusted": self.p_adjusted,
             "smallest_detectable": self.contrast.smallest_detectable,
             "others": self.guard and self.guard.to_json(),
+            "control": self.control and self.control.to_json(),
         }
 
 
@@ -106,7 +110,8 @@ class Comparisons:
 @dataclass(frozen=True, eq=False)
 class Pair:
     """A comparison that is yet to be made. ``among``: the test images that its endpoint rests on,
-    if not on all; ``guarded``: the classes whose recall must not fall by more than ``margin``."""
+    if not on all; ``guarded``: the classes whose recall must not fall by more than ``margin``;
+    ``copies``: the arm that must be beaten too."""
 
     ours: Trained
     theirs: Trained
@@ -115,6 +120,7 @@ class Pair:
     among: Tensor | None = None
     guarded: Sequence[int] = ()
     margin: float = 0.0
+    copies: Trained | None = None
 
 
 def chosen_arm(outcome: Outcome) -> Trained:
@@ -196,16 +202,17 @@ def compare_arms(outcome: Outcome, splits: Splits, endpoint: str) -> Comparisons
     if looks_at_no_threshold(endpoint):
         moved = [outcome.arms[name] for name in POST_HOC if name in outcome.arms]
         secondary += [pair(chosen, one, BALANCED_ACCURACY) for one in moved]
-    made = [(contrast_of(pair, splits), guard_of(pair, splits)) for pair in secondary]
+    made = [looked_at(pair, splits) for pair in secondary]
     adjusted = holm([guarded_p(*one) for one in made])
     found = [
-        Comparison(pair.ours.arm, pair.theirs.arm, pair.endpoint, False, contrast, p, guard)
-        for pair, (contrast, guard), p in zip(secondary, made, adjusted, strict=True)
+        Comparison(pair.ours.arm, pair.theirs.arm, pair.endpoint, False, contrast, p, guard, copies)
+        for pair, (contrast, guard, copies), p in zip(secondary, made, adjusted, strict=True)
     ]
-    main, kept = contrast_of(primary, splits), guard_of(primary, splits)
+    main, kept, beaten = looked_at(primary, splits)
+    own_p = guarded_p(main, kept, beaten)
     cheap = [holdout_score(one, outcome.choosing, splits) for one in cheap_arms(outcome)]
     return Comparisons(
-        primary=Comparison(chosen.arm, real.arm, endpoint, True, main, guarded_p(main, kept), kept),
+        primary=Comparison(chosen.arm, real.arm, endpoint, True, main, own_p, kept, beaten),
         secondary=found,
         best_cheap=found[secondary.index(against_cheap)] if against_cheap else None,
         tied_cheap=tied(cheap),
@@ -224,6 +231,7 @@ def pair_of(
         images_of_endpoint(endpoint, tail, test.labels),
         other_classes(tail, test.labels, test.classes) if endpoint == TAIL_RECALL else (),
         outcome.margin,
+        outcome.arms.get(COPIES) if theirs.arm.name == REAL and ours.arm.n_synthetic else None,
     )
 
 
@@ -237,8 +245,21 @@ def other_endpoints(endpoint: str, outcome: Outcome, splits: Splits) -> list[str
     return [name for name in names if name != endpoint]
 
 
+def looked_at(pair: Pair, splits: Splits) -> tuple[Contrast, Guard | None, Control | None]:
+    """The gain, and all that is needed beside it."""
+    return contrast_of(pair, splits), guard_of(pair, splits), control_of(pair, splits)
+
+
 def contrast_of(pair: Pair, splits: Splits) -> Contrast:
     return contrast_by(pair, splits, pair.score, pair.among)
+
+
+def control_of(pair: Pair, splits: Splits) -> Control | None:
+    """The same arm against copies of real images, where the classes' shares were moved."""
+    if pair.copies is None:
+        return None
+    against = replace(pair, theirs=pair.copies)
+    return Control(pair.copies.arm.label, contrast_of(against, splits))
 
 
 def guard_of(pair: Pair, splits: Splits) -> Guard | None:

@@ -20,6 +20,7 @@ from synthgen.evaluation.trial.endpoints import (
 )
 from synthgen.evaluation.trial.equivalent import Equivalent, spans_curve, worth_interval
 from synthgen.evaluation.trial.gap import Gap
+from synthgen.evaluation.trial.guard import Control
 from synthgen.evaluation.trial.trial import Outcome
 from synthgen.evaluation.trial.verdict import Comparison, Comparisons
 
@@ -61,6 +62,7 @@ def verdict_sentence(
         f"({SOURCES[source]}).",
     ]
     parts += guard_sentence(primary)
+    parts += control_sentence(primary)
     parts += moved_sentence(comparisons)
     if missing:
         parts.append(
@@ -72,7 +74,7 @@ def verdict_sentence(
     if ceiling is not None:
         parts.append(ceiling)
     elif primary.verdict == "no evidence":
-        parts.append(f"{found_sentence('A difference', primary.contrast.smallest_detectable)}.")
+        parts.append(f"{found_sentence('A difference', smallest_found(primary))}.")
     if gap is not None:
         parts.append(gap)
     if seeds < ENOUGH_SEEDS:
@@ -101,6 +103,8 @@ def opening(primary: Comparison, minimum: float) -> str:
             "No evidence that the synthetic images helped: the rare classes gained, but it is not "
             "shown that the others didn't lose."
         )
+    if primary.control is not None and contrast.verdict == "helped" and not primary.control.beaten:
+        return copies_opening(primary.control)
     if primary.verdict == "no evidence":
         return "No evidence that the synthetic images helped or harmed."
     if not minimum:
@@ -123,6 +127,35 @@ def guard_sentence(primary: Comparison) -> list[str]:
         f"Mean recall of the other classes: {interval_of(contrast)}; for 'helped' all of this "
         f"interval must lie above {signed(-margin)}."
     ]
+
+
+def copies_opening(control: Control) -> str:
+    """A gain over real only that copies of real images, class by class as many, may have too."""
+    if control.contrast.verdict == "harmed":
+        return "No evidence that the synthetic images helped: copies of real images did more."
+    return (
+        "No evidence that the synthetic images helped: it is not shown that they did more than "
+        "copies of real images."
+    )
+
+
+def control_sentence(primary: Comparison) -> list[str]:
+    """Where the synthetic images move the classes' shares: what copies that move them too do."""
+    if primary.control is None:
+        return []
+    return [
+        f"Against {primary.control.label}, as many of each class: "
+        f"{interval_of(primary.control.contrast)}; for 'helped' all of this interval must lie "
+        "above 0 too."
+    ]
+
+
+def smallest_found(primary: Comparison) -> float:
+    """What had been detectable where it was looked for: against the copies, if they decided."""
+    contrasts = [primary.contrast]
+    if primary.control is not None and primary.contrast.verdict == "helped":
+        contrasts.append(primary.control.contrast)
+    return max(contrast.smallest_detectable for contrast in contrasts)
 
 
 def moved_sentence(comparisons: Comparisons) -> list[str]:

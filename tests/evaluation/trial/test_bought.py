@@ -11,7 +11,7 @@ from synthgen.evaluation.trial import Trial
 from synthgen.evaluation.trial.contrast import paired_contrast
 from synthgen.evaluation.trial.endpoints import mean_recall_of, of_classes
 from synthgen.evaluation.trial.gap import far_above, gap_of, holdout_gaps
-from synthgen.evaluation.trial.guard import Guard, guarded_p, guarded_verdict
+from synthgen.evaluation.trial.guard import Control, Guard, guarded_p, guarded_verdict
 from synthgen.evaluation.trial.record import equivalent_of, tail_json, trial_json, verdict_json
 from synthgen.evaluation.trial.sources import FixedFolder
 from synthgen.evaluation.trial.verdict import chosen_arm, compare_arms
@@ -38,10 +38,12 @@ def moved(judge_of, two):
     """A judge whose ranks never change: with synthetic images it says "rare" more often."""
 
     class Moved(type(judge_of({}))):
-        shift = 2.0
+        shift, of_copies = 2.0, None  # None: copies of real images move it as much
 
         def examine(self, lesson, *, holdout, exams, steps, seed, score=None, description=""):
+            copies = len(lesson.data) > 30 and not lesson.data.images.any()
             shift = self.shift if len(lesson.data) > 30 else 0.0
+            shift = self.of_copies if copies and self.of_copies is not None else shift
 
             def answer(labels, offset):
                 generator = torch.Generator().manual_seed(seed + offset)
@@ -78,7 +80,7 @@ def test_more_of_the_rare_class_alone_was_help_and_is_not(hold, moved, two):
 
 def test_help_by_a_score_that_can_be_bought_stands_beside_one_that_cannot(hold, moved, two):
     """By balanced accuracy, which was asked for, a smaller shift of the same ranks is help."""
-    moved.shift = 1.0
+    moved.shift, moved.of_copies = 1.0, 0.0
     options = {"endpoint": "balanced_accuracy", "seeds": 5}
     outcome = hold(moved, splits=two, source=set_of((0, 60)), **options)
     found = compare_arms(outcome, two, "balanced_accuracy")
@@ -87,6 +89,60 @@ def test_help_by_a_score_that_can_be_bought_stands_beside_one_that_cannot(hold, 
     text = verdict_json(Trial(**options), outcome, found, nothing, two, "folder")["sentence"]
     assert "can gain in balanced accuracy; in macro average precision, where it can't" in text
     assert re.search(r"the difference is [+−]0\.\d+ points", text)
+
+
+@pytest.mark.parametrize(
+    ("ours", "of_copies", "words"),
+    [
+        (0.5, None, "it is not shown that they did more than copies of real images."),
+        (0.3, 1.0, "copies of real images did more."),
+    ],
+)
+def test_what_copies_of_real_images_do_too_is_no_help(hold, moved, two, ours, of_copies, words):
+    """The same gain over real only; the copies are as many of each class as the synthetic ones."""
+    moved.shift, moved.of_copies = ours, of_copies
+    options = {"endpoint": "balanced_accuracy", "seeds": 5, "arms": []}
+    outcome = hold(moved, splits=two, source=set_of((0, 60)), **options)
+    found = compare_arms(outcome, two, "balanced_accuracy")
+    assert found.primary.contrast.verdict == "helped"
+    assert found.primary.verdict == "no evidence"
+    nothing = equivalent_of(outcome, two, 0)
+    verdict = verdict_json(Trial(**options), outcome, found, nothing, two, "folder")
+    assert verdict["sentence"].startswith(f"No evidence that the synthetic images helped: {words}")
+    control = verdict["arms"][0]["control"]
+    assert control["beaten"] is False
+    assert (
+        "Against real + 0.5 × copies of real images, as many of each class: "
+        in (verdict["sentence"])
+    )
+    assert verdict["arms"][0]["p"] == max(found.primary.contrast.p, control["p"]) > 0.05
+
+
+def test_every_other_arm_with_synthetic_images_must_beat_the_copies_too(hold, moved, two):
+    options = {"endpoint": "balanced_accuracy", "ratios": [0.5, 1.0], "arms": ["mixup"]}
+    outcome = hold(moved, splits=two, source=set_of((0, 60)), **options)
+    found = compare_arms(outcome, two, "balanced_accuracy").every
+    asked = {(one.arm.name, one.against.name): one.control is not None for one in found}
+    assert asked["real_and_synthetic_0.5", "real_only"]
+    assert asked["real_and_synthetic_1", "real_only"]
+    assert not asked["mixup", "real_only"]
+    assert not asked["real_and_copies", "real_only"]  # told, and never help of the synthetic ones
+    assert not any(is_asked for (_, against), is_asked in asked.items() if against != "real_only")
+
+
+def test_the_copies_have_the_classes_of_the_synthetic_images(hold, moved, two):
+    """27 and 3 real images; 10 and 20 of the set: 5 and 10 copies at half as many."""
+    outcome = hold(moved, splits=two, source=set_of((10, 20)), ratios=[0.5], arms=[])
+    lesson = outcome.arms["real_and_copies"].arm.lesson(0)
+    assert lesson.data.counts == [27 + 5, 3 + 10]
+    assert not lesson.data.images.any()  # all of them real
+    assert outcome.arms["real_and_copies"].arm.lesson(0).data.images.equal(lesson.data.images)
+
+
+def test_without_other_shares_there_are_no_copies_to_beat(hold, moved, two):
+    outcome = hold(moved, splits=two, source=set_of((54, 6)), arms=[])
+    assert "real_and_copies" not in outcome.arms
+    assert compare_arms(outcome, two, outcome.endpoint).primary.control is None
 
 
 def test_the_pair_says_both_numbers(hold, moved, two):
@@ -113,6 +169,7 @@ def test_the_pair_says_both_numbers(hold, moved, two):
 
 def test_a_gain_within_the_margin_is_help_and_stands_beside_what_ranks_say(hold, moved, two):
     """The same shift, which a wide margin allows."""
+    moved.of_copies = 0.0
     options = {"endpoint": "tail_recall", "tail_margin": 0.9}
     outcome = hold(moved, splits=two, source=set_of((0, 60)), **options)
     found = compare_arms(outcome, two, "tail_recall")
@@ -146,6 +203,23 @@ def test_both_intervals_are_needed(rare, others, verdict):
         assert guarded_p(contrast(*rare), guard) < 0.05
     elif rare[0] > 0:
         assert guarded_p(contrast(*rare), guard) > 0.05
+
+
+@pytest.mark.parametrize(
+    ("gain", "over_copies", "verdict"),
+    [
+        ((0.01, 0.05), (0.01, 0.02), "helped"),
+        ((0.01, 0.05), (-0.01, 0.03), "no evidence"),
+        ((0.01, 0.05), (-0.03, -0.01), "no evidence"),  # not harm: it is more than real only
+        ((-0.05, -0.01), (0.01, 0.02), "harmed"),
+        ((-0.01, 0.05), (0.01, 0.02), "no evidence"),
+    ],
+)
+def test_real_only_and_the_copies_are_both_to_be_beaten(gain, over_copies, verdict):
+    control = Control("copies", contrast(*over_copies, p=0.002 if over_copies[0] > 0 else 0.2))
+    assert guarded_verdict(contrast(*gain), control=control) == verdict
+    if gain[0] > 0:
+        assert (guarded_p(contrast(*gain), control=control) < 0.05) == (verdict == "helped")
 
 
 def test_moved_decisions_are_cheap_arms_that_cost_no_training(hold, moved, two):
