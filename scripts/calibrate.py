@@ -4,10 +4,11 @@ was given.
     python scripts/calibrate.py --mnist FOLDER --out FOLDER
 
 Every trial has a fresh split, fresh seeds and fresh draws; it compares real only with real +
-synthetic at ratios of which the holdout chooses one, with 5 seeds and the MLP judge (the linear one where a
-study's name says so), on the endpoint that the sizes of the classes declare. Finished trials are kept as lines of
-OUT/<study>.jsonl: the command goes on where it was stopped. Each line has what every other endpoint
-would have said of the same trainings, so the endpoints can be compared; --endpoints prints that.
+synthetic at ratios of which the holdout chooses one, with 5 seeds and the MLP judge (the linear one
+where a study's name says so), on the endpoint that the sizes of the classes declare. Finished
+trials are kept as lines of OUT/<study>.jsonl: the command goes on where it was stopped. Each line
+has what every other endpoint would have said of the same trainings, so the endpoints can be
+compared; --endpoints prints that.
 """
 
 from __future__ import annotations
