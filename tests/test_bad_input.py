@@ -439,6 +439,8 @@ def test_an_empty_path_is_not_the_folder_that_one_is_in(synthgen, tmp_path, line
 
 TYPED = [
     ("train --seed=3", "unrecognized arguments: --seed=3"),
+    ("train --shell-completion query=bash", "There is no completion for shells"),
+    ("train -sc install=bash", "There is no completion for shells"),
     ("train --cfg nosuch", "invalid choice: 'nosuch'"),
     ("train model=null", "model is needed"),
     ("evaluate synthetic=x judge=null", "judge is needed"),

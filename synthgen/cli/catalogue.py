@@ -6,7 +6,7 @@ import inspect
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ WORK = re.compile(rf"([A-Z][\w’'-]+)(?: et al\.|(?:,? (?:&|and) [A-Z][\w’'-]
 SENTENCE = re.compile(r"(?<!et al)(?<!e\.g)(?<!i\.e)[.](?:\s|$)")
 OWN_SIZE = re.compile(r"\b(?:for|at) (\d+) pixels")
 PACKAGE = re.compile(r"pip install ([A-Za-z][\w-]+)")
-
+Key = tuple[str, str]  # group and name of an option
 
 FEWEST = 2  # words that say what something is
 
@@ -49,20 +49,57 @@ class Entry:
     pixels: int | None = None
 
 
-def entries(folders: Sequence[Path], allow: Sequence[str]) -> list[Entry]:
-    """Every option below ``folders`` (of one name, the first folder's), sorted by group."""
-    found: dict[tuple[str, str], Path] = {}
+def entries(
+    folders: Sequence[Path], allow: Sequence[str], without: Container[Key] = ()
+) -> list[Entry]:
+    """Every option below ``folders`` (of one name, the first folder's) but for those of
+    ``without``, sorted by group."""
+    files = sources(folders)
+    uses = Counter(target for file in files.values() for target in file.targets)
+    return [
+        entry(file, *key, allow, shared=len(file.targets) != 1 or uses[file.targets[0]] > 1)
+        for key, file in files.items()
+        if key not in without
+    ]
+
+
+def sources(folders: Sequence[Path]) -> dict[Key, Source]:
+    """The file of every option, sorted by group; of one name, the first folder's."""
+    found: dict[Key, Path] = {}
     for folder in folders:
         for path in sorted(folder.rglob("*.yaml")):
             group = path.relative_to(folder).parent.as_posix()
             if group != "." and path.is_file():  # not a pipe, which would never end
                 found.setdefault((group, path.stem), path)
-    files = {key: Source.read(found[key]) for key in sorted(found)}
-    uses = Counter(target for file in files.values() for target in file.targets)
-    return [
-        entry(file, *key, allow, shared=len(file.targets) != 1 or uses[file.targets[0]] > 1)
-        for key, file in files.items()
-    ]
+    return {key: Source.read(found[key]) for key in sorted(found)}
+
+
+def made_of(files: Mapping[Key, Source]) -> dict[Key, frozenset[Key]]:
+    """Every option with all that its defaults list may put into it, through the lists of others
+    too; what one of them replaces is among it."""
+    direct = {key: frozenset(chosen(file.node, key[0])) for key, file in files.items()}
+    found: dict[Key, frozenset[Key]] = {}
+    for key in files:
+        reached, left = {key}, [key]
+        while left:
+            new = direct.get(left.pop(), frozenset()) - reached
+            reached |= new
+            left += new
+        found[key] = frozenset(reached)
+    return found
+
+
+def chosen(node: Any, group: str) -> Iterator[Key]:
+    """The options that the defaults list of a file of ``group`` names."""
+    lines = node.get("defaults") if isinstance(node, dict) else None
+    for line in lines if isinstance(lines, list) else ():
+        for place, names in line.items() if isinstance(line, dict) else [("", line)]:
+            where = str(place).rpartition(" ")[2]  # override, optional
+            for name in names if isinstance(names, list) else [names]:
+                parts = [part.partition("@")[0] for part in (where, str(name)) if part]
+                path = "/".join(parts)
+                full = path[1:] if path.startswith("/") else f"{group}/{path}"
+                yield full.rpartition("/")[0], full.rpartition("/")[2]
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable
+import functools
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -15,7 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 from torch import nn
 
 from synthgen.cli.build import PARTIAL, build
-from synthgen.cli.catalogue import Entry
+from synthgen.cli.catalogue import Entry, Key
 from synthgen.networks.cost import Cost, cost, example_inputs, multiply_adds, parameters
 from synthgen.samplers import FittedSampler
 from synthgen.training.module import GenerativeModule
@@ -44,37 +45,58 @@ class Costs:
 
 
 def costs(
-    options: Iterable[Entry], models: Iterable[str], image: ImageSpec, allow: Iterable[str]
-) -> dict[tuple[str, str], Costs]:
-    """By group and name, for models and networks; these are looked for in ``models``. Counted for
-    ``image``, or for as many pixels of it as a network's entry names. Must be called inside a Hydra
-    application, whose config folders are searched."""
+    options: Iterable[Entry],
+    models: Mapping[str, frozenset[Key]],
+    image: ImageSpec,
+    allow: Iterable[str],
+) -> dict[Key, Costs]:
+    """By group and name, for models and networks; these are looked for in ``models``, of which is
+    said what they may be made of. Counted for ``image``, or for as many pixels of it as a network's
+    entry names. Must be called inside a Hydra application, whose config folders are searched."""
     options = list(options)
-    listed = {one.name for one in options if one.group == MODEL}
+    config_of = functools.cache(composed)
+    found: dict[Key, Costs] = {}
+    for name in (one.name for one in options if one.group == MODEL):
+        config, _ = config_of(name)
+        found[MODEL, name] = (
+            Costs(note="its config can't be composed")
+            if config is None
+            else model_costs(resolved(config), name, image, allow)
+        )
     wanted = {
         (one.group, one.name): of_side(image, one.pixels)
         for one in options
         if one.group.startswith(NETWORK)
     }
-    found: dict[tuple[str, str], Costs] = {}
-    places: dict[str, list[Place]] = {}  # a network's group -> where models offer it
-    for name in models if wanted else listed:
-        config, chosen = composed(name)
-        if config is None:
-            found[MODEL, name] = Costs(note="its config can't be composed")
-            continue
-        if name in listed:
-            found[MODEL, name] = model_costs(resolved(config), name, image, allow)
-        for key, option in chosen.items():
-            group, _, place = key.partition("@")
-            places.setdefault(group, []).append(Place(config, place))
-            network = (group, option)
-            if network in wanted and not counted(found.get(network)):
-                found[network] = network_costs(resolved(config), place, wanted[network], allow)
+    for key, size in wanted.items():
+        for place in places(models, config_of, *key):
+            found[key] = network_costs(resolved(place.config), place.key, size, allow)
+            if counted(found[key]):
+                break
     left = sorted(key for key in wanted if not counted(found.get(key)))
-    for network, node in alone(left).items():
-        found[network] = elsewhere(node, places.get(network[0], []), wanted[network], allow)
+    for key, node in alone(left).items():
+        offered = places(models, config_of, key[0])
+        found[key] = elsewhere(node, offered, wanted[key], allow)
     return found
+
+
+def places(
+    models: Mapping[str, frozenset[Key]],
+    config_of: Callable[[str], tuple[DictConfig | None, dict[str, str]]],
+    group: str,
+    name: str | None = None,
+) -> Iterator[Place]:
+    """Where models choose the option ``name`` of ``group`` (None: any). Composing a model takes a
+    tenth of a second, so those that can't have one are left out."""
+
+    def fits(option: Key) -> bool:
+        return option[0] == group and name in (None, option[1])
+
+    for model, parts in models.items():
+        config, chosen = config_of(model) if any(map(fits, parts)) else (None, {})
+        for key, option in chosen.items():
+            if config is not None and fits((key.partition("@")[0], option)):
+                yield Place(config, key.partition("@")[2])
 
 
 def of_side(image: ImageSpec, pixels: int | None) -> ImageSpec:
@@ -94,7 +116,7 @@ def counted(costs: Costs | None) -> bool:
     return costs is not None and costs.parameters is not None
 
 
-def alone(options: list[tuple[str, str]]) -> dict[tuple[str, str], DictConfig | None]:
+def alone(options: list[Key]) -> dict[Key, DictConfig | None]:
     """The config of each option, all composed at once, which takes a tenth of the time of as many
     compositions of a model; None where that is impossible."""
     chosen = [f"+{group}@of.n{i}={name}" for i, (group, name) in enumerate(options)]
@@ -106,7 +128,7 @@ def alone(options: list[tuple[str, str]]) -> dict[tuple[str, str], DictConfig | 
 
 
 def elsewhere(
-    node: DictConfig | None, places: list[Place], image: ImageSpec, allow: Iterable[str]
+    node: DictConfig | None, places: Iterable[Place], image: ImageSpec, allow: Iterable[str]
 ) -> Costs:
     """An option that is no model's default, put into the first model that it fits."""
     tried = Costs(note="no model offers it")

@@ -25,14 +25,16 @@ Option = dict[str, Any]  # group, name, what, papers, needs, …, parameters, mu
 
 
 def kept(folders: Sequence[Path]) -> list[Option] | None:
-    """The listing in ``models.json``; None if it isn't one of just these folders' files."""
-    if [folder.resolve() for folder in folders] != [config_dir().resolve()]:
+    """Our own options as ``models.json`` has them; None if ours isn't the first of the folders, of
+    whose files those of one name in the others count for nothing, or if it was changed."""
+    ours = config_dir().resolve()
+    if not folders or folders[0].resolve() != ours:
         return None
     try:
         found = json.loads(KEPT.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    if found["configs"] != digest(folders[0]):
+    if found["configs"] != digest(ours):
         return None
     options: list[Option] = found["options"]
     return options
@@ -54,21 +56,28 @@ def counted(
     *,
     own_sizes: bool,
     group: str | None = None,
+    known: Sequence[Option] = (),
 ) -> list[Option]:
-    """The options of ``group`` (None: all), read and counted now for ``image``; with ``own_sizes``
-    a network that names its pixels is counted for those. Must be called inside a Hydra application,
-    whose config folders are searched. Raises SynthgenError for a group that isn't there."""
-    from synthgen.cli.catalogue import entries
-    from synthgen.cli.costs import Costs, costs
+    """The options of ``group`` (None: all), but for those ``known`` read and counted now for
+    ``image``; with ``own_sizes`` a network that names its pixels is counted for those. Must be
+    called inside a Hydra application, whose config folders are searched. Raises SynthgenError for a
+    group that isn't there."""
+    from synthgen.cli.catalogue import entries, made_of, sources
+    from synthgen.cli.costs import MODEL, Costs, costs
 
-    everything = entries(folders, allow)
+    before = {(one["group"], one["name"]): one for one in known}
+    made = made_of(sources(folders))
+    groups = inside([name for name, _ in made], group)
+    elsewhere = {key for key in made if key[0] not in groups}
+    new = entries(folders, allow, without={*before, *elsewhere})
     if not own_sizes:
-        everything = [replace(one, pixels=None) for one in everything]
-    names = [one.group for one in everything]
-    listed = [one for one in everything if one.group in inside(names, group)]
-    models = [one.name for one in everything if one.group == "model"]
-    found = costs(listed, models, image, allow)
-    return [asdict(one) | asdict(found.get((one.group, one.name), Costs())) for one in listed]
+        new = [replace(one, pixels=None) for one in new]
+    models = {name: parts for (of, name), parts in made.items() if of == MODEL}
+    found = costs(new, models, image, allow)
+    for one in new:
+        key = (one.group, one.name)
+        before[key] = asdict(one) | asdict(found.get(key, Costs()))
+    return [before[key] for key in made if key in before and key[0] in groups]
 
 
 def inside(groups: Sequence[str], wanted: str | None) -> set[str]:

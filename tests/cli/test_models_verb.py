@@ -2,11 +2,14 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
 from hydra import initialize_config_dir
 
+from synthgen.cli.catalogue import made_of, sources
+from synthgen.cli.costs import model_costs
 from synthgen.cli.listing import counted, kept
 from synthgen.networks import R3Discriminator, R3Generator
 from synthgen.networks.cost import cost
@@ -41,7 +44,8 @@ def test_what_is_kept_is_what_the_classes_say():
 
 
 def test_other_configs_are_not_what_is_kept(tmp_path, monkeypatch):
-    assert kept([tmp_path, config_dir()]) is None
+    assert kept([tmp_path, config_dir()]) is None  # whose files come first
+    assert kept([]) is None
     shutil.copytree(config_dir(), tmp_path / "configs")
     monkeypatch.setattr("synthgen.cli.listing.config_dir", lambda: tmp_path / "configs")
     assert kept([tmp_path / "configs"]) is not None
@@ -90,6 +94,49 @@ def test_every_network_and_every_trained_model_has_its_costs(listing):
             assert one["multiply_adds"] > 0
             assert all(part["multiply_adds"] > 0 for part in one["parts"].values())
     assert len([one for one in listing["options"] if one["parts"]]) >= 2
+
+
+def test_of_a_folder_of_ones_own_only_its_options_are_counted(synthgen, listing, monkeypatch):
+    """All of ours would take 20 seconds of every such listing."""
+    built = []
+
+    def counted_model(config, name, image, allow):
+        built.append(name)
+        return model_costs(config, name, image, allow)
+
+    monkeypatch.setattr("synthgen.cli.costs.model_costs", counted_model)
+    for group, text in {
+        "model": "# My noise.\n_target_: synthgen.samplers.Noise\n",
+        "network/generator": "# Mine.\n_target_: synthgen.networks.R3Generator\nmax_width: 16\n",
+    }.items():
+        folder = Path("own") / group
+        folder.mkdir(parents=True)
+        (folder / "mine.yaml").write_text(text)
+    shown = synthgen("models", "--config-dir", "own", "--json")
+    assert shown.code == 0, shown.err
+    found = options(json.loads(shown.out))
+    assert built == ["mine"]
+    assert found["model", "mine"]["what"] == "My noise"
+    mine = found.pop(("network/generator", "mine"))
+    assert mine["parameters"] == cost(R3Generator(IMAGE, max_width=16)).parameters
+    del found["model", "mine"]
+    assert found == options(listing)
+
+
+def test_what_an_option_is_made_of(tmp_path):
+    for group, name, text in (
+        ("model", "a", "defaults: [b, {override /gan/loss@loss: hinge}, _self_]"),
+        ("model", "b", "defaults:\n- /network/generator@generator: r3\n- /gan/penalty: [x, y]"),
+        ("network/generator", "r3", "defaults: [{/network/head@head: flat}]"),
+    ):
+        (tmp_path / group).mkdir(parents=True, exist_ok=True)
+        (tmp_path / group / f"{name}.yaml").write_text(text)
+    made = made_of(sources([tmp_path]))
+    network = {("network/generator", "r3"), ("network/head", "flat")}
+    below = {("model", "b"), ("gan/penalty", "x"), ("gan/penalty", "y"), *network}
+    assert made["network/generator", "r3"] == network
+    assert made["model", "b"] == below
+    assert made["model", "a"] >= {("model", "a"), ("gan/loss", "hinge"), *below}
 
 
 def test_a_group_at_another_size_fits_80_columns(synthgen, monkeypatch):

@@ -39,16 +39,17 @@ COUNTED = (
 def run(settings: ModelsSettings, invocation: Invocation) -> str:
     text = settings.image or DEFAULT_IMAGE
     shape = shape_of(text)
-    default = settings.image is None and settings.classes == DEFAULT_CLASSES and not settings.allow
+    default = settings.image is None and settings.classes == DEFAULT_CLASSES
     folders = config_folders()
     options = kept(folders) if default else None
-    if options is None:
+    if options is None or len(folders) > 1:
         options = counted(
             folders,
             settings.allow,
             image_of(text, settings.classes),
             own_sizes=settings.image is None,
             group=settings.group,
+            known=options or (),
         )
     groups = inside([one["group"] for one in options], settings.group)
     options = [one for one in options if one["group"] in groups]
