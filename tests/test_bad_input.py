@@ -15,6 +15,7 @@ import pytest
 from sklearn.datasets import load_digits
 
 from synthgen.images import to_pil
+from synthgen.synthesis.room import Room
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 
@@ -370,6 +371,18 @@ def test_a_run_finds_what_later_stages_refuse_before_it_trains(
     assert outcome.code == 2, outcome.err
     assert said in "\n".join(outcome.err.splitlines()[-2:])
     assert {path.name for path in tmp_path.iterdir()} == {"taken"}
+
+
+@pytest.mark.parametrize("form", ["png", "npz"])
+def test_a_set_that_the_disk_has_no_room_for_is_refused_before_the_training(
+    synthgen, tmp_path, monkeypatch, form
+):
+    monkeypatch.setattr("synthgen.synthesis.room.free", lambda folder: Room(57e9, 10**7))
+    outcome = synthgen(
+        "run", "model=noise", "logger=csv", "out=run", f"format={form}", "plan.per_class=4e8"
+    )
+    assert refused_at_last(outcome, "and the disk of run has 57.0 GB left")
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_run_asks_the_untrained_model_about_latents(synthgen):

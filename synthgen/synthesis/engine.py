@@ -33,6 +33,7 @@ from synthgen.synthesis.order import Mode, Order, order_id, place_order
 from synthgen.synthesis.papers import Papers
 from synthgen.synthesis.pipeline import draw_shard, write_shards
 from synthgen.synthesis.plan import Plan
+from synthgen.synthesis.room import require_room
 from synthgen.synthesis.settle import settle
 from synthgen.synthesis.store import LocalStore, Store, open_store
 from synthgen.types import LabelledImages
@@ -125,6 +126,7 @@ def fulfil(
     base = read_base(store) if append else None
     order = order if base is None else continued(order, base)
     with opened_job(store, content_of(order, base), launch) as job:
+        require_room(job, order)
         fit_filters(order)
         draw_missing(job, order)
         await_shards(job, order)
@@ -156,6 +158,7 @@ def _take_part(
     order = order if base is None else continued(order, base)
     try:
         with opened_job(store, content_of(order, base), launch) as job:
+            require_room(job, order)
             fit_filters(order)
             draw_missing(job, order)
     except (FinishedMeanwhileError, ShareTakenError):

@@ -12,12 +12,13 @@ from synthgen.errors import SynthgenError
 from synthgen.paths import require_absent, sole_writer
 from synthgen.synthesis import is_complete
 from synthgen.synthesis.plan import checked_quotas
+from synthgen.synthesis.room import require_least_room
 
 if TYPE_CHECKING:
     from synthgen.cli.application import Invocation
     from synthgen.cli.jobs.evaluate import Instruments
     from synthgen.cli.validate import RunSettings
-    from synthgen.synthesis import Plan
+    from synthgen.synthesis import Format, Plan
     from synthgen.types import LabelledImages
 
 SAMPLER, SET, REPORT = "sampler", "synthetic", "report"
@@ -40,7 +41,7 @@ def run(settings: RunSettings, invocation: Invocation) -> Path:
     with sole_writer(out):
         if settings.resume is None:
             splits = train.prepare_splits(settings)
-            _check_plan(plan, splits.train)
+            _check_plan(plan, splits.train, synthesize.format_of(settings), out)
             evaluate.require_measurable(settings, instruments, splits)
             model = train.build_model(settings, splits)
             synthesize.check_model(settings, model, splits.train)
@@ -70,9 +71,11 @@ def _later_stages(settings: RunSettings, plan: Plan, instruments: Instruments, o
         )
 
 
-def _check_plan(plan: Plan, real: LabelledImages) -> None:
-    """Raises SynthgenError if the plan can't be fulfilled."""
-    checked_quotas(plan, real.classes, dict(zip(real.classes, real.counts, strict=True)))
+def _check_plan(plan: Plan, real: LabelledImages, form: Format | None, out: Path) -> None:
+    """Raises SynthgenError if the plan can't be fulfilled, or not on the disk of ``out``."""
+    counts = dict(zip(real.classes, real.counts, strict=True))
+    images = sum(checked_quotas(plan, real.classes, counts).values())
+    require_least_room(out, images, in_shards=form is not None and form.in_shards)
 
 
 def _resume_training(settings: RunSettings, invocation: Invocation, out: Path) -> None:
