@@ -242,17 +242,19 @@ def _twins(source: Mapping[str, Tensor], module: GenerativeModule) -> Iterable[t
 
 def _copy(
     source: Mapping[str, Tensor], module: GenerativeModule, rows: Tensor, path: str | Path
-) -> list[str]:
-    """Write ``source`` into the module's tensors; checks all of them before it touches one."""
+) -> dict[str, bool]:
+    """Write ``source`` into the module's tensors; checks all of them before it touches one. Returns
+    the names of those, and which have rows per class."""
     mine, tables = dict(module.state_dict()), _tables(module)
-    fitted = {}
+    fitted, by_class = {}, {}
     for name, tensor in source.items():
         if name not in mine:
             continue
         per_class = any(name.startswith(table) for table in tables)
         resized = tensor.shape[:1] == rows.shape[1:] and mine[name].shape[:1] == rows.shape[:1]
         resized = resized and tensor.shape[0] != mine[name].shape[0]
-        if per_class or resized:
+        by_class[name] = (per_class or resized) and len(tensor) % rows.shape[1] == 0
+        if by_class[name]:
             tensor = _matched(tensor, rows)
         if tensor.shape != mine[name].shape:
             shapes = f"{tuple(tensor.shape)} there and {tuple(mine[name].shape)} here"
@@ -261,14 +263,12 @@ def _copy(
     with torch.no_grad():
         for name, tensor in fitted.items():
             mine[name].copy_(tensor)
-    return list(fitted)
+    return by_class
 
 
 def _matched(tensor: Tensor, rows: Tensor) -> Tensor:
     """For new classes a table with one or more rows per class, those of a class side by side."""
     new, old = rows.shape
-    if len(tensor) % old:
-        return tensor
     flat = tensor.reshape(old, -1)
     return (rows.to(flat) @ flat).view(len(tensor) // old * new, *tensor.shape[1:])
 
@@ -294,7 +294,7 @@ def _another(path: str | Path, mismatch: str) -> SynthgenError:
 
 
 def _log(
-    taken: list[str],
+    taken: Mapping[str, bool],
     module: GenerativeModule,
     rows: Tensor,
     old: tuple[str, ...],
@@ -305,10 +305,14 @@ def _log(
     anew = sorted({n.split(".")[0] for n in missing})
     new = [n for n in module.image.classes if n not in old]
     dropped = [n for n in old if n not in module.image.classes]
+    known = {n: parameters[n].numel() for n in taken if n in parameters}
+    for name in known:
+        if taken[name]:  # a new class's row is a mean of others, taken from nobody
+            known[name] -= known[name] * len(new) // len(rows)
     log.info(
         "Starting from %s: %s of %s weights taken; anew: %s; classes new: %s; dropped: %s.",
         path,
-        f"{sum(parameters[n].numel() for n in taken if n in parameters):,}",
+        f"{sum(known.values()):,}",
         f"{sum(p.numel() for p in parameters.values()):,}",
         ", ".join(anew) or "nothing",
         ", ".join(new) or "none",

@@ -2,6 +2,8 @@
 
 import functools
 import json
+import logging
+import re
 
 import pytest
 import torch
@@ -120,6 +122,23 @@ def test_classes_are_matched_by_name(classes, gan_run, image, build_gan):
         assert torch.equal(found[name], expected[name])
     assert record["new_classes"] == [one for one in classes if one == "new"]
     assert len(record["dropped_classes"]) == (8 if "new" in classes else 0)
+
+
+@pytest.mark.parametrize("classes", [("3", "new", "0", "other"), tuple("0123456789")])
+def test_rows_of_new_classes_are_not_counted_as_taken(
+    classes, gan_run, image, build_gan, monkeypatch, caplog
+):
+    monkeypatch.setattr(logging.getLogger("synthgen"), "propagate", True)
+    module = build_gan(of(image, *classes))
+    with caplog.at_level("INFO"):
+        start_from(module, gan_run)
+    (said,) = re.findall(r"([\d,]+) of ([\d,]+) weights taken", caplog.text)
+    taken, all_ = (int(number.replace(",", "")) for number in said)
+    rows = [v for name, v in module.named_parameters() if "embedding" in name]
+    assert len(rows) == 3  # of the generator, its average and the discriminator
+    assert all_ == sum(v.numel() for v in module.parameters())
+    share = 1 / 2 if "new" in classes else 0
+    assert all_ - taken == share * sum(v.numel() for v in rows)
 
 
 def test_a_prior_per_class_is_matched_by_name_too(vae_run, image, build_vae):
