@@ -36,8 +36,9 @@ def config_dir() -> Path:
 
 
 @contextmanager
-def readable_os_errors(target: Path) -> Iterator[None]:
-    """Turn a full disk or a read-only folder into one sentence about ``target``."""
+def readable_os_errors(target: Path, *, option: str = "out") -> Iterator[None]:
+    """Turn a full disk or a read-only folder into one sentence about ``target``, which ``option``
+    names."""
     try:
         yield
     except OSError as error:
@@ -62,6 +63,7 @@ def readable_os_errors(target: Path) -> Iterator[None]:
         reason = reasons.get(error.errno or 0)
         if reason is None:
             raise
+        reason = reason.replace("another out=", f"another {option}=")
         shown = str(target) if len(str(target)) < 200 else f"{str(target)[:199]}…"
         raise SynthgenError(f"Could not write {shown}: {reason} and run again.") from error
 

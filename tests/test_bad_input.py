@@ -214,6 +214,18 @@ def test_a_read_only_folder(synthgen, verb):
     assert "Choose another out=" in outcome.err.splitlines()[-1]
 
 
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="/sys is Linux's")
+@pytest.mark.parametrize("verb", ["evaluate", "run"])
+def test_a_cache_that_nothing_can_be_written_to(synthgen, tmp_path, monkeypatch, verb):
+    """Said before the data are read."""
+    monkeypatch.setattr("synthgen.cli.jobs.evaluate.build_source", None)
+    monkeypatch.setattr("synthgen.cli.jobs.train.build_source", None)
+    given = ["synthetic=x"] if verb == "evaluate" else ["model=noise"]
+    outcome = synthgen(verb, *given, "cache=/sys/synthgen", "logger=csv", "out=x")
+    assert refused(outcome, "Could not write /sys/synthgen", "Choose another cache= and run again")
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_full_disk(synthgen, trained, monkeypatch):
     def full(*args):
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -351,6 +363,7 @@ LATER = [  # one bad setting of each stage and group after the training
     ("trial=reduced trial.scenarios=[nosuch]", "scenarios names nosuch"),
     ("trial=reduced +trial.augmentations.x=3", "trial.augmentations"),
     ("cache=taken", "cache=taken is a file"),
+    ("cache=taken/below", "a part of the path is a file, not a folder. Choose another cache="),
     ("review=1", "too few for a review"),
     ("seeds=0", "seeds is 0"),
     ("extractor=[]", "'extractor' is missing"),

@@ -4,12 +4,10 @@ hours, because after that a wrong setting of the evaluation has cost them."""
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import torch
 
 from synthgen.data.splits import Splits
-from synthgen.errors import SynthgenError
 from synthgen.evaluation import checks
 from synthgen.evaluation.features import Extractor
 from synthgen.evaluation.judges import Judge
@@ -32,8 +30,6 @@ def require_measurable(
     """Raises what :func:`synthgen.evaluation.evaluate` would raise about its settings and these
     splits, for a set that fits them."""
     checks.require_options(extractors, seeds, seed)
-    for extractor in extractors:
-        _require_folder(extractor.cache)
     if review is not None:
         require_enough(review)
     if isinstance(judge, NetworkJudge):
@@ -42,8 +38,3 @@ def require_measurable(
     if trial is not None:
         declared = declared_endpoint(trial.endpoint, splits.train)
         endpoint_score(declared, tail_labels(splits.train, trial.tail))
-
-
-def _require_folder(cache: Path | None) -> None:
-    if cache is not None and cache.exists() and not cache.is_dir():
-        raise SynthgenError(f"cache={cache} is a file.\nName a folder, or leave cache out.")

@@ -38,8 +38,9 @@ def test_the_real_disk_is_asked(tmp_path, monkeypatch):
     fields = [*now]
     for files, free, said in ((0, 0, math.inf), (1000, 7, 7)):
         fields[5], fields[7] = files, free
+        found = os.statvfs_result(fields)
         with monkeypatch.context() as patch:
-            patch.setattr(os, "statvfs", lambda path, found=os.statvfs_result(fields): found)
+            patch.setattr(os, "statvfs", lambda path, found=found: found)
             assert room.free(tmp_path).files == said
 
 

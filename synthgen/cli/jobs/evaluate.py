@@ -16,6 +16,7 @@ from synthgen.errors import CheckFailedError, SynthgenError
 from synthgen.evaluation import Extractor, Judge, Trial, evaluate, rehearsal
 from synthgen.evaluation.checks import require_trained_on
 from synthgen.evaluation.evaluator import REVIEW
+from synthgen.evaluation.features.cache import require_writable
 from synthgen.evaluation.review import KEY, PAGE
 from synthgen.paths import read_json, require_absent
 from synthgen.samplers.artifact import load_sampler, read_description, sampler_folder
@@ -55,8 +56,10 @@ def instruments_of(settings: EvaluateSettings | RunSettings) -> Instruments:
         build_instance(node, Extractor, key=f"extractor.{name}", allow=settings.allow)
         for name, node in settings.extractor.items()
     ]
-    for extractor in extractors:
-        extractor.cache = Path(settings.cache) if settings.cache else None
+    if settings.cache is not None:
+        require_writable(Path(settings.cache))
+        for extractor in extractors:
+            extractor.cache = Path(settings.cache)
     judge = build_instance(settings.judge, Judge, key="judge", allow=settings.allow)
     trial = settings.trial and build_instance(
         settings.trial, Trial, key="trial", allow=settings.allow

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 from torch import Tensor
 
 from synthgen.errors import SynthgenError
-from synthgen.paths import canonical_digest, readable_os_errors, write_bytes
+from synthgen.paths import canonical_digest, made_folder, readable_os_errors, write_bytes
 
 log = logging.getLogger(__name__)
 
@@ -45,20 +46,25 @@ def cached_features(
     kept = _read(path, len(images))
     if kept is not None:
         return kept
-    _require_folder(Path(folder))  # before minutes of work
+    require_writable(Path(folder))  # before minutes of work
     features = compute()
-    _write(path, features, extractor)
+    with readable_os_errors(Path(folder), option="cache"):
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        _write(path, features, extractor)
     return features
 
 
-def _require_folder(folder: Path) -> None:
-    try:
-        with readable_os_errors(folder):
-            folder.mkdir(parents=True, exist_ok=True)
-    except FileExistsError:
-        raise SynthgenError(
-            f"The feature cache {folder} is a file.\nName a folder, or none."
-        ) from None
+def require_writable(folder: Path) -> None:
+    """Raises SynthgenError if no features can be kept in ``folder``, which needn't be there yet and
+    isn't made: what is found out later has cost the work of an extractor."""
+    if folder.exists() and not folder.is_dir():
+        raise SynthgenError(f"cache={folder} is a file.\nName a folder, or leave cache out.")
+    with (
+        readable_os_errors(folder, option="cache"),
+        made_folder(folder),
+        tempfile.TemporaryFile(dir=folder) as file,
+    ):
+        file.write(b"x")
 
 
 def _write(path: Path, features: Tensor, extractor: str) -> None:

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from synthgen.errors import SynthgenError
 from synthgen.evaluation.judges.steps import automatic_steps
 from synthgen.evaluation.scores import Criterion, said
 from synthgen.types import LabelledImages
@@ -73,11 +74,24 @@ class Examination:
 def answers_of(logits: Tensor, offsets: Tensor | None = None) -> Tensor:
     """float ``(N, K)`` logits on any device -> float16 log-probabilities on the CPU, with a
     lesson's ``offsets``. Half precision keeps log-probabilities near 0 apart down to 6e-8; what is
-    scored is what is stored."""
+    scored is what is stored. Raises SynthgenError if a training diverged: for NaN, and for
+    log-probabilities that half precision can't hold, below -65,504."""
     found = logits.float().log_softmax(-1)
     if offsets is not None:
         found = (found + offsets.to(found.device)).log_softmax(-1)
-    return found.half().cpu()
+    answers = found.half().cpu()
+    if not answers.isfinite().all():
+        raise diverged()
+    return answers
+
+
+def diverged() -> SynthgenError:
+    """Of a classifier whose weights or answers are no longer finite: it would be a result of
+    nothing."""
+    return SynthgenError(
+        "The training of a classifier diverged: what it says is no longer a finite number.\n"
+        "Lower its learning rate (judge.learning_rate, or extractor.classifier.learning_rate)."
+    )
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from synthgen.evaluation.judges.base import Lesson
+from synthgen.evaluation.judges.base import Lesson, diverged
 from synthgen.evaluation.judges.batches import AUGMENT, DATA, MIX, PRETRAIN, batches
 from synthgen.hardware import autocast, compute_dtype
 from synthgen.images import to_float
@@ -62,6 +62,7 @@ def train(
     Pre-training and what follows each have a fresh optimizer and their own cycle, so that both end
     at a small learning rate. The outcome depends on the lesson (its images in order), the options,
     the seed and the hardware alone. Calls ``on_step(step, network)`` after every step, from 1 on.
+    Raises SynthgenError if a weight, or a moment of batch normalisation, isn't finite in the end.
     """
     network = initial_network(factory, lesson.data.image, seed).to(device)
     network = network.to(memory_format=torch.channels_last)
@@ -84,6 +85,8 @@ def train(
                 schedule.step()
                 on_step(step, network)
             done += phase.steps
+    if not all(one.isfinite().all() for one in network.state_dict().values()):
+        raise diverged()
     return network.eval()
 
 

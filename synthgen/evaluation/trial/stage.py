@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 import synthgen
+from synthgen.data.assign import SPLITS
 from synthgen.data.hashing import image_hashes, lines_digest
 from synthgen.data.splits import Splits
 from synthgen.data.synthetic import SyntheticSet
@@ -34,7 +35,7 @@ from synthgen.seeds import row_seeds
 from synthgen.types import LabelledImages
 
 log = logging.getLogger(__name__)
-FORMAT = "synthgen-trial/2"  # another version's trainings are not gone on with
+FORMAT = "synthgen-trial/3"  # another version's trainings are not gone on with
 EXAMINED_SYNTHETIC = 2000  # synthetic images that the GAN-test looks at
 BASELINE_SEEDS = 7  # keeps the baseline's draws apart from the model's
 
@@ -71,6 +72,9 @@ def hold_trial(
     identity = {
         "format": FORMAT,
         "data": splits.digest,
+        "images": {  # the digest says nothing of what reference=holdout cuts off
+            part: lines_digest(image_hashes(getattr(splits, part).images)) for part in SPLITS
+        },
         "reference": splits.reference,
         "synthetic": synthetic.digest,
         "source": source.kind,

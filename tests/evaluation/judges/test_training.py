@@ -1,8 +1,12 @@
+import math
+
 import pytest
 import torch
 
-from synthgen.evaluation.judges import Lesson
-from synthgen.evaluation.judges.training import class_factors, mixing, phases_of
+from synthgen.errors import SynthgenError
+from synthgen.evaluation.judges import Lesson, LinearJudge, MLPJudge, SmallCNNJudge
+from synthgen.evaluation.judges.base import answers_of
+from synthgen.evaluation.judges.training import class_factors, mixing, phases_of, train
 from synthgen.evaluation.judges.watching import Watch, images_to_look_at, moments_of
 from synthgen.evaluation.scores import accuracy
 from synthgen.types import LabelledImages
@@ -28,6 +32,35 @@ def test_steps_are_shared_between_before_and_after(digits):
     assert after.class_weights is lesson.class_weights
     assert [phase.steps for phase in phases_of(lesson, 1)] == [1]
     assert [phase.steps for phase in phases_of(Lesson(data=digits.train), 7)] == [7]
+
+
+@pytest.mark.parametrize("score", [None, accuracy])
+@pytest.mark.parametrize("judge", [SmallCNNJudge, MLPJudge, LinearJudge])
+def test_a_training_that_diverges_is_no_result(digits, judge, score):
+    lesson, given = Lesson(data=digits.train), {"steps": 16, "seed": 0, "score": score}
+    with pytest.raises(SynthgenError, match=r"diverged.*\n.*judge\.learning_rate"):
+        judge(learning_rate=1e30).examine(lesson, holdout=digits.holdout, exams={}, **given)
+
+
+def test_weights_that_exploded_are_told_from_large_ones():
+    """Of two classes 70,000 apart half precision holds only one; 60,000 it holds."""
+    assert answers_of(torch.tensor([[0.0, 6e4]])).tolist() == [[-6e4, 0.0]]
+    for logits in ([0.0, 7e4], [0.0, math.nan], [math.inf, 0.0]):
+        with pytest.raises(SynthgenError, match="diverged"):
+            answers_of(torch.tensor([logits]))
+
+
+@pytest.mark.parametrize("part", ["weight", "running_var"])
+def test_no_network_leaves_training_with_a_number_that_is_none(digits, part):
+    def spoil(step, network):
+        for name, one in network.state_dict().items():
+            if step == 2 and name.endswith(part):
+                one[0] = math.inf
+
+    lesson, options = Lesson(data=digits.train), {"steps": 2, "batch_size": 4, "seed": 0}
+    options |= {"learning_rate": 0.1, "device": torch.device("cpu"), "on_step": spoil}
+    with pytest.raises(SynthgenError, match="diverged"):
+        train(SmallCNNJudge().network, lesson, **options)
 
 
 def test_shares_of_mixup_follow_the_beta_distribution():

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 import numpy as np
@@ -9,9 +10,10 @@ from synthgen.errors import SynthgenError
 from synthgen.evaluation import ClassifierExtractor, evaluate
 from synthgen.evaluation.judges import CropAffine, MLPJudge
 from synthgen.evaluation.scores import SCORES
-from synthgen.evaluation.trial import Trial, hold_trial
+from synthgen.evaluation.trial import Trial, hold_trial, stage
 from synthgen.evaluation.trial.contrast import paired_contrast
 from synthgen.evaluation.trial.stage import fingerprint, source_of
+from synthgen.paths import canonical_digest
 from synthgen.samplers import PCAGaussian, ShuffledLabels
 
 OPTIONS = {
@@ -45,6 +47,33 @@ def folder(digits, drawn, tmp_path_factory):
 @pytest.fixture(scope="module")
 def report(folder):
     return json.loads((folder / "report" / "report.json").read_text())
+
+
+def test_trainings_on_other_images_of_one_split_are_not_gone_on_with(
+    digits, drawn, tmp_path, monkeypatch
+):
+    """What reference=holdout cuts off isn't in the split's digest."""
+
+    class Asked(Exception):  # noqa: N818 - no error
+        pass
+
+    def ask(report, identity):
+        raise Asked(canonical_digest(identity))
+
+    monkeypatch.setattr(stage, "TrialStore", ask)
+
+    def identity_of(splits):
+        with pytest.raises(Asked) as asked:
+            hold_trial(
+                Trial(**OPTIONS), splits, as_set(drawn, tmp_path), None, MLPJudge(steps=120),
+                seed=0, out=tmp_path / "out", folder=tmp_path,
+            )  # fmt: skip
+        return asked.value.args[0]
+
+    as_it_is = identity_of(digits)
+    assert identity_of(dataclasses.replace(digits)) == as_it_is
+    fewer = digits.holdout.subset(torch.arange(1, len(digits.holdout)))
+    assert identity_of(dataclasses.replace(digits, holdout=fewer)) != as_it_is
 
 
 def test_the_contract(report):
