@@ -35,13 +35,14 @@ def cell_text(cell: str) -> str:
 
 def nearest(word: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
     """The name in ``known`` that is most like ``word``, None if all are less like it than
-    ``cutoff``. Comparing costs time by the square of a name's length, so a long word has none, and
-    only the first names are looked at."""
+    ``cutoff``; capitals count as small letters. Comparing costs time by the square of a name's
+    length, so a long word has none, and only the first names are looked at."""
     if len(word) > LONGEST:
         return None
     names = [name for name in islice(known, MOST) if len(name) <= LONGEST]
-    close = difflib.get_close_matches(word, names, n=1, cutoff=cutoff)
-    return close[0] if close else None
+    small = {name.casefold(): name for name in reversed(names)}
+    close = difflib.get_close_matches(word.casefold(), small, n=1, cutoff=cutoff)
+    return small[close[0]] if close else None
 
 
 def _shown(mark: str) -> str:

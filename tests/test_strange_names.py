@@ -36,6 +36,13 @@ def test_control_characters_are_written_out(text, shown):
     assert printable(text) == shown
 
 
+def test_the_nearest_name_whatever_its_capitals():
+    assert nearest("VAE", ("gan", "vae", "vae_gan")) == "vae"
+    assert nearest("cat", ("Dog", "CAT")) == "CAT"
+    assert nearest("a", ("A", "a")) in ("A", "a")
+    assert nearest("xyz", ("gan", "vae")) is None
+
+
 def test_none_reaches_the_terminal(synthgen, tmp_path):
     """By an error, by a line of the log, by a table."""
     refused = synthgen("train", f"data.{RED}=1")

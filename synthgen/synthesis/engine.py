@@ -36,7 +36,7 @@ from synthgen.synthesis.plan import Plan
 from synthgen.synthesis.room import require_room
 from synthgen.synthesis.settle import settle
 from synthgen.synthesis.store import LocalStore, Store, open_store
-from synthgen.types import LabelledImages
+from synthgen.types import ImageSpec, LabelledImages
 
 PATIENCE = 60.0  # seconds without a sign of life before a process is taken for dead
 log = logging.getLogger(__name__)
@@ -281,16 +281,7 @@ def continued(order: Order, base: dict[str, Any]) -> Order:
             f"{order.set_filters[0].name!r} compares all images of a set, so it can't be appended "
             "with.\nLeave the filter out, or draw the whole set in one go."
         )
-    wanted = {
-        "image": order.image.to_json(),
-        "file_format": {"name": order.format.name, "spec": to_spec(order.format)},
-    }
-    for key, value in wanted.items():
-        if base[key] != value:
-            raise SynthgenError(
-                f"The set's {key} is {base[key]}; what was asked for is {value}.\n"
-                "Append with the same format and images of the same size and classes."
-            )
+    _require_same_kind(order, base)
     _require_same_split(order, base)
     last = base["parts"][-1]
     shards = last["first_shard"] + -(-last["count"] // base["shard_size"])
@@ -302,6 +293,33 @@ def continued(order: Order, base: dict[str, Any]) -> Order:
         first_shard=shards,
         shard_size=base["shard_size"],
     )
+
+
+def _require_same_kind(order: Order, base: dict[str, Any]) -> None:
+    """Images of one size and the same classes, in files of one format."""
+    image, form = ImageSpec.from_json(base["image"]), base["file_format"]
+    settings = {"name": order.format.name, "spec": to_spec(order.format)}
+    if image.shape != order.image.shape:
+        what = f"The set's images are {words_of(image)}; the sampler's {words_of(order.image)}"
+    elif image.classes != order.image.classes:
+        kept, drawn = (", ".join(one.classes[:20]) for one in (image, order.image))
+        what = f"The set's classes are {kept}; the sampler's are {drawn}"
+    elif form["name"] != order.format.name:
+        what = f"The set's format is {form['name']}; {order.format.name} was asked for"
+    elif form != settings:
+        before, now = jobs.flatten(form["spec"]), jobs.flatten(settings["spec"])
+        key = next(key for key in sorted(before | now) if before.get(key) != now.get(key))
+        what = f"The set's format.{key} is {before.get(key)}; {now.get(key)} was asked for"
+    else:
+        return
+    raise SynthgenError(
+        f"{what}.\nAppend with the same format and images of the same size and classes."
+    )
+
+
+def words_of(image: ImageSpec) -> str:
+    colour = "grey" if image.channels == 1 else "colour"
+    return f"{image.height} x {image.width} pixels, {colour}"
 
 
 def _require_same_split(order: Order, base: dict[str, Any]) -> None:

@@ -245,6 +245,8 @@ class ShowProgress(BetweenBatches):
         rate = (module.clock.images_seen - images) / elapsed
         gained = module.clock.progress - progress
         left = elapsed * (1 - module.clock.progress) / gained if gained > 0 else math.inf
+        if (limit := module.clock.max_seconds) is not None:  # the first steps are the slowest
+            left = min(left, max(0.0, limit - module.clock.seconds))
         minutes = f"{left / 60:.1f} min left" if math.isfinite(left) else "…"
         return f"{module.clock.images_seen:,} images · {rate:,.0f} images/s · {minutes}"
 

@@ -170,10 +170,20 @@ def test_an_interrupted_append_ends_with_the_same_bytes(
 
 def test_appending_something_else_is_refused(noise, sampler, tmp_path):
     out = synthesize(noise, Balanced(4), tmp_path / "set")
-    with pytest.raises(SynthgenError, match="same format"):
-        synthesize(noise, Balanced(4), out, append=True, format=NPZ())
-    with pytest.raises(SynthgenError, match="same format and images"):
-        synthesize(sampler, Balanced(4), out, append=True)
+    cats = save_sampler(Noise(ImageSpec(1, 6, 5, ("cat", "cow"))), tmp_path / "cats", {})
+    for who, form, said in (
+        (noise, NPZ(), "The set's format is png; npz was asked for."),
+        (noise, PNG(compress_level=9), "The set's format.compress_level is 1; 9 was asked for."),
+        (
+            sampler,
+            None,
+            "The set's images are 6 x 5 pixels, grey; the sampler's 8 x 8 pixels, grey.",
+        ),
+        (cats, None, "The set's classes are cat, dog; the sampler's are cat, cow."),
+    ):
+        with pytest.raises(SynthgenError, match="same format and images") as refused:
+            synthesize(who, Balanced(4), out, append=True, format=form)
+        assert str(refused.value).splitlines()[0] == said
     assert list(verify(out)) == []
 
 

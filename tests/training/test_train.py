@@ -4,6 +4,7 @@ import functools
 import json
 import os
 import signal
+import time
 
 import pytest
 import torch
@@ -208,3 +209,15 @@ def test_images_do_not_depend_on_batch_or_order(splits, tmp_path):
     assert torch.equal(whole[order], shuffled)
     singles = [sampler.sample(labels[i : i + 1], seeds[i : i + 1]).images for i in (0, 63, 64, 199)]
     assert torch.equal(torch.cat(singles), whole[[0, 63, 64, 199]])
+
+
+def test_no_longer_is_said_to_be_left_than_the_limit_leaves(splits):
+    """After a slow first batch half a minute began with "0.8 min left"."""
+    module = build_gan(splits.train.image)
+    module.clock.start(None, 30.0)
+    shown = callbacks.ShowProgress()
+    shown._start = (time.monotonic() - 1.6, 0, 0.0)
+    module.clock.seconds, module.clock.images_seen = 1.0, 64
+    assert shown.describe(module).endswith("0.5 min left")
+    module.clock.max_seconds, module.clock.max_images = None, 64 * 30
+    assert shown.describe(module).endswith("0.8 min left")  # of images nobody knows better
