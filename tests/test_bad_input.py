@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 from sklearn.datasets import load_digits
 
+from synthgen.cli.places import require_own_place
+from synthgen.errors import SynthgenError
 from synthgen.images import to_pil
 from synthgen.synthesis.room import Room
 
@@ -206,7 +208,7 @@ def test_a_class_name_that_is_no_folder_name(synthgen, photos, tmp_path, name):
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="/sys is Linux's")
 @pytest.mark.parametrize("verb", ["train", "data check"])
 def test_a_read_only_folder(synthgen, verb):
-    outcome = synthgen(*verb.split(), "out=/sys/synthgen", "logger=csv", *(
+    outcome = synthgen(*verb.split(), "out=/sys/synthgen", *(
         ["model=pca_gaussian"] if verb == "train" else []
     ))  # fmt: skip
     assert outcome.code == 2
@@ -468,6 +470,8 @@ TYPED = [
     ("train --shell-completion query=bash", "There is no completion for shells"),
     ("train -sc install=bash", "There is no completion for shells"),
     ("train --cfg nosuch", "invalid choice: 'nosuch'"),
+    ("train model=VAE", "There is no model=VAE. Did you mean 'vae'?"),
+    ("train Max_Images=3", "There is no setting 'Max_Images'. Did you mean 'max_images'?"),
     ("train model=null", "model is needed"),
     ("evaluate synthetic=x judge=null", "judge is needed"),
     ("synthesize sampler=x filter=[nosuch]", "The options are label_agreement, low_density"),
@@ -482,6 +486,71 @@ def test_what_was_typed_wrong_is_named_in_two_lines(synthgen, tmp_path, line, sa
     (tmp_path / "x" / "a").mkdir(parents=True)
     assert refused(synthgen(*line.split(" ")), said)
     assert [path.name for path in tmp_path.iterdir()] == ["x"]
+
+
+@pytest.fixture
+def drawn(synthgen, trained):
+    done = synthgen("synthesize", "sampler=run", "plan.per_class=2", "out=set", "logger=csv")
+    assert done.code == 0, done.err
+    return Path("set")
+
+
+WRITING = {
+    "train": ["model=noise"], "run": ["model=noise"], "synthesize": ["sampler=run"],
+    "look": ["sampler=run"], "evaluate": ["synthetic=set"], "review": ["synthetic=set"],
+    "compare": ["set"], "data check": [],
+}  # fmt: skip
+
+
+def test_no_verb_writes_into_a_set_or_into_what_a_run_keeps(synthgen, drawn):
+    before = sorted(Path().rglob("*"))
+    for number, (verb, given) in enumerate(WRITING.items()):
+        place = ("set/x/y", "run/sampler/x", "run/checkpoints/x", "run/report/x")[number % 4]
+        outcome = synthgen(*verb.split(), *given, f"out={place}")
+        assert refused(outcome, f"out={place} lies inside ")
+    with pytest.raises(SynthgenError, match="where the run run keeps"):
+        require_own_place(Path("run/samples/x"))
+    with pytest.raises(SynthgenError, match="lies inside the set "):
+        require_own_place(Path("set/x"))
+    assert sorted(Path().rglob("*")) == before
+    assert synthgen("verify", "set").code == 0
+
+
+def test_an_unfinished_set_and_the_default_place_are_no_exceptions(synthgen, drawn, monkeypatch):
+    Path("begun/.synthgen").mkdir(parents=True)
+    Path("begun/.synthgen/job.json").write_text("{}")
+    assert refused(synthgen("look", "sampler=run", "out=begun/x"), "lies inside the set ")
+    monkeypatch.chdir("set")
+    assert refused(synthgen("look", "sampler=../run"), "lies inside the set ")
+    assert synthgen("verify", ".").code == 0
+
+
+def test_beside_a_set_and_in_a_run_there_is_place(synthgen, drawn):
+    assert synthgen("look", "sampler=run", "out=run/look").code == 0
+    Path("dataset.json").write_text('{"format": "of another program"}')
+    Path("config.yaml").write_text("seed: 3")
+    assert synthgen("look", "sampler=run", "out=report/look").code == 0
+    assert refused(synthgen("look", "sampler=run", "out=run/look"), "already exists")
+
+
+NO_USE = [
+    ("models out=x", "There is no setting 'out' of this verb"),
+    ("verify photos out=x", "There is no setting 'out' of this verb"),
+    ("verify photos logger=csv", "These have it: train, synthesize, evaluate, compare, run."),
+    ("look sampler=x logger=wandb", "There is no setting 'logger' of this verb"),
+    ("review synthetic=x logger=wandb", "There is no setting 'logger' of this verb"),
+    ("data check logger=wandb", "There is no setting 'logger' of this verb"),
+    ("look sampler=x plan.per_class=3", "These have it: synthesize, run."),
+    ("train judge.steps=3", "There is no setting 'judge.steps' of this verb"),
+    ("train plan.per_class=3", "There is no setting 'plan.per_class' of this verb"),
+    ("train plan=balanced", "There is no setting 'plan' here"),
+]
+
+
+@pytest.mark.parametrize(("line", "said"), NO_USE, ids=[line for line, _ in NO_USE])
+def test_a_setting_that_the_verb_has_no_use_for(synthgen, tmp_path, line, said):
+    assert refused(synthgen(*line.split(" ")), said)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_url_without_a_place(synthgen, trained):
@@ -517,5 +586,5 @@ SEEDED = {
 @pytest.mark.parametrize("verb", SEEDED)
 @pytest.mark.parametrize("seed", ["-1", "2097152", "12345678901234567890", "1.5", "nan", "null"])
 def test_seeds_have_the_same_limits_everywhere(synthgen, verb, seed):
-    outcome = synthgen(verb, *SEEDED[verb], f"seed={seed}", "logger=csv", "out=x")
+    outcome = synthgen(verb, *SEEDED[verb], f"seed={seed}", "out=x")
     assert refused(outcome, "seed is ", "a whole number from 0 to 2,097,151")

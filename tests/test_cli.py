@@ -73,7 +73,7 @@ def test_a_room_of_functions_named_like_modules():
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_every_verb_shows_its_help_and_its_config(synthgen, verb, tmp_path):
-    assert "out:" in synthgen(*WORDS[verb], "--help").out
+    assert "allow:" in synthgen(*WORDS[verb], "--help").out
     shown = synthgen(*WORDS[verb], "--cfg", "job", "--resolve")
     assert shown.code == 0, shown.err
     keys = re.findall(r"^(\w+):", shown.out, re.MULTILINE)

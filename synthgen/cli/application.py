@@ -23,7 +23,15 @@ from synthgen.cli.compose import run_hydra
 from synthgen.cli.failures import explain
 from synthgen.cli.foreign import require_own_address, require_own_packages
 from synthgen.cli.overrides import flags_first, quote_paths
-from synthgen.cli.validate import SETTINGS, RunSettings, Settings, require_packages, validate
+from synthgen.cli.places import require_own_place
+from synthgen.cli.validate import (
+    SETTINGS,
+    RunSettings,
+    Settings,
+    WritingSettings,
+    require_packages,
+    validate,
+)
 from synthgen.strange_names import printable
 
 MULTIRUN = {"-m", "--multirun"}
@@ -41,10 +49,14 @@ class Invocation:
     job: int | None  # number within a multirun
 
     def folder(self, out: str | None) -> Path:
-        """Where to write: ``out``, ``out``/<job> in a multirun, or a new name under runs/."""
+        """Where to write: ``out``, ``out``/<job> in a multirun, or a new name under runs/. Raises
+        SynthgenError for a place inside a set, or inside what a run keeps for itself."""
         if out is None:
-            return Path("runs") / f"{self.name}-{datetime.now():%Y-%m-%d_%H-%M-%S-%f}"
-        return Path(out) if self.job is None else Path(out) / str(self.job)
+            found = Path("runs") / f"{self.name}-{datetime.now():%Y-%m-%d_%H-%M-%S-%f}"
+        else:
+            found = Path(out) if self.job is None else Path(out) / str(self.job)
+        require_own_place(found)
+        return found
 
 
 class JobFailedError(Exception):
@@ -88,7 +100,8 @@ def run_job(verb: str, config: DictConfig, arguments: Sequence[str]) -> int:
             invocation = _invocation(verb)
             settings = _settings(verb, config)
             require_own_packages(settings.allow, arguments)
-            require_own_address(settings.out, arguments)
+            if isinstance(settings, WritingSettings):
+                require_own_address(settings.out, arguments)
             if settings.allow:
                 sys.path.append(os.getcwd())  # the person's own package may lie here, uninstalled
                 require_packages(settings.allow)

@@ -14,7 +14,7 @@ from synthgen.errors import SynthgenError
 from synthgen.tracking import Tracker, open_tracker
 
 if TYPE_CHECKING:
-    from synthgen.cli.validate import Node, Settings
+    from synthgen.cli.validate import Node, TrackedSettings
     from synthgen.tracking.tracker import JobType
 
 T = TypeVar("T")
@@ -56,7 +56,7 @@ def keyword_arguments(
     }
 
 
-def stage_tracker(settings: Settings, out: Path, job_type: JobType, run: Path) -> Tracker:
+def stage_tracker(settings: TrackedSettings, out: Path, job_type: JobType, run: Path) -> Tracker:
     """The tracker of one stage that writes ``out``; the stages of ``run`` share a group."""
     own = {"out": out, "job_type": job_type, "config": plain_config(settings)}
     options = keyword_arguments(open_tracker, settings.logger, "logger", without=own)

@@ -21,6 +21,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from synthgen.cli.typed import suggestion
+from synthgen.cli.validate import SETTINGS
 from synthgen.errors import SynthgenError
 from synthgen.paths import config_dir
 from synthgen.strange_names import printable
@@ -119,6 +120,8 @@ def _about_config(error: Exception, config_name: str | None, given: Sequence[str
     if isinstance(error, ConfigCompositionException) and message.startswith("Could not override"):
         key = message.split("'")[1]
         group = key.partition(".")[0]
+        if verbs := _other_verbs(group, config_name, given):
+            return f"There is no setting '{key}' of this verb.\nThese have it: {', '.join(verbs)}."
         if group != key and _is_unchosen(group, config_name, given):
             options = sorted(path.stem for path in (config_dir() / group).glob("*.yaml"))
             return f"There is no {group} to set {key} of.\nAdd {group}={' or '.join(options)}."
@@ -150,6 +153,13 @@ def _nothing_chosen(given: Sequence[str]) -> str | None:
     """The group that an argument sets to null."""
     keys = (one.removesuffix("=null") for one in given if one.endswith("=null"))
     return next((key for key in keys if (config_dir() / key.split("@")[0]).is_dir()), None)
+
+
+def _other_verbs(name: str, config_name: str | None, given: Sequence[str]) -> list[str]:
+    """The verbs that have the setting, or group, ``name``; none if this one has it."""
+    verbs = [verb for verb, known in SETTINGS.items() if name in known.__dataclass_fields__]
+    own = {"", *_composed(config_name, given)} if verbs else set()
+    return [] if name in own or (config_name or "").replace("_", " ") in verbs else verbs
 
 
 def _is_unchosen(group: str, config_name: str | None, given: Sequence[str]) -> bool:

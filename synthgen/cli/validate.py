@@ -24,15 +24,28 @@ FailOn = Literal["harmed", "no evidence"]  # the verdict, or a worse one, that e
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What every verb takes."""
+    """What every verb takes. One that a verb has no use for isn't among its own: given, it is
+    refused."""
+
+    allow: list[str]  # further packages whose classes may be built; from the command line only
+
+
+@dataclass(frozen=True, kw_only=True)
+class WritingSettings(Settings):
+    """Of verbs that write a folder."""
 
     out: str | None  # None: runs/<experiment or verb>-<date and time>
-    allow: list[str]  # further packages whose classes may be built; from the command line only
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrackedSettings(WritingSettings):
+    """Of verbs whose results go into a table, and to W&B."""
+
     logger: Node
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainSettings(Settings):
+class TrainSettings(TrackedSettings):
     data: Node
     model: Node
     trainer: Node
@@ -45,7 +58,7 @@ class TrainSettings(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class SynthesizeSettings(Settings):
+class SynthesizeSettings(TrackedSettings):
     sampler: str | dict[str, str]  # a run folder or its sampler/; several by name
     shares: dict[str, Rows] | None  # whole weights of several samplers, None: equal
     attributes: dict[str, list[str]] | None  # options by attribute; all combinations, equally
@@ -80,7 +93,7 @@ class ModelsSettings(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class LookSettings(Settings):
+class LookSettings(WritingSettings):
     sampler: str  # a run folder or its sampler/
     what: Node
     seed: Seed
@@ -88,7 +101,7 @@ class LookSettings(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvaluateSettings(Settings):
+class EvaluateSettings(TrackedSettings):
     data: Node
     synthetic: str  # a folder that we wrote, any ImageFolder, or an npz file
     extractor: Node  # name -> node
@@ -104,12 +117,12 @@ class EvaluateSettings(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class CompareSettings(Settings):
+class CompareSettings(TrackedSettings):
     folders: list[str]
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReviewSettings(Settings):
+class ReviewSettings(WritingSettings):
     data: Node
     synthetic: str | None  # to ask an expert about
     images: Few  # on the page, half of them real
@@ -119,7 +132,7 @@ class ReviewSettings(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class DataCheckSettings(Settings):
+class DataCheckSettings(WritingSettings):
     data: Node
 
 

@@ -122,9 +122,9 @@ def test_check_accepts_what_training_accepts(of):
 @pytest.mark.parametrize("case", ["two distinct images in a class", "a format that isn't read"])
 def test_a_refusal_ends_with_code_3_and_its_findings_are_kept(of, synthgen, tmp_path, case):
     of(case)
-    given = ["data=image_folder", f"data.root={tmp_path / 'photos'}", "logger=csv"]
+    given = ["data=image_folder", f"data.root={tmp_path / 'photos'}"]
     checked = synthgen("data", "check", *given, "out=found")
-    trained = synthgen("train", "model=pca_gaussian", *given, "out=run")
+    trained = synthgen("train", "model=pca_gaussian", *given, "logger=csv", "out=run")
     assert (checked.code, trained.code) == (3, 2)
     assert checked.out == ""
     reason, advice = trained.err.splitlines()[-2:]
