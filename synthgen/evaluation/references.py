@@ -6,15 +6,18 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from synthgen.evaluation.features import Extractor
 from synthgen.evaluation.fidelity import fidelity_results
+from synthgen.evaluation.metrics.strata import Strata
 from synthgen.evaluation.result import Result
 from synthgen.evaluation.subsets import positions_by_class
 from synthgen.progress import track
 from synthgen.types import LabelledImages
 
+OTHER_SHARES = 0.001  # chance of the counts below which a set has class shares of its own
 CONTROL_NOTES = {
     "bootstrap": "{n:,} copies of real training images, drawn with replacement",
     "noise": "{n:,} images of uniform noise",
@@ -24,26 +27,50 @@ CONTROL_NOTES = {
 
 @dataclass(frozen=True)
 class FeatureSet:
-    """Features ``(N, D)`` with the labels ``(N,)`` of the same images."""
+    """Features ``(N, D)`` with the labels ``(N,)`` of the same images, and the class shares, float
+    ``(classes,)``, of what they stand for (None: their own)."""
 
     features: Tensor
     labels: Tensor
+    shares: Tensor | None = None
+
+    @property
+    def strata(self) -> Strata:
+        return Strata(self.labels, self.shares)
 
     def at_most(self, count: int) -> FeatureSet:
         """A subset in the classes' proportions; the whole set if it has no more."""
         positions = positions_by_class(self.labels, count)
-        return FeatureSet(self.features[positions], self.labels[positions])
+        return FeatureSet(self.features[positions], self.labels[positions], self.shares)
 
     def __len__(self) -> int:
         return len(self.features)
 
 
 def extract_set(
-    extractor: Extractor, images: LabelledImages, at_most: int, what: str
+    extractor: Extractor,
+    images: LabelledImages,
+    at_most: int,
+    what: str,
+    population: Tensor | None = None,
 ) -> FeatureSet:
+    """Features of ``at_most`` images; ``population`` int64 ``(classes,)`` counts all real ones."""
     chosen = positions_by_class(images.labels, at_most)
     features = extractor.extract(images.images[chosen], f"{extractor.name}: {what}")
-    return FeatureSet(features, images.labels[chosen])
+    shares = None if population is None else shared(torch.tensor(images.counts), population)
+    return FeatureSet(features, images.labels[chosen], shares)
+
+
+def shared(counts: Tensor, population: Tensor) -> Tensor | None:
+    """The population's class shares, if a set with these ``counts`` (both int64 ``(classes,)``)
+    could have been drawn from it, freely or class by class; None if its shares are others."""
+    from scipy.stats import chi2_contingency
+
+    present = population + counts > 0
+    table = torch.stack([counts, population])[:, present].numpy()
+    if table.shape[1] > 1 and chi2_contingency(table, correction=False).pvalue < OTHER_SHARES:
+        return None
+    return population / population.sum()
 
 
 def fidelity_references(
@@ -104,7 +131,7 @@ def fidelity_references(
                 real.features,
                 fake.features,
                 extractor=extractor,
-                labels=(real.labels, fake.labels),
+                strata=(real.strata, fake.strata),
                 logits=logits,
             )
             found += as_references(name, results, note)

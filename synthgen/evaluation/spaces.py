@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from synthgen.data.splits import Splits
 from synthgen.evaluation.copying import find_copies, in_images, planted_features
 from synthgen.evaluation.features import Extractor
@@ -47,20 +49,23 @@ def measure_space(
     """Extract each set once, then compare. ``extractor`` must be prepared; writes one figure.
     ``twins`` are the exact copies, which need no space."""
     most, name = extractor.max_images, extractor.name
-    train = extract_set(extractor, splits.train, extractor.max_searched, "training images")
-    holdout = extract_set(extractor, splits.holdout, most, f"{splits.held_back} images")
-    test = extract_set(extractor, splits.test, most, f"{splits.reference} images")
-    fake = extract_set(extractor, synthetic, most, "synthetic images")
-    control_sets = {
-        control: extract_set(extractor, images, most, control)
-        for control, images in controls.items()
-    }
+    everything = (splits.train, splits.holdout, splits.test)
+    real = torch.tensor([images.counts for images in everything]).sum(0)
+
+    def extract(images: LabelledImages, at_most: int, what: str) -> FeatureSet:
+        return extract_set(extractor, images, at_most, what, real)
+
+    train = extract(splits.train, extractor.max_searched, "training images")
+    holdout = extract(splits.holdout, most, f"{splits.held_back} images")
+    test = extract(splits.test, most, f"{splits.reference} images")
+    fake = extract(synthetic, most, "synthetic images")
+    control_sets = {control: extract(images, most, control) for control, images in controls.items()}
     logits = logits_of(extractor)
     results = fidelity_results(
         test.features,
         fake.features,
         extractor=name,
-        labels=(test.labels, fake.labels),
+        strata=(test.strata, fake.strata),
         logits=logits,
     )
     results += fidelity_by_class(

@@ -13,6 +13,8 @@ from synthgen.evaluation.fidelity import (
     fidelity_results,
     logits_of,
 )
+from synthgen.evaluation.metrics import Strata
+from synthgen.evaluation.references import shared
 from synthgen.types import LabelledImages
 
 DISTANCES = ("frechet_distance", "frechet_infinity", "kid", "mmd", "mind")
@@ -55,7 +57,7 @@ def measured(digits):
                 real,
                 extractor.extract(images.images),
                 extractor=extractor.name,
-                labels=(reference.labels, images.labels),
+                strata=(Strata(reference.labels), Strata(images.labels)),
             )
             found[space, name] = {r.name.removeprefix("fidelity/"): r for r in results}
     return found
@@ -77,7 +79,7 @@ def test_every_metric_has_a_value_an_interval_and_a_direction(measured):
                 continue
             assert result.ci_low <= result.value <= result.ci_high
         assert results["mmd"].settings["bandwidth"] > 0
-        assert results["kid"].settings is None
+        assert results["kid"].settings["plain"] < results["kid"].value
 
 
 @pytest.mark.parametrize("space", ["classifier", "pixels"])
@@ -155,3 +157,31 @@ def test_inception_score_only_where_its_classes_are_known():
     assert torch.allclose(
         inception.logits(features) + inception.network.fc.bias, inception.network.fc(features)
     )
+
+
+def test_a_set_stands_for_all_real_images_unless_its_classes_differ_too_much():
+    population = torch.tensor([700, 200, 100])
+    for counts in ([70, 20, 10], [78, 13, 9], [7000, 2000, 1000]):  # by class, freely, a plan
+        shares = shared(torch.tensor(counts), population)
+        assert shares is not None
+        assert shares.tolist() == pytest.approx([0.7, 0.2, 0.1])
+    assert shared(torch.tensor([100, 100, 100]), population) is None
+    assert shared(torch.tensor([50]), torch.tensor([700])).tolist() == [1.0]
+
+
+def test_groups_that_hold_each_class_leave_the_class_shares_out_of_the_intervals():
+    random = torch.Generator().manual_seed(0)
+    labels = torch.arange(2).repeat(60)
+    real, fake = (torch.randn(120, 16, generator=random) + 4 * labels[:, None] for _ in range(2))
+    strata = (Strata(labels), Strata(labels))
+    by_class, freely = (
+        {result.name: result for result in fidelity_results(real, fake, extractor="e", strata=some)}
+        for some in (strata, None)
+    )
+    for name in ("frechet_distance", "vendi"):
+        one, other = by_class[f"fidelity/{name}"], freely[f"fidelity/{name}"]
+        assert one.value == other.value
+        assert one.ci_high - one.ci_low < 0.8 * (other.ci_high - other.ci_low)
+    kid = by_class["fidelity/kid"]
+    assert kid.settings["plain"] == pytest.approx(freely["fidelity/kid"].value, rel=1e-6)
+    assert kid.value > kid.settings["plain"]

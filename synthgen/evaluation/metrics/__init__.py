@@ -22,9 +22,11 @@ from synthgen.evaluation.metrics.manifold import (
     recall,
 )
 from synthgen.evaluation.metrics.sliced import mind, mind_estimate, sliced_wasserstein
+from synthgen.evaluation.metrics.strata import Strata
 
 __all__ = [
     "Estimate",
+    "Strata",
     "cmmd",
     "coverage",
     "density",

@@ -8,9 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from synthgen.evaluation.metrics.arrays import as_features, spread_groups
+from synthgen.evaluation.metrics.arrays import as_features
 from synthgen.evaluation.metrics.gaussians import products
 from synthgen.evaluation.metrics.intervals import Estimate, jackknife_variance, t_interval
+from synthgen.evaluation.metrics.strata import Strata, dealt_out
 
 GROUPS = 10
 
@@ -28,11 +29,12 @@ def vendi_score(*, fake: Any) -> float:
     return entropy_score(products(rows))
 
 
-def vendi_estimate(*, fake: Any, groups: int = GROUPS) -> Estimate:
-    """The Vendi score with a 95 % interval from a grouped jackknife."""
+def vendi_estimate(*, fake: Any, strata: Strata | None = None, groups: int = GROUPS) -> Estimate:
+    """The Vendi score with a 95 % interval from a grouped jackknife; ``strata`` if the set holds
+    fixed counts of each class."""
     rows = unit_rows(as_features(fake, name="fake"))
     groups = min(groups, len(rows) // 2)
-    group_of = spread_groups(len(rows), max(groups, 1))
+    group_of = dealt_out(rows, strata, max(groups, 1))
     # The Gram matrix and the products of features share their eigenvalues; the smaller one is used,
     # and a group leaves either by subtraction or by dropping rows.
     if len(rows) <= rows.shape[1]:
@@ -55,14 +57,17 @@ def inception_score(*, fake_logits: Any) -> float:
     return ClassSums.of(as_features(fake_logits, name="fake_logits")).score()
 
 
-def inception_score_estimate(*, fake_logits: Any, groups: int = GROUPS) -> Estimate:
-    """The Inception score with a 95 % interval from a grouped jackknife."""
+def inception_score_estimate(
+    *, fake_logits: Any, strata: Strata | None = None, groups: int = GROUPS
+) -> Estimate:
+    """The Inception score with a 95 % interval from a grouped jackknife; ``strata`` if the set
+    holds fixed counts of each class."""
     logits = as_features(fake_logits, name="fake_logits")
     groups = min(groups, len(logits) // 2)
     whole = ClassSums.of(logits)
     if groups < 2:
         return Estimate(whole.score(), None, None)
-    group_of = spread_groups(len(logits), groups)
+    group_of = dealt_out(logits, strata, groups)
     without = [(whole - ClassSums.of(logits[group_of == g])).score() for g in range(groups)]
     interval = t_interval(whole.score(), [jackknife_variance(without)])
     return interval.within(1.0, logits.shape[1])

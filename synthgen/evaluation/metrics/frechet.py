@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from synthgen.evaluation.metrics.arrays import as_features, as_pair, check_pair, spread_groups
+from synthgen.evaluation.metrics.arrays import as_features, as_pair, check_pair
 from synthgen.evaluation.metrics.gaussians import (
     FullGaussian,
     Gaussian,
@@ -17,6 +17,7 @@ from synthgen.evaluation.metrics.gaussians import (
     scatter,
 )
 from synthgen.evaluation.metrics.intervals import Estimate, jackknife_variance, t_interval
+from synthgen.evaluation.metrics.strata import StrataOfBoth, dealt_out
 
 GROUPS = 10
 
@@ -51,10 +52,14 @@ def frechet_from_moments(
     return distance(*gaussians)
 
 
-def frechet_estimate(*, real: Any, fake: Any, groups: int = GROUPS) -> Estimate:
+def frechet_estimate(
+    *, real: Any, fake: Any, strata: StrataOfBoth | None = None, groups: int = GROUPS
+) -> Estimate:
     """The distance with a 95 % interval from a grouped jackknife of each set in turn.
 
-    The interval speaks of the scatter from drawing other images, not of the bias at this n.
+    The interval speaks of the scatter from drawing other images, not of the bias at this n. Give
+    ``strata`` if both sets hold fixed counts of each class: then each group has its part of every
+    class, and class shares don't scatter.
     """
     real, fake = as_pair(real, fake)
     whole_real, whole_fake = fit(real), fit(fake)
@@ -62,8 +67,10 @@ def frechet_estimate(*, real: Any, fake: Any, groups: int = GROUPS) -> Estimate:
     groups = min(groups, len(real) // 2, len(fake) // 2)
     if groups < 2:
         return Estimate(value, None, None)
-    without_real = [distance(whole_fake, part) for part in leave_one_group_out(real, groups)]
-    without_fake = [distance(whole_real, part) for part in leave_one_group_out(fake, groups)]
+    sides = strata or (None, None)
+    dealt = [dealt_out(x, side, groups) for x, side in zip((real, fake), sides, strict=True)]
+    without_real = [distance(whole_fake, part) for part in leave_one_group_out(real, dealt[0])]
+    without_fake = [distance(whole_real, part) for part in leave_one_group_out(fake, dealt[1])]
     parts = [jackknife_variance(without_real), jackknife_variance(without_fake)]
     return t_interval(value, parts).within(0.0)
 
@@ -83,9 +90,9 @@ def fit(features: Tensor) -> Gaussian:
     return FullGaussian(mean, scatter(features, mean).div_(count - 1))
 
 
-def leave_one_group_out(features: Tensor, groups: int) -> Iterator[Gaussian]:
-    """The Gaussians that remain when one of ``groups`` random groups is left out."""
-    group_of = spread_groups(len(features), groups)
+def leave_one_group_out(features: Tensor, group_of: Tensor) -> Iterator[Gaussian]:
+    """The Gaussians that remain without each group; int64 ``(N,)`` are the groups' numbers."""
+    groups = int(group_of.max()) + 1
     smallest = len(features) - (len(features) + groups - 1) // groups
     if smallest <= features.shape[1]:
         yield from (fit(features[group_of != group]) for group in range(groups))

@@ -9,10 +9,12 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from synthgen.evaluation.metrics.arrays import as_pair, spread_groups
+from synthgen.evaluation.metrics.arrays import as_pair
 from synthgen.evaluation.metrics.intervals import Estimate, jackknife_variance, t_interval
+from synthgen.evaluation.metrics.strata import Strata, StrataOfBoth, weighted
 
 GROUPS = 10
+FEWEST_FOR_PAIRS = 5  # groups, for two of them to show what pairs do
 CHUNK = 256  # rows of the kernel matrix held at a time
 BANDWIDTH_FROM = 1000  # real images whose pairs give the Gaussian kernel's bandwidth
 CMMD_BANDWIDTH = 10.0
@@ -23,18 +25,20 @@ Kernel = Callable[[Tensor, Tensor, Tensor, int], Tensor]
 
 
 class KernelEstimates(NamedTuple):
-    """Both estimates from one pass over the pairs, and the Gaussian kernel's bandwidth."""
+    """Both estimates from one pass over the pairs, the Gaussian kernel's bandwidth, and KID as
+    published, which takes all images for drawn freely."""
 
     kid: Estimate
     mmd: Estimate
     bandwidth: float
+    plain_kid: float
 
 
 def kid(*, real: Any, fake: Any) -> float:
     """Unbiased squared MMD of ``(N, D)`` features under the kernel (x·y / D + 1)³; 0 is best.
 
-    Values slightly below 0 are legal, and usual for sets drawn in the same proportions of the
-    classes, which are more alike than independent draws.
+    As published: for images drawn freely. With fixed counts of each class it lies below the truth;
+    give the classes to :func:`kid_estimate` then. Values slightly below 0 are legal.
 
     Every pair of images is used (one full-sample estimate, no random subsets), so the value is
     deterministic and equals the common estimators at subset size = n.
@@ -60,89 +64,187 @@ def cmmd(*, real: Any, fake: Any) -> float:
     return CMMD_SCALE * KernelSums(real, fake, [gaussian(CMMD_BANDWIDTH)], groups=1).biased_mmd(0)
 
 
-def kid_estimate(*, real: Any, fake: Any, groups: int = GROUPS) -> Estimate:
-    """KID with a 95 % interval: the kernel is summed over blocks of groups of images, and leaving
-    a group out (jackknife) only re-adds the blocks."""
+def kid_estimate(
+    *, real: Any, fake: Any, strata: StrataOfBoth | None = None, groups: int = GROUPS
+) -> Estimate:
+    """KID with a 95 % interval from a jackknife that leaves out a group of either set at a time.
+
+    ``strata`` of the real and the synthetic images, if both sets hold fixed counts of each class:
+    the squared MMD between the two mixtures of classes then, unbiased given the counts, where
+    :func:`kid` would lie below it. Without strata the value is that of :func:`kid`.
+    """
     real, fake = as_pair(real, fake)
-    groups = min(groups, len(real) // 2, len(fake) // 2)
-    return KernelSums(real, fake, [cubic], groups=max(groups, 1)).estimate(0)
+    groups = max(min(groups, len(real) // 2, len(fake) // 2), 1)
+    return KernelSums(real, fake, [cubic], groups=groups, strata=strata).estimate(0)
 
 
-def kernel_estimates(*, real: Any, fake: Any, groups: int = GROUPS) -> KernelEstimates:
+def kernel_estimates(
+    *, real: Any, fake: Any, strata: StrataOfBoth | None = None, groups: int = GROUPS
+) -> KernelEstimates:
     """:func:`kid_estimate`, and :func:`mmd` likewise, for the price of one."""
     real, fake = as_pair(real, fake)
-    groups = min(groups, len(real) // 2, len(fake) // 2)
+    groups = max(min(groups, len(real) // 2, len(fake) // 2), 1)
     bandwidth = median_distance(real)
-    sums = KernelSums(real, fake, [cubic, gaussian(bandwidth)], groups=max(groups, 1))
-    return KernelEstimates(sums.estimate(0), sums.estimate(1), bandwidth)
+    kernels = [cubic, gaussian(bandwidth)]
+    sums = KernelSums(real, fake, kernels, groups=groups, strata=strata)
+    return KernelEstimates(sums.estimate(0), sums.estimate(1), bandwidth, sums.plain_mmd(0))
 
 
 class KernelSums:
-    """Sums of each kernel over all pairs of groups; pairs of an image with itself stand apart."""
+    """Weighted sums of each kernel over all pairs, for the whole sets and without each group.
 
-    def __init__(self, real: Tensor, fake: Tensor, kernels: list[Kernel], *, groups: int) -> None:
+    With classes of shares w_k and n_k images the mean over pairs of one set is
+    Σ_k w_k² Σ_{i≠j} k(xᵢ, xⱼ) / n_k (n_k - 1) + Σ_{k≠l} w_k w_l Σ_{i,j} k(xᵢ, xⱼ) / n_k n_l, whose
+    expectation is that of two independent draws from the mixture; between the sets it is
+    Σ_{k,l} w_k v_l Σ_{i,j} k(xᵢ, yⱼ) / n_k m_l. One class each gives the unbiased estimate of
+    Gretton et al. 2012 (lemma 6).
+    """
+
+    def __init__(
+        self,
+        real: Tensor,
+        fake: Tensor,
+        kernels: list[Kernel],
+        *,
+        groups: int,
+        strata: StrataOfBoth | None = None,
+    ) -> None:
         self.groups = groups
-        group_of = torch.cat(
-            [spread_groups(len(real), groups), groups + spread_groups(len(fake), groups)]
-        )
-        self.counts = torch.bincount(group_of, minlength=2 * groups).double()
-        member = torch.nn.functional.one_hot(group_of, 2 * groups).double()
-        self.sums, self.own = pair_sums(torch.cat([real, fake]), member, kernels)
+        one = [Strata(torch.zeros(len(x), dtype=torch.int64)) for x in (real, fake)]
+        sides = [weighted(side, groups) for side in strata or one]
+        features = torch.cat([x[side.order] for x, side in zip((real, fake), sides, strict=True)])
+        self.counts = len(real), len(fake)
+        self.columns = sides[0].weights.shape[1]
+        weights = torch.block_diag(sides[0].weights, sides[1].weights)
+        tied = torch.block_diag(sides[0].tied, sides[1].tied)
+        stratum = torch.cat([sides[0].stratum, sides[0].stratum[-1] + 1 + sides[1].stratum])
+        self.sums = [Sums(weights.shape[1]) for _ in kernels]
+        add_pairs(self.sums, features, weights, tied, stratum, kernels)
 
     def estimate(self, which: int) -> Estimate:
         """Unbiased estimate with its interval, or without one if there is but one group."""
         value = self.mmd(which)
         if self.groups < 2:
             return Estimate(value, None, None)
+        left_out = range(1, self.groups + 1)
         variances = [
-            jackknife_variance([self.mmd(which, without=first + i) for i in range(self.groups)])
-            for first in (0, self.groups)
+            jackknife_variance([self.mmd(which, real=group) for group in left_out]),
+            jackknife_variance([self.mmd(which, fake=group) for group in left_out]),
         ]
-        return t_interval(value, variances)
+        return t_interval(value, pairs_once(variances, self._of_pairs(which)))
 
-    def mmd(self, which: int, *, without: int | None = None) -> float:
-        """The unbiased estimate under one kernel, one group left out if asked."""
-        kept = torch.ones(2 * self.groups, dtype=torch.float64)
-        if without is not None:
-            kept[without] = 0
-        return self._mmd(which, kept, self.sums[which] - self.own[which].diag(), 1)
+    def _of_pairs(self, which: int) -> float:
+        """Variance of the estimate that is owed to pairs as such, not to the images in them: to
+        what two groups do together beyond what each does."""
+        if self.groups < FEWEST_FOR_PAIRS:
+            return 0.0
+        total = self.sums[which].total
+        real, fake = (slice(first, first + self.groups) for first in (1, self.columns + 1))
+        # Each group's step is that of a jackknife, whose squares sum to G / (G - 1) variances.
+        scale = ((self.groups - 1) / self.groups) ** 2
+        within = beyond_rows(total[real, real]) + beyond_rows(total[fake, fake])
+        return scale * (2 * within + 4 * beyond_rows_and_columns(total[real, fake]))
+
+    def mmd(self, which: int, *, real: int = 0, fake: int = 0) -> float:
+        """The unbiased estimate under one kernel; ``real`` and ``fake`` are columns of the weights
+        of each set: 0 the whole, g without group g - 1."""
+        sums, other = self.sums[which], self.columns + fake
+        within = (sums.total.diag() - sums.own + sums.tied)[[real, other]].sum()
+        return float(within - 2 * sums.total[real, other])
+
+    def plain_mmd(self, which: int) -> float:
+        """The estimate of images that are all alike, drawn freely."""
+        sums = self.sums[which]
+        real, fake = self.columns - 1, 2 * self.columns - 1
+        within = [
+            (sums.total[column, column] - sums.own[column]) * count / (count - 1)
+            for column, count in zip((real, fake), self.counts, strict=True)
+        ]
+        return float(within[0] + within[1] - 2 * sums.total[real, fake])
 
     def biased_mmd(self, which: int) -> float:
-        kept = torch.ones(2 * self.groups, dtype=torch.float64)
-        return self._mmd(which, kept, self.sums[which], 0)
-
-    def _mmd(self, which: int, kept: Tensor, sums: Tensor, lost: int) -> float:
-        real, fake = kept.clone(), kept.clone()
-        real[self.groups :], fake[: self.groups] = 0, 0
-        n_real, n_fake = real @ self.counts, fake @ self.counts
-        within_real = real @ sums @ real / (n_real * (n_real - lost))
-        within_fake = fake @ sums @ fake / (n_fake * (n_fake - lost))
-        return float(within_real + within_fake - 2 * (real @ sums @ fake) / (n_real * n_fake))
+        total = self.sums[which].total
+        return float(total[0, 0] + total[self.columns, self.columns] - 2 * total[0, self.columns])
 
 
-def pair_sums(
-    features: Tensor, member: Tensor, kernels: list[Kernel]
-) -> tuple[list[Tensor], list[Tensor]]:
-    """For each kernel its sums ``(G, G)`` over the pairs of every two groups, and ``(G,)`` over
-    the pairs of an image with itself. ``member`` ``(N, G)`` is 1 where an image is in a group.
+class Sums:
+    """What one kernel adds up to, for R columns of weights."""
+
+    def __init__(self, columns: int) -> None:
+        self.total = torch.zeros(columns, columns, dtype=torch.float64)  # over all pairs
+        self.own = torch.zeros(columns, dtype=torch.float64)  # of an image with itself
+        self.tied = torch.zeros(columns, dtype=torch.float64)  # of different ones of a stratum
+
+
+def add_pairs(
+    sums: list[Sums],
+    features: Tensor,
+    weights: Tensor,
+    tied: Tensor,
+    stratum: Tensor,
+    kernels: list[Kernel],
+) -> None:
+    """Add to the sums of each kernel; ``weights`` and ``tied`` ``(N, R)``, int64 ``stratum``
+    ``(N,)`` ascending.
 
     Each pair is computed once: a chunk of rows meets itself and the rows after it.
     """
-    groups, size = member.shape[1], features.shape[1]
     norms = features.square().sum(1)
-    sums = [torch.zeros(groups, groups, dtype=torch.float64) for _ in kernels]
-    own = [torch.zeros(groups, dtype=torch.float64) for _ in kernels]
     for start in range(0, len(features), CHUNK):
         stop = min(start + CHUNK, len(features))
         dots = features[start:stop] @ features[start:].T
-        for total, alone, kernel in zip(sums, own, kernels, strict=True):
-            block = kernel(dots, norms[start:stop, None], norms[start:], size)
-            rows = member[start:stop].T
-            alone += rows @ block.diagonal()
-            total += rows @ (block[:, : stop - start] @ member[start:stop])
-            later = rows @ (block[:, stop - start :] @ member[stop:])
-            total += later + later.T
-    return sums, own
+        rows = weights[start:stop]
+        for found, kernel in zip(sums, kernels, strict=True):
+            block = kernel(dots, norms[start:stop, None], norms[start:], features.shape[1])
+            found.own += block.diagonal() @ rows.square()
+            found.total += rows.T @ (block[:, : stop - start] @ rows)
+            later = rows.T @ (block[:, stop - start :] @ weights[stop:])
+            found.total += later + later.T
+            found.tied += tied_pairs(block, tied[start:], stratum[start:])
+
+
+def tied_pairs(block: Tensor, tied: Tensor, stratum: Tensor) -> Tensor:
+    """``(R,)``: what a kernel's first rows ``(C, N)`` add over pairs of different images of one
+    stratum; the weights ``(N, R)`` and strata ``(N,)`` of the columns begin with those rows."""
+    total = torch.zeros(tied.shape[1], dtype=torch.float64)
+    _, lengths = stratum.unique_consecutive(return_counts=True)
+    first = 0
+    for length in lengths.tolist():
+        if first >= len(block):
+            break
+        here, end = min(first + length, len(block)), first + length
+        rows = tied[first:here]
+        square = block[first:here, first:here]
+        total += (rows * (square @ rows)).sum(0) - square.diagonal() @ rows.square()
+        total += 2 * (rows * (block[first:here, here:end] @ tied[here:end])).sum(0)
+        first = end
+    return total
+
+
+def pairs_once(jackknife: list[tuple[float, float]], of_pairs: float) -> list[tuple[float, float]]:
+    """Variances less what the jackknife counts twice: leaving out either image of a pair shows the
+    pair (Efron & Stein 1981). Between sets of one distribution pairs are all there is, so half of
+    the jackknife's variance is the truth there, and the least anywhere."""
+    whole = sum(variance for variance, _ in jackknife)
+    kept = max(0.5, 1 - of_pairs / whole) if whole > 0 else 1.0
+    return [(kept * variance, degrees) for variance, degrees in jackknife]
+
+
+def beyond_rows_and_columns(table: Tensor) -> float:
+    """Sum of squares of what the rows and columns of ``(G, G)`` don't explain."""
+    rest = table - table.mean(0) - table.mean(1, keepdim=True) + table.mean()
+    return float(rest.square().sum())
+
+
+def beyond_rows(table: Tensor) -> float:
+    """The same of a symmetric table whose diagonal says nothing (Griffing 1956, method 4), as large
+    as if it did."""
+    size = len(table)
+    apart = table - torch.diag(table.diag())
+    rows = apart.sum(1)
+    rest = apart - (rows[:, None] + rows) / (size - 2) + rows.sum() / ((size - 1) * (size - 2))
+    degrees = size * (size - 3) / 2
+    return float(rest.triu(1).square().sum()) / degrees * (size - 1) ** 2
 
 
 def cubic(dots: Tensor, row_norms: Tensor, column_norms: Tensor, size: int) -> Tensor:

@@ -7,8 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from synthgen.evaluation.metrics.arrays import as_pair, spread_groups
+from synthgen.evaluation.metrics.arrays import as_pair
 from synthgen.evaluation.metrics.intervals import Estimate, jackknife_variance, t_interval
+from synthgen.evaluation.metrics.strata import StrataOfBoth, dealt_out
 
 DIRECTIONS = 1000
 DIRECTIONS_FOR_INTERVAL = 200
@@ -35,16 +36,23 @@ def sliced_wasserstein(*, real: Any, fake: Any, directions: int = DIRECTIONS) ->
     return mean_distance(real, fake, [], directions)[0]
 
 
-def mind_estimate(*, real: Any, fake: Any, directions: int = DIRECTIONS) -> Estimate:
+def mind_estimate(
+    *,
+    real: Any,
+    fake: Any,
+    strata: StrataOfBoth | None = None,
+    directions: int = DIRECTIONS,
+) -> Estimate:
     """MIND with a 95 % interval from a jackknife that leaves out a group of both sets at a time;
-    its scatter comes from the first 200 directions."""
+    its scatter comes from the first 200 directions. ``strata`` as in :func:`frechet_estimate`."""
     real, fake = as_pair(real, fake)
     scale = SCALE * real.shape[1]
     groups = min(GROUPS, len(real) // 2, len(fake) // 2)
     value = scale * mean_distance(real, fake, [], directions)[0]
     if groups < 2:
         return Estimate(value, None, None)
-    member = [spread_groups(len(real), groups), spread_groups(len(fake), groups)]
+    sides = strata or (None, None)
+    member = [dealt_out(x, side, groups) for x, side in zip((real, fake), sides, strict=True)]
     few = min(directions, DIRECTIONS_FOR_INTERVAL)
     without = [scale * found for found in mean_distance(real, fake, member, few)]
     return t_interval(value, [jackknife_variance(without)]).within(0.0)

@@ -82,7 +82,7 @@ def test_leaving_a_group_out_by_subtraction_equals_fitting_the_rest():
 
     values = 1000 + features(203, 7, 4).double()
     group_of = spread_groups(len(values), 5)
-    for group, left in enumerate(leave_one_group_out(values, 5)):
+    for group, left in enumerate(leave_one_group_out(values, group_of)):
         rest = fit(values[group_of != group])
         assert distance(left, rest) < 1e-7
         assert torch.allclose(left.covariance, rest.covariance, rtol=1e-6)
