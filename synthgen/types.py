@@ -48,11 +48,14 @@ class ImageSpec:
 
 @dataclass(frozen=True)
 class LabelledImages:
-    """Images in memory: uint8 ``(N, C, H, W)``, int64 labels ``(N,)``, class names by label."""
+    """Images in memory: uint8 ``(N, C, H, W)``, int64 labels ``(N,)``, class names by label.
+    ``groups``: int64 ``(N,)``, equal for images that belong together (of one patient, or nearly the
+    same), so that whoever divides them keeps groups whole; None where each is by itself."""
 
     images: Tensor
     labels: Tensor
     classes: tuple[str, ...]
+    groups: Tensor | None = None
 
     def __post_init__(self) -> None:
         if self.images.dtype != torch.uint8 or self.images.ndim != 4:
@@ -62,6 +65,8 @@ class LabelledImages:
             )
         if self.labels.dtype != torch.int64 or self.labels.shape != self.images.shape[:1]:
             raise ValueError("labels must be int64 (N,), one per image")
+        if self.groups is not None and self.groups.shape != self.labels.shape:
+            raise ValueError("groups must be (N,), one per image")
 
     def __len__(self) -> int:
         return self.images.shape[0]
@@ -81,7 +86,8 @@ class LabelledImages:
         index = torch.as_tensor(index)
         if index.dtype != torch.bool:
             index = index.to(torch.int64)  # an empty list would be float
-        return LabelledImages(self.images[index], self.labels[index], self.classes)
+        groups = None if self.groups is None else self.groups[index]
+        return LabelledImages(self.images[index], self.labels[index], self.classes, groups)
 
     def of_class(self, label: int) -> LabelledImages:
         return self.subset(self.labels == label)

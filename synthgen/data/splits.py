@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +94,7 @@ def divide(source: Source, records: Records, near: NearDuplicates | None = None)
     _require_every_class(parts, records.split)
     kept = [i for found in positions.values() for i in found]
     groups = {part: _groups_of(found, hashes, *together) for part, found in positions.items()}
+    parts = {part: replace(found, groups=groups[part]) for part, found in parts.items()}
     attributes = {part: _attributes_of(found, records) for part, found in positions.items()}
     return Splits(
         train=parts["train"],

@@ -149,7 +149,7 @@ class Autoencoder(GenerativeModule):
 
         z_dim = networks.decoder.z_dim
         latents = encoded(latents_of, real, z_dim=z_dim, seed=self.run_seed, device=self.device)
-        self.density.fit(latents, real.labels, self.run_seed)
+        self.density.fit(latents, real.labels, self.run_seed, real.groups)
         return self._sampler(self.density)
 
     def _sampler(self, density: LatentDensity) -> Sampler:

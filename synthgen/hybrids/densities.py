@@ -47,7 +47,7 @@ class PrincipalMixture(nn.Module, Rebuildable):
         self.register_buffer("rest_means", torch.zeros(num_classes, z_dim))
         self.register_buffer("rest_sigmas", torch.zeros(num_classes, z_dim))
 
-    def fit(self, latents: Tensor, labels: Tensor, seed: int) -> None:
+    def fit(self, latents: Tensor, labels: Tensor, seed: int, groups: Tensor | None = None) -> None:
         """Estimate from float32 ``(N, Z)`` latents of the training images."""
         values, labels = latents.double().cpu(), labels.cpu()
         members = [labels == label for label in range(len(self.rest_means))]

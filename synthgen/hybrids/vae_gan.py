@@ -143,7 +143,7 @@ class VAEGAN(GenerativeModule):
         latents = encoded(
             draw, real, z_dim=average.decoder.z_dim, seed=self.run_seed, device=self.device
         )
-        self.density.fit(latents, real.labels, self.run_seed)
+        self.density.fit(latents, real.labels, self.run_seed, real.groups)
         return self.density
 
     def step(self, images: Tensor, labels: Tensor) -> None:

@@ -83,8 +83,9 @@ class PixelLikelihood(Likelihood, Protocol):
 class FittedDensity(LatentDensity, Protocol):
     """A density over latents, a module that is estimated after training."""
 
-    def fit(self, latents: Tensor, labels: Tensor, seed: int) -> None:
-        """float32 ``(N, Z)``, int64 ``(N,)``."""
+    def fit(self, latents: Tensor, labels: Tensor, seed: int, groups: Tensor | None = None) -> None:
+        """float32 ``(N, Z)``, int64 ``(N,)``; ``groups`` (int64 ``(N,)``) belong together wherever
+        latents are held out."""
         ...
 
 

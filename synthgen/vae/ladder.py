@@ -108,7 +108,7 @@ class LadderVAE(GenerativeModule):
 
         top_dim = average.decoder.top_dim
         latents = encoded(top, real, z_dim=top_dim, seed=self.run_seed, device=self.device)
-        self.density.fit(latents, real.labels, self.run_seed)
+        self.density.fit(latents, real.labels, self.run_seed, real.groups)
         return LadderSampler(average.decoder, average.likelihood, self.density)
 
     def step(self, images: Tensor, labels: Tensor) -> None:

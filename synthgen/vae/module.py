@@ -113,7 +113,7 @@ class VAE(GenerativeModule):
         if self.density is None:
             return self.sampler()
         latents = self.encode(real)
-        self.density.fit(latents, real.labels, self.run_seed)
+        self.density.fit(latents, real.labels, self.run_seed, real.groups)
         average = self.ema.average
         return DecoderSampler(average.decoder, self.density, average.likelihood)
 

@@ -97,6 +97,7 @@ def test_no_group_has_images_on_both_sides_of_the_second_cut():
     assert not kept & held
     for part, groups in ((found.train, found.train_groups), (found.holdout, found.holdout_groups)):
         assert groups.tolist() == [patient[image] for image in image_hashes(part.images)]
+        assert torch.equal(part.groups, groups)  # whoever divides the images again is told
 
 
 def test_the_reference_keeps_its_groups_and_attributes():

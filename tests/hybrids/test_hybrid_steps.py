@@ -164,7 +164,7 @@ class Far(nn.Module):
         super().__init__()
         self.z_dim = z_dim
 
-    def fit(self, latents, labels, seed):
+    def fit(self, latents, labels, seed, groups=None):
         """Nothing is learned."""
 
     def sample(self, labels, seeds):

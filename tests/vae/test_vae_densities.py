@@ -3,12 +3,13 @@
 import pytest
 import torch
 
+from synthgen.data.whole_groups import whole_groups
 from synthgen.errors import SynthgenError
 from synthgen.evaluation.metrics.frechet import frechet_distance
 from synthgen.samplers.neural import DecoderSampler
 from synthgen.seeds import row_seeds
-from synthgen.vae.densities import GaussianMixtureDensity, MAFDensity, TwoStageDensity
-from synthgen.vae.densities.fitting import minimize
+from synthgen.vae.densities import GaussianMixtureDensity, MAFDensity, TwoStageDensity, fitting
+from synthgen.vae.densities.fitting import minimize, parted
 from synthgen.vae.densities.maf import MADE
 from synthgen.vae.priors import StandardNormalPrior
 
@@ -233,3 +234,28 @@ def test_a_fit_keeps_the_epoch_that_was_best_on_held_out_latents():
     settings = {"seed": 0, "epochs": 50, "batch_size": 9, "lr": 0.02, "description": "Fitting"}
     minimize(network, loss, torch.zeros(20, 1), torch.zeros(20, dtype=torch.int64), **settings)
     assert network.bias.item() == pytest.approx(0.5, abs=0.05)  # 1 at the end
+
+
+def test_the_epoch_is_chosen_by_whole_groups():
+    groups = torch.arange(200) // 4
+    labels = groups % 2
+    used, held = parted(labels, groups, torch.Generator().manual_seed(0))
+    assert not set(groups[used].tolist()) & set(groups[held].tolist())
+    assert 16 <= len(held) <= 24
+    assert len(used) + len(held) == 200
+    used, held = parted(labels, None, torch.Generator().manual_seed(0))
+    assert set(groups[used].tolist()) & set(groups[held].tolist())
+
+
+@pytest.mark.parametrize("density", [MAFDensity, TwoStageDensity])
+def test_densities_hold_out_the_groups_that_they_are_told(density, monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        fitting, "whole_groups", lambda *given: asked.append(given) or whole_groups(*given)
+    )
+    groups = torch.arange(60) // 3
+    labels = torch.zeros(60, dtype=torch.int64)
+    density(1, 3, epochs=1).fit(torch.randn(60, 3), labels, seed=0, groups=groups)
+    assert torch.equal(asked[0][1], groups)
+    with pytest.raises(SynthgenError, match="one group"):
+        density(1, 3).fit(torch.randn(60, 3), labels, seed=0, groups=labels)

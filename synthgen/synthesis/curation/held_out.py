@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from synthgen.data.hashing import image_hashes
+from synthgen.data.whole_groups import whole_groups
 from synthgen.errors import SynthgenError
 from synthgen.seeds import step_generator
 from synthgen.types import LabelledImages
@@ -28,20 +29,32 @@ def some_of_each(labels: Tensor, most: int, seed: int) -> Tensor:
 
 def divided(real: LabelledImages, share: float, seed: int) -> tuple[Tensor, Tensor]:
     """Positions to fit to and positions held out, ``share`` of every class that has two or more
-    images (at least one)."""
+    images (at least one), in whole groups if the images have any."""
+    if real.groups is not None:
+        random = step_generator(seed, STREAM)
+        return both_sides(whole_groups(real.labels, real.groups, share, random))
     order = torch.randperm(len(real), generator=step_generator(seed, STREAM))
     held = torch.zeros(len(real), dtype=torch.bool)
     for label in range(len(real.classes)):
         mine = order[real.labels[order] == label]
         held[mine[: max(1, round(share * len(mine))) if len(mine) > 1 else 0]] = True
+    return both_sides(held)
+
+
+def both_sides(held: Tensor) -> tuple[Tensor, Tensor]:
+    """Ascending positions of what isn't held out and of what is."""
     return (~held).nonzero().flatten(), held.nonzero().flatten()
 
 
-def halves(labels: Tensor, seed: int) -> tuple[Tensor, Tensor]:
-    """Ascending positions of two halves, as even as can be within every class: one for a space to
-    be fitted to, and one that it doesn't know, to see what it says about new images."""
-    order = torch.randperm(len(labels), generator=step_generator(seed, STREAM))
-    order = order[labels[order].argsort(stable=True)]
+def halves(real: LabelledImages, seed: int) -> tuple[Tensor, Tensor]:
+    """Ascending positions of two halves, as even as can be within every class without tearing a
+    group: one for a space to be fitted to, and one that it doesn't know, to see what it says about
+    new images."""
+    random = step_generator(seed, STREAM)
+    if real.groups is not None:
+        return both_sides(whole_groups(real.labels, real.groups, 0.5, random))
+    order = torch.randperm(len(real), generator=random)
+    order = order[real.labels[order].argsort(stable=True)]
     return order[::2].sort().values, order[1::2].sort().values
 
 

@@ -62,9 +62,9 @@ class LowDensity(Filter):
 
     def fit(self, real_train: LabelledImages, seed: int) -> None:
         """The space is fitted to half of the real images; each of the other half is scored against
-        all but itself, as a new image would be."""
+        all but itself (and its group), as a new image would be."""
         real = without_copies(real_train)
-        known, held = halves(real.labels, seed)
+        known, held = halves(real, seed)
         asked = torch.zeros(len(real), dtype=torch.bool)
         asked[held[some_of_each(real.labels[held], CALIBRATED_ON, seed)]] = True
         scores, labels = [torch.empty(0, dtype=torch.float64)], [torch.empty(0).long()]
@@ -79,7 +79,8 @@ class LowDensity(Filter):
                 self._keep(points[mine])
                 members = asked[mine].nonzero().flatten()
                 if self._count(label) and len(members):
-                    scores.append(self._of_members(members, label))
+                    kin = None if real.groups is None else real.groups[mine]
+                    scores.append(self._of_members(members, label, kin))
                     labels.append(torch.full((len(members),), label))
         self.gate = gate(
             torch.cat(scores),
@@ -119,10 +120,13 @@ class LowDensity(Filter):
         """Neighbours beyond the nearest: those of a reference can do without one image more."""
         return max(0, min(self.neighbours, len(self.references[label]) - 3))
 
-    def _of_members(self, members: Tensor, label: int) -> Tensor:
-        """Scores of references, as if each were not one."""
+    def _of_members(self, members: Tensor, label: int, groups: Tensor | None) -> Tensor:
+        """Scores of references, as if each were not one, nor others of its group."""
         count = self._count(label)
-        own, found = counted(self.spacing[label][members], self.near[label][members], count)
+        distances, near = self.spacing[label][members], self.near[label][members]
+        if groups is not None:
+            distances, near = nearest_others(members, self.references[label], count + 2, groups)
+        own, found = counted(distances, near, count)
         others = (self.near[label][found] != members[:, None, None]).cumsum(2)  # up to each place
         place = (others == count + 1).long().argmax(2, keepdim=True)
         radii = self.spacing[label][found].gather(2, place)[:, :, 0]

@@ -54,15 +54,16 @@ class NearCopies(Filter):
 
     def fit(self, real_train: LabelledImages, seed: int) -> None:
         """The space is fitted to half of the real images. Each of the other half is scored against
-        all but itself, as a new image would be; exact copies among the real images count once, or
-        they would teach that copies are usual."""
+        all but itself (and its group), as a new image would be; exact copies among the real images
+        count once, or they would teach that copies are usual."""
         real = without_copies(real_train)
-        known, held = halves(real.labels, seed)
+        known, held = halves(real, seed)
         with torch_threads(1):
             self.space.fit(real.subset(known), seed)
             self.references = self.space.encode(real.images)
             asked = held[some_of_each(real.labels[held], CALIBRATED_ON, seed)]
-            distances, _ = nearest_others(asked, self.references, self._count())
+            found = nearest_others(asked, self.references, self._count(), real.groups)
+            distances = found[0]
         self.gate = gate(
             _relative(distances),
             real.labels[asked],

@@ -62,7 +62,7 @@ class NearDuplicates(SetFilter):
         share."""
         real = without_copies(real_train)
         chosen = some_of_each(real.labels, CALIBRATED_ON, seed)
-        parts = [chosen[part] for part in halves(real.labels[chosen], seed)]
+        parts = [chosen[part] for part in halves(real.subset(chosen), seed)]
         with torch_threads(1):
             found = [
                 self._distances(real.subset(known), real.subset(drawn), seed)

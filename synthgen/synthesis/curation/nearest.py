@@ -28,14 +28,32 @@ def nearest(queries: Tensor, references: Tensor, count: int) -> tuple[Tensor, Te
     return distances, positions
 
 
-def nearest_others(members: Tensor, references: Tensor, count: int) -> tuple[Tensor, Tensor]:
+def nearest_others(
+    members: Tensor, references: Tensor, count: int, groups: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
     """As :func:`nearest` for the rows ``members`` (int64 positions) of ``references`` themselves,
-    each without itself."""
+    each without itself, and without its group (int64 ``(M,)``) while ``count`` others are left."""
+    if groups is not None:
+        return _of_other_groups(members, references, count, groups)
     distances, positions = nearest(references[members], references, count + 1)
     own = positions == members[:, None]
     own[:, -1] |= ~own.any(dim=1)  # among many copies it may not have found itself
     kept = ~own
     return distances[kept].view(-1, count), positions[kept].view(-1, count)
+
+
+def _of_other_groups(
+    members: Tensor, references: Tensor, count: int, groups: Tensor
+) -> tuple[Tensor, Tensor]:
+    largest = int(torch.bincount(groups.unique(return_inverse=True)[1]).max())
+    deep = min(count + largest, len(references))
+    distances, positions = nearest(references[members], references, deep)
+    own = positions == members[:, None]
+    kin = (groups[positions] == groups[members, None]) & ~own
+    # Stable: others first and nearest first, then kin for want of others, itself last.
+    order = (kin.long() + 2 * own.long()).argsort(dim=1, stable=True)[:, :count]
+    order = order.sort(dim=1).values  # by distance again
+    return distances.gather(1, order), positions.gather(1, order)
 
 
 def exact_distances(queries: Tensor, found: Tensor) -> Tensor:

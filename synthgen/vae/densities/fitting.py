@@ -9,6 +9,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from synthgen.data.whole_groups import whole_groups
 from synthgen.errors import SynthgenError
 from synthgen.progress import track
 from synthgen.seeds import step_generator
@@ -62,12 +63,14 @@ def minimize(
     batch_size: int,
     lr: float,
     description: str,
+    groups: Tensor | None = None,
 ) -> None:
     """Train ``network`` with Adam and a cosine-annealed learning rate; keep the weights of the
     epoch that was best on a tenth of the latents that it isn't trained on.
 
     Args:
         loss: a mean over rows, from latents ``(B, Z)``, labels ``(B,)`` and a generator.
+        groups: int64 ``(N,)``; latents of one group are held out together.
     """
     if len(latents) < 20:
         raise SynthgenError(
@@ -76,8 +79,12 @@ def minimize(
         )
     network.requires_grad_(True)  # an earlier fit ended with False
     random = step_generator(seed, FIT)
-    order = torch.randperm(len(latents), generator=random).to(latents.device)
-    held, used = order[: len(order) // 10], order[len(order) // 10 :]
+    used, held = (part.to(latents.device) for part in parted(labels.cpu(), groups, random))
+    if not len(held):
+        raise SynthgenError(
+            f"{description}: all latents belong to one group, so that none can be held out.\n"
+            "Use vae/density@model.density=gaussian_mixture."
+        )
     optimizer = torch.optim.Adam(network.parameters(), lr=lr)
     steps = epochs * math.ceil(len(used) / batch_size)
     annealing = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
@@ -106,3 +113,12 @@ def minimize(
         )
     network.load_state_dict(kept)
     network.requires_grad_(False).eval()
+
+
+def parted(labels: Tensor, groups: Tensor | None, random: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Positions to train on, and a tenth to choose the epoch by; no group on both sides."""
+    if groups is None:
+        order = torch.randperm(len(labels), generator=random)
+        return order[len(order) // 10 :], order[: len(order) // 10]
+    held = whole_groups(labels, groups.cpu(), 0.1, random)
+    return (~held).nonzero().flatten(), held.nonzero().flatten()

@@ -44,7 +44,7 @@ class GaussianMixtureDensity(nn.Module, Rebuildable):
         self.register_buffer("means", torch.zeros(*shape, z_dim))
         self.register_buffer("factors", torch.zeros(*shape, z_dim, z_dim))
 
-    def fit(self, latents: Tensor, labels: Tensor, seed: int) -> None:
+    def fit(self, latents: Tensor, labels: Tensor, seed: int, groups: Tensor | None = None) -> None:
         """Estimate from float32 ``(N, Z)`` latents of the training images (scikit-learn)."""
         for label in range(len(self.weights)):
             mine = latents[labels == label].double().cpu().numpy()

@@ -81,7 +81,7 @@ class MAFDensity(nn.Module, Rebuildable):
         self.standardizer = Standardizer(z_dim)
         self.layers = nn.ModuleList(MADE(num_classes, z_dim, hidden) for _ in range(layers))
 
-    def fit(self, latents: Tensor, labels: Tensor, seed: int) -> None:
+    def fit(self, latents: Tensor, labels: Tensor, seed: int, groups: Tensor | None = None) -> None:
         """Maximise the likelihood of float32 ``(N, Z)`` latents given int64 ``(N,)`` labels."""
         initialize(self, step_generator(seed, FIT, 2))
         for layer in self.layers:  # start as the identity
@@ -95,6 +95,7 @@ class MAFDensity(nn.Module, Rebuildable):
             latents.to(self.standardizer.mean.device),
             labels.to(self.standardizer.mean.device),
             seed=seed,
+            groups=groups,
             epochs=self.epochs,
             batch_size=self.batch_size,
             lr=self.lr,

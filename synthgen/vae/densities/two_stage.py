@@ -59,7 +59,7 @@ class TwoStageDensity(nn.Module, Rebuildable):
         self.decoder = SkipMLP(num_classes, z_dim, z_dim, hidden)
         self.raw_log_gamma = nn.Parameter(torch.zeros(()))
 
-    def fit(self, latents: Tensor, labels: Tensor, seed: int) -> None:
+    def fit(self, latents: Tensor, labels: Tensor, seed: int, groups: Tensor | None = None) -> None:
         """Maximise the ELBO of float32 ``(N, Z)`` latents given int64 ``(N,)`` labels."""
         initialize(self, step_generator(seed, FIT, 2))
         nn.init.zeros_(self.raw_log_gamma)
@@ -71,6 +71,7 @@ class TwoStageDensity(nn.Module, Rebuildable):
             latents.to(device),
             labels.to(device),
             seed=seed,
+            groups=groups,
             epochs=self.epochs,
             batch_size=self.batch_size,
             lr=self.lr,

@@ -8,6 +8,7 @@ import torch
 from synthgen.errors import SynthgenError
 from synthgen.spec import from_spec, to_spec
 from synthgen.synthesis.curation import LabelAgreement, LowDensity, NearCopies
+from synthgen.synthesis.curation.held_out import divided, halves
 from synthgen.types import LabelledImages
 
 FILTERS = {
@@ -167,3 +168,46 @@ def test_busy_garbage_is_caught_among_flat_and_busy_images():
     assert rejected(one, real.images[400:], real.labels[400:]) < 0.15
     noise = torch.randint(256, (100, 1, 12, 12), generator=random, dtype=torch.int32)
     assert rejected(one, noise.to(torch.uint8), torch.zeros(100).long()) == 1
+
+
+def twice(images):
+    """Each image and a copy of it with a little noise, as of one patient, in random order."""
+    noise = torch.randint(0, 9, images.images.shape, generator=torch.Generator().manual_seed(2))
+    pixels = torch.cat([images.images, (images.images + noise).clamp(max=255).to(torch.uint8)])
+    groups = torch.arange(len(images)).repeat(2)
+    both = LabelledImages(pixels, images.labels.repeat(2), images.classes, groups)
+    return both.subset(torch.randperm(len(both), generator=torch.Generator().manual_seed(3)))
+
+
+def test_what_is_held_out_tears_no_group(train):
+    grouped = twice(train.subset(range(200)))
+    for parts in (halves(grouped, 0), divided(grouped, 0.2, 0)):
+        sides = [set(grouped.groups[part].tolist()) for part in parts]
+        assert not sides[0] & sides[1]
+        assert sorted(torch.cat(parts).tolist()) == list(range(400))
+        assert all(len(side) > 20 for side in sides)
+    torn = LabelledImages(grouped.images, grouped.labels, grouped.classes)
+    sides = [set(grouped.groups[part].tolist()) for part in halves(torn, 0)]
+    assert sides[0] & sides[1]
+
+
+def test_images_of_one_patient_are_no_copies_of_each_other(train, fresh):
+    """Held-out images whose kin are among the others would teach that near copies are usual."""
+    grouped = twice(train.subset(range(300)))
+    one, torn = NearCopies(), NearCopies()
+    one.fit(grouped, 0)
+    torn.fit(LabelledImages(grouped.images, grouped.labels, grouped.classes), 0)
+    known = grouped.subset(range(200))
+    assert rejected(one, known.images, known.labels) == 1
+    noise = torch.randint(0, 9, known.images.shape, generator=torch.Generator().manual_seed(4))
+    near = (known.images + noise).clamp(max=255).to(torch.uint8)
+    assert rejected(one, near, known.labels) > 0.95
+    assert rejected(torn, near, known.labels) < 0.5
+    assert rejected(one, fresh.images, fresh.labels) < 0.05
+
+
+@pytest.mark.parametrize("name", ["low_density", "label_agreement"])
+def test_filters_of_grouped_images_keep_new_patients(train, fresh, name):
+    one = LowDensity() if name == "low_density" else LabelAgreement(steps=150, width=8)
+    one.fit(twice(train.subset(range(300))), 0)
+    assert rejected(one, fresh.images, fresh.labels) < 0.12
