@@ -11,12 +11,15 @@ import re
 import secrets
 import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from synthgen.errors import SynthgenError
+
+LONGEST_LINE = 2**20  # bytes of a row in a file of rows; more are no row of ours
 
 PACKAGE = Path(__file__).resolve().parent
 LOCK = ".lock"  # in a folder that a process works in
@@ -253,6 +256,11 @@ def require_plain_file(path: Path) -> None:
         )
 
 
+def lines_of(file: BinaryIO) -> Iterator[bytes]:
+    """The lines of a file with their ends; a longer one than LONGEST_LINE comes in pieces."""
+    return iter(partial(file.readline, LONGEST_LINE), b"")
+
+
 def read_json(path: Path) -> Any:
     """Parse a JSON file, or say in one sentence that it is missing or damaged."""
     require_plain_file(path)
@@ -264,11 +272,16 @@ def read_json(path: Path) -> Any:
         raise SynthgenError(f"{path} is damaged: it is not valid JSON ({error}).") from None
 
 
-def parse_json(text: str | bytes) -> Any:
-    """The value of a JSON text from anywhere. Raises ValueError for one that is damaged, nested too
-    deep to be read, or holds half a character (a lone surrogate), which nothing could write."""
+def parse_json(
+    text: str | bytes,
+    parse_constant: Callable[[str], Any] | None = None,
+    parse_float: Callable[[str], Any] | None = None,
+) -> Any:
+    """The value of a JSON text from anywhere, numbers made as in ``json.loads``. Raises ValueError
+    for one that is damaged, nested too deep to be read, or holds half a character (a lone
+    surrogate), which nothing could write."""
     try:
-        value = json.loads(text)
+        value = json.loads(text, parse_constant=parse_constant, parse_float=parse_float)
     except RecursionError:
         raise ValueError("it is nested too deep") from None
     escape: Any = b"\\ud" if isinstance(text, bytes) else "\\ud"

@@ -90,10 +90,7 @@ def from_spec(value: Any, allow: Iterable[str] = (), role: Any = Any) -> Any:
     if not isinstance(value, dict):
         return value
     if IMAGE_KEY in value:
-        try:
-            return ImageSpec.from_json(value[IMAGE_KEY])
-        except UNFIT as error:
-            raise SynthgenError(f"{IMAGE_KEY} describes no image ({error!r}).") from error
+        return ImageSpec.from_json(value[IMAGE_KEY])
     if "_target_" not in value:
         return {key: from_spec(item, allow, role_inside(role)) for key, item in value.items()}
     target = str(value["_target_"])

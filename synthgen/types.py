@@ -37,13 +37,12 @@ class ImageSpec:
         }
 
     @classmethod
-    def from_json(cls, value: dict[str, Any]) -> ImageSpec:
-        return cls(
-            int(value["channels"]),
-            int(value["height"]),
-            int(value["width"]),
-            tuple(str(name) for name in value["classes"]),
-        )
+    def from_json(cls, value: Any) -> ImageSpec:
+        """Raises SynthgenError for what describes no image."""
+        from synthgen.schema import Image  # whoever reads no file needs no pydantic
+
+        image = Image.from_json(value, "The description of the images")
+        return cls(image.channels, image.height, image.width, image.classes)
 
 
 @dataclass(frozen=True)

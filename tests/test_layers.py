@@ -10,8 +10,8 @@ import synthgen
 PACKAGE = Path(synthgen.__file__).parent
 FLOORS = {
     "types": 0, "images": 0, "seeds": 0, "roles": 0, "spec": 0, "paths": 0, "errors": 0,
-    "strange_names": 0,    "progress": 0, "hardware": 0, "ranges": 0,
-    "data": 1, "networks": 1, "rules": 1,
+    "strange_names": 0, "progress": 0, "hardware": 0, "ranges": 0, "schema": 0,
+    "dataset": 1, "data": 1, "networks": 1, "rules": 1,
     "samplers": 2, "training": 2,
     "gan": 3, "vae": 3, "synthesis": 3, "evaluation": 3,
     "hybrids": 4, "tracking": 4,

@@ -30,7 +30,7 @@ def for_choosing(splits: Splits) -> Splits:
         [*_keys(splits.train_groups, len(known)), *[None] * len(reference)],
         holdout=share,
         test=0.0,  # there is one already
-        seed=splits.recipe["split_seed"],
+        seed=splits.recipe.split_seed,
     )[: len(known)]
     kept, held = (
         [i for i, part in enumerate(parts) if part == wanted] for wanted in ("train", "holdout")

@@ -4,17 +4,20 @@ import hashlib
 from dataclasses import dataclass, replace
 from itertools import compress, groupby
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 
 from synthgen.data.decode import for_each
 from synthgen.data.files import Listing
+from synthgen.data.names import require_safe_names
 from synthgen.data.stored import read_stored
+from synthgen.dataset import MANIFEST
+from synthgen.dataset.schema import ADVICE, REAL, PublicRow
 from synthgen.errors import SynthgenError
-from synthgen.paths import parse_json, require_plain_file
+from synthgen.paths import lines_of, require_plain_file
+from synthgen.schema import damaged, shown
 
-MANIFEST = "manifest.jsonl"
 SHARDS = "shards"
 
 
@@ -27,7 +30,7 @@ class SetRows:
     files: tuple[str, ...]
     labels: tuple[int, ...]
     indices: tuple[int | None, ...]  # of the image within its file; None: the file is the image
-    digests: tuple[str | None, ...]
+    digests: tuple[str, ...]
     real: tuple[bool, ...]
 
     @property
@@ -60,9 +63,10 @@ class SetRows:
 
         def check(row: int) -> None:
             path = self.root / self.files[row]
-            if self.digests[row] is None or not path.is_file():
-                return
-            if hashlib.sha256(path.read_bytes()).hexdigest() != self.digests[row]:
+            if (
+                path.is_file()
+                and hashlib.sha256(path.read_bytes()).hexdigest() != self.digests[row]
+            ):
                 raise _changed(path, self.root)
 
         for_each(check, range(len(self.files)), "Checking files")
@@ -77,8 +81,7 @@ class SetRows:
             images, digests = self._stored(file)
             index = [place or 0 for place, _ in wanted]
             if max(index) >= len(images) or any(
-                digest is not None and digests[place] != digest
-                for place, (_, digest) in zip(index, wanted, strict=True)
+                digests[place] != digest for place, (_, digest) in zip(index, wanted, strict=True)
             ):
                 raise _changed(self.root / file, self.root)
             parts.append(images[index])
@@ -110,32 +113,36 @@ def _alike(parts: list[np.ndarray]) -> list[np.ndarray]:
 
 def read_rows(root: Path, classes: tuple[str, ...]) -> SetRows:
     """Read and check the manifest in ``root``; raises SynthgenError if it is missing or damaged."""
+    require_safe_names(classes)
     manifest = root / MANIFEST
     require_plain_file(manifest)
-    columns: list[list[Any]] = [[], [], [], [], []]
-    number_of = {name: label for label, name in enumerate(classes)}
+    label_of = {name: label for label, name in enumerate(classes)}
     try:
-        with manifest.open("rb") as lines:
-            for number, line in enumerate(lines, start=1):
-                for column, value in zip(columns, _row(line, number, number_of), strict=True):
-                    column.append(value)
-    except FileNotFoundError as error:
-        raise SynthgenError(f"{manifest} is missing.\nWrite the set again.") from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise SynthgenError(f"{manifest} is damaged ({error}).\nWrite the set again.") from error
-    if not columns[0]:
-        raise SynthgenError(f"{manifest} lists no images.\nWrite the set again.")
-    files, labels, indices, digests, real = map(tuple, columns)
+        with manifest.open("rb") as file:
+            rows: list[tuple[str, int, int | None, str, bool]] = []
+            for row in PublicRow.read_lines(lines_of(file), str(manifest), ADVICE):
+                _require_place(row, label_of, manifest, len(rows) + 1)
+                rows.append((row.file, row.label, row.index, row.sha256, row.origin == REAL))
+    except FileNotFoundError:
+        raise SynthgenError(f"{manifest} is missing.\n{ADVICE}") from None
+    if not rows:
+        raise SynthgenError(f"{manifest} lists no images.\n{ADVICE}")
+    files, labels, indices, digests, real = zip(*rows, strict=True)
     if any((index is None) != (indices[0] is None) for index in indices):
-        raise SynthgenError(f"{manifest} is damaged: some rows lie in shards, others don't.")
+        raise SynthgenError(
+            f"{manifest} is damaged: some rows lie in shards, others don't.\n{ADVICE}"
+        )
     return SetRows(root, classes, files, labels, indices, digests, real)
 
 
-def _row(line: bytes, number: int, number_of: dict[str, int]) -> tuple[Any, ...]:
-    row = parse_json(line)
-    file, name, index = str(row["file"]), str(row["class"]), row.get("index")
-    folder = SHARDS if index is not None else name
-    outside = "/".join(file.split("/")[:-1]) != folder or "\\" in file
-    if name not in number_of or outside or (index is not None and int(index) < 0):
-        raise ValueError(f"row {number} names {file} of class {name}")
-    return file, number_of[name], index, row.get("sha256"), row.get("origin") == "real"
+def _require_place(row: PublicRow, label_of: dict[str, int], manifest: Path, number: int) -> None:
+    """Raises SynthgenError for a row that lies or is labelled where no such row can be."""
+    folder = SHARDS if row.index is not None else row.class_
+    if label_of.get(row.class_) != row.label or row.file.rpartition("/")[0] != folder:
+        raise damaged(
+            str(manifest),
+            f"line {number} names {shown(row.file)} of class {row.class_!r}, label {row.label}",
+            ADVICE,
+        )
+    if "\\" in row.file:
+        raise damaged(str(manifest), f"line {number} names {shown(row.file)}", ADVICE)

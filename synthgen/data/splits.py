@@ -16,12 +16,12 @@ from synthgen.data.cut import cut, limits_of
 from synthgen.data.hashing import image_hashes, lines_digest
 from synthgen.data.near_duplicates import NearDuplicates
 from synthgen.data.source import Records, Source
+from synthgen.dataset.provenance import Recipe, SplitFile
 from synthgen.errors import SynthgenError
-from synthgen.paths import read_json, write_json
+from synthgen.paths import write_json
 from synthgen.types import LabelledImages
 
 FEWEST_PER_CLASS = 5
-FORMAT = "synthgen-split/1"
 SPLIT_FILE = "split.json"
 
 
@@ -29,7 +29,7 @@ SPLIT_FILE = "split.json"
 class Splits:
     """The three parts of a source, each ordered by content hash whatever the order of the files.
 
-    ``recipe`` is plain JSON without anything about single images: it may be shared.
+    ``recipe`` holds nothing about single images: it may be shared.
     ``assignment`` (SHA-256 of an image -> split) tells who was trained on: it stays with the run.
     ``test_groups`` (int64 per test image, equal for images of one group, with the same pixels or
     nearly so) says what the test images are independent by; None: each by itself. The same of the
@@ -40,7 +40,7 @@ class Splits:
     holdout: LabelledImages
     test: LabelledImages
     digest: str
-    recipe: dict[str, Any]
+    recipe: Recipe
     assignment: dict[str, str]
     notes: tuple[str, ...]
     name: str
@@ -134,32 +134,31 @@ def _assigned(
         ) from error
 
 
-def rebuild(source: Source, recipe: dict[str, Any], digest: str) -> Splits:
+def rebuild(source: Source, recipe: Recipe, digest: str) -> Splits:
     """Divide ``source`` again as ``recipe`` says, and make sure that it is the same split.
 
     The recipe's size, fit, shares and seed replace those of ``source``. Raises SynthgenError if the
     images differ from those that the recipe was written for, since test images could then have
     been trained on.
     """
-    keys = ("fingerprint", "size", "fit", "holdout", "test", "split_seed")
-    absent = [key for key in keys if key not in recipe]
-    if absent or recipe.get("format") != FORMAT:
-        what = f"lacks {', '.join(absent)}" if absent else f"isn't {FORMAT}"
-        raise SynthgenError(
-            f"The recipe of the split {what}, so the test images can't be told from the training "
-            "images.\nTrain and synthesize again with this version."
+    at_most = recipe.at_most
+    splits = prepare(
+        source.with_options(
+            size=list(recipe.size),
+            fit=recipe.fit,
+            holdout=recipe.holdout,
+            test=recipe.test,
+            split_seed=recipe.split_seed,
+            at_most=list(at_most) if isinstance(at_most, tuple) else at_most,
+            near_duplicates=recipe.near_duplicates,
         )
-    options = {key: recipe[key] for key in keys[1:]} | {
-        "at_most": recipe.get("at_most"),
-        "near_duplicates": recipe.get("near_duplicates", "ignore"),  # older ones did
-    }
-    splits = prepare(source.with_options(**options))
-    if splits.recipe["fingerprint"] != recipe["fingerprint"]:
+    )
+    if splits.recipe.fingerprint != recipe.fingerprint:
         raise SynthgenError(
             f"data={source.kind} does not hold the images that the generator's split was made of "
-            f"({splits.recipe['images']:,} images here, {recipe.get('images', '?')} there), so "
+            f"({splits.recipe.images:,} images here, {recipe.images:,} there), so "
             "test images could have been trained on.\n"
-            f"Give the same data as in training ({recipe.get('source')}: {recipe.get('name')}); "
+            f"Give the same data as in training ({recipe.source}: {recipe.name}); "
             "what counts is the contents, not the name."
         )
     if splits.digest != digest:
@@ -175,38 +174,29 @@ def write_split(splits: Splits, run_folder: Path, seen: Iterable[str] = ()) -> N
     """Write ``split.json`` into the run's folder. It reveals membership: never share it. ``seen``
     are hashes of images that the run knows beside its own: of the run whose weights it takes."""
     content = {
-        "format": FORMAT,
+        "format": SplitFile.FORM,
         "digest": splits.digest,
-        "recipe": splits.recipe,
+        "recipe": splits.recipe.to_json(),
         "assignment": splits.assignment,
         "seen": sorted(set(seen) - splits.assignment.keys()),
     }
-    write_json(Path(run_folder) / SPLIT_FILE, content)
+    written = SplitFile.from_json(content, "The split")
+    write_json(Path(run_folder) / SPLIT_FILE, written.to_json())
 
 
-def read_split(run_folder: Path) -> dict[str, Any] | None:
+def read_split(run_folder: Path) -> SplitFile | None:
     """The content of ``split.json``; None if the run has none (any more)."""
     path = Path(run_folder) / SPLIT_FILE
-    if not path.is_file():
-        return None
-    content = read_json(path)
-    kinds = {"digest": str, "recipe": dict, "assignment": dict}
-    fits = isinstance(content, dict) and all(
-        isinstance(content.get(key), kind) for key, kind in kinds.items()
-    )
-    seen = content.get("seen", []) if fits else None  # older runs have none
-    if not isinstance(seen, list) or not all(isinstance(one, str) for one in seen):
-        raise SynthgenError(f"{path} is damaged.\nRestore it from a copy, or train again.")
-    return content
+    return SplitFile.read(path) if path.is_file() else None
 
 
 def require_same_split(splits: Splits, run_folder: Path) -> None:
     """Refuse to go on with a run that was divided in another way: it would learn from what it is
     tested on. A run that doesn't know any more how it was divided passes."""
     kept = read_split(run_folder)
-    if kept is not None and kept["digest"] != splits.digest:
+    if kept is not None and kept.digest != splits.digest:
         raise SynthgenError(
-            f"{run_folder} was trained on another split ({kept['digest'][:8]}) than this one "
+            f"{run_folder} was trained on another split ({kept.digest[:8]}) than this one "
             f"({splits.digest[:8]}), so test images could be trained on.\n"
             "Go on with the data and split of the run (its split.json), or start a new run."
         )
@@ -239,10 +229,10 @@ def _attributes_of(positions: Sequence[int], records: Records) -> tuple[str | No
     return tuple(records.attributes[i] for i in positions) if records.attributes else None
 
 
-def _recipe(source: Source, records: Records, contents: str) -> dict[str, Any]:
+def _recipe(source: Source, records: Records, contents: str) -> Recipe:
     image = records.images.image
-    return {
-        "format": FORMAT,
+    content = {
+        "format": SplitFile.FORM,
         "source": source.kind,
         "name": source.name,
         "fingerprint": contents,
@@ -259,6 +249,7 @@ def _recipe(source: Source, records: Records, contents: str) -> dict[str, Any]:
         "official": sorted({part for part in records.split if part is not None}),
         "grouped": any(group is not None for group in records.groups),
     }
+    return Recipe.from_json(content, f"The recipe of the split of {source.name}")
 
 
 def _require_enough(images: LabelledImages) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -12,15 +12,15 @@ from synthgen.data.arrays import Arrays, ArraySource
 from synthgen.data.files import FileSource, Listing, channels_first, scan_files, stop_at
 from synthgen.data.folder import list_folders
 from synthgen.data.hashing import image_hashes, lines_digest
-from synthgen.data.names import require_safe_names
 from synthgen.data.npz import image_array, open_npz, read_labels
-from synthgen.data.set_rows import MANIFEST, SetRows, read_rows
+from synthgen.data.set_rows import SetRows, read_rows
 from synthgen.data.source import Records, existing
+from synthgen.dataset import DESCRIPTION, MANIFEST
+from synthgen.dataset.schema import Dataset, PublicDataset, described
 from synthgen.errors import SynthgenError
-from synthgen.paths import read_json
+from synthgen.schema import read_bytes
 from synthgen.types import LabelledImages
 
-DATASET = "dataset.json"
 JOB = ".synthgen/job.json"  # of a set that is not finished
 
 
@@ -58,12 +58,12 @@ class Synthetic(FileSource):
     def _rows(self) -> SetRows:
         root = existing(self.root, "data.root")
         _refuse_unfinished(root)
-        if not (root / DATASET).is_file():
+        if not (root / DESCRIPTION).is_file():
             raise SynthgenError(
-                f"{root} has no {DATASET}, so synthgen didn't write it or never finished.\n"
+                f"{root} has no {DESCRIPTION}, so synthgen didn't write it or never finished.\n"
                 f"For any other folder of images use data=image_folder data.root={root}."
             )
-        return read_rows(root, _class_order(root))
+        return read_rows(root, _described(root).classes)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +76,7 @@ class _Shards(ArraySource):
 
     def arrays(self) -> Arrays:
         root = Path(self.root).expanduser()
-        rows = read_rows(root, _class_order(root))
+        rows = read_rows(root, _described(root).classes)
         return Arrays(
             rows.pixels(), np.array(rows.labels), rows.classes, (None,) * len(rows.labels)
         )
@@ -84,11 +84,11 @@ class _Shards(ArraySource):
 
 @dataclass(frozen=True)
 class SyntheticSet:
-    """Images to be judged. ``provenance`` is the content of ``dataset.json``, None for a set that
+    """Images to be judged. ``described`` is the content of ``dataset.json``, None for a set that
     we didn't write; ``digest`` is the same for the same images and classes in any order."""
 
     images: LabelledImages
-    provenance: dict[str, Any] | None
+    described: Dataset | PublicDataset | None
     path: Path
     digest: str
     notes: tuple[str, ...] = ()  # plain sentences: what was converted
@@ -106,31 +106,47 @@ def read_synthetic(
     set's own ``dataset.json`` decides.
     """
     path = existing(path, "synthetic")
-    provenance = None
+    about = None if path.is_file() else description_of(path)
     if path.is_file():
         pixels, names = _read_npz(path, classes)
         _refuse_strangers(path, names, classes)
     else:
-        if (path / DATASET).is_file():
-            provenance = read_json(path / DATASET)
-        names, pixels = _read_folder(path, classes)
+        names, pixels = _read_folder(path, classes, about)
     notes = []
-    if (channels or _described_channels(provenance)) == 3 and pixels.shape[1] == 1:
+    told = None if about is None else about.image.channels  # though all may have come out grey
+    if (channels or told) == 3 and pixels.shape[1] == 1:
         notes = ["The synthetic images are grey; each was given three equal channels."]
         pixels = pixels.expand(-1, 3, -1, -1).contiguous()
     number_of = {name: number for number, name in enumerate(classes)}
     labels = torch.tensor([number_of[name] for name in names], dtype=torch.int64)
     lines = (f"{h} {name}" for h, name in zip(image_hashes(pixels), names, strict=True))
     images = LabelledImages(pixels, labels, tuple(classes))
-    return SyntheticSet(images, provenance, path, lines_digest(lines), tuple(notes))
+    return SyntheticSet(images, about, path, lines_digest(lines), tuple(notes))
 
 
-def _read_folder(root: Path, classes: tuple[str, ...]) -> tuple[list[str], torch.Tensor]:
+def description_of(folder: Path) -> Dataset | PublicDataset | None:
+    """What the set in ``folder`` says about itself; None if synthgen didn't write it. Raises
+    SynthgenError for a damaged description."""
+    path = folder / DESCRIPTION
+    if not path.is_file():
+        return None
+    content = read_bytes(path, Dataset.LARGEST)
+    ours = (folder / MANIFEST).exists() or b'"synthgen-' in content
+    return described(content, str(path)) if ours else None  # another program's file of that name
+
+
+def _described(root: Path) -> Dataset | PublicDataset:
+    return described(read_bytes(root / DESCRIPTION, Dataset.LARGEST), str(root / DESCRIPTION))
+
+
+def _read_folder(
+    root: Path, classes: tuple[str, ...], about: Dataset | PublicDataset | None
+) -> tuple[list[str], torch.Tensor]:
     """Class names and pixels. Of our own sets, only what was drawn: real images that lie beside
     it are no part of what is judged."""
     _refuse_unfinished(root)
-    if (root / DATASET).is_file() and (root / MANIFEST).is_file():
-        rows = read_rows(root, _class_order(root)).synthetic()
+    if about is not None and (root / MANIFEST).is_file():
+        rows = read_rows(root, about.classes).synthetic()
         names = [rows.classes[label] for label in rows.labels]
         _refuse_strangers(root, names, classes)  # before minutes of decoding
         if rows.in_shards:
@@ -146,7 +162,7 @@ def _read_folder(root: Path, classes: tuple[str, ...]) -> tuple[list[str], torch
 
 
 def _refuse_unfinished(root: Path) -> None:
-    if (root / JOB).exists() and not (root / DATASET).exists():
+    if (root / JOB).exists() and not (root / DESCRIPTION).exists():
         raise SynthgenError(
             f"{root} is an unfinished set: images are missing.\n"
             "Run the command that began it again; it goes on where it stopped."
@@ -155,16 +171,6 @@ def _refuse_unfinished(root: Path) -> None:
 
 def _scanned(paths: Iterable[Path]) -> torch.Tensor:
     return scan_files(tuple(paths), None, "pad", longest=None, on_error=stop_at).pixels
-
-
-def _class_order(root: Path) -> tuple[str, ...]:
-    described = read_json(root / DATASET)
-    classes = described.get("classes") if isinstance(described, dict) else None
-    if not isinstance(classes, list) or not classes:
-        raise SynthgenError(f"{root / DATASET} doesn't say the class order.\nWrite the set again.")
-    names = tuple(str(name) for name in classes)
-    require_safe_names(names)
-    return names
 
 
 def _read_npz(path: Path, classes: tuple[str, ...]) -> tuple[torch.Tensor, list[str]]:
@@ -191,9 +197,3 @@ def _refuse_strangers(path: Path, names: list[str], classes: tuple[str, ...]) ->
             f"{path} has a class {strangers[0]!r} that the real data doesn't have.\n"
             f"Name its classes as the real ones: {known}."
         )
-
-
-def _described_channels(provenance: dict[str, Any] | None) -> int | None:
-    """Channels of a set of ours: colour images that all came out grey still have three."""
-    image = (provenance or {}).get("image")
-    return image.get("channels") if isinstance(image, dict) else None

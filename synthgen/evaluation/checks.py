@@ -9,6 +9,8 @@ from synthgen.data.assign import SPLITS
 from synthgen.data.hashing import image_hashes
 from synthgen.data.splits import Splits
 from synthgen.data.synthetic import SyntheticSet
+from synthgen.dataset.provenance import Provenance, TrainingData
+from synthgen.dataset.schema import Dataset
 from synthgen.errors import SynthgenError
 from synthgen.evaluation.features import Extractor
 from synthgen.evaluation.twins import find_twins
@@ -35,43 +37,34 @@ def require_unseen_test(splits: Splits, synthetic: SyntheticSet) -> None:
     """Refuse if a generator could have been trained on the reference: its split must be ours. Of a
     set that was appended to, every part's."""
     who = f"The generator of {synthetic.path}"
-    require_trained_on(splits, generator_data(synthetic), who)
+    require_trained_on(splits, generator_facts(synthetic).data, who)
     for digest in part_digests(synthetic):
-        require_trained_on(splits, {"digest": digest, "name": "of a part"}, who)
+        require_trained_on(splits, TrainingData(digest=digest, name="of a part"), who)
 
 
-def require_trained_on(splits: Splits, data: Any, who: str) -> None:
+def require_trained_on(splits: Splits, data: TrainingData | None, who: str) -> None:
     """Refuse a generator (``who``) whose training ``data``, as far as it says, are of another
     split than ``splits``."""
-    trained_on = data if isinstance(data, dict) else {}
-    digest = trained_on.get("digest")
-    if digest is None or digest == splits.digest:
+    if data is None or data.digest is None or data.digest == splits.digest:
         return
-    name = trained_on.get("name", "other data")
     raise SynthgenError(
-        f"{who} was trained on another split ({name}, {str(digest)[:8]}) than this one "
-        f"({splits.name}, {splits.digest[:8]}): it may have seen these {splits.reference} images.\n"
+        f"{who} was trained on another split ({data.name or 'other data'}, {data.digest[:8]}) than "
+        f"this one ({splits.name}, {splits.digest[:8]}): it may have seen these {splits.reference} "
+        "images.\n"
         "Evaluate with the data=… options of its training (source, size, shares and split_seed)."
     )
 
 
-def part_digests(synthetic: SyntheticSet) -> list[Any]:
+def part_digests(synthetic: SyntheticSet) -> list[str | None]:
     """The split that the generator of each part of a set was trained on, None where unknown."""
-    parts = (synthetic.provenance or {}).get("parts")
-    known = parts if isinstance(parts, list) else []
-    return [part.get("data_digest") for part in known if isinstance(part, dict)]
+    about = synthetic.described
+    return [part.data_digest for part in about.parts] if isinstance(about, Dataset) else []
 
 
-def generator_data(synthetic: SyntheticSet) -> dict[str, Any]:
-    """What ``dataset.json`` says of the generator's training data; empty if unknown."""
-    data = generator_facts(synthetic).get("data")
-    return data if isinstance(data, dict) else {}
-
-
-def generator_facts(synthetic: SyntheticSet) -> dict[str, Any]:
+def generator_facts(synthetic: SyntheticSet) -> Provenance:
     """What ``dataset.json`` copied from the sampler; empty if unknown."""
-    facts = (synthetic.provenance or {}).get("provenance")
-    return facts if isinstance(facts, dict) else {}
+    about = synthetic.described
+    return about.provenance if isinstance(about, Dataset) else Provenance()
 
 
 def exact_copies(splits: Splits, synthetic: SyntheticSet) -> dict[str, int]:
@@ -111,12 +104,12 @@ def provenance_sentences(
     """Where the set came from, as far as we know, and whether it holds real images."""
     sentences = [*split_sentences(splits), *synthetic.notes]
     total = len(synthetic.images)
-    if generator_facts(synthetic).get("exposes_real"):
+    if generator_facts(synthetic).exposes_real:
         sentences.append(
             "The generator gives out copies or transforms of single real images: the set is as "
             "confidential as they are."
         )
-    if synthetic.provenance is None:
+    if synthetic.described is None:
         sentences.append(
             "This set's origin is unknown, so nobody can say whether its generator saw the "
             f"{splits.reference} images; all {total:,} images were checked for exact copies only."
@@ -139,10 +132,11 @@ def provenance_sentences(
 
 def _knows_its_images(synthetic: SyntheticSet) -> bool:
     """Whether the set says what each of its generators, and what it started from, has seen."""
-    start = (generator_facts(synthetic).get("training") or {}).get("start")
-    started_well = start is None or bool(start.get("images_known"))
+    made = generator_facts(synthetic)
+    start = None if made.training is None else made.training.start
+    started_well = start is None or start.images_known
     later = part_digests(synthetic)[1:]
-    return "digest" in generator_data(synthetic) and started_well and None not in later
+    return made.split_digest is not None and started_well and None not in later
 
 
 def split_sentences(splits: Splits) -> list[str]:

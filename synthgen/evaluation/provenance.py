@@ -76,14 +76,14 @@ def provenance(
         "data": {
             "name": splits.name,
             "digest": splits.digest,
-            "recipe": splits.recipe,
+            "recipe": splits.recipe.to_json(),
             "counts": {part: class_counts(images) for part, images in parts.items()},
         },
         "synthetic": {
             "path": str(synthetic.path),
             "digest": synthetic.digest,
             "counts": class_counts(synthetic.images),
-            "dataset": plain_json(synthetic.provenance),
+            "dataset": None if synthetic.described is None else synthetic.described.to_json(),
         },
         "exact_copies": copies,
         "config": plain_json(config),

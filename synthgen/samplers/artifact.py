@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import platform
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -23,25 +23,29 @@ from torch.nn.modules.module import (
 )
 
 import synthgen
+from synthgen.dataset.provenance import Provenance
 from synthgen.errors import SynthgenError
-from synthgen.paths import canonical_digest, new_folder, read_json, write_bytes, write_json
+from synthgen.paths import canonical_digest, new_folder, write_bytes, write_json
 from synthgen.samplers.base import FittedSampler, Sampler
+from synthgen.samplers.schema import AGAIN, SamplerDescription
 from synthgen.spec import from_spec, to_spec
 from synthgen.types import ImageSpec
 
-FORMAT = "synthgen-sampler/1"
 DESCRIPTION = "sampler.json"
 WEIGHTS = "weights.safetensors"
-MOST_THREADS = 4096
 ALLOWANCE = 8  # times as many tensors may be registered as are kept
 
 
-def save_sampler(sampler: Sampler, folder: Path, provenance: dict[str, Any]) -> Path:
-    """Write ``sampler`` to a new ``folder``. ``provenance`` (plain JSON) travels with everything
-    that the sampler draws, so it must hold no list of training images."""
+def save_sampler(
+    sampler: Sampler, folder: Path, provenance: Provenance | Mapping[str, Any]
+) -> Path:
+    """Write ``sampler`` to a new ``folder``. ``provenance`` (as plain JSON, or empty) travels with
+    everything that the sampler draws, so it must hold no list of training images."""
     weights = save({name: value.cpu().contiguous() for name, value in sampler.state_dict().items()})
+    if not isinstance(provenance, Provenance):
+        provenance = Provenance.from_json(dict(provenance), "The sampler's provenance")
     description = {
-        "format": FORMAT,
+        "format": SamplerDescription.FORM,
         "sampler": to_spec(sampler),
         "image": sampler.image.to_json(),
         "exposes_real": sampler.exposes_real,
@@ -52,15 +56,16 @@ def save_sampler(sampler: Sampler, folder: Path, provenance: dict[str, Any]) -> 
         },
         "versions": {
             "synthgen": synthgen.__version__,
-            "torch": torch.__version__,
+            "torch": str(torch.__version__),
             "python": platform.python_version(),
         },
-        "provenance": provenance,
+        "provenance": provenance.to_json(),
     }
     description["sha256"] = canonical_digest(description)
+    written = SamplerDescription.of_table(description, "The description of the sampler")
     with new_folder(Path(folder)) as staging:
         write_bytes(staging / WEIGHTS, weights)
-        write_json(staging / DESCRIPTION, description)
+        write_json(staging / DESCRIPTION, written.to_json())
     return Path(folder)
 
 
@@ -73,15 +78,20 @@ def load_sampler(path: str | Path, allow: Iterable[str] = (), device: str = "cpu
     folder = sampler_folder(path)
     description = read_description(folder)
     weights = (folder / WEIGHTS).read_bytes()
-    if _sha256(weights) != description["weights_sha256"]:
+    if _sha256(weights) != description.weights_sha256:
         raise SynthgenError(
             f"{folder / WEIGHTS} was changed or cut short since it was saved (its SHA-256 differs)."
-            "\nCopy the sampler again, or export it again from its run."
+            f"\n{AGAIN}"
         )
-    _require_fitting(folder, description["sampler"], allow)
-    sampler = from_spec(description["sampler"], allow, Sampler)
+    spec = description.sampler.to_json()
+    _require_fitting(folder, spec, allow)
+    sampler = from_spec(spec, allow, Sampler)
     if not isinstance(sampler, Sampler) or not isinstance(sampler.image, ImageSpec):
         raise _no_sampler(folder)
+    if sampler.image.to_json() != description.image.to_json():
+        raise SynthgenError(
+            f"{folder / DESCRIPTION} gives two shapes or classes of images.\n{AGAIN}"
+        )
     try:
         tensors = load(weights)
         if isinstance(sampler, FittedSampler):
@@ -90,20 +100,11 @@ def load_sampler(path: str | Path, allow: Iterable[str] = (), device: str = "cpu
             sampler.load_state_dict(tensors)
     except (SafetensorError, RuntimeError, ValueError) as error:
         raise SynthgenError(f"{folder / WEIGHTS} does not fit its description: {error}") from error
-    sampler.threads = _threads(folder, description["execution"])
+    sampler.threads = description.execution.threads
     sampler = sampler.to(device).eval().requires_grad_(False)
     if isinstance(sampler, FittedSampler):
         _require_drawing(sampler, folder)
     return sampler
-
-
-def _threads(folder: Path, execution: Any) -> int:
-    threads = execution.get("threads") if isinstance(execution, dict) else None
-    if type(threads) is not int or not 1 <= threads <= MOST_THREADS:
-        raise SynthgenError(
-            f"{folder / DESCRIPTION} is damaged: threads must be 1 to {MOST_THREADS}."
-        )
-    return threads
 
 
 def _require_drawing(sampler: FittedSampler, folder: Path) -> None:
@@ -143,7 +144,7 @@ def _require_fitting(folder: Path, spec: Any, allow: Iterable[str]) -> None:
             raise SynthgenError(
                 f"{folder / WEIGHTS} does not fit its description: {name} is {there or 'missing'} "
                 f"in the file and {here or 'unknown'} in {DESCRIPTION}.\n"
-                "Copy the sampler again, or export it again from its run."
+                f"{AGAIN}"
             )
 
 
@@ -171,7 +172,7 @@ def _no_more_than(tensors: int, folder: Path) -> Iterator[None]:
             raise SynthgenError(
                 f"{folder / WEIGHTS} does not fit its description: it has {tensors} tensors, "
                 f"{DESCRIPTION} describes many more.\n"
-                "Copy the sampler again, or export it again from its run."
+                f"{AGAIN}"
             )
 
     hooks = (
@@ -185,22 +186,9 @@ def _no_more_than(tensors: int, folder: Path) -> Iterator[None]:
             hook.remove()
 
 
-def read_description(folder: Path) -> dict[str, Any]:
-    """The checked contents of ``sampler.json``."""
-    description = read_json(folder / DESCRIPTION)
-    if not isinstance(description, dict) or description.get("format") != FORMAT:
-        raise SynthgenError(f"{folder / DESCRIPTION} is not a sampler of the form {FORMAT}.")
-    body = {key: value for key, value in description.items() if key != "sha256"}
-    if canonical_digest(body) != description.get("sha256"):
-        raise SynthgenError(
-            f"{folder / DESCRIPTION} was changed since it was saved (its SHA-256 differs).\n"
-            "Copy the sampler again, or export it again from its run."
-        )
-    required = {"sampler", "exposes_real", "weights_sha256", "execution", "provenance"}
-    if not required <= description.keys():
-        missing = ", ".join(sorted(required - description.keys()))
-        raise SynthgenError(f"{folder / DESCRIPTION} is damaged: it lacks {missing}.")
-    return description
+def read_description(folder: Path) -> SamplerDescription:
+    """The checked contents of ``sampler.json``. Raises SynthgenError."""
+    return SamplerDescription.read(Path(folder) / DESCRIPTION)
 
 
 def sampler_folder(path: str | Path) -> Path:

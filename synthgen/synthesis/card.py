@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import platform
 import zlib
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from synthgen.dataset import README
+from synthgen.dataset.schema import Dataset
 from synthgen.images import encode_png, grid
 from synthgen.paths import write_text
 from synthgen.samplers.base import Sampler
@@ -21,7 +22,6 @@ from synthgen.synthesis.rows import ExampleRows
 from synthgen.synthesis.sheet_page import CONTACT_SHEET, sheet_page
 from synthgen.types import ImageSpec
 
-README = "README.md"
 SHEET_COLUMNS = 10
 SHEET_CLASSES = 20  # with more, the sheet shows the first ones
 
@@ -52,17 +52,16 @@ class ContactSheet:
         write_text(folder / CONTACT_SHEET, sheet_page(encode_png(sheet), self.names))
 
 
-def classes_shown(dataset: Mapping[str, Any]) -> list[str]:
+def classes_shown(dataset: Dataset) -> list[str]:
     """The classes whose images the contact sheet shows: the sheet of an appended set stays."""
-    quotas = (dataset.get("parts") or [dataset])[0].get("quotas") or dataset["quotas"]
-    return [name for name in dataset["classes"] if quotas.get(name)][:SHEET_CLASSES]
+    quotas = dataset.parts[0].quotas
+    return [name for name in dataset.classes if quotas.get(name)][:SHEET_CLASSES]
 
 
-def write_readme(folder: Path, dataset: dict[str, Any]) -> None:
-    """The dataset card, README.md, in the form that dataset hubs read. What the person said about
-    the set is ``dataset["papers"]``, see :class:`synthgen.synthesis.papers.Papers`."""
-    papers = Papers.from_json(dataset.get("papers"))
-    write_text(folder / README, card_text(dataset, papers))
+def write_readme(folder: Path, dataset: Dataset) -> None:
+    """The dataset card, README.md, in the form that dataset hubs read, with what the person said
+    about the set."""
+    write_text(folder / README, card_text(dataset, Papers.stated_in(dataset)))
 
 
 def execution_record(sampler: Sampler) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
+from synthgen.dataset.schema import Dataset, Fact, PublicDataset
 from synthgen.synthesis.opened_with import OPENINGS, UNKNOWN
 from synthgen.synthesis.papers import Papers, stated
 from synthgen.synthesis.sheet_page import CONTACT_SHEET
@@ -43,8 +44,11 @@ SIZES = [(1_000, "1K"), (10_000, "10K"), (100_000, "100K"), (1_000_000, "1M"), (
 IN_FOLDERS = ("png", "jpeg", "webp")
 
 
+Described = Dataset | PublicDataset
+
+
 def card_text(
-    dataset: Mapping[str, Any],
+    dataset: Described,
     papers: Papers,
     report: Mapping[str, Any] | None = None,
     *,
@@ -57,7 +61,7 @@ def card_text(
         f"# {_title(dataset, papers)}\n\n{_warning(dataset)}",
         _what(dataset),
         _made(dataset),
-        _use_and_limits(dataset, papers),
+        _use_and_limits(papers),
         _counts(dataset, picture),
         *([_metrics(report)] if report else []),
         _papers(papers),
@@ -65,7 +69,7 @@ def card_text(
     return "\n\n".join(sections) + "\n"
 
 
-def front_matter(dataset: Mapping[str, Any], papers: Papers) -> str:
+def front_matter(dataset: Described, papers: Papers) -> str:
     """YAML, in the form that dataset hubs read; JSON strings are YAML strings."""
     licence = (papers.licence or "").strip()
     known = licence.lower() in LICENCES
@@ -75,10 +79,10 @@ def front_matter(dataset: Mapping[str, Any], papers: Papers) -> str:
     lines += [
         f"pretty_name: {_quoted(_title(dataset, papers))}",
         "task_categories:\n- image-classification",
-        f"size_categories:\n- {size_category(int(dataset['count']))}",
+        f"size_categories:\n- {size_category(dataset.count)}",
         "tags:\n- synthetic\n- image\n- synthgen",
     ]
-    hub = OPENINGS.get(_format(dataset), UNKNOWN).hub
+    hub = OPENINGS.get(dataset.file_format.name, UNKNOWN).hub
     lines += [hub] if hub else []
     return "---\n" + "\n".join(lines) + "\n---"
 
@@ -94,28 +98,31 @@ def size_category(count: int) -> str:
     return "n>10M"
 
 
-def _title(dataset: Mapping[str, Any], papers: Papers) -> str:
+def _title(dataset: Described, papers: Papers) -> str:
     if papers.title and papers.title.strip():
         return " ".join(papers.title.split())
-    real = int(dataset.get("real_count") or 0)
-    drawn = f"{int(dataset['count']) - real:,} synthetic"
+    real = _real_count(dataset)
+    drawn = f"{dataset.count - real:,} synthetic"
     return f"{drawn} and {real:,} real images" if real else f"{drawn} images"
 
 
-def _warning(dataset: Mapping[str, Any]) -> str:
-    if dataset.get("real_count"):
+def _real_count(dataset: Described) -> int:
+    return dataset.real_count if isinstance(dataset, Dataset) else 0
+
+
+def _warning(dataset: Described) -> str:
+    if _real_count(dataset):
         return AUGMENTED_WARNING
-    return COPIES_WARNING if dataset["exposes_real"] else WARNING
+    return COPIES_WARNING if dataset.exposes_real else WARNING
 
 
-def _what(dataset: Mapping[str, Any]) -> str:
-    image = dataset["image"]
-    form = _format(dataset)
-    channels = "grey" if image["channels"] == 1 else "colour"
+def _what(dataset: Described) -> str:
+    image, form = dataset.image, dataset.file_format.name
+    channels = "grey" if image.channels == 1 else "colour"
     lines = [
         "## What it is\n",
-        f"- {int(dataset['count']):,} labelled {channels} images of {image['height']} × "
-        f"{image['width']} pixels (height × width), {len(dataset['classes'])} classes",
+        f"- {dataset.count:,} labelled {channels} images of {image.height} × "
+        f"{image.width} pixels (height × width), {len(dataset.classes)} classes",
         f"- Format: {form}; {OPENINGS.get(form, UNKNOWN).by}",
         "- Every row of `manifest.jsonl` is an image: its file, label and SHA-256; labels follow "
         "the class order in `dataset.json`",
@@ -125,8 +132,8 @@ def _what(dataset: Mapping[str, Any]) -> str:
             "- `ImageFolder` and `datasets` number the classes in alphabetical order, which may be "
             "another one"
         )
-        empty = [name for name, count in dataset["quotas"].items() if not count]
-        if empty and not dataset.get("real_count"):
+        empty = [name for name, count in dataset.quotas.items() if not count]
+        if empty and not _real_count(dataset):
             lines.append(
                 f"- No folder for {', '.join(empty)} (0 images): those readers number the other "
                 "classes without a gap, not as in a folder of all classes. Match classes by name"
@@ -134,25 +141,9 @@ def _what(dataset: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _format(dataset: Mapping[str, Any]) -> str:
-    """Sets of the first version don't say it: they were PNG files."""
-    return str((dataset.get("file_format") or {}).get("name") or "png")
-
-
-def _made(dataset: Mapping[str, Any]) -> str:
-    sampler = dataset["sampler"]
-    digest = f" (SHA-256 `{sampler['sha256']}`)" if sampler.get("sha256") else ""
-    data = (dataset.get("provenance") or {}).get("data") or {}
-    lines = ["## How it was made\n", f"- Drawn by `{sampler['target']}`{digest}"]
-    if "provenance" in dataset:
-        lines.append(f"- Fitted on the training split of: {data.get('name') or 'not stated'}")
-    if dataset.get("seed") is not None:
-        lines.append(f"- Plan seed: {dataset['seed']}; every row has its own seed")
-    last = (dataset.get("parts") or [{}])[-1]
-    for name, value in (last.get("latents") or {}).items():
-        if value is not None:
-            lines.append(f"- {name.capitalize()} of the latents: {value:g}")
-    facts = last.get("facts") or {}
+def _made(dataset: Described) -> str:
+    lines = ["## How it was made\n", *_origin(dataset)]
+    facts = dataset.parts[-1].facts
     rejected = _rejected(dataset)
     lines += [
         f"- Curated by `{name}`{_keeps(fact)}: {rejected[name]:,} draws rejected"
@@ -165,25 +156,40 @@ def _made(dataset: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _keeps(fact: Mapping[str, Any]) -> str:
-    share = fact.get("keeps_of_real")
+def _origin(dataset: Described) -> list[str]:
+    """By what it was drawn, and how; public papers say only by what."""
+    if not isinstance(dataset, Dataset):
+        return [f"- Drawn by `{dataset.sampler.target}`"]
+    sampler, data = dataset.sampler, dataset.provenance.data
+    digest = f" (SHA-256 `{sampler.sha256}`)" if sampler.sha256 else ""
+    latents = dataset.parts[-1].latents
+    spread = {"Temperature": latents.temperature, "Truncation": latents.truncation}
+    return [
+        f"- Drawn by `{sampler.target}`{digest}",
+        f"- Fitted on the training split of: {(data and data.name) or 'not stated'}",
+        f"- Plan seed: {dataset.seed}; every row has its own seed",
+        *(f"- {k} of the latents: {value:g}" for k, value in spread.items() if value is not None),
+    ]
+
+
+def _keeps(fact: Fact) -> str:
+    share, spread = fact.keeps_of_real, fact.keeps_of_real_95
     if share is None:
         return ""
-    spread = fact.get("keeps_of_real_95")
     about = f" ({100 * spread[0]:.1f}–{100 * spread[1]:.1f})" if spread else ""
-    few = "; its held-out images are too few to keep more" if fact.get("too_few_to_promise") else ""
+    few = "; its held-out images are too few to keep more" if fact.too_few_to_promise else ""
     return f", which would keep {100 * share:.1f} %{about} of new real images{few}"
 
 
-def _rejected(dataset: Mapping[str, Any]) -> Counter[str]:
+def _rejected(dataset: Described) -> Counter[str]:
     """Draws by the filter that rejected them, over all classes."""
     total: Counter[str] = Counter()
-    for one in (dataset.get("acceptance") or {}).values():
-        total.update(one.get("rejected") or {})
+    for one in (dataset.acceptance or {}).values():
+        total.update(one.rejected)
     return total
 
 
-def _use_and_limits(dataset: Mapping[str, Any], papers: Papers) -> str:
+def _use_and_limits(papers: Papers) -> str:
     lines = [
         f"## Intended use\n\n{stated(papers.intended_use)}",
         "",
@@ -198,18 +204,18 @@ def _use_and_limits(dataset: Mapping[str, Any], papers: Papers) -> str:
     return "\n".join(lines)
 
 
-def _counts(dataset: Mapping[str, Any], picture: bool) -> str:
-    acceptance = dataset.get("acceptance") or {}
+def _counts(dataset: Described, picture: bool) -> str:
+    acceptance, real = dataset.acceptance or {}, _real_count(dataset)
     head = ["class", "images"] + (["drawn", "accepted"] if acceptance else [])
     lines = ["## Counts\n", _row(head), _row(["---"] * len(head))]
-    for name, count in dataset["quotas"].items():
+    for name, count in dataset.quotas.items():
         cells = [_cell(name), f"{count:,}"]
         if acceptance:
             mine = acceptance.get(name)
-            cells += [f"{mine['drawn']:,}", f"{100 * mine['share']:.1f} %"] if mine else ["", ""]
+            cells += [f"{mine.drawn:,}", f"{100 * mine.share:.1f} %"] if mine else ["", ""]
         lines.append(_row(cells))
-    if dataset.get("real_count"):
-        lines += ["", f"and {dataset['real_count']:,} real images."]
+    if real:
+        lines += ["", f"and {real:,} real images."]
     if picture:
         lines += ["", f"[First images of each class]({CONTACT_SHEET})"]
     return "\n".join(lines)

@@ -8,19 +8,21 @@ import json
 import logging
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from synthgen.dataset import DESCRIPTION
+from synthgen.dataset.schema import Dataset, described, require_dataset
 from synthgen.errors import SynthgenError
 from synthgen.progress import track
 from synthgen.spec import to_spec
 from synthgen.synthesis import job as jobs
 from synthgen.synthesis.curation.base import Filter, SetFilter
-from synthgen.synthesis.finish import finish
+from synthgen.synthesis.finish import finish, format_record
 from synthgen.synthesis.formats import Format
 from synthgen.synthesis.job import (
     BASE,
-    DESCRIPTION,
     FinishedMeanwhileError,
     Job,
     opened_job,
@@ -131,7 +133,8 @@ def fulfil(
         draw_missing(job, order)
         await_shards(job, order)
         with job.alone():
-            finish(job, order, base, settle(job, order), papers)
+            before = None if base is None else base.dataset
+            finish(job, order, before, settle(job, order), papers)
             jobs.close(store)
     return Path(out)
 
@@ -188,10 +191,10 @@ def _is_there(store: Store, order: Order, *, append: bool, papers: Papers | None
     if they are given."""
     if not store.exists(DESCRIPTION):
         return False
-    found = json.loads(store.read(DESCRIPTION))
-    if not isinstance(found, dict) or not found.get("parts"):
+    found = Dataset.parse(store.read(DESCRIPTION), f"{store.place}/{DESCRIPTION}")
+    if found.sha256 is None:
         return False  # of an earlier synthgen
-    same_papers = papers is None or found.get("papers") == papers.to_json()
+    same_papers = papers is None or Papers.stated_in(found) == papers
     return same_papers and _is_done(found, order, append=append)
 
 
@@ -231,7 +234,7 @@ def fit_filters(order: Order) -> None:
         one.fit(order.real, order.request["seed"])
 
 
-def content_of(order: Order, base: dict[str, Any] | None) -> dict[str, Any]:
+def content_of(order: Order, base: Base | None) -> dict[str, Any]:
     """The job file: everything that decides a byte of the set."""
     return {
         "request": order.request,
@@ -241,64 +244,76 @@ def content_of(order: Order, base: dict[str, Any] | None) -> dict[str, Any]:
         "file_format": to_spec(order.format),
         "shard_size": order.shard_size,
         "execution": order.execution(),
-        "base": None if base is None else base["content_digest"],
+        "base": None if base is None else base.digest,
     }
 
 
-def _is_done(dataset: dict[str, Any], order: Order, *, append: bool) -> bool:
+def _is_done(dataset: Dataset, order: Order, *, append: bool) -> bool:
     """Whether the set that was only tidied up is the one that is asked for now."""
-    part = dataset["parts"][-1]
-    request = json.loads(json.dumps(order.request))
-    same = all(part.get(key) == value for key, value in request.items())
-    file_format = {"name": order.format.name, "spec": to_spec(order.format)}
-    same = same and dataset["file_format"] == file_format
-    same = same and dataset["shard_size"] == order.shard_size
-    return same and part["quotas"] == order.quotas and (len(dataset["parts"]) > 1) == append
+    part = dataset.parts[-1]
+    found, request = part.to_json(), json.loads(json.dumps(order.request))
+    return (
+        all(found.get(key) == value for key, value in request.items())
+        and dataset.file_format.to_json() == format_record(order.format)
+        and dataset.shard_size == order.shard_size
+        and part.quotas == order.quotas
+        and (len(dataset.parts) > 1) == append
+    )
 
 
-def read_base(store: Store) -> dict[str, Any]:
-    """The description of the set that is appended to, with the digest of its file."""
+@dataclass(frozen=True)
+class Base:
+    """The set that is appended to; ``digest`` is the SHA-256 of its description's file."""
+
+    dataset: Dataset
+    digest: str
+
+
+def read_base(store: Store) -> Base:
+    """Raises SynthgenError if there is no finished set, or none that can be appended to."""
     for path in (BASE, DESCRIPTION):
         if store.exists(path):
-            content = store.read(path)
-            base = json.loads(content)
-            if "parts" not in base:
+            content = store.read(path, Dataset.LARGEST + 1)
+            place = f"{store.place}/{path}"
+            dataset = require_dataset(described(content, place), store.place)
+            if dataset.sha256 is None:
                 raise SynthgenError(
                     f"{store.place} was written by an earlier synthgen, which could not append.\n"
                     "Draw it again, or draw the new images into another folder."
                 )
-            return {**base, "content_digest": hashlib.sha256(content).hexdigest()}
+            return Base(dataset, hashlib.sha256(content).hexdigest())
     raise SynthgenError(
         f"There is no finished set in {store.place} to append to.\n"
         "Give out= a set, or leave append out."
     )
 
 
-def continued(order: Order, base: dict[str, Any]) -> Order:
+def continued(order: Order, base: Base) -> Order:
     """``order`` with its rows and shards numbered on from ``base``."""
     if order.set_filters:
         raise SynthgenError(
             f"{order.set_filters[0].name!r} compares all images of a set, so it can't be appended "
             "with.\nLeave the filter out, or draw the whole set in one go."
         )
-    _require_same_kind(order, base)
-    _require_same_split(order, base)
-    last = base["parts"][-1]
-    shards = last["first_shard"] + -(-last["count"] // base["shard_size"])
-    rows = dataclasses.replace(order.rows, first=base["count"])
+    dataset = base.dataset
+    _require_same_kind(order, dataset)
+    _require_same_split(order, dataset)
+    last = dataset.parts[-1]
+    shards = last.first_shard + -(-last.count // dataset.shard_size)
+    rows = dataclasses.replace(order.rows, first=dataset.count)
     return dataclasses.replace(
         order,
         rows=rows,
         id=order_id(order.request, rows.first),
         first_shard=shards,
-        shard_size=base["shard_size"],
+        shard_size=dataset.shard_size,
     )
 
 
-def _require_same_kind(order: Order, base: dict[str, Any]) -> None:
+def _require_same_kind(order: Order, base: Dataset) -> None:
     """Images of one size and the same classes, in files of one format."""
-    image, form = ImageSpec.from_json(base["image"]), base["file_format"]
-    settings = {"name": order.format.name, "spec": to_spec(order.format)}
+    image, form = ImageSpec.from_json(base.image.to_json()), base.file_format.to_json()
+    settings = format_record(order.format)
     if image.shape != order.image.shape:
         what = f"The set's images are {words_of(image)}; the sampler's {words_of(order.image)}"
     elif image.classes != order.image.classes:
@@ -322,9 +337,8 @@ def words_of(image: ImageSpec) -> str:
     return f"{image.height} x {image.width} pixels, {colour}"
 
 
-def _require_same_split(order: Order, base: dict[str, Any]) -> None:
-    before = (base["provenance"].get("data") or {}).get("digest")
-    now = order.samplers.data_digest
+def _require_same_split(order: Order, base: Dataset) -> None:
+    before, now = base.provenance.split_digest, order.samplers.data_digest
     if before is not None and now is not None and before != now:
         raise SynthgenError(
             f"The set's sampler was trained on another split ({before[:8]}) than this one "

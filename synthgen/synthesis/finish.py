@@ -15,7 +15,19 @@ import torch
 from torch import Tensor
 
 import synthgen
-from synthgen.paths import canonical_digest, write_text
+from synthgen.dataset import DESCRIPTION, INDEX, MANIFEST
+from synthgen.dataset.provenance import Provenance
+from synthgen.dataset.schema import (
+    Acceptance,
+    CardAnswers,
+    Dataset,
+    Execution,
+    FileFormat,
+    SetPart,
+    signed,
+)
+from synthgen.paths import write_text
+from synthgen.schema import Image
 from synthgen.spec import to_spec
 from synthgen.synthesis.card import (
     SHEET_CLASSES,
@@ -25,8 +37,9 @@ from synthgen.synthesis.card import (
     write_readme,
 )
 from synthgen.synthesis.draw import draw_rows
-from synthgen.synthesis.job import DESCRIPTION, INDEX, Job
-from synthgen.synthesis.manifest import MANIFEST, with_scores
+from synthgen.synthesis.formats import Format
+from synthgen.synthesis.job import Job
+from synthgen.synthesis.manifest import with_scores
 from synthgen.synthesis.order import Order
 from synthgen.synthesis.papers import Papers
 from synthgen.synthesis.rows import ExampleRows, first_of_each_class
@@ -34,40 +47,48 @@ from synthgen.synthesis.settle import Settled, counted
 from synthgen.synthesis.sheet_page import CONTACT_SHEET, PICTURE_OF_OLD_SETS, sheet_page
 from synthgen.synthesis.store import LocalStore
 
-FORMAT = "synthgen-dataset/1"
-
 
 def finish(
     job: Job,
     order: Order,
-    base: dict[str, Any] | None,
+    base: Dataset | None,
     settled: Settled | None,
     papers: Papers | None,
 ) -> None:
     """Write all but the images; ``base`` is the description of the set that is appended to."""
     tally = _Tally(order)
     manifest = tally.watch(_manifest(job, order, settled))
-    files = {MANIFEST: _write(job, MANIFEST, base, base["count"] if base else 0, manifest)}
+    digest = _write(job, MANIFEST, base, base.count if base else 0, manifest)
+    files: dict[str, str | None] = {MANIFEST: digest}
     rejected = _rejected(job, order, settled)
     if order.format.in_shards:
-        before = base["index_lines"] if base else 0
+        before = base.index_lines if base else 0
         files[INDEX] = _write(job, INDEX, base, before, _index(job, order))
-    dataset = describe(order, base)
+    part = _part(order)
     if order.curated:
-        dataset["parts"][-1]["acceptance"] = tally.acceptance(rejected)
-        dataset["acceptance"] = dataset["parts"][-1]["acceptance"]
-    dataset["index_lines"] = _index_lines(job, order, base)
-    earlier = base["papers"] if base else Papers().to_json()
-    dataset["papers"] = papers.to_json() if papers else earlier
-    files |= _write_card(job, order, base, {**dataset, "digest": files[MANIFEST]})
+        part = part.model_copy(update={"acceptance": tally.acceptance(rejected)})
     # The manifest holds the hash of every image, so its own hash stands for the whole set.
-    write_description(job, {**dataset, "digest": files[MANIFEST], "files": files})
+    dataset = describe(
+        order,
+        base,
+        part,
+        digest=digest,
+        index_lines=_index_lines(job, order, base),
+        papers=_answers(papers, base),
+    )
+    files |= _write_card(job, order, base, dataset)
+    write_description(job, dataset.model_copy(update={"files": files}))
 
 
-def describe(order: Order, base: dict[str, Any] | None) -> dict[str, Any]:
-    """``dataset.json`` but for what is known only once the images are drawn."""
-    samplers = order.samplers
-    part = {
+def _answers(papers: Papers | None, base: Dataset | None) -> CardAnswers:
+    if papers is None and base is not None:
+        return base.papers
+    return CardAnswers(**(papers or Papers()).to_json())
+
+
+def _part(order: Order) -> SetPart:
+    """The rows of ``order``, as ``dataset.json`` describes them."""
+    content = {
         "id": order.id,
         "first": order.rows.first,
         "count": len(order.rows),
@@ -75,46 +96,69 @@ def describe(order: Order, base: dict[str, Any] | None) -> dict[str, Any]:
         "digits": order.rows.digits,
         "quotas": order.quotas,
         "real_counts": order.real_counts,
-        "data_digest": samplers.data_digest,
+        "data_digest": order.samplers.data_digest,
         **order.request,
         "facts": {one.name: one.facts() for one in order.all_filters},
     }
-    before = base["parts"] if base else []
-    earlier = base["quotas"] if base else {}
-    return {
-        "format": FORMAT,
-        "classes": list(order.image.classes),
-        "image": order.image.to_json(),
-        "plan": base["plan"] if base else order.request["plan"],
-        "seed": base["seed"] if base else order.request["seed"],
-        "mode": order.request["mode"],
-        "quotas": {name: n + earlier.get(name, 0) for name, n in order.quotas.items()},
-        "count": len(order.rows) + (base["count"] if base else 0),
-        "real_count": sum(order.real_counts.values()) + (base["real_count"] if base else 0),
-        "sampler": base["sampler"] if base else samplers.record(),
-        "exposes_real": samplers.exposes_real
+    return SetPart.from_json(content, "What was asked for")
+
+
+def describe(
+    order: Order,
+    base: Dataset | None,
+    part: SetPart,
+    *,
+    digest: str,
+    index_lines: int,
+    papers: CardAnswers,
+) -> Dataset:
+    """``dataset.json`` but for the hashes of the other files."""
+    samplers = order.samplers
+    earlier = base.quotas if base else {}
+    dataset = Dataset(
+        format="synthgen-dataset/1",
+        classes=order.image.classes,
+        image=Image.from_json(order.image.to_json()),
+        plan=base.plan if base else part.plan,
+        seed=base.seed if base else part.seed,
+        mode=part.mode,
+        quotas={name: n + earlier.get(name, 0) for name, n in order.quotas.items()},
+        count=len(order.rows) + (base.count if base else 0),
+        real_count=sum(order.real_counts.values()) + (base.real_count if base else 0),
+        sampler=base.sampler if base else samplers.record(),
+        exposes_real=samplers.exposes_real
         or bool(order.real_counts)
-        or bool(base and base["exposes_real"]),
-        "provenance": _provenance(order, base),
-        "execution": order.execution(),
-        "versions": {"synthgen": synthgen.__version__},
-        "file_format": {"name": order.format.name, "spec": to_spec(order.format)},
-        "shard_size": order.shard_size,
-        "parts": [*before, part],
-    }
+        or bool(base and base.exposes_real),
+        provenance=_provenance(order, base),
+        execution=Execution.from_json(order.execution()),
+        versions={"synthgen": synthgen.__version__},
+        file_format=FileFormat.from_json(format_record(order.format)),
+        shard_size=order.shard_size,
+        parts=(*(base.parts if base else ()), part),
+        index_lines=index_lines,
+        papers=papers,
+        digest=digest,
+        files={},
+    )
+    curated = {"acceptance": part.acceptance} if order.curated else {}
+    return dataset.model_copy(update=curated)
 
 
-def _provenance(order: Order, base: dict[str, Any] | None) -> dict[str, Any]:
+def format_record(format: Format) -> dict[str, Any]:
+    """A file format as ``dataset.json`` names it."""
+    return {"name": format.name, "spec": to_spec(format)}
+
+
+def _provenance(order: Order, base: Dataset | None) -> Provenance:
     """Of the first sampler that was fitted on data: what is tested must be unseen by it."""
-    if base and (base["provenance"].get("data") or not order.samplers.provenance.get("data")):
-        return dict(base["provenance"])
-    return order.samplers.provenance
+    now = order.samplers.provenance
+    return now if base is None or (base.provenance.data is None and now.data) else base.provenance
 
 
-def write_description(job: Job, dataset: dict[str, Any]) -> None:
+def write_description(job: Job, dataset: Dataset) -> None:
     """``dataset.json``, with its own digest: now the set is complete."""
-    dataset = {**dataset, "sha256": canonical_digest(dataset)}
-    text = json.dumps(dataset, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    table = signed(dataset.to_json())
+    text = json.dumps(table, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     job.store.flush()
     job.store.write(DESCRIPTION, [text.encode()])
 
@@ -138,16 +182,14 @@ def _index(job: Job, order: Order) -> Iterator[bytes]:
             yield (json.dumps(entry, ensure_ascii=False) + "\n").encode()
 
 
-def _index_lines(job: Job, order: Order, base: dict[str, Any] | None) -> int:
+def _index_lines(job: Job, order: Order, base: Dataset | None) -> int:
     if not order.format.in_shards:
         return 0
     per_shard = len(job.header(order.shards[0])["files"])
-    return per_shard * len(order.shards) + (base["index_lines"] if base else 0)
+    return per_shard * len(order.shards) + (base.index_lines if base else 0)
 
 
-def _write(
-    job: Job, path: str, base: dict[str, Any] | None, keep: int, lines: Iterable[bytes]
-) -> str:
+def _write(job: Job, path: str, base: Dataset | None, keep: int, lines: Iterable[bytes]) -> str:
     """Write the first ``keep`` lines that ``path`` has already, and ``lines``; their SHA-256."""
     digest = hashlib.sha256()
 
@@ -186,17 +228,16 @@ class _Tally:
                 self.drawn[entry["class"]] += entry["attempt"] + 1
             yield line
 
-    def acceptance(self, rejected: dict[str, Counter[int]]) -> dict[str, Any]:
+    def acceptance(self, rejected: dict[str, Counter[int]]) -> dict[str, Acceptance]:
         """Draws, kept images and rejections by filter, for each class that has any."""
-        classes = self.order.image.classes
         return {
-            name: {
-                "drawn": self.drawn[name],
-                "kept": self.kept[name],
-                "share": round(self.kept[name] / self.drawn[name], 6),
-                "rejected": {one: counts[label] for one, counts in rejected.items()},
-            }
-            for label, name in enumerate(classes)
+            name: Acceptance(
+                drawn=self.drawn[name],
+                kept=self.kept[name],
+                share=round(self.kept[name] / self.drawn[name], 6),
+                rejected={one: counts[label] for one, counts in rejected.items()},
+            )
+            for label, name in enumerate(self.order.image.classes)
             if self.drawn[name]
         }
 
@@ -214,8 +255,8 @@ def _rejected(job: Job, order: Order, settled: Settled | None) -> dict[str, Coun
 
 
 def _write_card(
-    job: Job, order: Order, base: dict[str, Any] | None, dataset: dict[str, Any]
-) -> dict[str, str]:
+    job: Job, order: Order, base: Dataset | None, dataset: Dataset
+) -> dict[str, str | None]:
     """README and contact sheet; returns their SHA-256. The sheet of an appended set stays; an older
     set's picture becomes the page that the card names."""
     with tempfile.TemporaryDirectory(prefix="synthgen-") as scratch:
@@ -225,11 +266,11 @@ def _write_card(
             sheet = ContactSheet(ExampleRows(labels), order.image)
             sheet.add(range(len(labels)), images)
             sheet.write(folder)
-        elif CONTACT_SHEET not in base["files"] and job.store.exists(PICTURE_OF_OLD_SETS):
+        elif CONTACT_SHEET not in base.files and job.store.exists(PICTURE_OF_OLD_SETS):
             picture = job.store.read(PICTURE_OF_OLD_SETS)
             write_text(folder / CONTACT_SHEET, sheet_page(picture, classes_shown(base)))
         write_readme(folder, dataset)
-        digests = {} if base is None else dict(base["files"])
+        digests: dict[str, str | None] = {} if base is None else dict(base.files)
         for path in sorted(folder.iterdir()):
             content = path.read_bytes()
             job.store.write(path.name, [content])

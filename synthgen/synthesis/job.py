@@ -13,15 +13,18 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from synthgen.dataset import DESCRIPTION
 from synthgen.errors import SynthgenError
 from synthgen.paths import made_folder, readable_os_errors
 from synthgen.synthesis.launch import Launch
 from synthgen.synthesis.lock import all_shares, folder_lock, is_alive
 from synthgen.synthesis.store import WORK, LocalStore, Store
 
-DESCRIPTION, INDEX = "dataset.json", "index.jsonl"
+if TYPE_CHECKING:
+    from synthgen.dataset.schema import Dataset
+
 JOB, BASE, RECORDS = f"{WORK}/job.json", f"{WORK}/base.json", f"{WORK}/shards"
 FORMAT = "synthgen-job/1"
 log = logging.getLogger(__name__)
@@ -200,13 +203,15 @@ def remove_if_empty(folder: Path) -> None:
         log.debug("%s is not empty", folder)
 
 
-def tidied(store: Store) -> dict[str, Any] | None:
+def tidied(store: Store) -> Dataset | None:
     """If a finished set still has its job's folder (the process was killed in its last moment),
     remove that folder and return the set's description."""
     if WORK not in store.names() or not is_over(store):
         return None
     close(store)
-    return dict(json.loads(store.read(DESCRIPTION)))
+    from synthgen.dataset.schema import Dataset  # verify, which reads this module, may need none
+
+    return Dataset.parse(store.read(DESCRIPTION), f"{store.place}/{DESCRIPTION}")
 
 
 def is_over(store: Store) -> bool:

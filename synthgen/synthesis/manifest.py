@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from synthgen.dataset import DESCRIPTION, MANIFEST
+from synthgen.dataset.schema import ADVICE, Dataset, ManifestRow, described, require_dataset
 from synthgen.errors import SynthgenError
-from synthgen.paths import parse_json
+from synthgen.paths import lines_of, require_plain_file
+from synthgen.schema import read_bytes
 
 if TYPE_CHECKING:  # reading needs no torch
     from synthgen.synthesis.draw import Drawn
     from synthgen.synthesis.formats import Encoded
     from synthgen.synthesis.order import Order
-
-MANIFEST = "manifest.jsonl"
 
 
 def manifest_lines(order: Order, drawn: Drawn, encoded: Encoded) -> list[str]:
@@ -95,27 +95,21 @@ def _encode(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, allow_nan=False)
 
 
-def read_manifest(folder: Path) -> list[dict[str, Any]]:
+def read_dataset(folder: str | Path) -> Dataset:
+    """``dataset.json`` of a set. Raises SynthgenError if it is missing, damaged or public only."""
+    path = Path(folder) / DESCRIPTION
+    return require_dataset(described(read_bytes(path, Dataset.LARGEST), str(path)), str(folder))
+
+
+def read_manifest(folder: str | Path) -> list[ManifestRow]:
     """All rows of a set, or a sentence about what is missing or damaged."""
     path = Path(folder) / MANIFEST
+    require_plain_file(path)
     try:
         with path.open("rb") as file:
-            return list(parse_lines(file, str(path)))
+            return list(ManifestRow.read_lines(lines_of(file), str(path), ADVICE))
     except FileNotFoundError:
         raise SynthgenError(f"{path} does not exist.\nGive the folder of a set.") from None
-
-
-def parse_lines(lines: Iterable[bytes], place: str) -> Iterator[dict[str, Any]]:
-    """The rows, one at a time; raises SynthgenError at the first damaged one."""
-    keys = {"file", "label", "seed", "sha256"}
-    for number, line in enumerate(lines, start=1):
-        try:
-            entry = parse_json(line)
-        except ValueError as error:
-            raise SynthgenError(f"{place} is damaged: {error}.") from None
-        if not isinstance(entry, dict) or not keys <= entry.keys():
-            raise SynthgenError(f"{place} is damaged: line {number} lacks some of {sorted(keys)}.")
-        yield entry
 
 
 def with_scores(line: bytes, scores: dict[str, float]) -> bytes:

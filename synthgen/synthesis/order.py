@@ -202,8 +202,9 @@ def _rows_of_samplers(
 
 
 def _real_source(real: LabelledImages, samplers: Samplers) -> Source:
-    data = samplers.provenance.get("data") or {}
-    return Source("real", RealImages(real), REAL, None, str(data.get("name") or "real images"))
+    data = samplers.provenance.data
+    name = None if data is None else data.name
+    return Source("real", RealImages(real), REAL, None, name or "real images")
 
 
 def _checked_real(real: LabelledImages | None, image: ImageSpec) -> dict[str, int]:

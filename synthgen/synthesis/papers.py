@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from synthgen.errors import SynthgenError
+
+if TYPE_CHECKING:
+    from synthgen.dataset.schema import Dataset, PublicDataset
 
 NOT_STATED = "not stated"
 
@@ -44,6 +47,11 @@ class Papers:
         return cls(
             **{name: None if item is None else str(item) for name, item in (value or {}).items()}
         )
+
+    @classmethod
+    def stated_in(cls, dataset: Dataset | PublicDataset) -> Papers:
+        """What a set says."""
+        return cls(**{field.name: getattr(dataset.papers, field.name) for field in fields(cls)})
 
 
 def stated(answer: str | None) -> str:

@@ -5,24 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
+from synthgen.dataset import DESCRIPTION, MANIFEST
+from synthgen.dataset.schema import REAL, Dataset, ManifestRow, SetPart
 from synthgen.errors import SynthgenError
-from synthgen.paths import file_digest, new_folder, read_json, require_absent
+from synthgen.paths import file_digest, new_folder, require_absent
 from synthgen.progress import track
 from synthgen.spec import from_spec
 from synthgen.synthesis.draw import Drawn, draw_rows
-from synthgen.synthesis.formats import PNG, Format
-from synthgen.synthesis.job import DESCRIPTION
-from synthgen.synthesis.manifest import MANIFEST, read_manifest
+from synthgen.synthesis.formats import Format
+from synthgen.synthesis.manifest import read_dataset, read_manifest
 from synthgen.synthesis.order import Order, checked_batch_size, checked_shard_size
 from synthgen.synthesis.pipeline import content_of
 from synthgen.synthesis.rows import Part, Rows
 from synthgen.synthesis.sources import (
-    REAL,
     Samplers,
     Source,
     cells_of,
@@ -31,7 +30,6 @@ from synthgen.synthesis.sources import (
 )
 from synthgen.synthesis.store import LocalStore
 
-FORMAT = "synthgen-dataset/1"
 SamplerPaths = str | Path | Mapping[str, str | Path]
 
 
@@ -54,17 +52,17 @@ def regenerate(
     dataset = read_dataset(source)
     samplers = _samplers_of(dataset, sampler, allow)
     _require_no_real_images(dataset)
-    entries = read_manifest(source)
-    if file_digest(source / MANIFEST) != dataset["digest"]:
+    rows = read_manifest(source)
+    if file_digest(source / MANIFEST) != dataset.digest:
         raise SynthgenError(
             f"{source / MANIFEST} and {DESCRIPTION} beside it differ: one of them was changed.\n"
             "Get the set again."
         )
     with new_folder(out) as staging:
-        with track(len(entries), "Drawing", unit="images") as advance:
-            for part in _parts(dataset):
+        with track(len(rows), "Drawing", unit="images") as advance:
+            for part in dataset.parts:
                 order = _order_of(part, dataset, samplers, size)
-                _write_part(order, entries, LocalStore(staging), dataset, advance)
+                _write_part(order, rows, LocalStore(staging), dataset, advance)
         LocalStore(staging).remove_folder(".synthgen")
         _copy_papers(source, staging, dataset)
     return out
@@ -75,45 +73,40 @@ def regenerate_row(
 ) -> Tensor:
     """Draw one row of a set again: uint8 ``(C, H, W)``, without drawing the others."""
     dataset = read_dataset(dataset_path)
-    entries = read_manifest(Path(dataset_path))
-    if not 0 <= row < len(entries):
-        raise SynthgenError(f"{dataset_path} has rows 0 to {len(entries) - 1}; there is no {row}.")
-    entry = entries[row]
-    if entry.get("origin") == REAL:
+    rows = read_manifest(dataset_path)
+    if not 0 <= row < min(len(rows), dataset.count):
+        raise SynthgenError(f"{dataset_path} has rows 0 to {len(rows) - 1}; there is no {row}.")
+    wanted = rows[row]
+    if wanted.seed is None or wanted.origin == REAL:
         raise SynthgenError(f"Row {row} of {dataset_path} is a real image; no sampler drew it.")
     samplers = _samplers_of(dataset, sampler, allow)
-    part = next(one for one in _parts(dataset) if row < one["first"] + one["count"])
-    samplers.set_latents(**part["latents"])
-    source = next(one for one in _sources_of(part, samplers) if one.key == _key(entry))
-    drawn = source.draws.sample(torch.tensor([entry["label"]]), torch.tensor([entry["seed"]]))
+    _require_classes(dataset, samplers)
+    part = next(one for one in dataset.parts if row < one.first + one.count)
+    _set_latents(samplers, part)
+    source = _by_key(_sources_of(part, samplers), wanted)
+    drawn = source.draws.sample(torch.tensor([wanted.label]), torch.tensor([wanted.seed]))
     return drawn.images[0]
 
 
-def read_dataset(path: str | Path) -> dict[str, Any]:
-    """The contents of ``dataset.json``, if it is of the form that we write."""
-    dataset = read_json(Path(path) / DESCRIPTION)
-    if not isinstance(dataset, dict) or dataset.get("format") != FORMAT:
-        raise SynthgenError(f"{Path(path) / DESCRIPTION} is not a set of the form {FORMAT}.")
-    return dataset
+def _set_latents(samplers: Samplers, part: SetPart) -> None:
+    samplers.set_latents(part.latents.temperature, part.latents.truncation)
 
 
-def _parts(dataset: dict[str, Any]) -> list[dict[str, Any]]:
-    """What was ordered at once, each time; sets from before there were parts are one of them."""
-    whole = {"id": "", "first": 0, "first_shard": 0, "count": dataset.get("count", 0)}
-    none = {"latents": {"temperature": None, "truncation": None}}
-    return dataset.get("parts") or [{**whole, **none, "seed": dataset.get("seed", 0)}]
+def _require_classes(dataset: Dataset, samplers: Samplers) -> None:
+    if dataset.image.to_json() != samplers.image.to_json():
+        raise SynthgenError(
+            "The manifest doesn't belong to this sampler's classes.\n"
+            "Use the sampler that the set was made with."
+        )
 
 
-def _samplers_of(dataset: dict[str, Any], paths: SamplerPaths, allow: Iterable[str]) -> Samplers:
+def _samplers_of(dataset: Dataset, paths: SamplerPaths, allow: Iterable[str]) -> Samplers:
     """The samplers at ``paths``, if they are those that the set was drawn with."""
-    samplers = open_samplers(paths, dataset["execution"]["device"], allow)
+    samplers = open_samplers(paths, dataset.execution.device, allow)
     given = {source.sha256 for source in samplers.sources()}
     wanted = {
-        one["sha256"]
-        for part in dataset.get("parts", [])
-        for one in part["samplers"]
-        if one["sha256"] is not None
-    } or {dataset["sampler"]["sha256"]}
+        one.sha256 for part in dataset.parts for one in part.samplers if one.sha256 is not None
+    }
     if given != wanted:
         shown = ", ".join(map(str, paths.values())) if isinstance(paths, Mapping) else paths
         raise SynthgenError(
@@ -123,12 +116,12 @@ def _samplers_of(dataset: dict[str, Any], paths: SamplerPaths, allow: Iterable[s
     return samplers
 
 
-def _sources_of(part: dict[str, Any], samplers: Samplers) -> tuple[Source, ...]:
+def _sources_of(part: SetPart, samplers: Samplers) -> tuple[Source, ...]:
     """The sources of a part's rows, each with the attributes that were ordered of it."""
     ordered = {
-        source_key(str(one["sha256"]), one.get("attributes", {})): one.get("attributes", {})
-        for one in part.get("samplers", [])
-        if one["sha256"] is not None
+        source_key(one.sha256, one.attributes): one.attributes
+        for one in part.samplers
+        if one.sha256 is not None
     }
     plain = samplers.sources()
     if not any(ordered.values()):
@@ -142,39 +135,45 @@ def _sources_of(part: dict[str, Any], samplers: Samplers) -> tuple[Source, ...]:
     )
 
 
-def _key(entry: dict[str, Any]) -> tuple[str, str]:
-    return source_key(str(entry["sampler"]), entry.get("attributes", {}))
+def _by_key(sources: Iterable[Source], row: ManifestRow) -> Source:
+    """Raises SynthgenError for a row of a sampler that the set doesn't list."""
+    key = source_key(str(row.sampler), row.attributes or {})
+    for source in sources:
+        if source.key == key:
+            return source
+    raise SynthgenError(
+        f"{MANIFEST} is damaged: {row.file} is of a sampler that its part of the set doesn't list."
+        "\nGet the set again."
+    )
 
 
-def _require_no_real_images(dataset: dict[str, Any]) -> None:
-    if dataset.get("real_count"):
+def _require_no_real_images(dataset: Dataset) -> None:
+    if dataset.real_count:
         raise SynthgenError(
-            f"{dataset['real_count']:,} images of the set are real, so no sampler can draw them.\n"
+            f"{dataset.real_count:,} images of the set are real, so no sampler can draw them.\n"
             "Run synthesize with its settings again, with the same data."
         )
 
 
-def _order_of(
-    part: dict[str, Any], dataset: dict[str, Any], samplers: Samplers, batch_size: int
-) -> Order:
-    samplers.set_latents(**part["latents"])
-    spec: dict[str, Any] = (dataset.get("file_format") or {}).get("spec") or {}
-    format = from_spec(spec, role=Format) if spec else PNG()
+def _order_of(part: SetPart, dataset: Dataset, samplers: Samplers, batch_size: int) -> Order:
+    _set_latents(samplers, part)
+    format = from_spec(dataset.file_format.spec.to_json(), role=Format)
     if not isinstance(format, Format):
-        raise SynthgenError(f"{DESCRIPTION} names {spec['_target_']}, which is no file format.")
+        target = dataset.file_format.spec.target
+        raise SynthgenError(f"{DESCRIPTION} names {target}, which is no file format.")
     format.prepare(samplers.image)
-    rows = _ManifestRows(samplers.image.classes, (), part["seed"], part["first"], part["count"])
+    rows = _ManifestRows(samplers.image.classes, (), part.seed, part.first, part.count)
     return Order(
         samplers=samplers,
         sources=_sources_of(part, samplers),
         rows=rows,
         request={},
-        id=part["id"],
+        id=part.id,
         quotas={},
         format=format,
-        shard_size=checked_shard_size(dataset.get("shard_size"), samplers.image),
+        shard_size=checked_shard_size(dataset.shard_size, samplers.image),
         batch_size=batch_size,
-        first_shard=part["first_shard"],
+        first_shard=part.first_shard,
     )
 
 
@@ -190,49 +189,55 @@ class _ManifestRows(Rows):
 
 def _write_part(
     order: Order,
-    entries: list[dict[str, Any]],
+    rows: list[ManifestRow],
     store: LocalStore,
-    dataset: dict[str, Any],
+    dataset: Dataset,
     advance: Callable[[int], None],
 ) -> None:
+    _require_classes(dataset, order.samplers)
     positions = {source.key: number for number, source in enumerate(order.sources)}
     every = len(order.image.classes)
     for shard in order.shards:
         numbers = order.numbers(shard)
-        mine = entries[numbers.start : numbers.stop]
-        if len(mine) < len(numbers) or not all(entry["label"] in range(every) for entry in mine):
+        mine = rows[numbers.start : numbers.stop]
+        if len(mine) < len(numbers) or not all(row.label < every for row in mine):
             raise SynthgenError(
-                "The manifest doesn't belong to this sampler's classes.\n"
-                "Use the sampler that the set was made with."
+                f"{MANIFEST} has other rows or labels than {DESCRIPTION} says.\nGet the set again."
             )
-        labels = torch.tensor([entry["label"] for entry in mine])
-        sources = torch.tensor([positions[_key(entry)] for entry in mine])
+        labels = torch.tensor([row.label for row in mine])
+        sources = torch.tensor([positions[_by_key(order.sources, row).key] for row in mine])
         part = Part(numbers, sources, labels, torch.zeros_like(labels))
-        seeds = torch.tensor([entry["seed"] for entry in mine])
+        seeds = torch.tensor([_seed_of(row) for row in mine])
         images = draw_rows(order, part, torch.arange(len(part)), seeds)
         drawn = Drawn(part, images, seeds, torch.zeros_like(seeds))
         encoded = order.format.encode(content_of(order, shard, drawn))
         found = list(zip(encoded.paths, encoded.digests, strict=True))
-        if found != [(entry["file"], entry["sha256"]) for entry in mine]:
+        if found != [(row.file, row.sha256) for row in mine]:
             raise _differs(dataset)
         store.write_shard(encoded.files)
         advance(len(part))
 
 
-def _differs(dataset: dict[str, Any]) -> SynthgenError:
-    made = dataset["execution"]
+def _seed_of(row: ManifestRow) -> int:
+    if row.seed is None:
+        raise SynthgenError(
+            f"{MANIFEST} is damaged: {row.file} has no seed, though no image of the set is real.\n"
+            "Get the set again."
+        )
+    return row.seed
+
+
+def _differs(dataset: Dataset) -> SynthgenError:
+    made = dataset.execution
     return SynthgenError(
-        f"The images drawn here differ from those of the set (made with torch {made['torch']} on "
-        f"{made['cpu']}).\nUse the same torch on the same type of machine."
+        f"The images drawn here differ from those of the set (made with torch {made.torch} on "
+        f"{made.cpu}).\nUse the same torch on the same type of machine."
     )
 
 
-def _copy_papers(source: Path, staging: Path, dataset: dict[str, Any]) -> None:
+def _copy_papers(source: Path, staging: Path, dataset: Dataset) -> None:
     """Manifest, index, card and description: they describe both folders."""
-    papers = dataset.get("files") or {
-        name: None for name in (MANIFEST, "README.md", "contact_sheet.png")
-    }
-    for name in [*papers, DESCRIPTION]:
+    for name in [*dataset.files, DESCRIPTION]:
         if "/" in name or not (source / name).is_file():
             raise SynthgenError(f"{source / name} is missing.\nGet the set again.")
         (staging / name).write_bytes((source / name).read_bytes())

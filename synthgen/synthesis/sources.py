@@ -8,20 +8,22 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from synthgen.data.names import require_safe_names
+from synthgen.dataset.provenance import Provenance
+from synthgen.dataset.schema import REAL, SYNTHETIC, SamplerMark
 from synthgen.errors import SynthgenError
 from synthgen.hardware import available_cores
 from synthgen.paths import canonical_digest
 from synthgen.samplers.artifact import load_sampler, read_description, sampler_folder
 from synthgen.samplers.base import Sampler
+from synthgen.samplers.schema import SamplerDescription
 from synthgen.types import ImageSpec, LabelledImages, Samples
 
-SYNTHETIC, REAL = "synthetic", "real"
 log = logging.getLogger(__name__)
 
 
@@ -72,30 +74,33 @@ class Samplers:
     """Samplers of the same images and classes, opened; ``descriptions`` are their sampler.json."""
 
     named: dict[str, Sampler]
-    descriptions: dict[str, dict[str, Any]]
+    descriptions: dict[str, SamplerDescription]
 
     @property
     def image(self) -> ImageSpec:
         return next(iter(self.named.values())).image
 
     @property
-    def provenance(self) -> dict[str, Any]:
+    def provenance(self) -> Provenance:
         """Of the first sampler that was fitted on data, else of the first."""
-        all_of_them = [one["provenance"] for one in self.descriptions.values()]
-        return next((one for one in all_of_them if one.get("data")), all_of_them[0])
+        all_of_them = [one.provenance for one in self.descriptions.values()]
+        return next((one for one in all_of_them if one.data is not None), all_of_them[0])
 
     @property
     def data_digest(self) -> str | None:
         """Of the split that they were trained on; None if none says."""
-        return (self.provenance.get("data") or {}).get("digest")
+        return self.provenance.split_digest
 
     @property
     def real_counts(self) -> dict[str, int] | None:
-        return (self.provenance.get("data") or {}).get("class_counts")
+        data = self.provenance.data
+        return None if data is None else data.class_counts
 
     @property
     def exposes_real(self) -> bool:
-        return any(bool(one["exposes_real"]) for one in self.descriptions.values())
+        """Whether a file says so or a class does: neither alone may clear the other."""
+        said = any(one.exposes_real for one in self.descriptions.values())
+        return said or any(one.exposes_real for one in self.named.values())
 
     def sources(self) -> list[Source]:
         return [
@@ -103,19 +108,19 @@ class Samplers:
                 name,
                 sampler,
                 SYNTHETIC,
-                str(self.descriptions[name]["sha256"]),
-                str(self.descriptions[name]["sampler"]["_target_"]),
+                self.descriptions[name].sha256,
+                self.descriptions[name].sampler.target,
             )
             for name, sampler in self.named.items()
         ]
 
-    def record(self) -> dict[str, str]:
+    def record(self) -> SamplerMark:
         """What ``dataset.json`` calls the sampler: its own hash, or that of the several hashes."""
         sources = self.sources()
         if len(sources) == 1:
-            return {"sha256": str(sources[0].sha256), "target": sources[0].target}
+            return SamplerMark(sha256=sources[0].sha256, target=sources[0].target)
         digest = canonical_digest([source.sha256 for source in sources])
-        return {"sha256": digest, "target": " + ".join(source.target for source in sources)}
+        return SamplerMark(sha256=digest, target=" + ".join(source.target for source in sources))
 
     def set_latents(self, temperature: float | None, truncation: float | None) -> None:
         """Raises SynthgenError where a sampler has no latents that could be changed."""
@@ -185,10 +190,7 @@ def _require_alike(samplers: Samplers) -> None:
                 f"The samplers {first!r} and {name!r} draw different images or classes.\n"
                 "Samplers of one set must be trained on the same data."
             )
-    digests = {
-        (one["provenance"].get("data") or {}).get("digest")
-        for one in samplers.descriptions.values()
-    } - {None}
+    digests = {one.provenance.split_digest for one in samplers.descriptions.values()} - {None}
     if len(digests) > 1:
         raise SynthgenError(
             "The samplers were trained on different training splits, so no test set would be "
@@ -216,3 +218,9 @@ def resolve_device(device: str) -> str:
     if device == "cuda" and not torch.cuda.is_available():
         raise SynthgenError("device=cuda was asked for, but torch finds no GPU.\nUse device=auto.")
     return device
+
+
+__all__ = [
+    "REAL", "SYNTHETIC", "Draws", "RealImages", "Samplers", "Source", "attribute_grid", "cells_of",
+    "open_samplers", "resolve_device", "source_key",
+]  # fmt: skip

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from synthgen.errors import SynthgenError
-from synthgen.paths import readable_os_errors
+from synthgen.paths import lines_of, readable_os_errors
 
 WORK = ".synthgen"  # what only an unfinished set has: its job, its lock, its finished shards
 MANY = 8  # from so many files on a shard is synced as a whole
@@ -35,8 +35,8 @@ class Store(ABC):
         """When this returns, all that was written is on the disk, and under its final name."""
 
     @abstractmethod
-    def read(self, path: str) -> bytes:
-        """Raises FileNotFoundError."""
+    def read(self, path: str, largest: int | None = None) -> bytes:
+        """The first ``largest`` bytes, or all. Raises FileNotFoundError."""
 
     @abstractmethod
     def lines(self, path: str) -> Iterator[bytes]:
@@ -97,12 +97,14 @@ class LocalStore(Store):
         with readable_os_errors(self.folder):
             sync(self.folder)
 
-    def read(self, path: str) -> bytes:
-        return (self.folder / path).read_bytes()
+    def read(self, path: str, largest: int | None = None) -> bytes:
+        with (self.folder / path).open("rb") as file:
+            size = os.fstat(file.fileno()).st_size  # reading sets aside what it is asked for
+            return file.read() if largest is None or size < largest else file.read(largest)
 
     def lines(self, path: str) -> Iterator[bytes]:
         with (self.folder / path).open("rb") as file:
-            yield from file
+            yield from lines_of(file)
 
     def exists(self, path: str) -> bool:
         return (self.folder / path).exists()
@@ -194,13 +196,13 @@ class RemoteStore(Store):
     def flush(self) -> None:
         """A put that has returned is there."""
 
-    def read(self, path: str) -> bytes:
+    def read(self, path: str, largest: int | None = None) -> bytes:
         with self._readable():
-            return bytes(self.system.cat_file(self._at(path)))
+            return bytes(self.system.cat_file(self._at(path), end=largest))
 
     def lines(self, path: str) -> Iterator[bytes]:
         with self._readable(), self.system.open(self._at(path), "rb") as file:
-            yield from file
+            yield from lines_of(file)
 
     def exists(self, path: str) -> bool:
         with self._readable():

@@ -9,7 +9,8 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from synthgen.paths import file_digest, read_json
+from synthgen.dataset import DESCRIPTION, MANIFEST
+from synthgen.paths import file_digest
 from synthgen.tracking.tracker import Tracker
 
 if TYPE_CHECKING:
@@ -19,17 +20,19 @@ if TYPE_CHECKING:
 def log_sampler(tracker: Tracker, folder: Path) -> None:
     """After ``train``: sampler.json and weights.safetensors; only the former where the weights are
     real images."""
-    description = read_json(Path(folder) / "sampler.json")
-    data = (description.get("provenance") or {}).get("data") or {}
-    tracker.log_fingerprints({"sampler": description.get("sha256"), "data": data.get("digest")})
-    files = [Path(folder) / "sampler.json"]
-    if not description.get("exposes_real"):
-        files.append(Path(folder) / "weights.safetensors")
+    from synthgen.samplers.artifact import DESCRIPTION, WEIGHTS, read_description  # torch, too
+
+    description = read_description(Path(folder))
+    sha256, data = description.sha256, description.provenance.split_digest
+    tracker.log_fingerprints({"sampler": sha256, "data": data})
+    files = [Path(folder) / DESCRIPTION]
+    if not description.exposes_real:
+        files.append(Path(folder) / WEIGHTS)
     tracker.log_artifact(
         "sampler",
         "sampler",
         files,
-        {"sha256": description.get("sha256"), "image": description.get("image")},
+        {"sha256": sha256, "image": description.image.to_json()},
     )
 
 
@@ -37,11 +40,13 @@ def log_dataset(tracker: Tracker, folder: Path) -> None:
     """After ``synthesize``: what the set is, which image has which seed, and a contact sheet.
     Of copies of real images only the description goes: the sheet would show them, and the
     manifest's hashes would tell who was trained on."""
-    manifest, card = Path(folder) / "manifest.jsonl", Path(folder) / "dataset.json"
-    fingerprint, description = file_digest(manifest), read_json(card)
-    tracker.log_fingerprints({"dataset": fingerprint, "sampler": _sampler_of(description)})
+    from synthgen.dataset.schema import Dataset
+
+    manifest, card = Path(folder) / MANIFEST, Path(folder) / DESCRIPTION
+    fingerprint, dataset = file_digest(manifest), Dataset.read(card)
+    tracker.log_fingerprints({"dataset": fingerprint, "sampler": dataset.sampler.sha256})
     files = [card]
-    if not description.get("exposes_real"):
+    if not dataset.exposes_real:
         files.append(manifest)
         _log_sheet(tracker, Path(folder))
     tracker.log_artifact("dataset", "dataset", files, {"sha256": fingerprint})
@@ -107,8 +112,3 @@ def log_comparison(tracker: Tracker, comparison: Comparison, folder: Path) -> No
 
 def _cell(value: Any) -> Any:
     return ", ".join(f"{k}: {v}" for k, v in value.items()) if isinstance(value, dict) else value
-
-
-def _sampler_of(description: dict[str, Any]) -> str | None:
-    sampler = description.get("sampler")
-    return sampler.get("sha256") if isinstance(sampler, dict) else None

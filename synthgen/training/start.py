@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from synthgen.data.assign import SPLITS
 from synthgen.data.splits import Splits, read_split
+from synthgen.dataset.provenance import Provenance, Recipe
 from synthgen.errors import SynthgenError
 from synthgen.networks.base import Generator
 from synthgen.paths import file_digest, read_json, write_json
@@ -81,11 +82,11 @@ def start_from(
     source = _of_checkpoint(state, module) if whole else _of_sampler(sampler, module, path)
     taken = _copy(source, module, rows, path)
     _log(taken, module, rows, sampler.image.classes, path)
-    training = description["provenance"].get("training", {})
+    training = description.provenance.training
     return {
-        "sampler_sha256": description["sha256"],
+        "sampler_sha256": description.sha256,
         "checkpoint_sha256": file_digest(state) if whole else None,
-        "images_seen": training.get("images_seen"),
+        "images_seen": None if training is None else training.images_seen,
         "new_classes": [n for n in module.image.classes if n not in sampler.image.classes],
         "dropped_classes": [n for n in sampler.image.classes if n not in module.image.classes],
     }
@@ -107,42 +108,45 @@ def known_to(path: str | Path, splits: Splits) -> Known:
     ``splits`` and doesn't say which.
     """
     folder = sampler_folder(path)
-    origin = read_description(folder)["provenance"]
-    data = origin.get("data") or {}
-    recipe = data.get("recipe") or {}
-    same = data.get("digest") == splits.digest
+    origin = read_description(folder).provenance
+    recipe = None if origin.data is None else origin.data.recipe
+    same = origin.split_digest == splits.digest
     kept = read_split(folder.parent) if folder.name in EXPORTED else None
-    if kept is None or kept["digest"] != data.get("digest"):
+    if kept is None or kept.digest != origin.split_digest:
         _require_other_images(path, recipe, splits, same)
         return Known(frozenset(), complete=same and _complete(origin))
-    if not same and _brought_elsewhere(recipe, splits.recipe):
+    if not same and _brought_elsewhere(kept.recipe, splits.recipe):
         raise _unknown(path, splits)
-    before = dict.fromkeys(kept.get("seen", ()), "train") | kept["assignment"]
-    _require_none_moved(path, before, splits, recipe)
+    before: dict[str, str] = {**dict.fromkeys(kept.seen, "train"), **kept.assignment}
+    _require_none_moved(path, before, splits, kept.recipe)
     images = frozenset(image for image, part in before.items() if part != "test")
     return Known(images, complete=_complete(origin))
 
 
-def _complete(origin: dict[str, Any]) -> bool:
+def _complete(origin: Provenance) -> bool:
     """Whether the run, if it started from another one, knew what that one knew."""
-    start = (origin.get("training") or {}).get("start")
-    return start is None or bool(start.get("images_known"))
+    start = None if origin.training is None else origin.training.start
+    return start is None or start.images_known
 
 
 def _require_other_images(
-    path: str | Path, recipe: dict[str, Any], splits: Splits, same: bool
+    path: str | Path, recipe: Recipe | None, splits: Splits, same: bool
 ) -> None:
     """Of a sampler alone nobody can say which images it knows: not those of its own source."""
     if same:
         return
-    alike = any(recipe.get(key) == splits.recipe[key] for key in ("fingerprint", "name"))
-    if alike and recipe.get("source") == splits.recipe["source"]:
+    mine = splits.recipe
+    if (
+        recipe is not None
+        and recipe.source == mine.source
+        and (recipe.fingerprint == mine.fingerprint or recipe.name == mine.name)
+    ):
         raise _unknown(path, splits)
     log.warning("Nothing says which images %s has seen: some may be test images here.", path)
 
 
 def _require_none_moved(
-    path: str | Path, before: dict[str, str], splits: Splits, recipe: dict[str, Any]
+    path: str | Path, before: dict[str, str], splits: Splits, recipe: Recipe
 ) -> None:
     moved = Counter(
         part
@@ -158,17 +162,18 @@ def _require_none_moved(
         )
 
 
-def _brought_elsewhere(recipe: dict[str, Any], other: dict[str, Any]) -> bool:
+def _brought_elsewhere(one: Recipe, other: Recipe) -> bool:
     """Whether both are of one source whose images were brought to another form there, so that
     hashes say nothing."""
-    of_one = all(recipe.get(key) == other[key] for key in ("source", "name"))
-    return of_one and any(recipe.get(key) != other[key] for key in ("size", "fit", "channels"))
+    of_one = (one.source, one.name) == (other.source, other.name)
+    return of_one and (one.size, one.fit, one.channels) != (other.size, other.fit, other.channels)
 
 
-def _as_there(recipe: dict[str, Any]) -> str:
-    keys = ("holdout", "test", "split_seed", "fit", "size")
-    options = " ".join(f"data.{key}={recipe[key]}" for key in keys if key in recipe)
-    return f"Use the images and the split of its training ({options})".replace(", ", ",")
+def _as_there(recipe: Recipe) -> str:
+    keys = ("holdout", "test", "split_seed", "fit")
+    options = [f"data.{key}={getattr(recipe, key)}" for key in keys]
+    options.append(f"data.size=[{recipe.size[0]},{recipe.size[1]}]")
+    return f"Use the images and the split of its training ({' '.join(options)})"
 
 
 def _unknown(path: str | Path, splits: Splits) -> SynthgenError:

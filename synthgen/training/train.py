@@ -22,6 +22,7 @@ from torch.utils.data import DataLoader
 import synthgen
 from synthgen.data import Splits, write_split
 from synthgen.data.splits import SPLIT_FILE, require_same_split
+from synthgen.dataset.provenance import Provenance, Training, TrainingData
 from synthgen.errors import StoppedByUserError, SynthgenError
 from synthgen.hardware import Precision, compute_dtype
 from synthgen.paths import readable_os_errors, write_json
@@ -296,18 +297,18 @@ def export(
 ) -> Path:
     """Write ``out/name``, replacing the one of an earlier part of a resumed run only once the
     new one is complete. Its provenance holds no list of training images."""
-    provenance = {
-        "data": {
-            "name": splits.name,
-            "digest": splits.digest,
-            "recipe": splits.recipe,
-            "class_counts": dict(zip(splits.train.classes, splits.train.counts, strict=True)),
-        },
-        "training": record,
-        "model": type(sampler).__name__,
-        "exposes_real": sampler.exposes_real,
-        "synthgen": synthgen.__version__,
-    }
+    provenance = Provenance(
+        data=TrainingData(
+            name=splits.name,
+            digest=splits.digest,
+            recipe=splits.recipe,
+            class_counts=dict(zip(splits.train.classes, splits.train.counts, strict=True)),
+        ),
+        training=Training.from_json(record, "The record of the training"),
+        model=type(sampler).__name__,
+        exposes_real=sampler.exposes_real,
+        synthgen=synthgen.__version__,
+    )
     final, earlier = out / name, out / f".{name}-earlier"
     if final.exists():
         shutil.rmtree(earlier, ignore_errors=True)

@@ -153,7 +153,8 @@ def test_a_sampler_alone_can_not_say_what_it_has_seen_of_its_own_source(synthgen
 def test_hashes_say_nothing_of_the_same_photos_brought_to_another_form(place):
     splits = prepare(ImageFolder(root=str(place / "photos")))
     assert known_to(place / "net", splits).complete
-    cropped = replace(splits, digest="0" * 64, recipe={**splits.recipe, "fit": "crop"})
+    recipe = splits.recipe.model_copy(update={"fit": "crop"})
+    cropped = replace(splits, digest="0" * 64, recipe=recipe)
     with pytest.raises(SynthgenError, match="another form"):
         known_to(place / "net", replace(cropped, assignment={}))
 
@@ -221,7 +222,8 @@ def test_a_part_of_another_split_is_refused_by_evaluate(synthgen, place):
     """As an earlier version could have written it, had it written the split of each part."""
     shutil.copytree(place / "set", "set")
     described = json.loads(Path("set/dataset.json").read_text())
-    described["parts"].append({**described["parts"][0], "data_digest": "0" * 64})
+    none = {"count": 0, "quotas": {}, "first": described["count"], "first_shard": 9}
+    described["parts"].append({**described["parts"][0], **none, "data_digest": "0" * 64})
     Path("set/dataset.json").write_text(json.dumps(described))
     outcome = synthgen("evaluate", *photos(place), "synthetic=set", "extractor=[pixels]", "out=x")
     assert "another split (of a part, 00000000)" in refused(outcome)

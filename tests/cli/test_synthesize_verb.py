@@ -85,7 +85,7 @@ def test_filters_are_chosen_by_name(synthesize):
     done = synthesize("plan.per_class=6", "filter=[low_density]", "data=digits", "out=set")
     assert done.code == 0, done.err
     assert described()["acceptance"]["3"]["drawn"] >= 6
-    assert "low_density" in read_manifest(Path("set"))[0]["scores"]
+    assert "low_density" in read_manifest(Path("set"))[0].scores
 
 
 def test_several_samplers(synthgen, run):

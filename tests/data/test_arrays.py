@@ -201,7 +201,7 @@ def test_medmnist_keeps_all_three_splits(tmp_path, digits):
     splits = prepare(MedMNIST(path=path))
     assert (len(splits.train), len(splits.holdout), len(splits.test)) == (200, 100, 100)
     assert splits.name == "digitmnist"
-    assert splits.recipe["official"] == ["holdout", "test", "train"]
+    assert splits.recipe.official == ("holdout", "test", "train")
     from synthgen.data import image_hashes
 
     validation = image_hashes(torch.from_numpy(digits[0][200:300])[:, None])

@@ -4,6 +4,7 @@ import torch
 from synthgen.data import Digits
 from synthgen.data.cut import cut, limits_of
 from synthgen.data.splits import prepare, rebuild
+from synthgen.dataset.provenance import Recipe
 from synthgen.errors import SynthgenError
 from synthgen.types import LabelledImages
 
@@ -27,12 +28,14 @@ def test_a_cut_split_is_rebuilt_from_its_recipe_and_only_from_it():
     assert torch.equal(again.train.images, few.train.images)
     whole = prepare(Digits())
     with pytest.raises(SynthgenError, match="another one"):
-        rebuild(Digits(), whole.recipe | {"at_most": 7}, whole.digest)
+        rebuild(Digits(), whole.recipe.model_copy(update={"at_most": 7}), whole.digest)
 
 
 def test_recipes_written_before_there_was_a_cut_are_still_understood():
     whole = prepare(Digits())
-    recipe = {key: value for key, value in whole.recipe.items() if key != "at_most"}
+    older = whole.recipe.to_json()
+    del older["at_most"]
+    recipe = Recipe.from_json(older)
     assert rebuild(Digits(at_most=5), recipe, whole.digest).digest == whole.digest
 
 

@@ -141,7 +141,7 @@ def test_cifar10_takes_train_and_test_folders(tmp_path, write_classes):
     splits = prepare(CIFAR10(root=str(tmp_path), holdout=0.2, split_seed=4))
     assert (len(splits.train), len(splits.holdout), len(splits.test)) == (16, 4, 8)
     assert splits.name == "cifar10"
-    assert splits.recipe["source"] == "cifar10"
+    assert splits.recipe.source == "cifar10"
 
 
 def test_cifar10_elsewhere_says_how_to_get_it(tmp_path):

@@ -12,6 +12,7 @@ from PIL import Image
 from synthgen.data import Digits, image_hashes, prepare, rebuild
 from synthgen.data.near_duplicates import distances, halved, near_duplicate_keys
 from synthgen.data.splits import divide
+from synthgen.dataset.provenance import Recipe
 from synthgen.errors import SynthgenError
 from synthgen.types import LabelledImages
 
@@ -184,7 +185,9 @@ def test_a_recipe_from_before_there_was_a_choice_gives_the_same_split(records, m
     twice = with_twins(records, SAVED_AGAIN["jpeg 75"])
     monkeypatch.setattr(Digits, "read", lambda self: twice)
     old = prepare(Digits(near_duplicates="ignore"))
-    recipe = {key: value for key, value in old.recipe.items() if key != "near_duplicates"}
+    older = old.recipe.to_json()
+    del older["near_duplicates"]
+    recipe = Recipe.from_json(older)
     assert rebuild(Digits(), recipe, old.digest).digest == old.digest
     new = prepare(Digits())
     assert rebuild(Digits(near_duplicates="ignore"), new.recipe, new.digest).digest == new.digest

@@ -8,6 +8,7 @@ import torch
 from synthgen.data import Digits, Records, Source, image_hashes, prepare, rebuild, write_split
 from synthgen.data.assign import assign, connected_units
 from synthgen.data.splits import read_split
+from synthgen.dataset.provenance import Recipe
 from synthgen.errors import SynthgenError
 from synthgen.types import LabelledImages
 
@@ -130,7 +131,7 @@ def test_order_of_files_and_of_classes_changes_nothing():
     one = prepare(InMemory(images, labels, classes=("a", "b", "c")))
     other = prepare(InMemory(images[order], 2 - labels[order], classes=("c", "b", "a")))
     assert one.digest == other.digest
-    assert one.recipe["fingerprint"] == other.recipe["fingerprint"]
+    assert one.recipe.fingerprint == other.recipe.fingerprint
     assert torch.equal(one.train.images, other.train.images)
     assert torch.equal(one.train.labels, 2 - other.train.labels)
 
@@ -139,13 +140,13 @@ def test_seed_and_contents_decide():
     source = Digits()
     one, other = prepare(source), prepare(source.with_options(split_seed=1))
     assert one.digest != other.digest
-    assert one.recipe["fingerprint"] == other.recipe["fingerprint"]
+    assert one.recipe.fingerprint == other.recipe.fingerprint
     assert prepare(Digits()).digest == one.digest
     images, labels = pictures(40), torch.arange(40) % 2
     changed = images.clone()
     changed[7, 0, 0, 0] ^= 1
     first, second = (prepare(InMemory(pixels, labels)) for pixels in (images, changed))
-    assert first.recipe["fingerprint"] != second.recipe["fingerprint"]
+    assert first.recipe.fingerprint != second.recipe.fingerprint
     assert first.digest != second.digest
 
 
@@ -244,7 +245,8 @@ def test_class_missing_from_official_test_is_refused():
 
 def test_rebuild_takes_the_recipe_and_finds_the_same_split():
     splits = prepare(Digits(split_seed=3, holdout=0.2, size=12, fit="stretch"))
-    again = rebuild(Digits(), json.loads(json.dumps(splits.recipe)), splits.digest)
+    recipe = Recipe.from_json(json.loads(json.dumps(splits.recipe.to_json())))
+    again = rebuild(Digits(), recipe, splits.digest)
     assert again.digest == splits.digest
     assert torch.equal(again.test.images, splits.test.images)
     assert again.recipe == splits.recipe
@@ -261,16 +263,17 @@ def test_rebuild_refuses_another_digest_and_a_broken_recipe():
     splits = prepare(Digits())
     with pytest.raises(SynthgenError, match="another one"):
         rebuild(Digits(), splits.recipe, "0" * 64)
-    recipe = {k: v for k, v in splits.recipe.items() if k not in ("fingerprint", "split_seed")}
-    with pytest.raises(SynthgenError, match="lacks fingerprint, split_seed"):
-        rebuild(Digits(), recipe, splits.digest)
+    whole = splits.recipe.to_json()
+    for key in ("fingerprint", "split_seed"):
+        with pytest.raises(SynthgenError, match=f"{key} is missing"):
+            Recipe.from_json({name: item for name, item in whole.items() if name != key})
 
 
 def test_recipe_holds_no_image_hash_and_is_plain_json():
     splits = prepare(Digits())
-    text = json.dumps(splits.recipe)
+    text = json.dumps(splits.recipe.to_json())
     assert not any(h in text for h in splits.assignment)
-    assert json.loads(text) == splits.recipe
+    assert Recipe.from_json(json.loads(text)) == splits.recipe
 
 
 def test_write_split(tmp_path):
@@ -316,9 +319,12 @@ def test_impossible_sizes_are_refused(size):
 
 @pytest.mark.parametrize("seen", [2, None, "a", [[1]], {"a": 1}], ids=str)
 def test_images_seen_that_are_no_list_of_hashes_are_damage(tmp_path, seen):
-    kept = {"digest": "d", "recipe": {}, "assignment": {}}
+    splits = prepare(Digits())
+    write_split(splits, tmp_path)
+    kept = json.loads((tmp_path / "split.json").read_text())
+    del kept["seen"]  # older runs have none
     (tmp_path / "split.json").write_text(json.dumps(kept))
-    assert read_split(tmp_path) == kept
+    assert read_split(tmp_path).assignment == splits.assignment
     (tmp_path / "split.json").write_text(json.dumps(kept | {"seen": seen}))
     with pytest.raises(SynthgenError, match="damaged"):
         read_split(tmp_path)

@@ -13,7 +13,7 @@ CLASSES = ("1", "0")  # not alphabetical
 
 
 @pytest.fixture
-def ours(tmp_path, write_classes):
+def ours(tmp_path, write_classes, description):
     """A set as synthgen writes it: 8 images of "0", 9 of "1", class order 1, 0."""
     root = write_classes(tmp_path / "set", {"0": 8, "1": 9})
     rows = [
@@ -21,10 +21,11 @@ def ours(tmp_path, write_classes):
         for name, count in (("0", 8), ("1", 9))
         for i in range(count)
     ]
+    for row in rows:
+        row["sha256"] = hashlib.sha256((root / row["file"]).read_bytes()).hexdigest()
     (root / "manifest.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    image = {"channels": 1, "height": 8, "width": 8, "classes": list(CLASSES)}
-    description = {"classes": list(CLASSES), "image": image, "provenance": {"model": "gan"}}
-    (root / "dataset.json").write_text(json.dumps(description))
+    content = description({"1": 9, "0": 8}, provenance={"model": "gan"})
+    (root / "dataset.json").write_text(json.dumps(content))
     (root / "contact_sheet.png").write_bytes(b"")
     return root
 
@@ -49,18 +50,21 @@ def test_other_folders_are_not_ours(tmp_path, write_classes):
 
 
 @pytest.mark.parametrize(
-    ("line", "message"),
+    ("row", "message"),
     [
-        ("{broken", "damaged"),
-        ('{"file": "../x.png", "class": "0"}', "names ../x.png"),
-        ('{"file": "0/x.png", "class": "7"}', "of class 7"),
-        ('{"file": "0/x.png"}', "damaged"),
-        ('{"file": "0/x.png", "class": "0"}', "x.png does not exist"),
+        ("{broken", "damaged: line 18: it is not valid JSON"),
+        ({"file": "../x.png"}, "names ../x.png"),
+        ({"class": "7"}, "of class '7'"),
+        ({"label": 0}, "of class '0', label 0"),
+        ({"label": "1"}, "line 18: label should be a whole number"),
+        ({"sha256": None}, "line 18: sha256 should be text"),
+        ({}, "x.png does not exist"),
     ],
 )
-def test_damaged_manifest(ours, line, message):
+def test_damaged_manifest(ours, row, message):
+    sound = {"file": "0/x.png", "class": "0", "label": 1, "sha256": "0" * 64}
     with (ours / "manifest.jsonl").open("a") as file:
-        file.write(line + "\n")
+        file.write((row if isinstance(row, str) else json.dumps(sound | row)) + "\n")
     with pytest.raises(SynthgenError, match=message):
         Synthetic(root=str(ours)).read()
 
@@ -69,8 +73,9 @@ def test_missing_manifest_and_damaged_description(ours):
     (ours / "manifest.jsonl").unlink()
     with pytest.raises(SynthgenError, match="is missing"):
         Synthetic(root=str(ours)).read()
+    (ours / "manifest.jsonl").write_text("")
     (ours / "dataset.json").write_text("[]")
-    with pytest.raises(SynthgenError, match="class order"):
+    with pytest.raises(SynthgenError, match="holds no table"):
         Synthetic(root=str(ours)).read()
     (ours / "dataset.json").write_text("{")
     with pytest.raises(SynthgenError, match="damaged"):
@@ -84,7 +89,7 @@ def test_labels_follow_the_real_classes(ours, digits):
     assert other.images.counts == [9, 8]
     assert torch.equal(one.images.images, other.images.images)
     assert one.digest == other.digest
-    assert one.provenance["provenance"] == {"model": "gan"}
+    assert one.described.provenance.model == "gan"
     pixels, labels = digits
     zeros = one.images.of_class(0).images[:, 0].numpy()
     assert np.array_equal(zeros, pixels[labels == 0][:8])
@@ -93,7 +98,7 @@ def test_labels_follow_the_real_classes(ours, digits):
 def test_strangers_folder_has_no_provenance_and_the_same_digest(ours, tmp_path, write_classes):
     theirs = write_classes(tmp_path / "theirs", {"0": 8, "1": 9})
     read = read_synthetic(str(theirs), ("0", "1"))
-    assert read.provenance is None
+    assert read.described is None
     assert read.digest == read_synthetic(ours, ("0", "1")).digest
     (theirs / "0" / "000.png").unlink()
     assert read_synthetic(theirs, ("0", "1")).digest != read.digest
@@ -105,7 +110,7 @@ def test_npz_equals_the_folder(ours, tmp_path):
     np.savez(tmp_path / "a.npz", **arrays)
     npz = read_synthetic(tmp_path / "a.npz", ("0", "1"))
     assert npz.digest == folder.digest
-    assert npz.provenance is None
+    assert npz.described is None
     # numbers that are no names are positions …
     assert read_synthetic(tmp_path / "a.npz", ("cat", "dog")).images.counts == [8, 9]
     # … and numbers that are names are names
@@ -166,10 +171,6 @@ def with_rows(folder, change):
 
 
 def test_an_image_that_is_not_the_one_written_is_refused(ours):
-    def digest(row):
-        return {"sha256": hashlib.sha256((ours / row["file"]).read_bytes()).hexdigest()}
-
-    with_rows(ours, digest)
     assert len(read_synthetic(ours, CLASSES).images) == 17
     Image.new("L", (8, 8)).save(ours / "1" / "003.png")
     for read in (lambda: read_synthetic(ours, CLASSES), Synthetic(root=str(ours)).read):
@@ -198,7 +199,7 @@ def test_an_unfinished_set_is_refused(ours):
     [
         ({"index": 0}, "names 0/000.png"),
         ({"index": 0, "file": "shards/0.xyz"}, r"0\.xyz"),
-        ({"index": -1, "file": "shards/0.npz"}, r"shards/0\.npz of class"),
+        ({"index": -1, "file": "shards/0.npz"}, "index should be greater than or equal to 0"),
         ({"index": 0, "file": "shards/../0.npz"}, "names shards"),
         ({"index": 0, "file": "shards/0.npz"}, "does not exist"),
     ],

@@ -13,11 +13,11 @@ from synthgen.evaluation import ClassifierExtractor, SmallCNNJudge, checks, eval
 from synthgen.types import LabelledImages
 
 
-def reported(splits, drawn, out):
-    provenance = {"provenance": {"data": {"name": "digits", "digest": splits.digest}}}
+def reported(splits, drawn, out, described_as):
+    about = described_as(drawn, {"data": {"name": "digits", "digest": splits.digest}})
     evaluate(
         splits,
-        SyntheticSet(drawn, provenance, out.parent / "set", "0" * 64),
+        SyntheticSet(drawn, about, out.parent / "set", "0" * 64),
         out,
         extractors=[ClassifierExtractor(steps=30)],
         judge=SmallCNNJudge(steps=20, batch_size=64),
@@ -27,9 +27,9 @@ def reported(splits, drawn, out):
 
 
 @pytest.fixture(scope="module")
-def folder(digits, drawn, tmp_path_factory):
+def folder(digits, drawn, described_as, tmp_path_factory):
     folder = tmp_path_factory.mktemp("choosing")
-    reported(for_choosing(digits), drawn, folder / "report")
+    reported(for_choosing(digits), drawn, folder / "report", described_as)
     return folder
 
 
@@ -45,12 +45,13 @@ def measured(report):
     return rows, {key: report[key] for key in kept}, report["provenance"]["exact_copies"]
 
 
-def test_another_test_split_changes_nothing(digits, drawn, report, tmp_path):
+def test_another_test_split_changes_nothing(digits, drawn, report, described_as, tmp_path):
     """Poison: fewer, white, and all of one class; any use of them would show in the numbers."""
     white = torch.full_like(digits.test.images[:7], 255)
     poison = LabelledImages(white, torch.zeros(7, dtype=torch.int64), digits.test.classes)
     poisoned = for_choosing(dataclasses.replace(digits, test=poison))
-    assert measured(reported(poisoned, drawn, tmp_path / "report")) == measured(report)
+    found = reported(poisoned, drawn, tmp_path / "report", described_as)
+    assert measured(found) == measured(report)
 
 
 def test_every_number_rests_on_the_holdout(digits, report):

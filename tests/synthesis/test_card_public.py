@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from synthgen.data import Digits, prepare
 from synthgen.errors import SynthgenError
 from synthgen.samplers import Bootstrap, save_sampler
 from synthgen.synthesis import Balanced, synthesize
@@ -11,7 +12,7 @@ from synthgen.synthesis.curation import LowDensity, NearCopies
 from synthgen.synthesis.papers import Papers
 from synthgen.synthesis.public import public_papers
 
-SECRETS = ("fingerprint-of-the-split", "/home/someone/patients", "digest-of-the-split")
+SECRETS = ("5ec2e7" * 10 + "abcd", "/home/someone/patients", "digest-of-the-split")
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +26,7 @@ def secretive(digits, tmp_path_factory):
         "data": {
             "name": SECRETS[1],
             "digest": SECRETS[2],
-            "recipe": {"fingerprint": SECRETS[0]},
+            "recipe": prepare(Digits()).recipe.to_json() | {"fingerprint": SECRETS[0]},
             "class_counts": dict(zip(digits.classes, digits.counts, strict=True)),
         }
     }

@@ -86,10 +86,10 @@ def test_rejected_rows_are_drawn_again_until_the_quota_is_met(sampler, tmp_path)
     assert int(read.images.images[:, 0, -1, -1].min()) >= 100
     entries = read_manifest(out)
     for row, entry in enumerate(entries):
-        assert entry["seed"] == redraw_seed(3, row, entry["attempt"])
-        assert entry["scores"]["first_pixel"] >= 200
-        assert entry["scores"]["last_pixel"] >= 100
-    assert {entry["attempt"] for entry in entries} > {0, 1, 2}
+        assert entry.seed == redraw_seed(3, row, entry.attempt)
+        assert entry.scores["first_pixel"] >= 200
+        assert entry.scores["last_pixel"] >= 100
+    assert {entry.attempt for entry in entries} > {0, 1, 2}
     assert list(verify(out)) == []
 
 
@@ -99,7 +99,7 @@ def test_acceptance_stands_in_the_description(sampler, tmp_path):
     entries = read_manifest(out)
     for name in IMAGE.classes:
         found = dataset["acceptance"][name]
-        drawn = sum(entry["attempt"] + 1 for entry in entries if entry["class"] == name)
+        drawn = sum(entry.attempt + 1 for entry in entries if entry.class_ == name)
         assert found == {
             "drawn": drawn,
             "kept": 100,
@@ -131,13 +131,13 @@ def test_the_whole_set_is_settled_in_row_order(sampler, tmp_path, form):
     seen = set()
     for row, entry in enumerate(entries):
         # A first draw is replaced if and only if a first draw before it has the same value.
-        value = int(Noise(IMAGE).sample([entry["label"]], [row]).images[0, 0, 0, 0]) // 2
-        assert (entry["attempt"] > 0) == (value in seen)
+        value = int(Noise(IMAGE).sample([entry.label], [row]).images[0, 0, 0, 0]) // 2
+        assert (entry.attempt > 0) == (value in seen)
         seen.add(value)
-        assert int(entry["scores"]["new_pixel"]) // 2 == values[row]
+        assert int(entry.scores["new_pixel"]) // 2 == values[row]
     dataset = json.loads((out / "dataset.json").read_text())
     rejected = sum(one["rejected"]["new_pixel"] for one in dataset["acceptance"].values())
-    assert rejected == sum(entry["attempt"] for entry in entries) > 0
+    assert rejected == sum(entry.attempt for entry in entries) > 0
     assert list(verify(out)) == []
 
 
@@ -194,8 +194,8 @@ def test_real_images_are_not_examined(sampler, tmp_path):
     out = curated(sampler, tmp_path / "set", [FirstPixel(100), NewPixel(1)], mode="augment",
                   plan=PerClass({"cat": 20}))  # fmt: skip
     entries = read_manifest(out)
-    assert [entry["origin"] for entry in entries] == ["real"] * 4 + ["synthetic"] * 20
-    assert entries[0]["scores"] == {"first_pixel": None, "new_pixel": None}
+    assert [entry.origin for entry in entries] == ["real"] * 4 + ["synthetic"] * 20
+    assert entries[0].scores == {"first_pixel": None, "new_pixel": None}
     assert json.loads((out / "dataset.json").read_text())["acceptance"].keys() == {"cat"}
 
 

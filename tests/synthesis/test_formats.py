@@ -65,7 +65,7 @@ def test_image_folder(written, colours):
 def test_webp_is_lossless_unless_told(written, colours):
     out = written(WebP())
     for entry, pixels in zip(read_manifest(out), colours[1], strict=True):
-        found = np.asarray(Image.open(out / entry["file"]))
+        found = np.asarray(Image.open(out / entry.file))
         assert np.array_equal(found, np.broadcast_to(pixels.reshape(6, 5, -1), (6, 5, 3)))
 
 
@@ -177,7 +177,7 @@ def test_an_image_says_that_it_is_synthetic_and_which_row_it_is(written, form, t
     out = written(form)
     own = json.loads((out / "dataset.json").read_text())["parts"][0]["id"]
     for row in (0, 64, 110):
-        image = Image.open(out / read_manifest(out)[row]["file"])
+        image = Image.open(out / read_manifest(out)[row].file)
         assert text(image) == f"synthetic; synthgen set {own} row {row}"
 
 

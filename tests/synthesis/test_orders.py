@@ -48,12 +48,12 @@ def test_two_samplers_in_one_plan(sampler, copies, tmp_path, contents):
     entries = read_manifest(out)
     hashes = {name: json.loads((path / "sampler.json").read_text())["sha256"]
               for name, path in paths.items()}  # fmt: skip
-    by_hash = [entry["sampler"] for entry in entries]
+    by_hash = [entry.sampler for entry in entries]
     assert (by_hash.count(hashes["pca"]), by_hash.count(hashes["copies"])) == (60, 20)
     loaded = {hashes[name]: load_sampler(path) for name, path in paths.items()}
     for row in (0, 59, 60, 79):
         entry = entries[row]
-        image = loaded[entry["sampler"]].sample([entry["label"]], [entry["seed"]]).images[0]
+        image = loaded[entry.sampler].sample([entry.label], [entry.seed]).images[0]
         assert torch.equal(regenerate_row(out, paths, row), image)
     dataset = described(out)
     assert dataset["exposes_real"] is True
@@ -78,10 +78,10 @@ def test_real_and_synthetic_images_side_by_side(sampler, digits, tmp_path, form)
     few = digits.subset(list(range(40)))
     out = synthesize(sampler, Balanced(6), tmp_path / "set", mode="augment", real=few, format=form)
     entries = read_manifest(out)
-    real = [entry for entry in entries if entry["origin"] == "real"]
+    real = [entry for entry in entries if entry.origin == "real"]
     assert len(entries) == 100
     assert len(real) == 40
-    assert all(entry["seed"] is None and entry["sampler"] is None for entry in real)
+    assert all(entry.seed is None and entry.sampler is None for entry in real)
     everything = Synthetic(root=str(out)).read().images
     assert len(everything) == 100
     for label in range(10):
@@ -125,7 +125,7 @@ def test_a_set_is_appended_to(sampler, tmp_path, contents, form):
     entries = read_manifest(out)
     assert entries[:100] == before
     assert len(entries) == 130
-    assert [entry["seed"] for entry in entries[100:]] == [2 * 2**32 + row for row in
+    assert [entry.seed for entry in entries[100:]] == [2 * 2**32 + row for row in
                                                            range(100, 130)]  # fmt: skip
     assert images.items() <= contents(out).items()
     dataset = described(out)

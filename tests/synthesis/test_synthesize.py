@@ -35,26 +35,26 @@ def test_the_folder_holds_the_quotas_and_nothing_else(dataset):
 
 def test_pixels_are_those_of_the_sampler_for_label_and_seed(dataset, sampler):
     entries = read_manifest(dataset)
-    labels = torch.tensor([entry["label"] for entry in entries])
-    seeds = torch.tensor([entry["seed"] for entry in entries])
+    labels = torch.tensor([entry.label for entry in entries])
+    seeds = torch.tensor([entry.seed for entry in entries])
     expected = load_sampler(sampler).sample(labels, seeds).images
     for entry, image in zip(entries, expected, strict=True):
-        assert np.array_equal(np.array(Image.open(dataset / entry["file"])), image[0].numpy())
+        assert np.array_equal(np.array(Image.open(dataset / entry.file)), image[0].numpy())
 
 
 def test_manifest_rows(dataset, sampler):
     entries = read_manifest(dataset)
     digest = json.loads((sampler / "sampler.json").read_text())["sha256"]
     assert len(entries) == 191
-    assert len({entry["seed"] for entry in entries}) == 191
-    assert list(entries[0]) == [
+    assert len({entry.seed for entry in entries}) == 191
+    assert list(entries[0].to_json()) == [
         "file", "label", "class", "seed", "sampler", "origin", "source", "sha256",
     ]  # fmt: skip
     for entry in entries:
-        assert entry["sha256"] == file_digest(dataset / entry["file"])
-        assert entry["file"].startswith(entry["class"] + "/")
-        assert entry["class"] == "0123456789"[entry["label"]]
-        assert (entry["origin"], entry["sampler"]) == ("synthetic", digest)
+        assert entry.sha256 == file_digest(dataset / entry.file)
+        assert entry.file.startswith(entry.class_ + "/")
+        assert entry.class_ == "0123456789"[entry.label]
+        assert (entry.origin, entry.sampler) == ("synthetic", digest)
 
 
 def test_dataset_json(dataset, sampler):
@@ -78,7 +78,7 @@ def test_image_folder_opens_it_with_the_same_labels(sampler, tmp_path):
     out = synthesize(sampler, Balanced(3), tmp_path / "set")
     folder = ImageFolder(out)
     assert folder.classes == list("0123456789")
-    labels = {str(out / entry["file"]): entry["label"] for entry in read_manifest(out)}
+    labels = {str(out / entry.file): entry.label for entry in read_manifest(out)}
     assert dict(folder.samples) == labels
 
 
@@ -90,7 +90,7 @@ def test_the_card_and_the_contact_sheet_say_what_it_is(dataset):
     assert re.findall("<li>(.*)</li>", page) == ["1", "3", "7"]
     sheet = np.array(Image.open(io.BytesIO(sheet_picture(dataset))))
     assert sheet.shape == (3 * 10 + 2, 10 * 10 + 2)
-    first = next(e["file"] for e in read_manifest(dataset) if e["class"] == "7")
+    first = next(e.file for e in read_manifest(dataset) if e.class_ == "7")
     assert np.array_equal(sheet[22:30, 2:10], np.array(Image.open(dataset / first)))
 
 
@@ -104,7 +104,7 @@ def test_batch_size_changes_no_byte(sampler, tmp_path, dataset, contents, batch_
 def test_another_seed_gives_other_images(sampler, tmp_path, dataset):
     plan = PerClass({"1": 150, "3": 1, "7": 40, "0": 0})
     out = synthesize(sampler, plan, tmp_path / "set", seed=5)
-    hashes = [{entry["sha256"] for entry in read_manifest(folder)} for folder in (out, dataset)]
+    hashes = [{entry.sha256 for entry in read_manifest(folder)} for folder in (out, dataset)]
     assert not hashes[0] & hashes[1]
 
 
@@ -118,7 +118,7 @@ def test_regenerated_from_its_manifest_it_is_identical_to_the_byte(
 @pytest.mark.parametrize("row", [0, 150, 190])
 def test_a_single_row_is_regenerated_alone(sampler, dataset, row):
     image = regenerate_row(dataset, sampler, row)
-    file = dataset / read_manifest(dataset)[row]["file"]
+    file = dataset / read_manifest(dataset)[row].file
     assert np.array_equal(np.array(Image.open(file)), image[0].numpy())
 
 
@@ -173,7 +173,7 @@ def test_colour_images_and_class_names_of_any_language(tmp_path):
     out = synthesize(save_sampler(bootstrap, tmp_path / "s", {}), Balanced(4), tmp_path / "set")
     real = {hashlib.sha256(p.permute(1, 2, 0).numpy().tobytes()).digest() for p in pixels}
     for entry in read_manifest(out):
-        stored = np.array(Image.open(out / entry["file"]))
+        stored = np.array(Image.open(out / entry.file))
         assert hashlib.sha256(stored.tobytes()).digest() in real
     assert ImageFolder(out).classes == sorted(image.classes)
 
@@ -184,7 +184,7 @@ def test_the_number_of_torch_threads_is_restored(sampler, tmp_path):
     assert torch.get_num_threads() == before
 
 
-def test_regenerating_never_leaves_the_folder(digits, tmp_path):
+def test_regenerating_never_leaves_the_folder(digits, description, tmp_path):
     """A sampler and a manifest from elsewhere, made for each other, with a class ``../x``."""
     classes = ("../x", *digits.classes[1:])
     bootstrap = Bootstrap(ImageSpec(*digits.image.shape, classes))
@@ -193,8 +193,9 @@ def test_regenerating_never_leaves_the_folder(digits, tmp_path):
     given = tmp_path / "given"
     given.mkdir()
     digest = json.loads((sampler / "sampler.json").read_text())["sha256"]
-    described = {"format": "synthgen-dataset/1", "sampler": {"sha256": digest}}
-    (given / "dataset.json").write_text(json.dumps({**described, "execution": {"device": "cpu"}}))
+    source = {"name": "sampler", "sha256": digest, "target": "x"}
+    described = description({name: 0 for name in classes}, part={"samplers": [source]})
+    (given / "dataset.json").write_text(json.dumps(described))
     row = {"file": "../x/000000.png", "label": 0, "seed": 0, "sha256": ""}
     (given / "manifest.jsonl").write_text(json.dumps(row) + "\n")
     with pytest.raises(SynthgenError, match="can't be the name of a folder"):

@@ -182,14 +182,16 @@ def described(folder, change):
 @pytest.mark.parametrize("value", ["many", [1]], ids=str)
 def test_a_description_of_other_types_is_damaged(dataset, name, value):
     described(dataset, lambda content: content.update({name: value}))
-    with pytest.raises(SynthgenError, match=f"damaged: it has no such {name}"):
+    with pytest.raises(SynthgenError, match=f"damaged: {name} should be"):
         list(verify(dataset))
 
 
 @pytest.mark.parametrize("count", [-5, 1, 10**6])
 def test_another_number_of_images_than_are_listed_is_found(dataset, count):
     described(dataset, lambda content: content.update(count=count))
-    assert [one for one in verify(dataset) if f"counts {count:,} images, " in one]
+    said = "count should be" if count < 0 else f"counts {count:,} images, its parts are others"
+    with pytest.raises(SynthgenError, match=said):
+        list(verify(dataset))
 
 
 def test_the_command_checks_every_folder(synthgen, noise, tmp_path):
@@ -222,3 +224,103 @@ def test_the_command_ends_with_one_and_a_sentence_for_each(synthgen, dataset):
         "extra.txt is extra: the set does not list it.",
     ]
     assert synthgen("verify", dataset.parent / "nothing").code == 2
+
+
+def rewritten(folder, change, row=None):
+    """The set with ``change`` made to its description, or to its first row, and every hash put
+    right, as somebody with bad intent would."""
+    import hashlib
+
+    path = folder / "dataset.json"
+    content = json.loads(path.read_text())
+    if row is not None:
+        first, *rest = (folder / "manifest.jsonl").read_text().splitlines()
+        text = "\n".join([json.dumps(json.loads(first) | row), *rest]) + "\n"
+        (folder / "manifest.jsonl").write_text(text)
+        digest = hashlib.sha256(text.encode()).hexdigest()
+        content["digest"] = content["files"]["manifest.jsonl"] = digest
+    change(content)
+    body = {key: value for key, value in content.items() if key != "sha256"}
+    path.write_text(json.dumps(body | {"sha256": canonical_digest(body)}))
+
+
+def test_a_label_beside_another_class_is_found(dataset):
+    rewritten(dataset, lambda content: None, row={"label": 1})
+    (said,) = verify(dataset)
+    assert said.startswith("manifest.jsonl has 1 rows whose label is not that of their class")
+
+
+def test_a_class_that_is_not_the_one_drawn_is_found(dataset):
+    rewritten(dataset, lambda content: None, row={"label": 1, "class": "dog"})
+    assert list(verify(dataset)) == [
+        "dataset.json counts 50 synthetic images of 'cat', 49 are listed.",
+        "dataset.json counts 50 synthetic images of 'dog', 51 are listed.",
+    ]
+
+
+def test_a_real_image_that_is_not_counted_is_found(dataset):
+    rewritten(dataset, lambda content: None, row={"origin": "real"})
+    assert list(verify(dataset)) == [
+        "dataset.json counts 50 synthetic images of 'cat', 49 are listed.",
+        "dataset.json counts 0 real images, 1 are listed.",
+    ]
+
+
+def test_other_quotas_are_found(dataset):
+    def change(content):
+        content["quotas"] = content["parts"][0]["quotas"] = {"cat": 49, "dog": 51}
+
+    rewritten(dataset, change)
+    assert list(verify(dataset)) == [
+        "dataset.json counts 49 synthetic images of 'cat', 50 are listed.",
+        "dataset.json counts 51 synthetic images of 'dog', 50 are listed.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"format": "x/9"}, "is not of the form"),
+        ({"format": "synthgen-dataset/9"}, "newer synthgen"),
+        ({"quotas": {"cat": 49, "dog": 51}}, "another quota"),
+        ({"sampler": [[1]]}, "sampler should be a table"),
+    ],
+)
+def test_a_description_that_can_not_be_is_refused(dataset, change, said):
+    rewritten(dataset, lambda content: content.update(change))
+    with pytest.raises(SynthgenError, match=said):
+        list(verify(dataset))
+
+
+def test_a_description_without_a_hash_of_its_own_is_found(dataset):
+    path = dataset / "dataset.json"
+    content = json.loads(path.read_text())
+    del content["sha256"]
+    path.write_text(json.dumps(content))
+    (said,) = verify(dataset)
+    assert said.startswith("dataset.json has no SHA-256 of its own")
+
+
+def test_public_papers_are_verified(noise, tmp_path):
+    import shutil
+
+    from synthgen.synthesis import public_papers
+
+    out = synthesize(noise, Balanced(5), tmp_path / "set")
+    shown = public_papers(out, tmp_path / "public")
+    for folder in ("cat", "dog"):
+        shutil.copytree(out / folder, shown / folder)
+    assert list(verify(shown)) == []
+    (shown / "cat" / "000000.png").write_bytes(b"")
+    assert list(verify(shown)) == ["cat/000000.png was changed (its SHA-256 differs)."]
+    path = shown / "dataset.json"
+    path.write_text(path.read_text().replace('"exposes_real": false', '"exposes_real":  false '))
+    content = json.loads(path.read_text()) | {"sampler": {"target": "another"}}
+    path.write_text(json.dumps(content))
+    assert next(verify(shown)) == "dataset.json was changed (its own SHA-256 differs)."
+
+
+def test_appending_to_a_set_with_a_forged_sampler_is_a_sentence(noise, dataset):
+    rewritten(dataset, lambda content: content.update(sampler=[[1]]))
+    with pytest.raises(SynthgenError, match="sampler should be a table"):
+        synthesize(noise, Balanced(5), dataset, seed=3, append=True)

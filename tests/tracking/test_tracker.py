@@ -13,9 +13,12 @@ import torch
 
 from synthgen.errors import SynthgenError
 from synthgen.images import encode_png
+from synthgen.paths import canonical_digest
+from synthgen.samplers import Noise, save_sampler
 from synthgen.synthesis.sheet_page import sheet_page
 from synthgen.tracking import CsvOnly, log_dataset, log_report, log_sampler, open_tracker
 from synthgen.tracking.wandb_run import choose_mode, netrc_hosts, run_folder, safe_name
+from synthgen.types import ImageSpec
 
 COMMON = {"project": "tests", "group": "demo", "config": {}}
 
@@ -85,14 +88,14 @@ def test_disabled_means_files_only(tmp_path, monkeypatch):
     assert isinstance(open_tracker("wandb", tmp_path, job_type="train", **COMMON), CsvOnly)
 
 
-def files_of_stages(root):
+def files_of_stages(root, description):
     """The smallest folders that the stages would leave behind."""
-    for name in ("sampler", "synthetic", "report/figures"):
+    for name in ("synthetic", "report/figures"):
         (root / name).mkdir(parents=True)
-    (root / "sampler/sampler.json").write_text(json.dumps({"sha256": "a" * 64, "provenance": {}}))
-    (root / "sampler/weights.safetensors").write_bytes(b"weights")
+    save_sampler(Noise(ImageSpec(1, 8, 8, ("0",))), root / "sampler", {})
     (root / "synthetic/manifest.jsonl").write_text('{"file": "0/0.png"}\n')
-    (root / "synthetic/dataset.json").write_text(json.dumps({"sampler": {"sha256": "a" * 64}}))
+    content = json.dumps(description({"0": 1}))
+    (root / "synthetic/dataset.json").write_text(content)
     (root / "report/report.html").write_text("page with real images")
     (root / "report/report.json").write_text("private: nearest training image 4711")
     (root / "report/report.public.json").write_text("the public form")
@@ -119,8 +122,8 @@ def files_of_stages(root):
     }  # fmt: skip
 
 
-def test_a_whole_run_offline(tmp_path, offline, caplog):
-    report = files_of_stages(tmp_path)
+def test_a_whole_run_offline(tmp_path, description, offline, caplog):
+    report = files_of_stages(tmp_path, description)
     common = {**COMMON, "config": {"lr": 0.5, "api_key": "hunter2-secret"}}
     with caplog.at_level(logging.INFO, logger="synthgen"):
         with open_tracker("wandb", tmp_path, job_type="train", **common) as tracker:
@@ -150,7 +153,7 @@ def test_a_whole_run_offline(tmp_path, offline, caplog):
     everything = b"".join(p.read_bytes() for p in (tmp_path / "wandb").rglob("*") if p.is_file())
     assert len(records) == 3
     assert b"hunter2" not in everything
-    for wanted in (b"demo", b"fingerprints", b"synthesize", b"images_seen", b"a" * 64):
+    for wanted in (b"demo", b"fingerprints", b"synthesize", b"images_seen", b"ab" * 32):
         assert wanted in b"".join(records), wanted
     names = {p.name for p in (tmp_path / "wandb").rglob("*") if p.is_file()}
     assert not names & {"requirements.txt", "output.log", "debug.log", "wandb-metadata.json"}
@@ -178,9 +181,9 @@ class Remembering(CsvOnly):
         self.files += [file.name for file in files]
 
 
-def test_a_report_goes_in_its_public_form_with_the_verdict_as_numbers(tmp_path):
+def test_a_report_goes_in_its_public_form_with_the_verdict_as_numbers(tmp_path, description):
     tracker = Remembering(tmp_path)
-    log_report(tracker, files_of_stages(tmp_path), tmp_path / "report")
+    log_report(tracker, files_of_stages(tmp_path, description), tmp_path / "report")
     assert tracker.files == ["report.public.json"]  # never report.json, never the page
     assert tracker.values["verdict/difference"] == 0.03125
     columns, rows = tracker.tables["trial"]
@@ -249,11 +252,13 @@ class Attached(CsvOnly):
 
 
 @pytest.mark.parametrize("exposes_real", [False, True])
-def test_copies_of_real_images_and_their_hashes_stay_here(tmp_path, exposes_real):
-    files_of_stages(tmp_path)
+def test_copies_of_real_images_and_their_hashes_stay_here(tmp_path, description, exposes_real):
+    files_of_stages(tmp_path, description)
     for file in ("sampler/sampler.json", "synthetic/dataset.json"):
-        content = json.loads((tmp_path / file).read_text())
-        (tmp_path / file).write_text(json.dumps({**content, "exposes_real": exposes_real}))
+        content = {**json.loads((tmp_path / file).read_text()), "exposes_real": exposes_real}
+        del content["sha256"]
+        content["sha256"] = canonical_digest(content)
+        (tmp_path / file).write_text(json.dumps(content))
     tracker = Attached(tmp_path)
     log_sampler(tracker, tmp_path / "sampler")
     assert ("weights.safetensors" in tracker.names) is not exposes_real

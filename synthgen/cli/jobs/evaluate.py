@@ -11,14 +11,15 @@ from synthgen.cli.assemble import build_instance, build_source, stage_tracker
 from synthgen.cli.saved import plain_config
 from synthgen.data.choosing import for_choosing
 from synthgen.data.splits import prepare, rebuild
-from synthgen.data.synthetic import DATASET, read_synthetic
+from synthgen.data.synthetic import description_of, read_synthetic
+from synthgen.dataset.schema import Dataset
 from synthgen.errors import CheckFailedError, SynthgenError
 from synthgen.evaluation import Extractor, Judge, Trial, evaluate, rehearsal
 from synthgen.evaluation.checks import require_trained_on
 from synthgen.evaluation.evaluator import REVIEW
 from synthgen.evaluation.features.cache import require_writable
 from synthgen.evaluation.review import KEY, PAGE
-from synthgen.paths import read_json, require_absent
+from synthgen.paths import require_absent
 from synthgen.samplers.artifact import load_sampler, read_description, sampler_folder
 from synthgen.tracking import log_report
 
@@ -137,29 +138,34 @@ def sampler_of(
     the set is more than plain draws of one sampler, so that new draws would be other images."""
     if path is None:
         return None
-    dataset = dataset_of(synthetic)
-    parts = dataset.get("parts") or [{}]
-    if len(parts) > 1 or parts[0].get("filters") or len(parts[0].get("samplers") or [1]) > 1:
+    dataset = description_of(synthetic)
+    made = dataset if isinstance(dataset, Dataset) else None
+    if made is not None and not _is_plain(made):
         log.info(
             "The set was curated, appended to, or comes from several sources: the trial takes its "
             "images as they are."
         )
         return None
     description = read_description(sampler_folder(path))
-    made_with = (dataset.get("sampler") or {}).get("sha256")
-    if made_with != description["sha256"]:
-        reason = "their SHA-256 differ" if made_with else "it doesn't say with which"
+    if made is None or made.sampler.sha256 != description.sha256:
+        reason = "it doesn't say with which" if made is None else "their SHA-256 differ"
         raise SynthgenError(
             f"{synthetic} was not drawn with the sampler in {path} ({reason}).\n"
             "Give the sampler that it was made with, or leave sampler= out: the trial then takes "
             "the set's own images."
         )
-    require_trained_on(splits, description["provenance"].get("data"), f"sampler={path}")
+    require_trained_on(splits, description.provenance.data, f"sampler={path}")
     sampler = load_sampler(path, allow)
-    latents = parts[0].get("latents") or {}
-    if any(value is not None for value in latents.values()):
-        sampler.set_latents(**latents)
+    latents = made.parts[0].latents
+    if latents.temperature is not None or latents.truncation is not None:
+        sampler.set_latents(temperature=latents.temperature, truncation=latents.truncation)
     return sampler
+
+
+def _is_plain(dataset: Dataset) -> bool:
+    """Whether the set is no more than draws of one sampler."""
+    first, *more = dataset.parts
+    return not more and not first.filters and len(first.samplers) == 1
 
 
 def require_verdict(verdict: dict[str, Any], fail_on: FailOn, out: Path) -> None:
@@ -176,15 +182,8 @@ def require_verdict(verdict: dict[str, Any], fail_on: FailOn, out: Path) -> None
 def splits_behind(synthetic_path: Path, source: Source) -> Splits:
     """The split that the set's generator was trained on, rebuilt and checked; a new one for a set
     that doesn't say where it comes from."""
-    node: Any = dataset_of(synthetic_path).get("provenance")
-    node = node.get("data") if isinstance(node, dict) else None
-    if isinstance(node, dict) and isinstance(node.get("recipe"), dict) and "digest" in node:
-        return rebuild(source, node["recipe"], str(node["digest"]))
+    dataset = description_of(synthetic_path)
+    data = dataset.provenance.data if isinstance(dataset, Dataset) else None
+    if data is not None and data.recipe is not None and data.digest is not None:
+        return rebuild(source, data.recipe, data.digest)
     return prepare(source)
-
-
-def dataset_of(synthetic_path: Path) -> dict[str, Any]:
-    """What a set says about itself; empty for one that says nothing."""
-    description = synthetic_path / DATASET
-    node = read_json(description) if description.is_file() else None
-    return node if isinstance(node, dict) else {}

@@ -142,7 +142,7 @@ def of_the_data(given: str | Mapping[str, str]) -> str:
     """The sampler that says which images it was fitted on: the only one, or the first that does."""
     several = [given] if isinstance(given, str) else list(given.values())
     for path in several[:-1]:
-        if read_description(sampler_folder(path))["provenance"].get("data"):
+        if read_description(sampler_folder(path)).provenance.data is not None:
             return path
     return several[-1] if several else ""
 
@@ -154,14 +154,14 @@ def training_images(settings: SynthesizeSettings | RunSettings, sampler: Path) -
             "mode=augment and filters need the real training images.\n"
             "Say where they are, as in training: data=mnist, or data=image_folder data.root=PHOTOS"
         )
-    data = read_description(sampler_folder(sampler))["provenance"].get("data") or {}
-    if not isinstance(data.get("recipe"), dict) or "digest" not in data:
+    data = read_description(sampler_folder(sampler)).provenance.data
+    if data is None or data.recipe is None or data.digest is None:
         raise SynthgenError(
             f"The sampler in {sampler} doesn't say which images it was trained on, so none can be "
             "put beside its own.\nTrain it again."
         )
     source = build_source(settings.data, settings.allow)
-    return rebuild(source, data["recipe"], str(data["digest"])).train
+    return rebuild(source, data.recipe, data.digest).train
 
 
 def _track(settings: SynthesizeSettings | RunSettings, out: Path, run: Path) -> None:

@@ -8,6 +8,7 @@ import logging
 import math
 import shlex
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from synthgen.cli.assemble import build_instance, build_source, keyword_argument
 from synthgen.cli.build import build, check
 from synthgen.cli.saved import resumed, save_config
 from synthgen.data.splits import SPLIT_FILE, prepare, read_split, rebuild
+from synthgen.dataset.provenance import Recipe
 from synthgen.errors import StoppedByUserError, SynthgenError
 from synthgen.hardware import total_memory
 from synthgen.paths import remove_contents, require_absent, sole_writer
@@ -93,22 +95,30 @@ def prepare_splits(settings: TrainSettings) -> Splits:
     check(settings.model, key="model", role=MODEL, allow=settings.allow)
     source = build_source(settings.data, settings.allow)
     kept = None if settings.resume is None else split_of(Path(settings.resume))
-    splits = prepare(source) if kept is None else rebuild(source, kept["recipe"], kept["digest"])
+    splits = prepare(source) if kept is None else rebuild(source, kept.recipe, kept.digest)
     for note in splits.notes:
         log.info(note)
     return splits
 
 
-def split_of(run: Path) -> dict[str, Any] | None:
+@dataclass(frozen=True)
+class KnownSplit:
+    """How a run was divided."""
+
+    recipe: Recipe
+    digest: str
+
+
+def split_of(run: Path) -> KnownSplit | None:
     """Recipe and digest of the split that a run was begun with, from split.json or, if somebody
     removed that, from its sampler; None for a run that was killed before it learned anything."""
     kept = read_split(run)
     if kept is not None:
-        return kept
+        return KnownSplit(kept.recipe, kept.digest)
     if (run / "sampler").is_dir():
-        data = read_description(run / "sampler")["provenance"].get("data") or {}
-        if "digest" in data and "recipe" in data:
-            return dict(data)
+        data = read_description(run / "sampler").provenance.data
+        if data is not None and data.recipe is not None and data.digest is not None:
+            return KnownSplit(data.recipe, data.digest)
     if (run / "sampler").is_dir() or (run / CHECKPOINTS).is_dir():
         raise SynthgenError(
             f"{run} has lost its {SPLIT_FILE}, so nothing says which images it was trained on.\n"

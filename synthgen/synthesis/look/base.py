@@ -55,10 +55,10 @@ def look(
                 "seed": seed,
                 "pictures": [path.name for path in pictures],
                 "sampler": {
-                    "sha256": description["sha256"],
-                    "target": description["sampler"]["_target_"],
+                    "sha256": description.sha256,
+                    "target": description.sampler.target,
                 },
-                "exposes_real": bool(description["exposes_real"]),
+                "exposes_real": description.exposes_real,
                 "versions": {"synthgen": synthgen.__version__},
             },
         )
