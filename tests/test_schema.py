@@ -35,7 +35,7 @@ def read_as_dataset(content):
         ({"height": 10**9}, r"height should be less than or equal to 16384"),
         ({"height": 16384, "width": 16384, "channels": 1024}, r"it has more than"),
         ({"classes": ["cat", 3]}, r"classes\.1 should be text"),
-        ({"classes": ["cat", "cat"]}, r"names a class twice"),
+        ({"classes": ["cat", "cat"]}, r"it names a class twice"),
         ({"classes": ["cat", "\x1b[2J"]}, r"classes\.1 should have another form"),
         ({"classes": []}, r"classes "),
         ({"classes": "cat"}, r"classes should be a list"),
@@ -103,7 +103,7 @@ def test_the_parts_of_a_set_add_up(description):
         ({"classes": ["dog"]}, "other classes than image.classes"),
     ):
         with pytest.raises(SynthgenError, match=said):
-            read_as_dataset(description({"cat": 3}, **changes))
+            read_as_dataset(description({"cat": 3}) | changes)
 
 
 def test_the_rows_are_read_until_the_first_damaged_one():
