@@ -253,3 +253,15 @@ def test_every_damaged_file_is_a_sentence_or_a_sound_load(sound, splits, tmp_pat
     assert len(every) > 1000
     wrong = outcomes(sound, tmp_path, every, splits)
     assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"[]", b"{", b'{"format": "synthgen-job/9"}', b'{"format": "synthgen-job/1"}']
+)
+def test_a_damaged_job_of_an_unfinished_set_is_a_sentence_and_stays(sound, tmp_path, content):
+    job = tmp_path / "set" / ".synthgen" / "job.json"
+    job.parent.mkdir(parents=True)
+    job.write_bytes(content)
+    with pytest.raises(SynthgenError, match=r"job\.json (is damaged|was written by a newer)"):
+        synthesize(sound / "run", Balanced(1), tmp_path / "set")
+    assert job.read_bytes() == content

@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from annotated_types import Interval, Len
-from pydantic import Field, model_validator
+from pydantic import Field, JsonValue, model_validator
 
 from synthgen.dataset import DESCRIPTION, MANIFEST, README
 from synthgen.dataset.provenance import Natural, Provenance
@@ -242,6 +242,23 @@ class Dataset(Described):
         return self
 
 
+class JobFile(Document):
+    """``job.json`` of a set under way: everything that decides a byte of it."""
+
+    FORM: ClassVar[str] = "synthgen-job/1"
+    ADVICE: ClassVar[str] = "Remove the folder of the unfinished set, and draw it again."
+
+    format: Literal["synthgen-job/1"]
+    request: dict[str, JsonValue]
+    first: RowCount
+    count: RowCount
+    quotas: Counts
+    file_format: Spec
+    shard_size: ShardSize
+    execution: Execution
+    base: Sha256 | None  # of the description of the set that is appended to
+
+
 class PublicSampler(Schema):
     target: Word
 
@@ -338,7 +355,7 @@ def require_dataset(one: Dataset | PublicDataset, place: str) -> Dataset:
 
 __all__ = [
     "ADVICE", "DESCRIPTION", "MANIFEST", "REAL", "SYNTHETIC", "Acceptance", "CardAnswers",
-    "Dataset", "Execution", "Fact", "FileFormat", "IndexRow", "Latents", "ManifestRow",
+    "Dataset", "Execution", "Fact", "FileFormat", "IndexRow", "JobFile", "Latents", "ManifestRow",
     "PartSource", "PublicDataset", "PublicPart", "PublicRow", "PublicSampler", "SamplerMark",
     "SetPart", "described", "own_digest", "require_dataset", "signed",
 ]  # fmt: skip

@@ -23,7 +23,7 @@ from synthgen.synthesis.lock import all_shares, folder_lock, is_alive
 from synthgen.synthesis.store import WORK, LocalStore, Store
 
 if TYPE_CHECKING:
-    from synthgen.dataset.schema import Dataset
+    from synthgen.dataset.schema import Dataset, JobFile
 
 JOB, BASE, RECORDS = f"{WORK}/job.json", f"{WORK}/base.json", f"{WORK}/shards"
 FORMAT = "synthgen-job/1"
@@ -153,7 +153,7 @@ def _begin(store: Store, content: dict[str, Any], launch: Launch) -> None:
             )
         store.write(JOB, [json.dumps(content, indent=1, ensure_ascii=False).encode()])
     else:
-        _require_same(store, json.loads(store.read(JOB)), content)
+        _require_same(store, _job_file(store).to_json(), content)
     if store.exists(DESCRIPTION) and not store.exists(BASE):
         store.move(DESCRIPTION, BASE)  # from now on, and until the end, it is work in progress
 
@@ -185,9 +185,16 @@ def flatten(value: Any, key: str = "") -> dict[str, Any]:
     return table
 
 
+def _job_file(store: Store) -> JobFile:
+    """Raises FileNotFoundError, or SynthgenError if it is damaged."""
+    from synthgen.dataset.schema import JobFile  # verify, which reads this module, may need none
+
+    return JobFile.parse(store.read(JOB), f"{store.place}/{JOB}")
+
+
 def _leave_nothing(job: Job) -> None:
     store = job.store
-    if store.exists(JOB) and json.loads(store.read(JOB)) != {"format": FORMAT, **job.content}:
+    if store.exists(JOB) and _job_file(store).to_json() != {"format": FORMAT, **job.content}:
         return  # another's
     if job.launch.world > 1 or job.finished() or store.exists(BASE) or store.names() != [WORK]:
         return
@@ -208,10 +215,11 @@ def tidied(store: Store) -> Dataset | None:
     remove that folder and return the set's description."""
     if WORK not in store.names() or not is_over(store):
         return None
-    close(store)
-    from synthgen.dataset.schema import Dataset  # verify, which reads this module, may need none
+    from synthgen.dataset.schema import Dataset
 
-    return Dataset.parse(store.read(DESCRIPTION), f"{store.place}/{DESCRIPTION}")
+    dataset = Dataset.parse(store.read(DESCRIPTION), f"{store.place}/{DESCRIPTION}")
+    close(store)
+    return dataset
 
 
 def is_over(store: Store) -> bool:
@@ -219,7 +227,7 @@ def is_over(store: Store) -> bool:
     if not store.exists(DESCRIPTION):
         return False
     try:
-        base = json.loads(store.read(JOB))["base"]
+        base = _job_file(store).base
     except FileNotFoundError:
         return True
     # Before an append begins, the description is that of the set that it appends to.
