@@ -45,8 +45,8 @@ def evaluate(
     config: dict[str, Any] | None = None,
     review: int | None = None,
 ) -> dict[str, Any]:
-    """Measure transfer and fidelity, and write ``report.json``, ``report.html`` and ``figures/`` to
-    the new folder ``out``.
+    """Measure transfer and fidelity, and write ``report.json``, ``report.html``, ``figures/`` and
+    ``charts/`` to the new folder ``out``.
 
     The reference is ``splits.test``: the test split, or the holdout while choosing. ``seeds`` is
     the number of judges per arm, ``seed`` fixes every random choice, ``training_log`` is

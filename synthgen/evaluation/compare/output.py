@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from synthgen.evaluation.compare.comparison import Comparison, Line, scope_text
 from synthgen.evaluation.report.blocks import text_of
-from synthgen.evaluation.report.charts import DotPlot, Mark, dot_plot
-from synthgen.evaluation.report.drawing import environment
+from synthgen.evaluation.report.charts import DotPlot, Mark, dot_plot, drawn
 from synthgen.evaluation.report.embed import Figure, embed
+from synthgen.evaluation.report.page import environment
 from synthgen.evaluation.report.tables import Cell, Column, Row, Table
 from synthgen.evaluation.report.wording import (
     direction,
@@ -128,7 +128,8 @@ def _plot(comparison: Comparison, line: Line) -> DotPlot | None:
         marks.append(Mark(label, value, low, high, show_part(line, index)[0], style))
     note = f"{measured_by(line)} · {direction(line.higher_is_better)}"
     axis: Literal["linear", "by_span"] = "by_span" if line.higher_is_better is False else "linear"
-    return dot_plot(full_label(line.name), note, marks, axis=axis)
+    plot = dot_plot(full_label(line.name), note, marks, axis=axis)
+    return plot and drawn(plot)[0]
 
 
 def _differences(comparison: Comparison) -> Table:

@@ -10,8 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from synthgen.evaluation.report.drawing import write_svg
-from synthgen.evaluation.report.scatter import scatter_panels
+from synthgen.evaluation.report.charts import Cloud, Scatter, write_figure
 from synthgen.evaluation.subsets import positions_by_class
 
 MOST = 1200  # points per panel
@@ -48,12 +47,12 @@ def embedding_map(
         f"the space {extractor}. Grey behind each: the images of the other panel. Grey without "
         "colour on the right is what the generator misses."
     )
-    panels = [
-        ("real", points[: len(at)], real_labels[at]),
-        ("synthetic", points[len(at) :], fake_labels[fake_at]),
-    ]
-    drawing = scatter_panels(f"Map of {extractor}", method, panels, classes)
-    write_svg(drawing, folder / file, heading="")
+    clouds = (
+        Cloud("real", points[: len(at)].numpy(), real_labels[at].numpy()),
+        Cloud("synthetic", points[len(at) :].numpy(), fake_labels[fake_at].numpy()),
+    )
+    chart = Scatter(title=f"Map of {extractor}", note=method, clouds=clouds, classes=tuple(classes))
+    write_figure(chart, folder, file)
     return {
         "file": file,
         "kind": "embedding_map",

@@ -9,8 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from synthgen.evaluation.report.drawing import write_svg
-from synthgen.evaluation.report.intervals import Curve, Point, interval_chart
+from synthgen.evaluation.report.charts import Curve, Point, line_chart, write_figure
 
 CHUNK = 1000
 MOST = 5000  # images of each set
@@ -34,18 +33,16 @@ def spectra(
         curve(frequencies, ours, "real", "arm-real_only"),
         curve(frequencies, theirs, "synthetic", "arm-synthetic_only"),
     ]
-    chart = interval_chart(
+    chart = line_chart(
         "Mean power spectrum",
         "spatial frequency, cycles per pixel",
         curves,
         note="bands: from the 10th to the 90th of 100 images",
         y_axis="logarithmic",
-        width=560,
-        height=300,
     )
     if chart is None:
         return None
-    write_svg(chart, folder / file, heading="")
+    write_figure(chart, folder, file)
     return {
         "file": file,
         "kind": "spectra",

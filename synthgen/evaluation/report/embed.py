@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 MEDIA = {"PNG": "image/png", "JPEG": "image/jpeg", "WEBP": "image/webp"}
+CHARTS = "charts"  # folder of the PDFs, beside the page
 COMFORTABLE_WIDTH = 560  # CSS pixels up to which small pictures are enlarged, in whole steps
 
 
@@ -36,7 +37,9 @@ def embed(figure: dict[str, Any], folder: Path) -> Figure:
     uri, width, height = read_picture(folder, file)
     name = None if of_class is None else str(of_class)
     vector = file.lower().endswith(".svg")
-    return Figure(uri, width, height, kind, name, caption, file if uri else "", vector)
+    pdf = f"{CHARTS}/{Path(file).stem}.pdf"
+    files = [file, *([pdf] if vector and (folder / pdf).is_file() else [])]
+    return Figure(uri, width, height, kind, name, caption, " · ".join(files) if uri else "", vector)
 
 
 def read_picture(folder: Path, file: str) -> tuple[str | None, int, int]:

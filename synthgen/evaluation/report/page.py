@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from synthgen.evaluation.report.blocks import (
     detail_blocks,
@@ -17,8 +19,9 @@ from synthgen.evaluation.report.blocks import (
     tested_sentence,
     tiles,
 )
-from synthgen.evaluation.report.drawing import all_filed, filed, template
-from synthgen.evaluation.report.embed import embed
+from synthgen.evaluation.report.canvas import Sheet, swatch, write_pdfs
+from synthgen.evaluation.report.charts import TEMPLATES, AnyChart, drawn
+from synthgen.evaluation.report.embed import CHARTS, embed
 from synthgen.evaluation.report.evidence import COPIES, copy_blocks, statistics_view
 from synthgen.evaluation.report.plots import (
     judge_chart,
@@ -35,9 +38,12 @@ from synthgen.evaluation.report.tables import (
 )
 from synthgen.evaluation.report.trial import TrialView, trial_view
 from synthgen.evaluation.report.verdict import headline
-from synthgen.evaluation.report.wording import reference_split
+from synthgen.evaluation.report.wording import TOO_FEW, reference_split
 from synthgen.paths import write_text
 from synthgen.progress import format_duration
+
+if TYPE_CHECKING:
+    from jinja2 import Environment, Template
 
 PAGE = "report.html"
 MAPS = ("embedding_map", "spectra")  # kinds of figure that have a section of their own
@@ -46,15 +52,66 @@ MAPS = ("embedding_map", "spectra")  # kinds of figure that have a section of th
 def write_page(report: dict[str, Any], folder: Path) -> Path:
     """Write ``folder/report.html`` from a report (the contents of report.json).
 
-    Pictures are read from ``folder`` and embedded. Everything in the report is treated as text
+    Pictures are read from ``folder`` and embedded; each chart is also a PDF in ``folder/charts``.
+    Everything in the report is treated as text
     from a stranger: it is escaped, and the page forbids itself scripts and network access.
     """
-    path = Path(folder) / PAGE
-    write_text(path, template("report.html.j2").render(context(report, Path(folder))))
+    path, charts = Path(folder) / PAGE, ChartFolder()
+    page = template("report.html.j2").render(context(report, Path(folder), charts))
+    charts.write(Path(folder))
+    write_text(path, page)
     return path
 
 
-def context(report: dict[str, Any], folder: Path) -> dict[str, Any]:
+def environment(*folders: Path) -> Environment:
+    """Jinja with the shared templates and those in ``folders``; everything is escaped."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    made = Environment(
+        loader=FileSystemLoader([*folders, TEMPLATES]),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.globals |= {"too_few": TOO_FEW, "swatch": swatch}
+    return made
+
+
+@cache
+def template(name: str) -> Template:
+    return environment().get_template(name)
+
+
+class ChartFolder:
+    """The charts of a page: drawn one by one, and in the end written as PDFs, all at once."""
+
+    def __init__(self) -> None:
+        self.sheets: dict[str, Sheet] = {}
+
+    def add(self, chart: AnyChart, name: str) -> AnyChart:
+        """The chart as the page shows it; its PDF is called by ``name``, with a number if there is
+        another of that name."""
+        name, number = slug(name), 1
+        while (file := f"{CHARTS}/{name}{f'_{number}' if number > 1 else ''}.pdf") in self.sheets:
+            number += 1
+        made, self.sheets[file] = drawn(chart, file)
+        return made
+
+    def add_all(self, charts: Sequence[AnyChart], prefix: str) -> list[AnyChart]:
+        return [self.add(chart, f"{prefix} {chart.title}") for chart in charts]
+
+    def write(self, folder: Path) -> None:
+        if self.sheets:
+            write_pdfs({folder / file: sheet for file, sheet in self.sheets.items()})
+
+
+def slug(text: str) -> str:
+    """A file name out of a title: letters, digits and underscores."""
+    return re.sub(r"[^a-z0-9.-]+", "_", text.lower().replace("é", "e")).strip("_.")[:80] or "chart"
+
+
+def context(report: dict[str, Any], folder: Path, charts: ChartFolder) -> dict[str, Any]:
     """Everything that the template shows. Keys that an older report lacks leave their part out."""
     results = report.get("results") or []
     curves, protocol = report.get("curves") or {}, report.get("protocol") or {}
@@ -63,8 +120,8 @@ def context(report: dict[str, Any], folder: Path) -> dict[str, Any]:
     seconds = report.get("seconds")
     judged = judge_chart(curves, protocol.get("held_back_split") or "holdout")
     parts = {
-        "trial": with_files(trial_view(report), folder),
-        **comparisons(results, report.get("references") or [], folder),
+        "trial": with_charts(trial_view(report), charts),
+        **comparisons(results, report.get("references") or [], charts),
         "copying": copy_blocks(report, folder),
         "statistics": statistics_view(report),
         "pictures": _pictures(report, folder),
@@ -74,8 +131,8 @@ def context(report: dict[str, Any], folder: Path) -> dict[str, Any]:
         "matrices": matrices(report.get("confusion") or {}),
         "mistakes": frequent_mistakes(report.get("confusion") or {}),
         "neighbours": neighbour_blocks(report, folder),
-        "judge_chart": judged and filed(judged, folder, "judges"),
-        "training_charts": all_filed(training_charts(curves), folder, "training"),
+        "judge_chart": judged and charts.add(judged, "judges"),
+        "training_charts": charts.add_all(training_charts(curves), "training"),
     }
     return {
         "title": f"{quoted(data.get('name'))}: what is the synthetic set worth?",
@@ -91,31 +148,37 @@ def context(report: dict[str, Any], folder: Path) -> dict[str, Any]:
         "details": detail_blocks(report),
         "created": report.get("created") or "at an unknown time",
         "seconds": format_duration(seconds) if seconds else "",
+        "charts": CHARTS if charts.sheets else "",
     }
 
 
-def comparisons(results: Sequence[Any], references: Sequence[Any], folder: Path) -> dict[str, Any]:
+def comparisons(
+    results: Sequence[Any], references: Sequence[Any], charts: ChartFolder
+) -> dict[str, Any]:
     """Transfer and fidelity: tables and plots."""
     tables = reference_tables(results, references)
     return {
         "transfer": transfer_table(results),
-        "transfer_plots": all_filed(transfer_plots(results), folder, "transfer"),
+        "transfer_plots": charts.add_all(transfer_plots(results), "transfer"),
         "controls": control_table(results, references),
         "reference_tables": [part for table in tables for part in in_parts(table)],
-        "reference_plots": all_filed(reference_plots(results, references), folder, "fidelity"),
+        "reference_plots": charts.add_all(reference_plots(results, references), "fidelity"),
     }
 
 
-def with_files(trial: TrialView | None, folder: Path) -> TrialView | None:
-    """The trial with each of its drawings also written to a file."""
+def with_charts(trial: TrialView | None, charts: ChartFolder) -> TrialView | None:
+    """The trial with its charts drawn."""
     if trial is None:
         return None
-    charts = {name: getattr(trial, name) for name in ("ratio", "learning", "convergence")}
+    curves = {name: getattr(trial, name) for name in ("ratio", "learning", "convergence")}
     return replace(
         trial,
-        forests=[f if f.stacked else filed(f, folder, "trial_arms") for f in trial.forests],
-        scenarios=all_filed(trial.scenarios, folder, "scenario"),
-        **{name: c and filed(c, folder, f"trial_{name}") for name, c in charts.items()},
+        forests=[
+            drawn(f)[0] if f.layout == "stacked" else charts.add(f, "trial_arms")
+            for f in trial.forests
+        ],
+        scenarios=charts.add_all(trial.scenarios, "scenario"),
+        **{name: c and charts.add(c, f"trial_{name}") for name, c in curves.items()},
     )
 
 

@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
-from synthgen.evaluation.report.charts import DotPlot, LineChart, Mark, dot_plot, line_chart
+from synthgen.evaluation.report.blocks import arms_in_order
+from synthgen.evaluation.report.canvas import STYLES
+from synthgen.evaluation.report.charts import (
+    Curve,
+    Difference,
+    DotPlot,
+    Forest,
+    LineChart,
+    Mark,
+    Point,
+    Reference,
+    dot_plot,
+    line_chart,
+)
+from synthgen.evaluation.report.slices import names_of
 from synthgen.evaluation.report.tables import MODEL, Result, overall
+from synthgen.evaluation.report.verdict import badge, capital, label_of, style_of
 from synthgen.evaluation.report.wording import (
     ARMS,
     REFERENCES,
@@ -16,11 +31,15 @@ from synthgen.evaluation.report.wording import (
     is_share,
     metric_label,
     show,
+    show_points,
 )
 
 CLOCKS = ("images_seen", "step", "epoch")
 NOT_CURVES = {*CLOCKS, "seconds", "time", "elapsed"}
 MAX_TRAINING_CHARTS = 9
+STEEP_PART = 0.2  # of the training, in which every curve rises and hides the end
+REAL, SYNTHETIC = "real_only", "synthetic_only"
+SMALL = (360, 220)  # of small multiples
 
 
 def transfer_plots(results: Sequence[Result]) -> list[DotPlot]:
@@ -35,7 +54,7 @@ def transfer_plots(results: Sequence[Result]) -> list[DotPlot]:
             if str(r["name"]).endswith(f"/{metric}") and (arm := arm_of(str(r["name"])))
         }
         arms = [arm for arm in [*ARMS, *(a for a in own if a not in ARMS)] if arm in own]
-        marks = [_mark(ARMS.get(arm, arm), own[arm], f"arm-{arm}") for arm in arms]
+        marks = [_mark(ARMS.get(arm, arm), own[arm], arm_style(arm)) for arm in arms]
         note = "per cent of the real images tested, " + direction(
             own[arms[0]].get("higher_is_better")
         )
@@ -70,18 +89,16 @@ def judge_chart(curves: dict[str, Any], held_back: str) -> LineChart | None:
     """Accuracy of the judges on ``held_back`` images while they train, one line per arm, in per
     cent."""
     transfer = curves.get("transfer") or {}
-    series = []
-    for arm in sorted(
-        transfer, key=lambda a: (a not in ARMS, list(ARMS).index(a) if a in ARMS else 0)
-    ):
-        points = [
-            (p.get("step"), 100 * p["accuracy_holdout"])
-            for p in transfer[arm]
-            if is_number(p.get("accuracy_holdout"))
-        ]
-        series.append((ARMS.get(arm, arm), points, f"arm-{arm}"))
+    found = [
+        Curve(
+            ARMS.get(arm, arm),
+            arm_style(arm),
+            [Point(p.get("step"), percent(p.get("accuracy_holdout"))) for p in transfer[arm]],
+        )
+        for arm in arms_in_order(transfer)
+    ]
     title = f"Accuracy on {held_back} images while the judges train, %"
-    return line_chart(title, "optimizer step", series)
+    return line_chart(title, "optimizer step", found)
 
 
 def training_charts(curves: dict[str, Any]) -> list[LineChart]:
@@ -96,13 +113,18 @@ def training_charts(curves: dict[str, Any]) -> list[LineChart]:
     for index, name in enumerate(columns):
         if name == clock or name in NOT_CURVES:
             continue
-        points = [(row[at], row[index]) for row in training["rows"] if len(row) > index]
+        points = [Point(row[at], row[index]) for row in training["rows"] if len(row) > index]
         chart = line_chart(
-            name, clock.replace("_", " "), [(name, points, "model")], width=360, height=200
+            name, clock.replace("_", " "), [Curve(name, "model", points)], size=SMALL
         )
         if chart is not None:
             charts.append(chart)
     return charts[:MAX_TRAINING_CHARTS]
+
+
+def arm_style(arm: str) -> str:
+    style = f"arm-{arm}"
+    return style if style in STYLES else "arm-quiet"
 
 
 def _short(kind: str) -> str:
@@ -124,3 +146,172 @@ def _mark(label: str, result: Result, style: str) -> Mark:
         return value * scale if is_number(value) else None
 
     return Mark(label, scaled("value"), scaled("ci_low"), scaled("ci_high"), show(result)[0], style)
+
+
+def forests(verdict: dict[str, Any], labels: dict[str, str], endpoint: str) -> list[Forest]:
+    """Differences to real only on the endpoint; the primary arm first, then as in the trial."""
+    rows = [
+        Difference(
+            capital(label_of(arm.get("name"), labels)),
+            100 * arm["difference"],
+            100 * arm["ci_low"],
+            100 * arm["ci_high"],
+            " · ".join(show_points(arm["difference"], arm["ci_low"], arm["ci_high"])).replace(
+                " · ", " ("
+            )
+            + ")",
+            badge(arm.get("verdict")),
+            style_of(arm.get("verdict")),
+            bool(arm.get("primary")),
+        )
+        for arm in on_endpoint(verdict)
+        if arm.get("against") == REAL
+        and all(is_number(arm.get(key)) for key in ("difference", "ci_low", "ci_high"))
+    ]
+    rows.sort(key=lambda row: not row.primary)
+    least = verdict.get("minimum_difference")
+    minimum = 100 * least if is_number(least) else None
+    title = f"Difference to real only in {endpoint}, points"
+    note = (
+        "dot and line: estimate and 95 % interval; diamond: the primary contrast; words follow the "
+        "adjusted p"
+    )
+    layouts: tuple[Literal["wide", "stacked"], ...] = ("wide", "stacked") if rows else ()
+    return [
+        Forest(title=title, note=note, rows=tuple(rows), minimum=minimum, layout=layout)
+        for layout in layouts
+    ]
+
+
+def on_endpoint(verdict: dict[str, Any]) -> list[dict[str, Any]]:
+    """Comparisons on the declared endpoint."""
+    own = verdict.get("endpoint")
+    return [arm for arm in verdict.get("arms") or [] if arm.get("endpoint", own) == own]
+
+
+def ratio_chart(
+    trial: dict[str, Any], endpoint: str, split: str = "test", chosen_on: str = "holdout"
+) -> LineChart | None:
+    """The endpoint against the amount of synthetic images; real only is the level to beat."""
+    found = trial.get("ratio_curve") or []
+    tested = [
+        Point(
+            p.get("ratio"),
+            percent(p.get("test")),
+            percent(p.get("ci_low")),
+            percent(p.get("ci_high")),
+            bool(p.get("chosen")),
+        )
+        for p in found
+    ]
+    chose = [Point(p.get("ratio"), percent(p.get("holdout"))) for p in found]
+    return line_chart(
+        f"{capital(endpoint)} by amount of synthetic images, %",
+        "synthetic images per real image",
+        [
+            Curve(f"{split}, with 95 % interval", "arm-real_and_synthetic", tested),
+            Curve(f"{chosen_on}, where the ratio was chosen", "arm-quiet", chose),
+        ],
+        note="ringed: the chosen ratio",
+        references=[*reference_of(trial, REAL, "real only", "arm-real_only")],
+        x_axis="even",
+    )
+
+
+def learning_chart(trial: dict[str, Any], endpoint: str) -> LineChart | None:
+    """Real data's own learning curve, and the level that synthetic images alone reach."""
+    points = [
+        Point(
+            p.get("images"),
+            percent(p.get("value")),
+            percent(p.get("ci_low")),
+            percent(p.get("ci_high")),
+        )
+        for p in trial.get("learning_curve") or []
+    ]
+    return line_chart(
+        f"{capital(endpoint)} by number of real images, %",
+        "real training images (logarithmic)",
+        [Curve("real images, with 95 % interval", "arm-real_only", points)],
+        references=[*reference_of(trial, SYNTHETIC, "synthetic only", "arm-synthetic_only")],
+        x_axis="logarithmic",
+        ticks_at_points=True,
+    )
+
+
+def convergence_chart(
+    trial: dict[str, Any], key: dict[str, tuple[str, str]], endpoint: str
+) -> LineChart | None:
+    """Did real only stop improving? Otherwise the comparison would not be fair to it."""
+    found = trial.get("convergence") or {}
+    last = max(
+        (p["step"] for ps in found.values() for p in ps if is_number(p.get("step"))), default=0
+    )
+    curves = [
+        Curve(
+            words,
+            style,
+            [
+                Point(p.get("step"), percent(p.get("holdout")))
+                for p in found[name]
+                if is_number(p.get("step")) and p["step"] >= STEEP_PART * last
+            ],
+        )
+        for name, (words, style) in key.items()
+        if found.get(name)
+    ]
+    if all(len(curve.points) < 2 for curve in curves):  # a judge that is fitted in one go
+        return None
+    title = f"{capital(endpoint)} on the holdout while training, %"
+    note = "mean over seeds; the first fifth, where all rise, is left out"
+    return line_chart(title, "optimizer step", curves, note=note)
+
+
+def reference_of(trial: dict[str, Any], name: str, label: str, style: str) -> Iterable[Reference]:
+    for arm in trial.get("arms") or []:
+        test = arm.get("test") or {}
+        if arm.get("name") == name and is_number(test.get("value")):
+            low, high = percent_or_none(test.get("ci_low")), percent_or_none(test.get("ci_high"))
+            yield Reference(label, style, 100 * test["value"], low, high)
+
+
+def percent(value: Any) -> float:
+    return 100 * value if is_number(value) else float("nan")
+
+
+def percent_or_none(value: Any) -> float | None:
+    return 100 * value if is_number(value) else None
+
+
+def scenario_charts(
+    scenarios: Sequence[dict[str, Any]], key: dict[str, tuple[str, str]]
+) -> list[LineChart]:
+    """Small multiples: accuracy against strength, one chart per corruption."""
+    charts = []
+    for name in names_of(scenarios):
+        curves = [
+            Curve(
+                words,
+                style,
+                [
+                    Point(s.get("strength", 0), 100 * s["accuracy"])
+                    for s in scenarios
+                    if str(s.get("name")) == name
+                    and s.get("arm") == arm
+                    and is_number(s.get("accuracy"))
+                ],
+            )
+            for arm, (words, style) in key.items()
+        ]
+        title = capital(name.replace("_", " "))
+        chart = line_chart(
+            title,
+            "strength",
+            curves,
+            note="accuracy, %",
+            ticks_at_points=True,
+            size=SMALL,
+        )
+        if chart is not None:
+            charts.append(chart)
+    return charts

@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from synthgen.evaluation.fairness import FEWEST
-from synthgen.evaluation.report.charts import LineChart
-from synthgen.evaluation.report.intervals import Curve, Point, interval_chart
 from synthgen.evaluation.report.tables import Cell, Column, Row, Table
 from synthgen.evaluation.report.verdict import capital, label_of
 from synthgen.evaluation.report.wording import NOT_TESTED, is_number, show_points, show_share
@@ -117,39 +115,6 @@ def worst_recall(recall: dict[str, Any], tested: dict[str, Any]) -> float | None
 
 def too_few(count: Any) -> bool:
     return is_number(count) and count < FEWEST
-
-
-def scenario_charts(scenarios: Sequence[Slice], key: dict[str, tuple[str, str]]) -> list[LineChart]:
-    """Small multiples: accuracy against strength, one chart per corruption."""
-    charts = []
-    for name in names_of(scenarios):
-        curves = [
-            Curve(
-                words,
-                style,
-                [
-                    Point(s.get("strength", 0), 100 * s["accuracy"])
-                    for s in scenarios
-                    if str(s.get("name")) == name
-                    and s.get("arm") == arm
-                    and is_number(s.get("accuracy"))
-                ],
-            )
-            for arm, (words, style) in key.items()
-        ]
-        title = capital(name.replace("_", " "))
-        chart = interval_chart(
-            title,
-            "strength",
-            curves,
-            note="accuracy, %",
-            ticks_at_points=True,
-            width=360,
-            height=220,
-        )
-        if chart is not None:
-            charts.append(chart)
-    return charts
 
 
 def scenario_tables(

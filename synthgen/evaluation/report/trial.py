@@ -5,39 +5,35 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from synthgen.evaluation.report.charts import LineChart
-from synthgen.evaluation.report.forest import Difference, Forest, forest_plot
+from synthgen.evaluation.report.charts import Forest, LineChart
+from synthgen.evaluation.report.plots import (
+    REAL,
+    SYNTHETIC,
+    convergence_chart,
+    forests,
+    learning_chart,
+    ratio_chart,
+    scenario_charts,
+)
 from synthgen.evaluation.report.slices import (
     agreement_table,
     fairness_tables,
     recall_table,
-    scenario_charts,
     scenario_tables,
     tail_table,
 )
 from synthgen.evaluation.report.tables import Table
-from synthgen.evaluation.report.trial_charts import (
-    REAL,
-    SYNTHETIC,
-    convergence_chart,
-    learning_chart,
-    ratio_chart,
-)
 from synthgen.evaluation.report.trial_tables import arms_table, comparison_table, mcnemar_table
 from synthgen.evaluation.report.verdict import (
-    badge,
     capital,
     label_of,
     labels_of,
     primary_of,
-    style_of,
     trial_protocol,
 )
 from synthgen.evaluation.report.wording import (
-    is_number,
     reference_split,
     share_label,
-    show_points,
 )
 
 
@@ -131,44 +127,3 @@ def key_arms(report: dict[str, Any]) -> dict[str, tuple[str, str]]:
             name = str(one.get("arm"))
             found[name] = (capital(label_of(name, labels)), "arm-own")
     return found
-
-
-def forests(verdict: dict[str, Any], labels: dict[str, str], endpoint: str) -> list[Forest]:
-    """Differences to real only on the endpoint; the primary arm first, then as in the trial."""
-    rows = [
-        Difference(
-            capital(label_of(arm.get("name"), labels)),
-            100 * arm["difference"],
-            100 * arm["ci_low"],
-            100 * arm["ci_high"],
-            " · ".join(show_points(arm["difference"], arm["ci_low"], arm["ci_high"])).replace(
-                " · ", " ("
-            )
-            + ")",
-            badge(arm.get("verdict")),
-            style_of(arm.get("verdict")),
-            bool(arm.get("primary")),
-        )
-        for arm in on_endpoint(verdict)
-        if arm.get("against") == REAL
-        and all(is_number(arm.get(key)) for key in ("difference", "ci_low", "ci_high"))
-    ]
-    rows.sort(key=lambda row: not row.primary)
-    least = verdict.get("minimum_difference")
-    minimum = 100 * least if is_number(least) else None
-    title = f"Difference to real only in {endpoint}, points"
-    note = (
-        "dot and line: estimate and 95 % interval; diamond: the primary contrast; words follow the "
-        "adjusted p"
-    )
-    made = [
-        forest_plot(title, note, rows, minimum=minimum, layout=layout)
-        for layout in ("wide", "stacked")
-    ]
-    return [one for one in made if one is not None]
-
-
-def on_endpoint(verdict: dict[str, Any]) -> list[dict[str, Any]]:
-    """Comparisons on the declared endpoint."""
-    own = verdict.get("endpoint")
-    return [arm for arm in verdict.get("arms") or [] if arm.get("endpoint", own) == own]

@@ -94,9 +94,11 @@ def test_the_map_shows_both_sets_and_the_missing_class(real, held, folder):
         extractor="pixels",
     )  # fmt: skip
     text = (folder / figure["file"]).read_text()
-    assert text.count('class="class-name"') == 10 + 9
+    assert text.count('class="halo"') == 10 + 9
     assert embed(figure, folder).uri.startswith("data:image/svg+xml;base64,")
     assert not re.search(r"<script|href=|url\(", text)
+    assert (folder / "charts/embedding_map.pdf").read_bytes().startswith(b"%PDF")
+    assert embed(figure, folder).file == f"{figure['file']} · charts/embedding_map.pdf"
     again = (folder / figure["file"]).read_bytes()
     embedding_map(
         pixels(real), real.labels, pixels(fake), fake.labels, held.classes, folder,

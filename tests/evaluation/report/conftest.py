@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 import torch
 from sklearn.datasets import load_digits
 
+from synthgen.evaluation.report import page
 from synthgen.images import encode_png, grid
 
 SPACE = "classifier-1a2b3c4d"
@@ -175,6 +177,16 @@ def fake_report(classes: tuple[str, ...], space: str = SPACE) -> dict[str, Any]:
             "hardware": {"cores": 2},
         },
     }  # fmt: skip
+
+
+drawn_once = cache(page.drawn)
+
+
+@pytest.fixture
+def quick_charts(monkeypatch):
+    """Each chart is drawn once in all tests, and not as a PDF."""
+    monkeypatch.setattr(page, "drawn", drawn_once)
+    monkeypatch.setattr(page, "write_pdfs", lambda _: None)
 
 
 @pytest.fixture

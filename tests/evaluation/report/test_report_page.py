@@ -11,7 +11,6 @@ import torch
 
 from synthgen.evaluation.report import blocks, write_page
 from synthgen.evaluation.report.blocks import tiles
-from synthgen.evaluation.report.charts import Mark, dot_plot, line_chart, nice_ticks, thin
 from synthgen.evaluation.report.settings import MASK, flatten, masked
 from synthgen.evaluation.report.slices import fairness_tables
 from synthgen.evaluation.report.tables import (
@@ -51,7 +50,7 @@ class Outline(HTMLParser):
 
 
 @pytest.fixture
-def page(tmp_path, make_report):
+def page(tmp_path, make_report, quick_charts):
     """``page(classes)`` -> (html, outline)."""
 
     def write(*arguments, **changes):
@@ -302,38 +301,3 @@ def test_harmless_keys_stay_and_addresses_lose_their_user():
 
 def test_flatten():
     assert flatten({"a": {"b": 1, "c": []}, "d": {}}) == {"a.b": 1, "a.c": [], "d": {}}
-
-
-def test_ticks_are_round_and_inside():
-    assert nice_ticks(0, 1, 5) == [0, 0.2, 0.4, 0.6, 0.8, 1.0]
-    assert nice_ticks(95.1, 99.3, 4) == [96, 98]
-    assert nice_ticks(3, 3) == [3]
-
-
-def test_a_larger_value_lies_further_right_and_missing_ones_nowhere():
-    marks = [Mark("a", 1.0, 0.5, 1.5, "1"), Mark("b", None, None, None, "–"),
-             Mark("c", 2.0, None, None, "2")]  # fmt: skip
-    plot = dot_plot("t", "n", marks)
-    assert plot.left <= plot.dots[0].left < plot.dots[0].x < plot.dots[0].right < plot.dots[2].x
-    assert plot.dots[1].x is None
-    assert dot_plot("t", "n", [marks[1]]) is None
-
-
-def test_distances_that_span_powers_of_ten_get_a_logarithmic_axis():
-    marks = [Mark(str(v), v, v * 0.9, v * 1.1, str(v)) for v in (1.0, 10.0, 1000.0)]
-    x = [dot.x for dot in dot_plot("t", "n", marks, axis="by_span").dots]
-    assert (x[2] - x[1]) == pytest.approx(2 * (x[1] - x[0]), abs=0.2)
-    assert not dot_plot("t", "n", marks).logarithmic
-
-
-def test_long_curves_are_thinned_and_keep_their_ends():
-    points = [(i, i * i) for i in range(10_000)]
-    assert len(thin(points)) == 300
-    assert thin(points)[0] == points[0]
-    assert thin(points)[-1] == points[-1]
-
-
-def test_values_that_are_no_numbers_are_left_out_of_curves():
-    points = [(1, 2.0), (2, None), (3, float("nan")), (4, 5.0)]
-    assert len(line_chart("t", "x", [("l", points, "model")]).lines[0].markers) == 2
-    assert line_chart("t", "x", [("l", [(1, None)], "model")]) is None

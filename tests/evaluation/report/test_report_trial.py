@@ -9,8 +9,6 @@ from trials import CHEAP, CHOSEN, comparison, trial, verdict, with_trial
 
 from synthgen.evaluation.report import write_page
 from synthgen.evaluation.report.evidence import copy_blocks, statistics_view
-from synthgen.evaluation.report.forest import Difference, forest_plot
-from synthgen.evaluation.report.intervals import Curve, Point, Reference, interval_chart
 from synthgen.evaluation.report.slices import tail_table
 from synthgen.evaluation.report.tables import Cell, Column, Row, Table, in_parts
 from synthgen.evaluation.report.trial import key_arms, trial_view
@@ -95,32 +93,14 @@ def test_better_than_the_cheap_arm_is_not_called_helped(report):
 
 def test_the_forest_has_the_primary_arm_on_top_and_one_endpoint(report):
     wide, narrow = trial_view(report()).forests
-    assert next(bar.row.label for bar in wide.bars) == "Real + 2 × synthetic"
-    assert [bar.row.primary for bar in wide.bars] == [True] + [False] * 12
-    assert len(narrow.bars) == len(wide.bars) == 13  # neither the cheap contrast nor accuracy
-    assert narrow.stacked
-    assert wide.band[0] < wide.zero < wide.band[1]
-
-
-def rows(*triples):
-    return [Difference("a", v, low, high, "", "○", "undecided") for v, low, high in triples]
-
-
-def test_positions_in_the_forest():
-    plot = forest_plot("t", "n", rows((1, 0, 2), (-1, -2, 0)), minimum=0.5, layout="wide")
-    first, second = plot.bars
-    assert second.left < second.x < second.right == plot.zero == first.left < first.x < first.right
-    assert plot.band[1] - plot.zero == pytest.approx(plot.zero - plot.band[0], abs=0.2)
-    assert first.x - plot.zero == pytest.approx(2 * (plot.band[1] - plot.zero), abs=0.3)
-    assert forest_plot("t", "n", [], minimum=None, layout="wide") is None
-
-
-def test_one_arm_far_away_does_not_squeeze_the_others():
-    triples = [(1, 0, 2), (0.5, -1, 2), (-1, -2, 0), (-60, -62, -58)]
-    plot = forest_plot("t", "n", rows(*triples), minimum=None, layout="wide")
-    assert plot.bars[-1].cut_left
-    assert plot.bars[-1].x is None  # a dot would lie
-    assert not any(bar.cut_left or bar.cut_right for bar in plot.bars[:-1])
+    assert wide.rows[0].label == "Real + 2 × synthetic"
+    assert [row.primary for row in wide.rows] == [True] + [False] * 12
+    assert narrow.rows == wide.rows  # neither the cheap contrast nor accuracy
+    assert (wide.layout, narrow.layout) == ("wide", "stacked")
+    assert wide.minimum == 0.5
+    first = wide.rows[0]
+    assert (first.value, first.low, first.high) == pytest.approx((1.7, 1.1, 2.3))
+    assert (first.text, first.verdict) == ("+1.7 (+1.1 to +2.3)", "▲ helped")
 
 
 def test_the_tables_hold_every_comparison_and_every_arm(report):
@@ -139,10 +119,11 @@ def test_the_tables_hold_every_comparison_and_every_arm(report):
 
 def test_curves(report):
     view = trial_view(report())
-    assert [len(line.chosen) for line in view.ratio.lines] == [1, 0]
-    assert [level.label for level in view.ratio.levels] == ["real only"]
-    assert [level.label for level in view.learning.levels] == ["synthetic only"]
-    assert next(line.label for line in view.convergence.lines) == "Real only"
+    chosen = [[p.x for p in curve.points if p.chosen] for curve in view.ratio.curves]
+    assert chosen == [[2], []]
+    assert [level.label for level in view.ratio.references] == ["real only"]
+    assert [level.label for level in view.learning.references] == ["synthetic only"]
+    assert next(curve.label for curve in view.convergence.curves) == "Real only"
     fitted = report()
     once = {name: points[-1:] for name, points in fitted["trial"]["convergence"].items()}
     fitted["trial"]["convergence"] = once  # a judge that is fitted in one go has no curve
@@ -157,7 +138,7 @@ def test_a_classifier_of_the_users_own_stands_beside_the_arms(report):
     own = [s for s in one["trial"]["scenarios"] if s["arm"] == "real_only"]
     one["trial"]["scenarios"] += [{**s, "arm": "my_network"} for s in own]
     assert key_arms(one)["my_network"] == ("My network", "arm-own")
-    assert len(trial_view(one).scenarios[0].lines) == 5
+    assert len(trial_view(one).scenarios[0].curves) == 5
 
 
 def test_copying_says_what_it_found(report, tmp_path):
@@ -188,15 +169,26 @@ def test_fairness_marks_the_worst_class_and_has_groups(report):
     assert view.fairness_sentences == ["The worst class is 0."]
 
 
-def test_every_drawing_is_also_a_file(report, tmp_path):
+def test_every_chart_is_also_a_pdf(report, tmp_path):
     html = write_page(report(), tmp_path).read_text(encoding="utf-8")
-    named = set(re.findall(r'class="file">(figures/[^<]+\.svg)<', html))
-    written = {f"figures/{path.name}" for path in (tmp_path / "figures").glob("*.svg")}
-    assert named == written
+    named = re.findall(r'class="file">(charts/[^<]+\.pdf)<', html)
+    written = {f"charts/{path.name}" for path in (tmp_path / "charts").iterdir()}
+    assert set(named) == written
+    assert len(named) == len(written)
     wanted = ("trial_arms", "trial_ratio", "trial_learning", "trial_convergence", "scenario_fog")
-    assert {f"figures/{name}.svg" for name in wanted} <= written
-    for path in (tmp_path / "figures").glob("*.svg"):
-        assert path.read_text().startswith('<svg xmlns="http://www.w3.org/2000/svg"')
+    assert {f"charts/{name}.pdf" for name in wanted} <= written
+    assert all(path.read_bytes().startswith(b"%PDF") for path in (tmp_path / "charts").iterdir())
+    assert "the charts, as PDFs for papers, in charts/" in html
+    first = {path.name: path.read_bytes() for path in (tmp_path / "charts").iterdir()}
+    assert write_page(report(), tmp_path).read_text(encoding="utf-8") == html
+    assert {path.name: path.read_bytes() for path in (tmp_path / "charts").iterdir()} == first
+
+
+def test_a_page_without_charts_has_no_folder_for_them(report, tmp_path):
+    without_any = {**report(), "results": [], "references": [], "curves": {}, "trial": None}
+    html = write_page(without_any, tmp_path).read_text(encoding="utf-8")
+    assert "charts/" not in html
+    assert not (tmp_path / "charts").exists()
 
 
 def without(value, key):
@@ -212,11 +204,11 @@ def keys_of(value):
     return set().union(*map(keys_of, value)) if isinstance(value, list) else set()
 
 
-def test_what_was_measured_on_the_holdout_is_not_called_test(report, tmp_path):
+def test_what_was_measured_on_the_holdout_is_not_called_test(report, tmp_path, quick_charts):
     chosen = report()
     chosen["protocol"] = {**(chosen.get("protocol") or {}), "reference_split": "holdout"}
     view = trial_view(chosen)
-    tested, choosing = view.ratio.lines
+    tested, choosing = view.ratio.curves
     assert tested.label == "holdout, with 95 % interval"
     assert choosing.label == "held-back training images, where the ratio was chosen"
     assert view.arms.columns[1].note == "holdout, 95 % interval"
@@ -227,8 +219,7 @@ def test_what_was_measured_on_the_holdout_is_not_called_test(report, tmp_path):
     assert "real holdout images that were corrupted" in page
 
 
-def test_a_report_may_lack_any_key(report, tmp_path, monkeypatch):
-    monkeypatch.setattr("synthgen.evaluation.report.drawing.write_svg", lambda *_: None)  # slow
+def test_a_report_may_lack_any_key(report, tmp_path, quick_charts):
     whole = report()
     added = {key: whole[key] for key in NEW_KEYS}
     keys = {key for key in keys_of(added) if re.fullmatch(r"[a-z_0-9]+", key)}
@@ -240,14 +231,14 @@ def test_a_report_may_lack_any_key(report, tmp_path, monkeypatch):
         assert not re.search(r"\bnan\b", text), key
 
 
-def test_names_of_strangers_in_a_trial_stay_text(report, tmp_path):
+def test_names_of_strangers_in_a_trial_stay_text(report, tmp_path, quick_charts):
     one, evil = report(), '"><script>alert(1)</script>'
     one["trial"] = trial((evil, "b"))
     one["trial"]["arms"][0]["label"] = one["verdict"]["arms"][0]["label"] = evil
     one["statistics"]["sentence"] = [evil]
     html = write_page(one, tmp_path).read_text(encoding="utf-8")
     assert "<script" not in html
-    assert not any("<script" in p.read_text() for p in (tmp_path / "figures").glob("*.svg"))
+    assert html.count("alert(1)&lt;/script") > 2  # in the forest too
 
 
 @pytest.mark.parametrize(
@@ -277,16 +268,6 @@ def test_wide_tables_are_cut_into_parts_of_the_same_rows():
     assert [len(part.columns) for part in parts] == [4, 4]
     assert [cell.text for part in parts for cell in part.rows[0].cells] == list("01234567")
     assert in_parts(None) == []
-
-
-def test_interval_charts():
-    curve = Curve("a", "model", [Point(100, 1, 0.5, 1.5), Point(1000, 2), Point(10000, None)])
-    reference = Reference("r", "other", 3, 2.5, 3.5)
-    chart = interval_chart("t", "x", [curve], references=[reference], x_axis="logarithmic")
-    (x1, y1), (x2, y2) = chart.lines[0].markers
-    assert x1 < x2
-    assert y1 > y2 > chart.levels[0].bottom > chart.levels[0].y > chart.levels[0].top
-    assert interval_chart("t", "x", [Curve("a", "model", [])]) is None
 
 
 def test_classes_of_a_handful_of_images_are_never_the_worst(report):
