@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -58,8 +59,8 @@ class NearDuplicates(SetFilter):
 
     def fit(self, real_train: LabelledImages, seed: int) -> None:
         """What distances real images of a class keep from one another: each half is a set of its
-        own in a space that was fitted to the other half. Sets of half the size lose half the
-        share."""
+        own in a space that was fitted to the other half. An image there has fewer than half as
+        many earlier rows to resemble, and of as few rows that many fewer are lost."""
         real = without_copies(real_train)
         chosen = some_of_each(real.labels, CALIBRATED_ON, seed)
         parts = [chosen[part] for part in halves(real.subset(chosen), seed)]
@@ -76,7 +77,8 @@ class NearDuplicates(SetFilter):
                 "each half of them.\nDraw the set without it."
             )
         self.usual = class_medians(nearest_ones[known], labels[known], len(real.classes))
-        smaller = len(parts[1]) / len(real)
+        halves_of_labels = [real.labels[part] for part in parts]
+        smaller = earlier_rows(halves_of_labels) / earlier_rows([real.labels])
         made = gate(
             self._score(distances, labels),
             labels,
@@ -164,6 +166,12 @@ class NearDuplicates(SetFilter):
 
     def _score(self, distances: Tensor, labels: Tensor) -> Tensor:
         return (distances / self.usual[labels].clamp(min=TINY)).clamp(max=NONE_BEFORE)
+
+
+def earlier_rows(sets: Sequence[Tensor]) -> float:
+    """Mean number of earlier rows of its class that a row has, in sets of int64 labels ``(N,)``."""
+    counts = torch.cat([torch.bincount(labels) for labels in sets]).double()
+    return float((counts * (counts - 1)).sum() / 2 / counts.sum())
 
 
 class Growing:

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from synthgen.synthesis.curation import NearDuplicates
+from synthgen.synthesis.curation.near_duplicates import earlier_rows
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +60,13 @@ def test_a_rejected_image_rejects_no_other(train):
     verdicts = one.examine(row.to(torch.uint8), train.labels[:1].repeat(3))
     assert verdicts.keep.tolist() == [True, False, True]
     assert verdicts.scores[0] == 100
+
+
+def test_rows_have_fewer_than_half_as_many_earlier_ones_in_half_of_a_set():
+    whole = torch.arange(2).repeat_interleave(10)
+    assert earlier_rows([whole]) == 4.5  # 0, 1, …, 9 of its class
+    assert earlier_rows([whole[::2], whole[1::2]]) == 2
+    assert earlier_rows([torch.tensor([0, 1, 1, 1])]) == 0.75
 
 
 def test_another_class_is_not_compared(fitted, fresh):

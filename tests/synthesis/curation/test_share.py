@@ -74,6 +74,26 @@ def test_the_share_stated_is_kept_of_grey_images(digits, name, per_class):
     check(name, digits, per_class, fits=240 // per_class)
 
 
+def test_the_interval_beside_the_share_holds_for_single_fits(digits):
+    """What 100 images can say of near duplicates: the share of one fit may be off by some points,
+    and the interval says so."""
+    held, widths = [], []
+    for seed in range(10):
+        train, _ = parted(digits, 10, seed)
+        one = NearDuplicates()
+        one.fit(train, seed)
+        kept = []
+        for again in range(2):
+            one.begin()
+            _, new = parted(digits, 10, 100 + 2 * seed + again)
+            kept.append(one.examine(new.images, new.labels).keep.double().mean().item())
+        low, high = one.facts()["keeps_of_real_95"]
+        held.append(low <= np.mean(kept))
+        widths.append(high - low)
+    assert sum(held) >= 9
+    assert 0.05 < np.mean(widths) < 0.2
+
+
 @pytest.mark.parametrize("name", ["low_density", "near_copies", "near_duplicates"])
 def test_the_share_stated_is_kept_of_colour_images(patches, name):
     check(name, patches, 50, fits=8)
