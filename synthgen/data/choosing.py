@@ -38,8 +38,7 @@ def for_choosing(splits: Splits) -> Splits:
     train, cut = known.subset(kept), known.subset(held)
     note = (
         f"{len(cut):,} training images were held back to take the holdout's place: the generator "
-        "may have learned from them, but no classifier here does, and neighbours are not sought "
-        "among them."
+        "may have learned from them, so copies of them are sought too, but no classifier here does."
     )
     return dataclasses.replace(
         splits,

@@ -53,6 +53,16 @@ class Splits:
     holdout_attributes: tuple[str | None, ...] | None = None
 
     @property
+    def known(self) -> LabelledImages:
+        """What a generator may have learned from; while choosing, the held-back part too, after
+        the rest."""
+        if self.reference == "test":
+            return self.train
+        parts = (self.train, self.holdout)
+        images, labels = (torch.cat([getattr(x, k) for x in parts]) for k in ("images", "labels"))
+        return LabelledImages(images, labels, self.train.classes)
+
+    @property
     def held_back(self) -> str:
         """What ``holdout`` holds, in words; see :func:`synthgen.data.choosing.for_choosing`."""
         return "holdout" if self.reference == "test" else "held-back training"

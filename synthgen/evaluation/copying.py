@@ -18,7 +18,7 @@ meet the same treatment, so the calibration holds as far as synthetic images res
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -87,23 +87,29 @@ def find_copies(
     twins: Twins | None = None,
     planted: Mapping[str, Tensor] | None = None,
     positions: Tensor | None = None,
+    known: FeatureSet | None = None,
 ) -> dict[str, Any]:
     """The report's ``copying`` entry of one space; positions in ``pairs`` are rows of ``synthetic``
-    and ``train``. ``reference`` says what ``test`` is, ``twins`` which images are equal by their
-    pixels, ``planted`` holds features ``(N, D)`` of known copies of each kind,
-    ``positions`` int64 ``(N,)`` which images the rows of ``synthetic`` are, null: in order."""
+    and ``train``, or of ``known``: all that a generator that knew the ``holdout`` too may have
+    copied, which then is no measure of what is usual. ``reference`` says what ``test`` is,
+    ``twins`` which images are equal by their pixels, ``planted`` holds features ``(N, D)`` of known
+    copies of each kind, ``positions`` int64 ``(N,)`` which images the rows of ``synthetic`` are,
+    null: in order."""
     asked = positions_by_class(synthetic.labels, SEARCHED)
     usual = positions_by_class(test.labels, SEARCHED)
-    held = holdout.at_most(SEARCHED)
+    held, searched = holdout.at_most(SEARCHED), known or train
     queries, real = synthetic.features[asked], test.features[usual]
 
     def near(features: Tensor) -> Nearness:
-        return Nearness.of(*nearest(features, train.features, NEXT + 1))
+        return Nearness.of(*nearest(features, searched.features, NEXT + 1))
 
     fake, other = near(queries), near(real)
+    strangers = [(other, test.labels[usual])]
+    if known is None:
+        strangers.append((near(held.features), held.labels))
     found = near_copies(
         fake,
-        [(other, test.labels[usual]), (near(held.features), held.labels)],
+        strangers,
         asked=asked,
         labels=synthetic.labels[asked],
         different=first_of_equal(queries),
@@ -111,22 +117,25 @@ def find_copies(
         twins=twins,
         equal=twins.among(asked if positions is None else positions[asked]) if twins else None,
     )
-    here, there = side(queries, train, holdout), side(real, train, holdout)
-    own, others = here.share(), there.share()
     flags = found.pop("flags")
-    if found["n_reference"] >= FEWEST:
-        usual_ratios = Usual((other.distance / there.to_held.clamp_min(TINY)).sort().values)
-        ratios = fake.distance / here.to_held.clamp_min(TINY)
-        beside = usual_ratios.together(ratios, fake.index, found["different"])
-        found["p"] = min(1.0, 2 * min(found["p"], beside))
-        flags["near copies"] = found["p"] < FALSE_ALARMS
-    flags["nearer to train"] = above(own, NEARER_TO_TRAIN) and above(own, others.high)
+    if known is None:
+        here, there = side(queries, train, holdout), side(real, train, holdout)
+        own, others = here.share(), there.share()
+        if found["n_reference"] >= FEWEST:
+            usual_ratios = Usual((other.distance / there.to_held.clamp_min(TINY)).sort().values)
+            ratios = fake.distance / here.to_held.clamp_min(TINY)
+            beside = usual_ratios.together(ratios, fake.index, found["different"])
+            found["p"] = min(1.0, 2 * min(found["p"], beside))
+            flags["near copies"] = found["p"] < FALSE_ALARMS
+        flags["nearer to train"] = above(own, NEARER_TO_TRAIN) and above(own, others.high)
+        found |= {
+            "share_nearer_train": as_json(own, len(asked)),
+            "share_nearer_train_real": as_json(others, len(usual)),
+            "n_holdout": min(len(train), len(holdout)),
+        }
     found |= {
-        "share_nearer_train": as_json(own, len(asked)),
-        "share_nearer_train_real": as_json(others, len(usual)),
-        **authenticity(fake, other, train.features, real_count=min(len(asked), len(usual))),
-        "searched_train": len(train),
-        "n_holdout": min(len(train), len(holdout)),
+        **authenticity(fake, other, searched.features, real_count=min(len(asked), len(usual))),
+        "searched_train": len(searched),
         "of_reference": of_reference(queries, synthetic.labels[asked], test=test, holdout=holdout),
         "flagged": any(flags.values()),
     }
@@ -136,14 +145,14 @@ def find_copies(
 def aligned_copies(
     *,
     train: LabelledImages,
-    holdout: LabelledImages,
-    test: LabelledImages,
+    held_back: Sequence[LabelledImages],
     synthetic: LabelledImages,
     reference: str = "test",
     twins: Twins | None = None,
 ) -> tuple[str, dict[str, Any]]:
     """The name of the aligned pixels and their ``copying`` entry, for images; positions in
-    ``pairs`` are images of ``synthetic`` and ``train``."""
+    ``pairs`` are images of ``synthetic`` and ``train``. ``held_back`` are all sets of real images
+    that the generator did not know."""
     space = AlignedSpace(train.images)
     asked = positions_by_class(synthetic.labels, SEARCHED)
     queries = synthetic.images[asked]
@@ -151,7 +160,7 @@ def aligned_copies(
     def near(images: Tensor, what: str) -> Nearness:
         return Nearness.of(*space.nearest(images, NEXT + 1, f"{space.name}: {what}"))
 
-    held = [spread_by_class(test, SEARCHED), spread_by_class(holdout, SEARCHED)]
+    held = [spread_by_class(images, SEARCHED) for images in held_back]
     found = near_copies(
         near(queries, "synthetic images"),
         [(near(real.images, "held-back images"), real.labels) for real in held],

@@ -73,16 +73,16 @@ def add_fidelity(
 def add_copies(found: Findings, splits: Splits, synthetic: LabelledImages, folder: Path) -> Twins:
     """Copies by their pixels, whatever the extractors: equal ones, and near ones that may be
     shifted, mirrored or brightened. While choosing, the generator knew the held-back images too."""
-    final = splits.reference == "test"
+    known = splits.known
+    strangers = [splits.test, splits.holdout] if known is splits.train else [splits.test]
     twins = find_twins(
         synthetic,
-        [splits.train] if final else [splits.train, splits.holdout],
-        [splits.holdout, splits.test] if final else [splits.test],
+        [known],
+        strangers,
     )
     name, copies = aligned_copies(
-        train=splits.train,
-        holdout=splits.holdout,
-        test=splits.test,
+        train=known,
+        held_back=strangers,
         synthetic=synthetic,
         reference=splits.reference,
         twins=twins,
@@ -92,7 +92,7 @@ def add_copies(found: Findings, splits: Splits, synthetic: LabelledImages, folde
     figure = copy_figure(
         copies["pairs"],
         synthetic.images,
-        splits.train.images,
+        known.images,
         folder,
         extractor=name,
         file=f"figures/copies_{name}.png",
@@ -156,7 +156,7 @@ def add_portraits(
         copy_figure(
             space.copying["pairs"],
             synthetic.images,
-            splits.train.images,
+            splits.known.images,
             folder,
             extractor=name,
             file=f"figures/copies_{name}.png",

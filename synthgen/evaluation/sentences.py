@@ -187,7 +187,7 @@ def closeness_sentence(
 
 
 def closer_because(closer: float, copying: dict[str, Any] | None) -> str:
-    near = copying and copying["share_nearer_train"]
+    near = copying and copying.get("share_nearer_train")
     if not copying or not near or copying["flagged"] or closer < CLEARLY_CLOSER:
         return UNEXPLAINED
     if near["value"] is None or near["ci_low"] > CHANCE:

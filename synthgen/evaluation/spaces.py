@@ -92,6 +92,14 @@ def measure_space(
         extractor, splits.train, synthetic, train, fake, test, folder
     )
     in_synthetic = positions_by_class(synthetic.labels, most)
+    in_train = positions_by_class(splits.train.labels, extractor.max_searched)
+    known = None
+    if splits.reference != "test":  # the generator knew the held-back part too
+        in_cut = positions_by_class(splits.holdout.labels, most) + len(splits.train)
+        in_train = torch.cat([in_train, in_cut])
+        known = FeatureSet(
+            torch.cat([train.features, holdout.features]), torch.cat([train.labels, holdout.labels])
+        )
     copying = find_copies(
         extractor=name,
         reference=splits.reference,
@@ -102,8 +110,8 @@ def measure_space(
         twins=twins,
         planted=planted_features(extractor, splits.train),
         positions=in_synthetic,
+        known=known,
     )
-    in_train = positions_by_class(splits.train.labels, extractor.max_searched)
     return Space(
         results,
         references,

@@ -222,9 +222,11 @@ def test_more_near_copies_than_usual_are_not_called_no_sign():
 
 
 def aligned(parts, synthetic):
-    real = {name: parts[name] for name in ("train", "holdout", "test")}
-    twins = find_twins(synthetic, [parts["train"]], [parts["holdout"], parts["test"]])
-    return aligned_copies(**real, synthetic=synthetic, twins=twins)[1]
+    held_back = [parts["test"], parts["holdout"]]
+    twins = find_twins(synthetic, [parts["train"]], held_back)
+    return aligned_copies(
+        train=parts["train"], held_back=held_back, synthetic=synthetic, twins=twins
+    )[1]
 
 
 def test_one_exact_copy_is_enough():

@@ -83,6 +83,34 @@ def test_the_report_says_what_it_is_for_and_never_speaks_of_test_images(folder, 
         assert not re.search(r"\btest (image|split|set)", text, re.IGNORECASE)
 
 
+def test_near_copies_of_the_held_back_training_images_are_found(digits, drawn, tmp_path):
+    """The generator knew them: a copier may have copied just these."""
+    choosing = for_choosing(digits)
+    noise = torch.randint(0, 5, choosing.holdout.images.shape, generator=torch.Generator())
+    near = (choosing.holdout.images + noise).clamp(max=255).to(torch.uint8)
+    near[::2] = near[::2].roll(1, 3)  # shifted by a pixel
+    planted = LabelledImages(
+        torch.cat([drawn.images, near]),
+        torch.cat([drawn.labels, choosing.holdout.labels]),
+        drawn.classes,
+    )
+    found = reported(choosing, planted, tmp_path / "report")["copying"]
+    aligned, space = found["aligned-pixels"], found[next(k for k in found if k != "aligned-pixels")]
+    assert aligned["near_copies"] > 0.8 * len(near)
+    assert space["near_copies"] > 0.3 * len(near)
+    for one in (aligned, space):
+        assert one["flagged"]
+        assert one["searched_train"] == len(digits.train)
+        assert one["n_reference"] == len(digits.holdout)
+        assert "share_nearer_train" not in one  # nothing was held back from the generator
+        whole = choosing.known.images
+        for pair in one["pairs"]:
+            apart = (whole[pair["train"]].int() - planted.images[pair["synthetic"]].int()).abs()
+            assert pair["train"] >= len(choosing.train)
+            assert pair["synthetic"] >= len(drawn)
+            assert apart.float().mean() < 100
+
+
 def test_copies_are_sought_in_train_and_the_reference_only(digits, drawn, as_set):
     choosing = for_choosing(digits)
     planted = LabelledImages(
