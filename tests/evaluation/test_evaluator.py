@@ -57,8 +57,12 @@ def test_folder_holds_the_report_and_its_figures(folder, report):
         "report.json",
         "report.public.json",
         "report.html",
+        "charts",
         "figures",
     }
+    drawings = {path.stem for path in (folder / "figures").glob("*.svg")}
+    charts = {path.stem for path in (folder / "charts").glob("*.pdf")}
+    assert drawings | {"transfer_accuracy", "fidelity_recall", "judges"} <= charts
     for figure in report["figures"]:
         file = folder / figure["file"]
         if file.suffix == ".svg":

@@ -172,7 +172,7 @@ def test_ticks_are_round_and_inside():
     assert round_numbers(95.1, 99.3, 4) == [96, 97, 98, 99]
     assert round_numbers(3, 3, 5) == [3]
     assert len(round_numbers(-0.0006, 0.0016, 4)) == 5
-    assert len(round_numbers(-0.0006, 0.0016, 4, room=170)) == 3
+    assert round_numbers(-0.0006, 0.0016, 4, room=170) == [0, 0.001]
 
 
 def scatter(classes=("0", "1")):
