@@ -63,7 +63,7 @@ def weighted(strata: Strata, groups: int) -> Weighted:
     smallest class, if it is alone), as if these had been drawn freely (collapsed strata, Cochran
     1977, section 5A.12): the pairs of a class with one image are unknown.
     """
-    group = stratified_groups(strata.labels, groups)
+    group = turned(stratified_groups(strata.labels, groups), strata.labels, groups)
     stratum = collapsed(strata.labels.unique(return_inverse=True)[1], group)
     of_class = torch.bincount(strata.labels)
     of_image = (strata.share_of(of_class) / of_class.clamp_min(1))[strata.labels]
@@ -83,6 +83,14 @@ def weighted(strata: Strata, groups: int) -> Weighted:
     weights = torch.cat([whole, without, even], dim=1)
     order = stratum.argsort(stable=True)
     return Weighted(order, stratum[order], weights[order], completing(weights, stratum)[order])
+
+
+def turned(group: Tensor, labels: Tensor, groups: int) -> Tensor:
+    """Each class begins with another group at random: where classes have fewer images than there
+    are groups, no two groups have the same classes only."""
+    random = torch.Generator().manual_seed(0)
+    first = torch.randint(groups, (int(labels.max()) + 1,), generator=random)
+    return (group + first[labels]) % groups
 
 
 def completing(weights: Tensor, stratum: Tensor) -> Tensor:
