@@ -116,6 +116,7 @@ class Fact(Schema):
     keeps_of_real_95: tuple[Share, Share] | None = None
     keeps_of_real_per_class: dict[str, Share] | None = None
     too_few_to_promise: bool | None = None
+    misses: str | None = None  # what the filter doesn't see
 
 
 class Acceptance(Schema):

@@ -178,7 +178,8 @@ def _keeps(fact: Fact) -> str:
         return ""
     about = f" ({100 * spread[0]:.1f}–{100 * spread[1]:.1f})" if spread else ""
     few = "; its held-out images are too few to keep more" if fact.too_few_to_promise else ""
-    return f", which would keep {100 * share:.1f} %{about} of new real images{few}"
+    misses = f"; it misses {fact.misses}" if fact.misses else ""
+    return f", which would keep {100 * share:.1f} %{about} of new real images{few}{misses}"
 
 
 def _rejected(dataset: Described) -> Counter[str]:

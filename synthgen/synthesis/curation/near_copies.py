@@ -18,6 +18,7 @@ from synthgen.types import LabelledImages
 
 CALIBRATED_ON = 4000  # real images, each compared with all others
 TINY = 1e-12
+MISSES = "mirrored and shifted copies, which a report's check of copying finds"
 
 
 class NearCopies(Filter):
@@ -27,8 +28,9 @@ class NearCopies(Filter):
     ``neighbours`` ones (Carlini et al. 2023, section 5.1, without their factor alpha): 0 for a
     copy, towards 1 for an image between its neighbours, **higher is better**. It is relative, so
     a class whose images are all alike isn't taken for a class of copies. Distances are those of
-    pixels in the space of their principal components: a copy that was shifted or mirrored is not
-    recognised.
+    pixels in the space of their principal components: a copy that was mirrored, or shifted by more
+    than about a pixel, is not recognised. The report's check (``aligned-pixels``) finds those, at
+    thirty times the cost: 66 instead of 1,980 images a second against 10,000 of 32 × 32 in colour.
 
     Args:
         keep_real: share of new real images that would be kept, which sets the threshold.
@@ -80,7 +82,7 @@ class NearCopies(Filter):
         return self.gate.verdicts(_relative(found[0]), labels)
 
     def facts(self) -> dict[str, Any]:
-        return {} if self.gate is None else self.gate.facts
+        return {} if self.gate is None else {**self.gate.facts, "misses": MISSES}
 
     def _count(self) -> int:
         """As many for a new image as for a training image among the others."""

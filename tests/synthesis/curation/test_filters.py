@@ -5,8 +5,10 @@ import json
 import pytest
 import torch
 
+from synthgen.dataset.schema import Fact
 from synthgen.errors import SynthgenError
 from synthgen.spec import from_spec, to_spec
+from synthgen.synthesis.card_text import _keeps
 from synthgen.synthesis.curation import LabelAgreement, LowDensity, NearCopies
 from synthgen.synthesis.curation.held_out import divided, halves
 from synthgen.types import LabelledImages
@@ -50,6 +52,14 @@ def test_copies_are_caught_exact_and_shaken(fitted, train, shaken):
     copies = train.subset(range(300))
     assert rejected(fitted["near_copies"], copies.images, copies.labels) == 1
     assert rejected(fitted["near_copies"], shaken(copies.images), copies.labels) > 0.95
+
+
+def test_the_filter_says_which_copies_it_misses(fitted, train):
+    copies = train.subset(range(300))
+    assert rejected(fitted["near_copies"], copies.images.flip(3), copies.labels) < 0.5
+    facts = fitted["near_copies"].facts()
+    assert "mirrored" in facts["misses"]
+    assert f"; it misses {facts['misses']}" in _keeps(Fact.model_validate_json(json.dumps(facts)))
 
 
 def test_garbage_is_caught(fitted):
