@@ -251,7 +251,9 @@ EVIL = '"><script>alert(1)</script> <!-- & #1c628f id="x"'
     ("name", "shown"),
     [
         (EVIL, EVIL),
-        ("$x_1$ and $", "$x_1$ and $"),  # no formula, and no error about half a one
+        ("$x_1$ and $", "$x_1$ and $"),
+        (r"$\frac{1}{2}$", r"$\frac{1}{2}$"),  # no formula, nor
+        (r"$\nothing$", r"$\nothing$"),  # an error about one
         ("two\nlines\tand a tab", "two lines and a tab"),
         ("\x1b[31m\ufffe\ud800", "\\x1b[31m\ufffd\\ud800"),
         ("猫 🐈", "猫 🐈"),  # letters that matplotlib's font lacks are no warning
