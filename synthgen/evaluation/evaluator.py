@@ -17,6 +17,7 @@ from synthgen.evaluation.features import Extractor
 from synthgen.evaluation.findings import Findings
 from synthgen.evaluation.judges import Judge
 from synthgen.evaluation.likeness import add_class_grid, add_fidelity
+from synthgen.evaluation.report.schema import Report
 from synthgen.evaluation.review import choose_questions, review_facts, write_review
 from synthgen.evaluation.subsets import spread_by_class
 from synthgen.evaluation.trial import Trial, hold_trial
@@ -26,7 +27,6 @@ from synthgen.samplers.base import Sampler
 
 log = logging.getLogger(__name__)
 
-FORMAT = "synthgen-report/1"
 REVIEW = "review"  # folder of the expert's page and its key
 
 
@@ -44,7 +44,7 @@ def evaluate(
     training_log: Path | None = None,
     config: dict[str, Any] | None = None,
     review: int | None = None,
-) -> dict[str, Any]:
+) -> Report:
     """Measure transfer and fidelity, and write ``report.json``, ``report.html``, ``figures/`` and
     ``charts/`` to the new folder ``out``.
 
@@ -105,8 +105,8 @@ def evaluate(
         found.sentences = leaks + found.sentences
         found.sentences += checks.class_sentences(splits, synthetic)
         found.sentences += checks.provenance_sentences(splits, synthetic, copies) + problems
-        report = {
-            "format": FORMAT,
+        table = {
+            "format": Report.FORM,
             "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             "seconds": round(time.perf_counter() - started, 1),
             "results": [result.to_json() for result in found.results],
@@ -124,15 +124,16 @@ def evaluate(
             "protocol": provenance.protocol(judge, steps, taught, seed, extractors, splits),
             "provenance": provenance.provenance(splits, synthetic, copies, config),
         }
-        write_json(folder / "report.json", report)
-        write_json(folder / public.FILE, public.public_report(report))
+        report = Report.from_json(table, "The report")
+        write_json(folder / "report.json", table)
+        write_json(folder / public.FILE, public.public_report(table))
         write_html(report, folder)
     if held:
         held.store.remove()
     return report
 
 
-def write_html(report: dict[str, Any], folder: Path) -> None:
+def write_html(report: Report, folder: Path) -> None:
     from synthgen.evaluation.report import write_page  # only this stage needs a page
 
     write_page(report, folder)

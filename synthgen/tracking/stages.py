@@ -15,6 +15,8 @@ from synthgen.tracking.tracker import Tracker
 
 if TYPE_CHECKING:
     from synthgen.evaluation.compare import Comparison
+    from synthgen.evaluation.report.schema import Report
+    from synthgen.evaluation.trial.schema import TrialVerdict
 
 
 def log_sampler(tracker: Tracker, folder: Path) -> None:
@@ -65,40 +67,36 @@ def _log_sheet(tracker: Tracker, folder: Path) -> None:
         tracker.log_pictures({sheet.name: sheet})
 
 
-def log_report(tracker: Tracker, report: dict[str, Any], folder: Path) -> None:
+def log_report(tracker: Tracker, report: Report, folder: Path) -> None:
     """After ``evaluate``: overall results and the verdict as numbers, all results and the trial's
     comparisons as tables, and the public form of report.json."""
-    folder = Path(folder)
-    provenance = report.get("provenance") or {}
+    folder, provenance = Path(folder), report.provenance
     tracker.log_fingerprints(
-        {
-            "data": (provenance.get("data") or {}).get("digest"),
-            "dataset": (provenance.get("synthetic") or {}).get("digest"),
-        }
+        {"data": provenance.data.digest, "dataset": provenance.synthetic.digest}
     )
-    results = report.get("results") or []
     tracker.log_values(
         {
-            "/".join(filter(None, (r["name"], r.get("extractor")))): r["value"]
-            for r in results
-            if r.get("scope") is None and r.get("value") is not None
+            "/".join(filter(None, (result.name, result.extractor))): result.value
+            for result in report.results
+            if result.scope is None and result.value is not None
         }
     )
     columns = ["name", "extractor", "classifier", "scope", "value", "ci_low", "ci_high"]
-    tracker.log_table("results", columns, [[_cell(r.get(key)) for key in columns] for r in results])
-    if report.get("verdict"):
-        log_verdict(tracker, report["verdict"])
+    rows = [[_cell(getattr(result, key)) for key in columns] for result in report.results]
+    tracker.log_table("results", columns, rows)
+    if report.verdict:
+        log_verdict(tracker, report.verdict)
     files = [path] if (path := folder / "report.public.json").is_file() else []
-    tracker.log_artifact("report", "report", files, {"created": report.get("created")})
+    tracker.log_artifact("report", "report", files, {"created": report.created})
 
 
-def log_verdict(tracker: Tracker, verdict: dict[str, Any]) -> None:
+def log_verdict(tracker: Tracker, verdict: TrialVerdict) -> None:
     """The primary contrast as numbers to sort runs by, and all contrasts as a table."""
-    primary = next(arm for arm in verdict["arms"] if arm["primary"])
     numbers = ("difference", "ci_low", "ci_high", "p", "smallest_detectable")
-    tracker.log_values({f"verdict/{name}": primary[name] for name in numbers})
+    if (primary := verdict.primary) is not None:
+        tracker.log_values({f"verdict/{name}": getattr(primary, name) for name in numbers})
     columns = ["name", "against", "endpoint", "ratio", "verdict", *numbers, "p_adjusted"]
-    rows = [[_cell(arm.get(column)) for column in columns] for arm in verdict["arms"]]
+    rows = [[getattr(arm, column) for column in columns] for arm in verdict.arms]
     tracker.log_table("trial", columns, rows)
 
 

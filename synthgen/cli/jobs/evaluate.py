@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from synthgen.cli.assemble import build_instance, build_source, stage_tracker
 from synthgen.cli.saved import plain_config
@@ -19,6 +19,7 @@ from synthgen.evaluation.checks import require_trained_on
 from synthgen.evaluation.evaluator import REVIEW
 from synthgen.evaluation.features.cache import require_writable
 from synthgen.evaluation.review import KEY, PAGE
+from synthgen.evaluation.trial.schema import TrialVerdict
 from synthgen.paths import require_absent
 from synthgen.samplers.artifact import load_sampler, read_description, sampler_folder
 from synthgen.tracking import log_report
@@ -122,12 +123,12 @@ def report(
             "Give the expert %s alone: %s holds the truth.",
             out / REVIEW / PAGE, out / REVIEW / KEY,
         )  # fmt: skip
-    if written["verdict"]:
-        log.info(written["verdict"]["sentence"])
+    if written.verdict:
+        log.info(written.verdict.sentence)
     with stage_tracker(settings, out, "evaluate", run) as tracker:
         log_report(tracker, written, out)
     if settings.fail_on is not None:
-        require_verdict(written["verdict"], settings.fail_on, out)
+        require_verdict(written.verdict, settings.fail_on, out)
     return out
 
 
@@ -168,13 +169,13 @@ def _is_plain(dataset: Dataset) -> bool:
     return not more and not first.filters and len(first.samplers) == 1
 
 
-def require_verdict(verdict: dict[str, Any], fail_on: FailOn, out: Path) -> None:
+def require_verdict(verdict: TrialVerdict | None, fail_on: FailOn, out: Path) -> None:
     """Raises CheckFailedError for the verdict ``fail_on`` or a worse one."""
-    primary = next(arm for arm in verdict["arms"] if arm["primary"])
+    primary = verdict and verdict.primary
     worse = {"harmed": ["harmed"], "no evidence": ["harmed", "no evidence"]}[fail_on]
-    if primary["verdict"] in worse:
+    if primary and primary.verdict in worse:
         raise CheckFailedError(
-            f"The verdict is '{primary['verdict']}', which fail_on={fail_on} asks to fail on.\n"
+            f"The verdict is '{primary.verdict}', which fail_on={fail_on} asks to fail on.\n"
             f"The report is in {out}."
         )
 

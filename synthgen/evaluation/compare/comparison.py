@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from synthgen.evaluation.report.schema import Report, Result
 from synthgen.evaluation.report.settings import flatten, masked
-from synthgen.evaluation.report.wording import is_number
+from synthgen.evaluation.trial.schema import Interval
 
 Identity = tuple[str, str | None, str | None, str]
-Result = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Run:
 
     name: str
     folder: Path
-    report: dict[str, Any]
+    report: Report
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,8 @@ class Line:
     extractor: str | None
     classifier: str | None
     scope: dict[str, str] | None
-    higher_is_better: bool | None
-    results: list[Result]
+    higher_is_better: bool
+    results: list[Result]  # one of each run
     best: int | None
 
 
@@ -70,7 +70,7 @@ class Comparison:
                 line.classifier,
                 scope_text(line.scope),
                 line.higher_is_better,
-                *(result.get(part) for result in line.results for part in PARTS),
+                *(getattr(result, part) for result in line.results for part in PARTS),
                 None if line.best is None else self.names[line.best],
             ]
             for line in self.lines
@@ -87,7 +87,10 @@ class Comparison:
                     "classifier": line.classifier,
                     "scope": line.scope,
                     "higher_is_better": line.higher_is_better,
-                    "values": dict(zip(self.names, line.results, strict=True)),
+                    "values": {
+                        name: {part: getattr(result, part) for part in PARTS}
+                        for name, result in zip(self.names, line.results, strict=True)
+                    },
                     "best": None if line.best is None else self.names[line.best],
                 }
                 for line in self.lines
@@ -109,39 +112,42 @@ def scope_text(scope: dict[str, str] | None) -> str:
 
 def identity(result: Result) -> Identity:
     """What makes two results the same measurement."""
-    scope = result.get("scope")
-    return result["name"], result.get("extractor"), result.get("classifier"), scope_text(scope)
+    return result.name, result.extractor, result.classifier, scope_text(result.scope)
 
 
 def shared_lines(runs: Sequence[Run]) -> list[Line]:
     """Results that every run has, overall ones before classes, in the first report's order."""
-    found = [{identity(r): r for r in run.report.get("results") or []} for run in runs]
+    found = [{identity(result): result for result in run.report.results} for run in runs]
     keys = [key for key in found[0] if all(key in other for other in found[1:])]
     keys.sort(key=lambda key: key[3] != "")  # stable
     lines = []
     for key in keys:
         results = [results_of_run[key] for results_of_run in found]
-        first = results[0]
-        higher = first.get("higher_is_better")
-        values = [{part: result.get(part) for part in PARTS} for result in results]
-        best = clear_best(values, higher)
-        lines.append(Line(key[0], key[1], key[2], first.get("scope"), higher, values, best))
+        scope, higher = results[0].scope, results[0].higher_is_better
+        lines.append(Line(*key[:3], scope, higher, results, clear_best(results, higher)))
     return lines
 
 
-def clear_best(results: Sequence[Result], higher_is_better: bool | None) -> int | None:
-    """The position of the best value if its interval overlaps with no other; None when there is
-    no direction, a value or an interval is missing, or intervals overlap."""
-    if higher_is_better is None or len(results) < 2:
-        return None
-    if not all(is_number(r.get(part)) for r in results for part in PARTS[:3]):
-        return None
+def clear_best(results: Sequence[Interval], higher_is_better: bool) -> int | None:
+    """The position of the best value if its interval overlaps with no other; None when a value or
+    an interval is missing, or intervals overlap."""
     sign = 1 if higher_is_better else -1
-    best = max(range(len(results)), key=lambda index: sign * results[index]["value"])
-    near, far = ("ci_low", "ci_high") if higher_is_better else ("ci_high", "ci_low")
-    others = [result for index, result in enumerate(results) if index != best]
-    clear = all(sign * results[best][near] > sign * other[far] for other in others)
-    return best if clear else None
+    ends = [ends_of(result, sign) for result in results]
+    known = [one for one in ends if one is not None]
+    if len(known) < max(2, len(ends)):
+        return None
+    best = max(range(len(known)), key=lambda index: known[index][1])
+    others = [far for index, (_, _, far) in enumerate(known) if index != best]
+    return best if all(known[best][0] > far for far in others) else None
+
+
+def ends_of(result: Interval, sign: int) -> tuple[float, float, float] | None:
+    """The worse end, the value and the better end of an interval, all times ``sign``."""
+    value, low, high = result.value, result.ci_low, result.ci_high
+    if value is None or low is None or high is None:
+        return None
+    near, far = (low, high) if sign > 0 else (high, low)
+    return sign * near, sign * value, sign * far
 
 
 def differing_settings(runs: Sequence[Run]) -> list[Difference]:
@@ -152,15 +158,16 @@ def differing_settings(runs: Sequence[Run]) -> list[Difference]:
     return [row for row in rows if any(value != row.values[0] for value in row.values)]
 
 
-def settings_of(report: dict[str, Any]) -> dict[str, Any]:
+def settings_of(report: Report) -> dict[str, Any]:
     """Everything that was chosen for a run: how its set was made, and how it was evaluated."""
-    provenance = report.get("provenance") or {}
-    made = dict((provenance.get("synthetic") or {}).get("dataset") or {})
+    whole = report.to_json()
+    provenance = whole["provenance"]
+    made = dict(provenance["synthetic"]["dataset"] or {})
     for derived in ("created", "seconds", "execution", "classes", "files", "sha256"):
         made.pop(derived, None)
     return {
         "set": made,
-        "evaluate": provenance.get("config") or {},
-        "protocol": report.get("protocol") or {},
-        "versions": provenance.get("versions") or {},
+        "evaluate": provenance["config"] or {},
+        "protocol": whole["protocol"],
+        "versions": provenance["versions"],
     }

@@ -16,7 +16,6 @@ from synthgen.evaluation.report.tables import Cell, Column, Row, Table
 from synthgen.evaluation.report.wording import (
     direction,
     full_label,
-    is_number,
     is_share,
     show,
 )
@@ -84,7 +83,7 @@ def measured_by(line: Line) -> str:
 
 
 def show_part(line: Line, index: int) -> tuple[str, str]:
-    return show({"name": line.name, **line.results[index]})
+    return show(line.results[index], line.name)
 
 
 def context(comparison: Comparison) -> dict[str, Any]:
@@ -120,14 +119,14 @@ def _plot(comparison: Comparison, line: Line) -> DotPlot | None:
     marks = []
     for index, (name, result) in enumerate(zip(comparison.names, line.results, strict=True)):
         value, low, high = (
-            result[part] * scale if is_number(result.get(part)) else None
-            for part in ("value", "ci_low", "ci_high")
+            None if part is None else part * scale
+            for part in (result.value, result.ci_low, result.ci_high)
         )
         style = "model" if index == line.best else "other"
         label = name if len(name) <= 18 else f"…{name[-17:]}"
         marks.append(Mark(label, value, low, high, show_part(line, index)[0], style))
     note = f"{measured_by(line)} · {direction(line.higher_is_better)}"
-    axis: Literal["linear", "by_span"] = "by_span" if line.higher_is_better is False else "linear"
+    axis: Literal["linear", "by_span"] = "linear" if line.higher_is_better else "by_span"
     plot = dot_plot(full_label(line.name), note, marks, axis=axis)
     return plot and drawn(plot)[0]
 
@@ -143,21 +142,9 @@ def _differences(comparison: Comparison) -> Table:
 
 def _grids(comparison: Comparison) -> list[tuple[str, list[Figure]]]:
     return [
-        (
-            run.name,
-            [
-                embed(figure, run.folder)
-                for figure in _listed(run.report.get("figures"))
-                if isinstance(figure, dict) and figure.get("kind") == "class_grid"
-            ],
-        )
+        (run.name, [embed(f, run.folder) for f in run.report.figures if f.kind == "class_grid"])
         for run in comparison.runs
     ]
-
-
-def _listed(value: Any) -> list[Any]:
-    """A list of a report, which may come from anywhere."""
-    return value if isinstance(value, list) else []
 
 
 def _cut(text: str) -> str:

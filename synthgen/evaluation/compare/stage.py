@@ -13,11 +13,11 @@ from synthgen.evaluation.compare.comparison import (
     shared_lines,
 )
 from synthgen.evaluation.compare.output import write_comparison
+from synthgen.evaluation.report.schema import Report
 from synthgen.evaluation.report.verdict import verdict_text
 from synthgen.evaluation.report.wording import reference_split
-from synthgen.paths import new_folder, read_json
+from synthgen.paths import new_folder
 
-FORMAT = "synthgen-report/1"
 BEST_SENTENCE = (
     "A value is marked as best (*) only where its interval overlaps with no other run's interval; "
     "where nothing is marked, no run is surely the best."
@@ -38,7 +38,10 @@ def compare(folders: Sequence[Path], out: Path) -> Comparison:
         )
     places = [report_folder(folder) for folder in folders]
     names = labels([Path(folder) for folder in folders])
-    runs = [Run(name, place, read_report(place)) for name, place in zip(names, places, strict=True)]
+    runs = [
+        Run(name, place, Report.read(place / "report.json"))
+        for name, place in zip(names, places, strict=True)
+    ]
     require_same_split(runs)
     require_same_extractors(runs)
     lines = shared_lines(runs)
@@ -64,20 +67,10 @@ def report_folder(folder: Path) -> Path:
     )
 
 
-def read_report(folder: Path) -> dict:
-    report = read_json(folder / "report.json")
-    if not isinstance(report, dict) or report.get("format") != FORMAT:
-        raise SynthgenError(
-            f"{folder / 'report.json'} is not a report of the form {FORMAT}.\n"
-            "Evaluate the set again with this version."
-        )
-    return report
-
-
 def require_same_split(runs: Sequence[Run]) -> None:
     """Numbers from different real images are different measurements."""
     for what, of in (
-        ("splits of the data", _split_digest),
+        ("splits of the data", lambda run: run.report.provenance.data.digest),
         ("reference splits", lambda run: reference_split(run.report)),
     ):
         first = of(runs[0])
@@ -124,7 +117,7 @@ def sentences(runs: Sequence[Run]) -> list[str]:
             f"These reports are for choosing: their reference is the {reference} split. The final "
             "report of what is chosen uses reference=test."
         )
-    judges = [(run.report.get("protocol") or {}).get("judge") for run in runs]
+    judges = [run.report.protocol.judge for run in runs]
     if any(judge != judges[0] for judge in judges):
         said.append(
             "The judges were trained with different settings (see the differences), so the "
@@ -135,7 +128,7 @@ def sentences(runs: Sequence[Run]) -> list[str]:
 
 def verdicts(runs: Sequence[Run]) -> list[str]:
     """What the trials said, if any report has one: the first two sentences of each."""
-    found = [run.report.get("verdict") for run in runs]
+    found = [run.report.verdict for run in runs]
     if all(verdict is None for verdict in found):
         return []
     return [
@@ -144,18 +137,12 @@ def verdicts(runs: Sequence[Run]) -> list[str]:
     ]
 
 
-def _split_digest(run: Run) -> object:
-    return ((run.report.get("provenance") or {}).get("data") or {}).get("digest")
-
-
 def _extractors(run: Run) -> dict[str, set[str]]:
     kinds: dict[str, set[str]] = {}
-    for result in run.report.get("results") or []:
-        if name := result.get("extractor"):
-            kinds.setdefault(str(name).split("-")[0], set()).add(str(name))
+    for name in {result.extractor for result in run.report.results if result.extractor}:
+        kinds.setdefault(name.split("-")[0], set()).add(name)
     return kinds
 
 
-def _short(value: object) -> str:
-    text = str(value)
+def _short(text: str) -> str:
     return f"{text[:12]}…" if len(text) > 16 else text

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from synthgen.evaluation.report.embed import Figure, embed
+from synthgen.evaluation.report.schema import Confusion, NeighbourRow, Report
 from synthgen.evaluation.report.settings import flatten, masked
 from synthgen.evaluation.report.tables import Cell, Column, Row, Table, Worst, overall, protocol_of
 from synthgen.evaluation.report.wording import (
     ARMS,
     direction,
-    is_number,
     metric_label,
     plain,
     reference_split,
@@ -59,7 +59,7 @@ class Matrix:
 
 @dataclass(frozen=True)
 class Neighbours:
-    figure: Figure
+    figure: Figure | None
     extractor: str
     table: Table
 
@@ -70,12 +70,10 @@ class Details:
     rows: list[tuple[str, str]]
 
 
-def tested_sentence(report: dict[str, Any]) -> str:
+def tested_sentence(report: Report) -> str:
     """Which set was held against which data."""
-    provenance = report.get("provenance") or {}
-    data, synthetic = provenance.get("data") or {}, provenance.get("synthetic") or {}
-    counts = synthetic.get("counts") or {}
-    made = synthetic.get("dataset") or {}
+    provenance = report.provenance
+    counts, made = provenance.synthetic.counts, provenance.synthetic.dataset or {}
     model = (made.get("provenance") or {}).get("model")
     origin = f"drawn by {model}" if model else "of unknown origin"
     digest = str((made.get("sampler") or {}).get("sha256") or "")[:12]
@@ -83,34 +81,32 @@ def tested_sentence(report: dict[str, Any]) -> str:
         f"Tested: {sum(counts.values()):,} synthetic images in {len(counts):,} "
         f"{'class' if len(counts) == 1 else 'classes'}, {origin}"
         f"{f' (SHA-256 {digest}…)' if digest else ''}, "
-        f"against real images of {quoted(data.get('name'))} that nothing was trained on."
+        f"against real images of {quoted(provenance.data.name)} that nothing was trained on."
     )
 
 
-def quoted(name: Any) -> str:
+def quoted(name: str) -> str:
     """A data set's name is often that of a file and no word of a sentence."""
     return f"“{name}”" if name else "unnamed data"
 
 
-def tiles(report: dict[str, Any], worst: Sequence[Worst]) -> list[Tile]:
+def tiles(report: Report, worst: Sequence[Worst]) -> list[Tile]:
     """The half-dozen numbers to read first."""
-    results, references = report.get("results") or [], report.get("references") or []
     found: list[Tile] = []
     for arm, label in ARMS.items():
-        for result in overall(results, f"transfer/{arm}/accuracy")[:1]:
-            text, interval = show(result)
+        for result in overall(report.results, f"transfer/{arm}/accuracy")[:1]:
+            text, interval = show(result, result.name)
             tested = f"real {reference_split(report)} images"
-            under = f"{interval}\naccuracy of {result.get('classifier')}, {tested}"
+            under = f"{interval}\naccuracy of {result.classifier}, {tested}"
             tile = _tile(f"Trained on {label.lower()}", text, under.strip(), f"arm-{arm}")
             found.append(replace(tile, tip=protocol_of(result)))
-    beside = {(r["reference"], r["name"], r.get("extractor")): r for r in references}
-    for result in overall(results, "fidelity/frechet_distance"):
-        key = (result["name"], result.get("extractor"))
+    beside = {(r.reference, r.name, r.extractor): r for r in report.references}
+    for result in overall(report.results, "fidelity/frechet_distance"):
+        key = (result.name, result.extractor)
         floor, same = beside.get(("floor", *key)), beside.get(("model_at_floor_n", *key))
-        lines = [str(result.get("extractor")), direction(result.get("higher_is_better"))]
+        lines = [str(result.extractor), direction(result.higher_is_better)]
         if floor is not None:
-            at = f" with {floor['n_fake']:,} images" if is_number(floor.get("n_fake")) else ""
-            lines.append(f"real against real{at}: {show(floor)[0]}")
+            lines.append(f"real against real with {floor.n_fake:,} images: {show(floor)[0]}")
             if same is not None:
                 lines.append(f"this set with as many: {show(same)[0]}")
         tile = _tile("Fréchet distance", show(result)[0], "\n".join(lines))
@@ -118,8 +114,8 @@ def tiles(report: dict[str, Any], worst: Sequence[Worst]) -> list[Tile]:
     for item in headline_worst(worst)[:1]:
         under = f"{item.text}\n{item.label.lower()}, {item.measured_by}"
         found.append(Tile("Worst class", item.of_class, under, words=len(item.of_class) > 8))
-    copies = ((report.get("provenance") or {}).get("exact_copies") or {}).get("train")
-    if is_number(copies):
+    copies = report.provenance.exact_copies.get("train")
+    if copies is not None:
         found.append(_tile("Exact copies", f"{copies:,}", "of training images in the set"))
     return found
 
@@ -136,28 +132,28 @@ def _tile(label: str, value: str, under: str, style: str = "") -> Tile:
     return Tile(label, value, under, style, words=len(value) > 12)
 
 
-def matrices(confusion: dict[str, Any]) -> list[Matrix]:
+def matrices(confusion: Mapping[str, Confusion]) -> list[Matrix]:
     """One table per arm, in the order in which the arms are always shown."""
     made = []
     for arm in arms_in_order(confusion):
-        if "matrix" not in confusion[arm]:
+        classes, matrix = confusion[arm].classes, confusion[arm].matrix
+        if matrix is None:
             continue
-        classes = [str(name) for name in confusion[arm]["classes"]]
         rows = [
             MatrixRow(name, [_entry(count, sum(counts), i == j) for j, count in enumerate(counts)])
-            for i, (name, counts) in enumerate(zip(classes, confusion[arm]["matrix"], strict=True))
+            for i, (name, counts) in enumerate(zip(classes, matrix, strict=True))
         ]
         tall = any(len(name) > NARROW_NAME for name in classes)
         made.append(Matrix(ARMS.get(arm, arm), classes, rows, tall))
     return made
 
 
-def frequent_mistakes(confusion: dict[str, Any]) -> list[Table]:
+def frequent_mistakes(confusion: Mapping[str, Confusion]) -> list[Table]:
     """Where there are too many classes for a matrix: the commonest mistakes of each arm."""
     made = []
     for arm in arms_in_order(confusion):
-        cells, names = confusion[arm].get("cells"), confusion[arm]["classes"]
-        wrong = [cell for cell in cells or [] if cell[0] != cell[1]]
+        names, cells = confusion[arm].classes, confusion[arm].cells or []
+        wrong = [cell for cell in cells if cell[0] != cell[1]]
         if not wrong:
             continue
         wrong.sort(key=lambda cell: (-cell[2], cell[0], cell[1]))
@@ -173,7 +169,7 @@ def frequent_mistakes(confusion: dict[str, Any]) -> list[Table]:
     return made
 
 
-def arms_in_order(found: dict[str, Any]) -> list[str]:
+def arms_in_order(found: Mapping[str, object]) -> list[str]:
     return [*(a for a in ARMS if a in found), *(a for a in found if a not in ARMS)]
 
 
@@ -183,43 +179,43 @@ def _entry(count: int, total: int, right: bool) -> Entry:
     return Entry(f"{count:,}" if count else "0", share, " ".join(filter(None, styles)))
 
 
-def neighbour_blocks(report: dict[str, Any], folder: Path) -> list[Neighbours]:
+def neighbour_blocks(report: Report, folder: Path) -> list[Neighbours]:
     """Each neighbour figure with its distances and what is usual among real images."""
-    figures = {figure.get("file"): figure for figure in report.get("figures") or []}
+    figures = {figure.file: figure for figure in report.figures}
     blocks = []
-    for block in report.get("neighbours") or []:
-        file = block.get("figure")
-        figure = embed(figures.get(file) or {"file": file, "kind": "neighbours"}, folder)
-        rows = [Row(str(r.get("class")), "", _distances(r)) for r in block.get("rows") or []]
+    for block in report.neighbours:
         columns = [
             Column("Distance", "to the nearest training image", "distance"),
             Column("Usual distance", "median among real images", "median"),
             Column("Ratio", "below 1: these are the nearest", "ratio"),
         ]
-        table = Table("Neighbours", columns, rows)
-        blocks.append(Neighbours(figure, str(block.get("extractor")), table))
+        rows = [Row(row.label, "", _distances(row)) for row in block.rows]
+        figure = figures.get(str(block.figure))
+        shown = embed(figure, folder) if figure else None
+        blocks.append(Neighbours(shown, block.extractor, Table("Neighbours", columns, rows)))
     return blocks
 
 
-def _distances(row: dict[str, Any]) -> list[Cell | None]:
-    distance, usual = row.get("distance"), row.get("median_real_distance")
-    ratio = distance / usual if is_number(distance) and is_number(usual) and usual > 0 else None
-    return [Cell(plain(distance)), Cell(plain(usual)), Cell("–" if ratio is None else plain(ratio))]
+def _distances(row: NeighbourRow) -> list[Cell | None]:
+    distance, usual = row.distance, row.median_real_distance
+    ratio = plain(distance / usual) if usual else "–"
+    return [Cell(plain(distance)), Cell(plain(usual)), Cell(ratio)]
 
 
-def detail_blocks(report: dict[str, Any]) -> list[Details]:
+def detail_blocks(report: Report) -> list[Details]:
     """Protocol, provenance and configuration as flat lists of masked settings."""
-    provenance = dict(report.get("provenance") or {})
+    whole = report.to_json()
+    provenance = whole["provenance"]
     sources = [
-        ("Protocol", report.get("protocol")),
-        ("Real data", provenance.pop("data", None)),
-        ("Synthetic set", provenance.pop("synthetic", None)),
+        ("Protocol", whole["protocol"]),
+        ("Real data", provenance.pop("data")),
+        ("Synthetic set", provenance.pop("synthetic")),
         ("Configuration", provenance.pop("config", None)),
         ("Everything else", provenance),
     ]
     blocks = []
     for title, value in sources:
-        flat = flatten(masked(value)) if isinstance(value, dict) else {}
+        flat = flatten(masked(value)) if value else {}
         if flat:
             blocks.append(Details(title, [(key, text_of(item)) for key, item in flat.items()]))
     return blocks

@@ -7,7 +7,8 @@ import io
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+
+from synthgen.evaluation.report.schema import Figure as Drawn
 
 MEDIA = {"PNG": "image/png", "JPEG": "image/jpeg", "WEBP": "image/webp"}
 CHARTS = "charts"  # folder of the PDFs, beside the page
@@ -28,18 +29,15 @@ class Figure:
     vector: bool = False
 
 
-def embed(figure: dict[str, Any], folder: Path) -> Figure:
-    """Read ``figure["file"]`` inside ``folder``; files outside it are never opened, because a
-    report may come from a stranger."""
-    caption = str(figure.get("caption") or "")
-    kind, of_class = str(figure.get("kind") or ""), figure.get("class")
-    file = str(figure.get("file") or "")
-    uri, width, height = read_picture(folder, file)
-    name = None if of_class is None else str(of_class)
-    vector = file.lower().endswith(".svg")
-    pdf = f"{CHARTS}/{Path(file).stem}.pdf"
-    files = [file, *([pdf] if vector and (folder / pdf).is_file() else [])]
-    return Figure(uri, width, height, kind, name, caption, " · ".join(files) if uri else "", vector)
+def embed(figure: Drawn, folder: Path) -> Figure:
+    """Read ``figure.file`` inside ``folder``; files outside it are never opened, because a report
+    may come from a stranger."""
+    uri, width, height = read_picture(folder, figure.file)
+    vector = figure.file.lower().endswith(".svg")
+    pdf = f"{CHARTS}/{Path(figure.file).stem}.pdf"
+    files = [figure.file, *([pdf] if vector and (folder / pdf).is_file() else [])]
+    file = " · ".join(files) if uri else ""
+    return Figure(uri, width, height, figure.kind, figure.label, figure.caption, file, vector)
 
 
 def read_picture(folder: Path, file: str) -> tuple[str | None, int, int]:

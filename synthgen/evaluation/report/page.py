@@ -29,6 +29,7 @@ from synthgen.evaluation.report.plots import (
     training_charts,
     transfer_plots,
 )
+from synthgen.evaluation.report.schema import Report
 from synthgen.evaluation.report.tables import (
     class_table,
     control_table,
@@ -49,8 +50,8 @@ PAGE = "report.html"
 MAPS = ("embedding_map", "spectra")  # kinds of figure that have a section of their own
 
 
-def write_page(report: dict[str, Any], folder: Path) -> Path:
-    """Write ``folder/report.html`` from a report (the contents of report.json).
+def write_page(report: Report, folder: Path) -> Path:
+    """Write ``folder/report.html`` from a report.
 
     Pictures are read from ``folder`` and embedded; each chart is also a PDF in ``folder/charts``.
     Everything in the report is treated as text
@@ -111,51 +112,46 @@ def slug(text: str) -> str:
     return re.sub(r"[^a-z0-9.-]+", "_", text.lower().replace("é", "e")).strip("_.")[:80] or "chart"
 
 
-def context(report: dict[str, Any], folder: Path, charts: ChartFolder) -> dict[str, Any]:
-    """Everything that the template shows. Keys that an older report lacks leave their part out."""
-    results = report.get("results") or []
-    curves, protocol = report.get("curves") or {}, report.get("protocol") or {}
-    per_class, worst = class_table(results)
-    data = (report.get("provenance") or {}).get("data") or {}
-    seconds = report.get("seconds")
-    judged = judge_chart(curves, protocol.get("held_back_split") or "holdout")
+def context(report: Report, folder: Path, charts: ChartFolder) -> dict[str, Any]:
+    """Everything that the template shows."""
+    per_class, worst = class_table(report.results)
+    judged = judge_chart(report.curves.transfer, report.protocol.held_back_split)
     parts = {
         "trial": with_charts(trial_view(report), charts),
-        **comparisons(results, report.get("references") or [], charts),
+        **comparisons(report, charts),
         "copying": copy_blocks(report, folder),
-        "statistics": statistics_view(report),
+        "statistics": statistics_view(report.statistics),
         "pictures": _pictures(report, folder),
-        "maps": [embed(f, folder) for f in report.get("figures") or [] if f.get("kind") in MAPS],
+        "maps": [embed(figure, folder) for figure in report.figures if figure.kind in MAPS],
         "per_class": in_parts(per_class),
         "worst": headline_worst(worst),
-        "matrices": matrices(report.get("confusion") or {}),
-        "mistakes": frequent_mistakes(report.get("confusion") or {}),
+        "matrices": matrices(report.confusion),
+        "mistakes": frequent_mistakes(report.confusion),
         "neighbours": neighbour_blocks(report, folder),
         "judge_chart": judged and charts.add(judged, "judges"),
-        "training_charts": charts.add_all(training_charts(curves), "training"),
+        "training_charts": charts.add_all(training_charts(report.curves.training), "training"),
     }
     return {
-        "title": f"{quoted(data.get('name'))}: what is the synthetic set worth?",
+        "title": f"{quoted(report.provenance.data.name)}: what is the synthetic set worth?",
         "tested": tested_sentence(report),
         "headline": headline(report),
-        "sentences": report.get("sentences") or [],
+        "sentences": report.sentences,
         "tiles": tiles(report, worst),
         "links": links(parts),
-        "seeds": seeds_of(protocol),
-        "intervals": protocol.get("intervals") or "",
+        "seeds": report.protocol.judge.seeds,
+        "intervals": report.protocol.intervals,
         "reference_split": reference_split(report),
         **parts,
         "details": detail_blocks(report),
-        "created": report.get("created") or "at an unknown time",
-        "seconds": format_duration(seconds) if seconds else "",
+        "created": report.created,
+        "seconds": format_duration(report.seconds),
         "charts": CHARTS if charts.sheets else "",
     }
 
 
-def comparisons(
-    results: Sequence[Any], references: Sequence[Any], charts: ChartFolder
-) -> dict[str, Any]:
+def comparisons(report: Report, charts: ChartFolder) -> dict[str, Any]:
     """Transfer and fidelity: tables and plots."""
+    results, references = report.results, report.references
     tables = reference_tables(results, references)
     return {
         "transfer": transfer_table(results),
@@ -206,18 +202,12 @@ def links(parts: dict[str, Any]) -> list[tuple[str, str]]:
     return [(anchor, name) for anchor, name, there in found if there]
 
 
-def seeds_of(protocol: dict[str, Any]) -> Any:
-    """The number of seeds, wherever the protocol says it."""
-    seeds = protocol.get("seeds") or (protocol.get("judge") or {}).get("seeds")
-    return len(seeds) if isinstance(seeds, list) else seeds
-
-
-def _pictures(report: dict[str, Any], folder: Path) -> Sequence[Any]:
-    beside_distances = {block.get("figure") for block in report.get("neighbours") or []}
+def _pictures(report: Report, folder: Path) -> Sequence[Any]:
+    beside_distances = {block.figure for block in report.neighbours}
     wanted = [
         figure
-        for figure in report.get("figures") or []
-        if figure.get("file") not in beside_distances and figure.get("kind") not in (*MAPS, COPIES)
+        for figure in report.figures
+        if figure.file not in beside_distances and figure.kind not in (*MAPS, COPIES)
     ]
-    wanted.sort(key=lambda figure: figure.get("kind") != "class_grid")  # stable: grids come first
+    wanted.sort(key=lambda figure: figure.kind != "class_grid")  # stable: grids come first
     return [embed(figure, folder) for figure in wanted]

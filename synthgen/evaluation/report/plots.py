@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
-from typing import Any, Literal
+from typing import Literal
 
 from synthgen.evaluation.report.blocks import arms_in_order
 from synthgen.evaluation.report.canvas import STYLES
@@ -15,24 +16,25 @@ from synthgen.evaluation.report.charts import (
     LineChart,
     Mark,
     Point,
-    Reference,
     dot_plot,
     line_chart,
 )
+from synthgen.evaluation.report.charts import Reference as Level
+from synthgen.evaluation.report.schema import Reference, Result, TrainingLog, TransferStep
 from synthgen.evaluation.report.slices import names_of
-from synthgen.evaluation.report.tables import MODEL, Result, overall
+from synthgen.evaluation.report.tables import MODEL, overall
 from synthgen.evaluation.report.verdict import badge, capital, label_of, style_of
 from synthgen.evaluation.report.wording import (
     ARMS,
     REFERENCES,
     arm_of,
     direction,
-    is_number,
     is_share,
     metric_label,
     show,
     show_points,
 )
+from synthgen.evaluation.trial.schema import Scenario, Trial, TrialVerdict
 
 CLOCKS = ("images_seen", "step", "epoch")
 NOT_CURVES = {*CLOCKS, "seconds", "time", "elapsed"}
@@ -44,56 +46,47 @@ SMALL = (360, 220)  # of small multiples
 
 def transfer_plots(results: Sequence[Result]) -> list[DotPlot]:
     """One dot plot per metric: the arms below each other on a shared axis, in per cent."""
-    found = [r for r in overall(results, "transfer/") if arm_of(str(r["name"]))]
-    metrics = list(dict.fromkeys(str(r["name"]).rsplit("/", 1)[-1] for r in found))
+    by_metric: dict[str, dict[str, Result]] = {}
+    for result in overall(results, "transfer/"):
+        if arm := arm_of(result.name):
+            by_metric.setdefault(result.name.rsplit("/", 1)[-1], {})[arm] = result
     plots = []
-    for metric in metrics:
-        own = {
-            arm: r
-            for r in found
-            if str(r["name"]).endswith(f"/{metric}") and (arm := arm_of(str(r["name"])))
-        }
-        arms = [arm for arm in [*ARMS, *(a for a in own if a not in ARMS)] if arm in own]
+    for metric, own in by_metric.items():
+        arms = arms_in_order(own)
         marks = [_mark(ARMS.get(arm, arm), own[arm], arm_style(arm)) for arm in arms]
-        note = "per cent of the real images tested, " + direction(
-            own[arms[0]].get("higher_is_better")
-        )
+        note = f"per cent of the real images tested, {direction(own[arms[0]].higher_is_better)}"
         plots.append(dot_plot(metric_label(metric), note, marks))
     return [plot for plot in plots if plot is not None]
 
 
-def reference_plots(results: Sequence[Result], references: Sequence[Result]) -> list[DotPlot]:
+def reference_plots(results: Sequence[Result], references: Sequence[Reference]) -> list[DotPlot]:
     """One dot plot per fidelity metric and extractor: the model among its references."""
-    model = [{**r, "reference": MODEL} for r in overall(results, "fidelity/")]
-    every = [*model, *overall(references, "fidelity/")]
-    keys = list(dict.fromkeys((str(r["name"]), str(r.get("extractor"))) for r in every))
+    by_key: dict[tuple[str, str | None], dict[str, Result]] = {}
+    for result in overall(results, "fidelity/"):
+        by_key.setdefault((result.name, result.extractor), {})[MODEL] = result
+    for beside in overall(references, "fidelity/"):
+        by_key.setdefault((beside.name, beside.extractor), {})[beside.reference] = beside
     plots = []
-    for name, extractor in keys:
-        own = {
-            r["reference"]: r
-            for r in every
-            if r["name"] == name and str(r.get("extractor")) == extractor
-        }
+    for (name, extractor), own in by_key.items():
         order = [*(k for k in REFERENCES if k in own), *(k for k in own if k not in REFERENCES)]
         marks = [
             _mark(_short(kind), own[kind], "model" if kind == MODEL else "other") for kind in order
         ]
-        higher = next(iter(own.values())).get("higher_is_better")
-        axis: Literal["linear", "by_span"] = "by_span" if higher is False else "linear"
+        higher = own[order[0]].higher_is_better
+        axis: Literal["linear", "by_span"] = "linear" if higher else "by_span"
         note = f"{extractor} · {direction(higher)}"
         plots.append(dot_plot(metric_label(name), note, marks, axis=axis))
     return [plot for plot in plots if plot is not None]
 
 
-def judge_chart(curves: dict[str, Any], held_back: str) -> LineChart | None:
+def judge_chart(transfer: dict[str, list[TransferStep]], held_back: str) -> LineChart | None:
     """Accuracy of the judges on ``held_back`` images while they train, one line per arm, in per
     cent."""
-    transfer = curves.get("transfer") or {}
     found = [
         Curve(
             ARMS.get(arm, arm),
             arm_style(arm),
-            [Point(p.get("step"), percent(p.get("accuracy_holdout"))) for p in transfer[arm]],
+            [Point(one.step, 100 * one.accuracy_holdout) for one in transfer[arm]],
         )
         for arm in arms_in_order(transfer)
     ]
@@ -101,19 +94,18 @@ def judge_chart(curves: dict[str, Any], held_back: str) -> LineChart | None:
     return line_chart(title, "optimizer step", found)
 
 
-def training_charts(curves: dict[str, Any]) -> list[LineChart]:
+def training_charts(training: TrainingLog | None) -> list[LineChart]:
     """Small multiples: every logged quantity against the run's clock (images seen)."""
-    training = curves.get("training")
-    if not training or not training.get("rows"):
+    if training is None or not training.rows:
         return []
-    columns = [str(name) for name in training["columns"]]
+    columns = training.columns
     clock = next((name for name in CLOCKS if name in columns), columns[0])
-    at = columns.index(clock)
     charts = []
     for index, name in enumerate(columns):
         if name == clock or name in NOT_CURVES:
             continue
-        points = [Point(row[at], row[index]) for row in training["rows"] if len(row) > index]
+        pairs = [(row[columns.index(clock)], row[index]) for row in training.rows]
+        points = [Point(x, missing_as_nan(y)) for x, y in pairs if x is not None]
         chart = line_chart(
             name, clock.replace("_", " "), [Curve(name, "model", points)], size=SMALL
         )
@@ -134,43 +126,35 @@ def _short(kind: str) -> str:
         "train": "… against train",
         "real_at_same_n": "Real, same size",
     }
-    full = REFERENCES.get(kind, str(kind).replace("_", " "))
+    full = REFERENCES.get(kind, kind.replace("_", " "))
     return short.get(kind) or full.split(":")[0].split(",")[0]
 
 
 def _mark(label: str, result: Result, style: str) -> Mark:
-    scale = 100 if is_share(str(result["name"])) else 1
-
-    def scaled(key: str) -> float | None:
-        value = result.get(key)
-        return value * scale if is_number(value) else None
-
-    return Mark(label, scaled("value"), scaled("ci_low"), scaled("ci_high"), show(result)[0], style)
+    scale = 100 if is_share(result.name) else 1
+    ends = (result.value, result.ci_low, result.ci_high)
+    value, low, high = (None if end is None else end * scale for end in ends)
+    return Mark(label, value, low, high, show(result, result.name)[0], style)
 
 
-def forests(verdict: dict[str, Any], labels: dict[str, str], endpoint: str) -> list[Forest]:
+def forests(verdict: TrialVerdict, labels: dict[str, str], endpoint: str) -> list[Forest]:
     """Differences to real only on the endpoint; the primary arm first, then as in the trial."""
     rows = [
         Difference(
-            capital(label_of(arm.get("name"), labels)),
-            100 * arm["difference"],
-            100 * arm["ci_low"],
-            100 * arm["ci_high"],
-            " · ".join(show_points(arm["difference"], arm["ci_low"], arm["ci_high"])).replace(
-                " · ", " ("
-            )
-            + ")",
-            badge(arm.get("verdict")),
-            style_of(arm.get("verdict")),
-            bool(arm.get("primary")),
+            capital(label_of(arm.name, labels)),
+            100 * arm.difference,
+            100 * arm.ci_low,
+            100 * arm.ci_high,
+            "{} ({})".format(*show_points(arm.difference, arm.ci_low, arm.ci_high)),
+            badge(arm.verdict),
+            style_of(arm.verdict),
+            arm.primary,
         )
-        for arm in on_endpoint(verdict)
-        if arm.get("against") == REAL
-        and all(is_number(arm.get(key)) for key in ("difference", "ci_low", "ci_high"))
+        for arm in verdict.arms
+        if arm.against == REAL and arm.endpoint in (None, verdict.endpoint)
     ]
     rows.sort(key=lambda row: not row.primary)
-    least = verdict.get("minimum_difference")
-    minimum = 100 * least if is_number(least) else None
+    minimum = 100 * verdict.minimum_difference
     title = f"Difference to real only in {endpoint}, points"
     note = (
         "dot and line: estimate and 95 % interval; diamond: the primary contrast; words follow the "
@@ -183,28 +167,21 @@ def forests(verdict: dict[str, Any], labels: dict[str, str], endpoint: str) -> l
     ]
 
 
-def on_endpoint(verdict: dict[str, Any]) -> list[dict[str, Any]]:
-    """Comparisons on the declared endpoint."""
-    own = verdict.get("endpoint")
-    return [arm for arm in verdict.get("arms") or [] if arm.get("endpoint", own) == own]
-
-
 def ratio_chart(
-    trial: dict[str, Any], endpoint: str, split: str = "test", chosen_on: str = "holdout"
+    trial: Trial, endpoint: str, split: str = "test", chosen_on: str = "holdout"
 ) -> LineChart | None:
     """The endpoint against the amount of synthetic images; real only is the level to beat."""
-    found = trial.get("ratio_curve") or []
     tested = [
         Point(
-            p.get("ratio"),
-            percent(p.get("test")),
-            percent(p.get("ci_low")),
-            percent(p.get("ci_high")),
-            bool(p.get("chosen")),
+            one.ratio,
+            missing_as_nan(percent(one.test)),
+            percent(one.ci_low),
+            percent(one.ci_high),
+            one.chosen,
         )
-        for p in found
+        for one in trial.ratio_curve
     ]
-    chose = [Point(p.get("ratio"), percent(p.get("holdout"))) for p in found]
+    chose = [Point(one.ratio, 100 * one.holdout) for one in trial.ratio_curve]
     return line_chart(
         f"{capital(endpoint)} by amount of synthetic images, %",
         "synthetic images per real image",
@@ -218,16 +195,16 @@ def ratio_chart(
     )
 
 
-def learning_chart(trial: dict[str, Any], endpoint: str) -> LineChart | None:
+def learning_chart(trial: Trial, endpoint: str) -> LineChart | None:
     """Real data's own learning curve, and the level that synthetic images alone reach."""
     points = [
         Point(
-            p.get("images"),
-            percent(p.get("value")),
-            percent(p.get("ci_low")),
-            percent(p.get("ci_high")),
+            one.images,
+            missing_as_nan(percent(one.value)),
+            percent(one.ci_low),
+            percent(one.ci_high),
         )
-        for p in trial.get("learning_curve") or []
+        for one in trial.learning_curve
     ]
     return line_chart(
         f"{capital(endpoint)} by number of real images, %",
@@ -240,21 +217,19 @@ def learning_chart(trial: dict[str, Any], endpoint: str) -> LineChart | None:
 
 
 def convergence_chart(
-    trial: dict[str, Any], key: dict[str, tuple[str, str]], endpoint: str
+    trial: Trial, key: dict[str, tuple[str, str]], endpoint: str
 ) -> LineChart | None:
     """Did real only stop improving? Otherwise the comparison would not be fair to it."""
-    found = trial.get("convergence") or {}
-    last = max(
-        (p["step"] for ps in found.values() for p in ps if is_number(p.get("step"))), default=0
-    )
+    found = trial.convergence
+    last = max((one.step for steps in found.values() for one in steps), default=0)
     curves = [
         Curve(
             words,
             style,
             [
-                Point(p.get("step"), percent(p.get("holdout")))
-                for p in found[name]
-                if is_number(p.get("step")) and p["step"] >= STEEP_PART * last
+                Point(one.step, 100 * one.holdout)
+                for one in found[name]
+                if one.step >= STEEP_PART * last
             ],
         )
         for name, (words, style) in key.items()
@@ -267,24 +242,24 @@ def convergence_chart(
     return line_chart(title, "optimizer step", curves, note=note)
 
 
-def reference_of(trial: dict[str, Any], name: str, label: str, style: str) -> Iterable[Reference]:
-    for arm in trial.get("arms") or []:
-        test = arm.get("test") or {}
-        if arm.get("name") == name and is_number(test.get("value")):
-            low, high = percent_or_none(test.get("ci_low")), percent_or_none(test.get("ci_high"))
-            yield Reference(label, style, 100 * test["value"], low, high)
+def reference_of(trial: Trial, name: str, label: str, style: str) -> Iterable[Level]:
+    for arm in trial.arms:
+        if arm.name == name and arm.test.value is not None:
+            low, high = percent(arm.test.ci_low), percent(arm.test.ci_high)
+            yield Level(label, style, 100 * arm.test.value, low, high)
 
 
-def percent(value: Any) -> float:
-    return 100 * value if is_number(value) else float("nan")
+def percent(value: float | None) -> float | None:
+    return None if value is None else 100 * value
 
 
-def percent_or_none(value: Any) -> float | None:
-    return 100 * value if is_number(value) else None
+def missing_as_nan(value: float | None) -> float:
+    """A gap in a line."""
+    return math.nan if value is None else value
 
 
 def scenario_charts(
-    scenarios: Sequence[dict[str, Any]], key: dict[str, tuple[str, str]]
+    scenarios: Sequence[Scenario], key: dict[str, tuple[str, str]]
 ) -> list[LineChart]:
     """Small multiples: accuracy against strength, one chart per corruption."""
     charts = []
@@ -294,11 +269,9 @@ def scenario_charts(
                 words,
                 style,
                 [
-                    Point(s.get("strength", 0), 100 * s["accuracy"])
-                    for s in scenarios
-                    if str(s.get("name")) == name
-                    and s.get("arm") == arm
-                    and is_number(s.get("accuracy"))
+                    Point(one.strength, 100 * one.accuracy)
+                    for one in scenarios
+                    if one.name == name and one.arm == arm and one.accuracy is not None
                 ],
             )
             for arm, (words, style) in key.items()

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from synthgen.evaluation.fairness import FEWEST
 from synthgen.evaluation.metrics.intervals import simultaneous, t_critical
+from synthgen.evaluation.report.schema import Reference, Result
 from synthgen.evaluation.report.wording import (
     ARMS,
     NOT_TESTED,
@@ -18,12 +19,11 @@ from synthgen.evaluation.report.wording import (
     classifier_note,
     direction,
     full_label,
-    is_number,
     metric_label,
     show,
 )
 
-Result = dict[str, Any]
+Found = TypeVar("Found", bound=Result)
 MODEL, REAL = "model", "real"
 
 
@@ -63,13 +63,12 @@ class Table:
 
 def class_of(result: Result) -> str | None:
     """The class that a result is about, or None for an overall (or group) result."""
-    scope = result.get("scope")
-    return str(scope["class"]) if isinstance(scope, dict) and "class" in scope else None
+    return None if result.scope is None else result.scope.get("class")
 
 
-def overall(results: Iterable[Result], prefix: str) -> list[Result]:
+def overall(results: Iterable[Found], prefix: str) -> list[Found]:
     """Results of no particular class or group whose name starts with ``prefix``."""
-    return [r for r in results if r.get("scope") is None and str(r["name"]).startswith(prefix)]
+    return [r for r in results if r.scope is None and r.name.startswith(prefix)]
 
 
 def cell(result: Result | None, *, strong: bool = False) -> Cell | None:
@@ -77,39 +76,37 @@ def cell(result: Result | None, *, strong: bool = False) -> Cell | None:
     if result is None:
         return None
     tip = protocol_of(result)
-    if not is_number(result.get("value")):
-        return Cell(NOT_TESTED, sizes_of(result), tip=f"{tip} · {TOO_FEW}", style="missing")
-    return Cell(*show(result), strong=strong, tip=tip)
+    if result.value is None:
+        sizes = f"n = {result.n_real:,} real, {result.n_fake:,} synthetic"
+        return Cell(NOT_TESTED, sizes, tip=f"{tip} · {TOO_FEW}", style="missing")
+    return Cell(*show(result, result.name), strong=strong, tip=tip)
 
 
-def sizes_of(result: Result) -> str:
-    """``n = 4 real, 0 synthetic``."""
-    counts = [(result.get("n_real"), "real"), (result.get("n_fake"), "synthetic")]
-    known = [f"{count:,} {kind}" for count, kind in counts if is_number(count)]
-    return f"n = {', '.join(known)}" if known else ""
+def measured_by(result: Result) -> str:
+    return ", ".join(filter(None, (result.extractor, result.classifier)))
 
 
 def column(result: Result) -> Column:
     """Head of a column. The extractor or classifier is always part of it."""
-    measured_by = [str(result[key]) for key in ("extractor", "classifier") if result.get(key)]
-    notes = [*measured_by, direction(result.get("higher_is_better"))]
-    label, note = metric_label(str(result["name"])), "\n".join(filter(None, notes))
-    whole = {**result, "scope": None, "n_real": None}  # what the column's numbers have in common
-    return Column(label, note, result["name"], protocol_of(whole))
+    notes = [result.extractor, result.classifier, direction(result.higher_is_better)]
+    label, note = metric_label(result.name), "\n".join(filter(None, notes))
+    return Column(label, note, result.name, _protocol(result, "", ""))
 
 
 def protocol_of(result: Result) -> str:
     """How one number was come by, for whoever points at it."""
-    measured_by = [str(result[key]) for key in ("extractor", "classifier") if result.get(key)]
-    level = "95 % interval" if is_number(result.get("ci_low")) else "no interval"
     scope = class_of(result)
+    of_class = f" of class {scope}" if scope is not None else ""
+    return _protocol(result, of_class, counts_note(result))
+
+
+def _protocol(result: Result, scope: str, counts: str) -> str:
     parts = [
-        full_label(str(result["name"])) + (f" of class {scope}" if scope is not None else ""),
-        f"measured by {', '.join(measured_by)}" if measured_by else "",
-        counts_note(result),
-        level,
-        direction(result.get("higher_is_better"))[2:],
-        str(result.get("settings") or "") if isinstance(result.get("settings"), str) else "",
+        full_label(result.name) + scope,
+        f"measured by {measured_by(result)}" if measured_by(result) else "",
+        counts,
+        "no interval" if result.ci_low is None else "95 % interval",
+        direction(result.higher_is_better)[2:],
     ]
     return " · ".join(filter(None, parts))
 
@@ -133,23 +130,20 @@ def in_parts(table: Table | None, most: int = 6) -> list[Table]:
 def counts_note(result: Result) -> str:
     """How many images stand behind a number: compared ones, or for transfer the real ones that
     were tested and the synthetic ones that were trained on."""
-    real, fake = result.get("n_real"), result.get("n_fake")
-    if not is_number(real):
-        return ""
-    if not str(result["name"]).startswith("transfer/"):
-        return f"{real:,} real images against {fake:,}" if is_number(fake) else ""
-    trained = f", {fake:,} synthetic" if is_number(fake) and fake else ""
-    return f"{real:,} real images tested{trained}"
+    real, fake = result.n_real, result.n_fake
+    if not result.name.startswith("transfer/"):
+        return f"{real:,} real images against {fake:,}"
+    return f"{real:,} real images tested" + (f", {fake:,} synthetic" if fake else "")
 
 
 def transfer_table(results: Sequence[Result]) -> Table | None:
     """Arms × metrics of the transfer test, numbers of images beside each arm."""
-    found = overall(results, "transfer/")
-    arms = list(dict.fromkeys(arm for r in found if (arm := arm_of(str(r["name"])))))
+    found = [r for r in overall(results, "transfer/") if arm_of(r.name)]
+    arms = list(dict.fromkeys(str(arm_of(r.name)) for r in found))
     if not arms:
         return None
-    by_key = {(arm_of(str(r["name"])), *_measure(r)): r for r in found}
-    measures = list(dict.fromkeys(_measure(r) for r in found if arm_of(str(r["name"]))))
+    by_key = {(arm_of(r.name), *_measure(r)): r for r in found}
+    measures = list(dict.fromkeys(_measure(r) for r in found))
     columns, rows = [], []
     for measure in measures:
         columns.append(
@@ -163,14 +157,14 @@ def transfer_table(results: Sequence[Result]) -> Table | None:
     return Table("Transfer", columns, rows)
 
 
-def control_table(results: Sequence[Result], references: Sequence[Result]) -> Table | None:
+def control_table(results: Sequence[Result], references: Sequence[Reference]) -> Table | None:
     """What the same judge learns from the controls: sources × metrics, this set among them. A
     source is trained on alone, so the arm needs no column."""
     found = overall(references, "transfer/")
     if not found:
         return None
     measures = list(dict.fromkeys(_measure(r) for r in found))
-    by_key = {(r["reference"], *_measure(r)): r for r in found}
+    by_key: dict[Any, Result] = {(r.reference, *_measure(r)): r for r in found}
     for arm, kind in (("real_only", REAL), ("synthetic_only", MODEL)):
         by_key |= {(kind, *_measure(r)): r for r in overall(results, f"transfer/{arm}/")}
     kinds = dict.fromkeys(key[0] for key in by_key)
@@ -182,28 +176,30 @@ def control_table(results: Sequence[Result], references: Sequence[Result]) -> Ta
     return Table("Beside controls", columns, rows)
 
 
-def reference_tables(results: Sequence[Result], references: Sequence[Result]) -> list[Table]:
+def reference_tables(results: Sequence[Result], references: Sequence[Reference]) -> list[Table]:
     """One table per extractor: the model first, then its references; metrics across."""
-    model = [{**r, "reference": MODEL} for r in overall(results, "fidelity/")]
-    by_extractor: dict[str, list[Result]] = {}
-    for r in [*model, *overall(references, "fidelity/")]:
-        by_extractor.setdefault(str(r.get("extractor")), []).append(r)
+    by_extractor: dict[str, list[tuple[str, Result]]] = {}
+    for r in overall(results, "fidelity/"):
+        by_extractor.setdefault(str(r.extractor), []).append((MODEL, r))
+    for beside in overall(references, "fidelity/"):
+        by_extractor.setdefault(str(beside.extractor), []).append((beside.reference, beside))
     return [_reference_table(name, own) for name, own in by_extractor.items()]
 
 
-def _reference_table(extractor: str, results: Sequence[Result]) -> Table:
-    names = list(dict.fromkeys(str(r["name"]) for r in results))
-    by_key = {(r["reference"], r["name"]): r for r in results}
-    kinds = sorted({r["reference"] for r in results}, key=_position(REFERENCES))
-    columns = [column(next(r for r in results if r["name"] == name)) for name in names]
+def _reference_table(extractor: str, results: Sequence[tuple[str, Result]]) -> Table:
+    names = list(dict.fromkeys(r.name for _, r in results))
+    by_key = {(kind, r.name): r for kind, r in results}
+    kinds = sorted({kind for kind, _ in results}, key=_position(REFERENCES))
+    columns = [column(next(r for _, r in results if r.name == name)) for name in names]
     rows = [_reference_row(kind, [by_key.get((kind, name)) for name in names]) for kind in kinds]
     return Table(classifier_note(extractor), columns, rows)
 
 
 def _reference_row(kind: str, results: list[Result | None]) -> Row:
     first = next((r for r in results if r is not None), None)
-    notes = [] if first is None else [str(first.get("note") or ""), counts_note(first)]
-    label = REFERENCES.get(kind, str(kind).replace("_", " "))
+    made_of = first.note if isinstance(first, Reference) else ""
+    notes = [] if first is None else [made_of, counts_note(first)]
+    label = REFERENCES.get(kind, kind.replace("_", " "))
     note, style = "\n".join(filter(None, notes)), "model" if kind == MODEL else ""
     return Row(label, note, [cell(r) for r in results], style)
 
@@ -238,10 +234,8 @@ def class_table(results: Sequence[Result]) -> tuple[Table | None, list[Worst]]:
     rows = []
     for name in classes:
         cells = [cell(by_key.get((name, *key)), strong=(name, *key) in marked) for key in keys]
-        counted = max(
-            (by_key[name, *key] for key in keys if (name, *key) in by_key), key=_image_counts
-        )
-        rows.append(Row(name, counts_note(counted), cells))
+        own = [by_key[name, *key] for key in keys if (name, *key) in by_key]
+        rows.append(Row(name, counts_note(max(own, key=lambda r: (r.n_real, r.n_fake))), cells))
     return Table("Per class", columns, rows), [_worst_note(r) for _, r in worst]
 
 
@@ -251,14 +245,12 @@ def _full_column(result: Result) -> Column:
 
 
 def _worst(results: Sequence[Result]) -> Result | None:
-    measured = [
-        r for r in results if is_number(r.get("value")) and r.get("higher_is_better") is not None
+    bounded = [
+        r for r in results if enough_tested(r) and r.value is not None and r.ci_low is not None
     ]
-    measured = [r for r in measured if enough_tested(r)]
-    bounded = [r for r in measured if is_number(r.get("ci_low")) and is_number(r.get("ci_high"))]
-    if len({r["value"] for r in bounded}) < 2:  # of equals none is the worst
+    if len({r.value for r in bounded}) < 2:  # of equals none is the worst
         return None
-    worst = min(bounded, key=lambda r: r["value"] if r["higher_is_better"] else -r["value"])
+    worst = min(bounded, key=lambda r: _of(r.value) if r.higher_is_better else -_of(r.value))
     return worst if stands_out(worst, [r for r in bounded if r is not worst]) else None
 
 
@@ -266,40 +258,37 @@ def stands_out(worst: Result, others: Sequence[Result]) -> bool:
     """Whether the picked one differs from the mean of the others beyond what picking one of so many
     explains: 95 % intervals, made as long as they must be to hold for all together."""
     longer = t_critical(math.inf, simultaneous(len(others) + 1)) / t_critical(math.inf)
-    mean = sum(r["value"] for r in others) / len(others)
-    sign = 1 if worst["higher_is_better"] else -1
-    near, far = ("ci_high", "ci_low") if worst["higher_is_better"] else ("ci_low", "ci_high")
-    scatter = sum((r["value"] - r[far]) ** 2 for r in others) / len(others) ** 2
-    reach = math.hypot(worst[near] - worst["value"], math.sqrt(scatter))
-    return sign * (mean - worst["value"]) > longer * reach
+    mean = sum(_of(r.value) for r in others) / len(others)
+    up = worst.higher_is_better
+    near = _of(worst.ci_high if up else worst.ci_low)
+    far = [_of(r.ci_low if up else r.ci_high) for r in others]
+    scatter = sum((_of(r.value) - end) ** 2 for r, end in zip(others, far, strict=True))
+    reach = math.hypot(near - _of(worst.value), math.sqrt(scatter) / len(others))
+    return (1 if up else -1) * (mean - _of(worst.value)) > longer * reach
+
+
+def _of(value: float | None) -> float:
+    """Of a result that has an interval."""
+    assert value is not None
+    return value
 
 
 def enough_tested(result: Result) -> bool:
     """A recall of a handful of images says nothing about its class."""
-    tested = result.get("n_real")
-    return not str(result["name"]).startswith("transfer/") or not (
-        is_number(tested) and tested < FEWEST
-    )
+    return not result.name.startswith("transfer/") or result.n_real >= FEWEST
 
 
 def _worst_note(result: Result) -> Worst:
-    measured_by = ", ".join(str(result[k]) for k in ("extractor", "classifier") if result.get(k))
-    label = full_label(str(result["name"]))
-    return Worst(str(class_of(result)), label, show(result)[0], measured_by)
+    text = show(result, result.name)[0]
+    return Worst(str(class_of(result)), full_label(result.name), text, measured_by(result))
 
 
 def _measure(result: Result) -> tuple[str, Any, Any]:
-    metric = str(result["name"]).rsplit("/", 1)[-1]
-    return metric, result.get("extractor"), result.get("classifier")
+    return result.name.rsplit("/", 1)[-1], result.extractor, result.classifier
 
 
 def _identity(result: Result) -> tuple[str, Any, Any]:
-    return str(result["name"]), result.get("extractor"), result.get("classifier")
-
-
-def _image_counts(result: Result) -> tuple[float, float]:
-    real, fake = result.get("n_real"), result.get("n_fake")
-    return (real if is_number(real) else -1), (fake if is_number(fake) else -1)
+    return result.name, result.extractor, result.classifier
 
 
 def _position(order: dict[str, str]) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 from synthgen.evaluation.report.charts import Forest, LineChart
 from synthgen.evaluation.report.plots import (
@@ -15,6 +14,7 @@ from synthgen.evaluation.report.plots import (
     ratio_chart,
     scenario_charts,
 )
+from synthgen.evaluation.report.schema import Report
 from synthgen.evaluation.report.slices import (
     agreement_table,
     fairness_tables,
@@ -28,13 +28,13 @@ from synthgen.evaluation.report.verdict import (
     capital,
     label_of,
     labels_of,
-    primary_of,
     trial_protocol,
 )
 from synthgen.evaluation.report.wording import (
     reference_split,
     share_label,
 )
+from synthgen.evaluation.trial.schema import Trial, TrialVerdict
 
 
 @dataclass(frozen=True)
@@ -61,22 +61,19 @@ class TrialView:
     skipped: list[tuple[str, str]] = field(default_factory=list)
 
 
-def trial_view(report: dict[str, Any]) -> TrialView | None:
+def trial_view(report: Report) -> TrialView | None:
     """None for a report without a trial."""
-    trial, verdict = report.get("trial"), report.get("verdict")
-    if not isinstance(trial, dict) or not isinstance(verdict, dict):
+    trial, verdict = report.trial, report.verdict
+    if trial is None or verdict is None:
         return None
     labels, protocol = labels_of(report), trial_protocol(report)
-    key = key_arms(report)
-    fair = report.get("fairness") or trial.get("fairness") or {}
-    endpoint = share_label(str(verdict.get("endpoint") or "score"))
-    split = reference_split(report)
-    source = (trial.get("protocol") or {}).get("source")
+    key = key_arms(trial, verdict, labels)
+    endpoint, split = share_label(verdict.endpoint), reference_split(report)
     return TrialView(
         endpoint=endpoint,
         protocol=protocol,
         note="Every seed of a synthetic arm has its own draw from the sampler."
-        if source == "sampler"
+        if trial.protocol.source == "sampler"
         else "All this holds for this folder of images, not for other draws of its generator.",
         forests=forests(verdict, labels, endpoint),
         arms=arms_table(trial, labels, endpoint, protocol, split),
@@ -86,44 +83,35 @@ def trial_view(report: dict[str, Any]) -> TrialView | None:
         ),
         learning=learning_chart(trial, endpoint),
         convergence=convergence_chart(trial, key, endpoint),
-        agreement=agreement_table(trial.get("gan_test")),
-        scenarios=scenario_charts(trial.get("scenarios") or [], key),
-        scenario_tables=scenario_tables(trial.get("scenarios") or [], labels, split),
-        tail=tail_table(trial.get("tail"), labels, split),
+        agreement=agreement_table(trial.gan_test),
+        scenarios=scenario_charts(trial.scenarios, key),
+        scenario_tables=scenario_tables(trial.scenarios, labels, split),
+        tail=tail_table(trial.tail, labels, split),
         recall=recall_table(trial, key, protocol),
-        fairness=fairness_tables(fair, protocol),
-        fairness_sentences=[str(one) for one in fair.get("sentences") or []],
+        fairness=fairness_tables(report.fairness, protocol),
+        fairness_sentences=report.fairness.sentences if report.fairness else [],
         mcnemar=mcnemar_table(trial, key),
-        skipped=[
-            (label_of(one.get("arm"), labels), str(one.get("reason")))
-            for one in trial.get("skipped") or []
-            if one.get("arm") and one.get("reason")
-        ],
+        skipped=[(label_of(one.arm, labels), one.reason) for one in trial.skipped],
     )
 
 
-def key_arms(report: dict[str, Any]) -> dict[str, tuple[str, str]]:
+def key_arms(
+    trial: Trial, verdict: TrialVerdict, labels: dict[str, str]
+) -> dict[str, tuple[str, str]]:
     """The few arms that a chart can hold: name -> (words, style). Real only, the best cheap one,
     synthetic only, the chosen combination, and whatever is no arm of the trial (the user's own
     classifier)."""
-    verdict = report.get("verdict") or {}
-    trial = report.get("trial") or {}
-    labels, primary = labels_of(report), primary_of(verdict) or {}
-    cheap = (verdict.get("against_best_cheap") or {}).get("name")
+    cheap, primary = verdict.against_best_cheap, verdict.primary
     styles = {
         REAL: "arm-real_only",
-        cheap: "arm-cheap",
+        cheap and cheap.name: "arm-cheap",
         SYNTHETIC: "arm-synthetic_only",
-        primary.get("name"): "arm-real_and_synthetic",
+        primary and primary.name: "arm-real_and_synthetic",
     }
     found = {
-        str(name): (capital(label_of(name, labels)), style)
-        for name, style in styles.items()
-        if name
+        name: (capital(label_of(name, labels)), style) for name, style in styles.items() if name
     }
-    known = {arm.get("name") for arm in trial.get("arms") or []}
-    for one in trial.get("scenarios") or []:
-        if one.get("arm") not in known:
-            name = str(one.get("arm"))
-            found[name] = (capital(label_of(name, labels)), "arm-own")
+    known = {arm.name for arm in trial.arms}
+    for name in (one.arm for one in trial.scenarios if one.arm not in known):
+        found[name] = (capital(label_of(name, labels)), "arm-own")
     return found

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
+from synthgen.evaluation.report.schema import Report
 from synthgen.evaluation.report.wording import (
-    is_number,
     reference_split,
     share_label,
     show_count,
@@ -16,9 +14,16 @@ from synthgen.evaluation.report.wording import (
     show_points,
 )
 from synthgen.evaluation.trial.equivalent import spans_curve, worth_interval
+from synthgen.evaluation.trial.schema import (
+    Comparison,
+    RealEquivalent,
+    Replaces,
+    TrialVerdict,
+    Verdict,
+)
 
 NOT_TESTED = "not tested: run a trial (synthgen evaluate … trial=standard)"
-SIGNS = {"helped": "▲", "harmed": "▼", "no evidence": "○"}
+SIGNS: dict[Verdict, str] = {"helped": "▲", "harmed": "▼", "no evidence": "○"}
 NEUTRAL = "no evidence"
 
 
@@ -44,88 +49,66 @@ class Headline:
     choices: Sequence[str] = ()
 
 
-def badge(word: Any) -> str:
+def badge(word: Verdict) -> str:
     """``▲ helped``: a sign and a word, never a colour alone."""
-    word = str(word or NEUTRAL)
-    return f"{SIGNS.get(word, '○')} {word}"
+    return f"{SIGNS[word]} {word}"
 
 
-def style_of(word: Any) -> str:
-    return {"helped": "helped", "harmed": "harmed"}.get(str(word), "undecided")
+def style_of(word: Verdict) -> str:
+    return "undecided" if word == NEUTRAL else word
 
 
-def verdict_text(verdict: Any) -> str:
-    """Null means that no trial was made; a verdict may be a text or a dict with a sentence."""
-    if verdict is None:
-        return NOT_TESTED
-    if isinstance(verdict, dict):
-        return str(verdict.get("sentence") or json.dumps(verdict, ensure_ascii=False))
-    return str(verdict)
+def verdict_text(verdict: TrialVerdict | None) -> str:
+    """None means that no trial was made."""
+    return NOT_TESTED if verdict is None else verdict.sentence
 
 
-def headline(report: dict[str, Any]) -> Headline:
+def headline(report: Report) -> Headline:
     """A report without a trial has the sentence only."""
-    verdict = report.get("verdict")
+    verdict, trial = report.verdict, report.trial
     sentence = verdict_text(verdict)
-    if not isinstance(verdict, dict) or (primary := primary_of(verdict)) is None:
+    if verdict is None or trial is None or (primary := verdict.primary) is None:
         return Headline(sentence)
-    word = primary.get("verdict")
-    protocol = trial_protocol(report)
+    protocol, labels = trial_protocol(report), labels_of(report)
     facts = [
-        primary_fact(primary, verdict, protocol, labels_of(report)),
-        cheap_fact(verdict.get("against_best_cheap"), protocol, labels_of(report)),
-        *equivalent_facts(
-            verdict.get("real_equivalent"),
-            f" by {share_label(str(verdict['endpoint']))}" if verdict.get("endpoint") else "",
-        ),
+        primary_fact(primary, verdict, protocol, labels),
+        cheap_fact(verdict.against_best_cheap, protocol, labels),
+        *equivalent_facts(verdict.real_equivalent, f" by {share_label(verdict.endpoint)}"),
     ]
-    settings = (report.get("trial") or {}).get("protocol") or {}
-    choices = [str(choice) for choice in settings.get("choices") or []]
     first, _, rest = sentence.partition(". ")
     return Headline(
         f"{first}." if rest else first,
         rest,
-        badge(word),
-        style_of(word),
+        badge(primary.verdict),
+        style_of(primary.verdict),
         [fact for fact in facts if fact],
-        choices,
+        trial.protocol.choices,
     )
 
 
-def primary_of(verdict: dict[str, Any]) -> dict[str, Any] | None:
-    arms = verdict.get("arms") or []
-    return next((arm for arm in arms if arm.get("primary")), None)
-
-
-def labels_of(report: dict[str, Any]) -> dict[str, str]:
+def labels_of(report: Report) -> dict[str, str]:
     """Arms' names -> words, from the trial and from the comparisons."""
     named = {"real_only": "real only", "synthetic_only": "synthetic only"}
-    verdict = report.get("verdict")
-    for arm in (verdict.get("arms") or []) if isinstance(verdict, dict) else []:
-        if arm.get("label"):
-            named[str(arm.get("name"))] = str(arm["label"])
-    for arm in (report.get("trial") or {}).get("arms") or []:
-        named[str(arm.get("name"))] = str(arm.get("label") or arm.get("name"))
-    return named
+    compared = report.verdict.arms if report.verdict else []
+    named |= {arm.name: arm.label for arm in compared if arm.label}
+    return named | {arm.name: arm.label for arm in (report.trial.arms if report.trial else [])}
 
 
-def label_of(name: Any, labels: dict[str, str]) -> str:
-    words = labels.get(str(name), str(name)).replace("pca_gaussian", "PCA-Gaussian")
-    return words.replace("_", " ")
+def label_of(name: str, labels: dict[str, str]) -> str:
+    return labels.get(name, name).replace("pca_gaussian", "PCA-Gaussian").replace("_", " ")
 
 
-def trial_protocol(report: dict[str, Any]) -> str:
+def trial_protocol(report: Report) -> str:
     """What every number of the trial has in common, in one line."""
-    trial = (report.get("trial") or {}).get("protocol") or {}
-    judge, seeds = trial.get("judge"), trial.get("seeds")
-    name = judge.get("name") if isinstance(judge, dict) else judge
-    count = len(seeds) if isinstance(seeds, list) else seeds
-    endpoint = trial.get("endpoint")
+    if report.trial is None:
+        return ""
+    trial = report.trial.protocol
+    judge = trial.judge.get("name") if trial.judge else None
     parts = [
-        share_label(str(endpoint)) if endpoint else "",
-        f"judge {name}" if name else "",
-        f"{count} paired seeds" if is_number(count) else "",
-        f"{trial['steps']:,} steps each" if is_number(trial.get("steps")) else "",
+        share_label(trial.endpoint),
+        f"judge {judge}" if judge else "",
+        f"{len(trial.seeds)} paired seeds",
+        f"{trial.steps:,} steps each",
         f"scored once on the real {reference_split(report)} split",
         "95 % intervals over images and seeds",
     ]
@@ -133,75 +116,72 @@ def trial_protocol(report: dict[str, Any]) -> str:
 
 
 def primary_fact(
-    arm: dict[str, Any], verdict: dict[str, Any], protocol: str, labels: dict[str, str]
+    arm: Comparison, verdict: TrialVerdict, protocol: str, labels: dict[str, str]
 ) -> Fact:
-    value, interval = show_points(arm.get("difference"), arm.get("ci_low"), arm.get("ci_high"))
-    endpoint = share_label(str(verdict.get("endpoint") or "score"))
-    name = label_of(arm.get("name"), labels)
+    value, interval = show_points(arm.difference, arm.ci_low, arm.ci_high)
     lines = [
-        f"{interval} (95 % interval)" if interval else "",
-        f"p = {show_p(arm.get('p'))}".replace("= <", "<"),
-        f"{capital(name)} against {label_of(arm.get('against'), labels)}",
+        f"{interval} (95 % interval)",
+        f"p = {show_p(arm.p)}".replace("= <", "<"),
+        f"{capital(label_of(arm.name, labels))} against {label_of(arm.against, labels)}",
     ]
-    if isinstance(others := arm.get("others"), dict):
-        change, around = show_points(others["difference"], others["ci_low"], others["ci_high"])
-        lines.append(f"The other classes {change} ({around}), −{100 * others['margin']:g} allowed")
-    if isinstance(control := arm.get("control"), dict):
-        change, around = show_points(control["difference"], control["ci_low"], control["ci_high"])
+    if (others := arm.others) is not None:
+        change, around = show_points(others.difference, others.ci_low, others.ci_high)
+        lines.append(f"The other classes {change} ({around}), −{100 * others.margin:g} allowed")
+    if (copies := arm.control) is not None:
+        change, around = show_points(copies.difference, copies.ci_low, copies.ci_high)
         lines.append(f"Against copies of real images {change} ({around}); both must be above 0")
-    least, found = verdict.get("minimum_difference"), arm.get("smallest_detectable")
-    if is_number(least):
-        unit = "point" if least == 0.01 else "points"
-        lines.append(f"Declared to matter: {100 * least:g} {unit} or more")
-    if verdict.get("ceiling"):
-        lines.append("Real only leaves no room for a gain that this trial would find")
-    elif is_number(found):
-        size = f"{unsigned(found)} points" if found <= 1 else "no difference"
-        lines.append(f"This trial finds {size} in 8 of 10 cases")
+    least = verdict.minimum_difference
+    unit = "point" if least == 0.01 else "points"
+    lines.append(f"Declared to matter: {100 * least:g} {unit} or more")
+    lines.append(findable_line(arm, verdict))
     tip = f"The primary contrast, declared before the trial · {protocol} · t-interval"
     return Fact(
-        f"Difference in {endpoint}, points",
+        f"Difference in {share_label(verdict.endpoint)}, points",
         value,
-        "\n".join(filter(None, lines)),
+        "\n".join(lines),
         tip,
-        badge(arm.get("verdict")),
-        style_of(arm.get("verdict")),
+        badge(arm.verdict),
+        style_of(arm.verdict),
     )
 
 
-def cheap_fact(cheap: Any, protocol: str, labels: dict[str, str]) -> Fact | None:
-    if not isinstance(cheap, dict):
+def findable_line(arm: Comparison, verdict: TrialVerdict) -> str:
+    if verdict.ceiling:
+        return "Real only leaves no room for a gain that this trial would find"
+    found = arm.smallest_detectable
+    size = f"{unsigned(found)} points" if found <= 1 else "no difference"
+    return f"This trial finds {size} in 8 of 10 cases"
+
+
+def cheap_fact(cheap: Comparison | None, protocol: str, labels: dict[str, str]) -> Fact | None:
+    if cheap is None:
         return None
-    value, interval = show_points(
-        cheap.get("difference"), cheap.get("ci_low"), cheap.get("ci_high")
-    )
+    value, interval = show_points(cheap.difference, cheap.ci_low, cheap.ci_high)
     # The arm is compared with the alternative, so the words are about that and not about real only.
-    words = {"helped": "better", "harmed": "worse"}.get(str(cheap.get("verdict")), NEUTRAL)
-    lines = [f"{interval} (95 % interval)" if interval else "",
-             f"Against {label_of(cheap.get('name'), labels)}"]  # fmt: skip
-    if is_number(cheap.get("p_adjusted")):
-        lines.append(f"Holm-adjusted p = {show_p(cheap['p_adjusted'])}".replace("= <", "<"))
+    words = {"helped": "better", "harmed": "worse"}.get(cheap.verdict, NEUTRAL)
+    lines = [
+        f"{interval} (95 % interval)",
+        f"Against {label_of(cheap.name, labels)}",
+        f"Holm-adjusted p = {show_p(cheap.p_adjusted)}".replace("= <", "<"),
+    ]
     return Fact(
         "Against the best cheap alternative, points",
         value,
-        "\n".join(filter(None, lines)),
+        "\n".join(lines),
         f"The cheap arm that was best on the holdout; secondary · {protocol}",
-        f"{SIGNS.get(str(cheap.get('verdict')), '○')} {words}",
-        style_of(cheap.get("verdict")),
+        f"{SIGNS[cheap.verdict]} {words}",
+        style_of(cheap.verdict),
     )
 
 
-def equivalent_facts(found: Any, by: str = "") -> list[Fact]:
+def equivalent_facts(found: RealEquivalent | None, by: str = "") -> list[Fact]:
     """What the images are worth, counted in real ones."""
-    if not isinstance(found, dict):
+    if found is None:
         return []
-    facts = []
-    replaces, adds = found.get("replaces"), found.get("adds")
-    if isinstance(replaces, dict):
-        facts.append(replaces_fact(replaces, by))
-    if isinstance(adds, dict):
-        value, interval = show_count(adds.get("images"), adds.get("ci_low"), adds.get("ci_high"))
-        extrapolated = "\nExtrapolated beyond the data" if adds.get("extrapolated") else ""
+    facts = [replaces_fact(found.replaces, by)] if found.replaces else []
+    if (adds := found.adds) is not None:
+        value, interval = show_count(adds.images, adds.ci_low, adds.ci_high)
+        extrapolated = "\nExtrapolated beyond the data" if adds.extrapolated else ""
         facts.append(
             Fact(
                 "Added, worth another",
@@ -212,28 +192,27 @@ def equivalent_facts(found: Any, by: str = "") -> list[Fact]:
                 "interval by simulation, over the floors too",
             )
         )
-    elif found.get("reason") and replaces:
-        facts.append(Fact("Added, worth another", "not to be said", str(found["reason"]), ""))
-    elif found.get("reason"):
-        facts.append(Fact("Worth in real images", "not measured", str(found["reason"]), ""))
+    elif found.reason and found.replaces:
+        facts.append(Fact("Added, worth another", "not to be said", found.reason, ""))
+    elif found.reason:
+        facts.append(Fact("Worth in real images", "not measured", found.reason, ""))
     return facts
 
 
-def replaces_fact(replaces: dict[str, Any], by: str) -> Fact:
+def replaces_fact(replaces: Replaces, by: str) -> Fact:
     """Where synthetic only meets the learning curve. A bound never stands without its interval."""
-    value = f"{show_count(replaces.get('images'))[0]} real images"
-    bound = str(replaces.get("bound") or "")  # "at most": beyond an end of the curve
-    value = f"{bound} {value}" if bound else value
-    ends = all(is_number(replaces.get(key)) for key in ("ci_low", "ci_high"))
-    interval = f"{worth_interval(replaces)} (95 % interval)" if ends else ""
+    ends = replaces.model_dump()
+    value = f"{show_count(replaces.images)[0]} real images"
+    value = f"{replaces.bound} {value}" if replaces.bound else value  # beyond an end of the curve
+    interval = f"{worth_interval(ends)} (95 % interval)"
     under = [interval, f"Synthetic only{by}, read off the learning curve"]
-    if ends and spans_curve(replaces):
+    if spans_curve(ends):
         value = "not to be said"
         under[0] = f"{interval}: the whole learning curve"
     return Fact(
         "Alone as good as",
         value,
-        "\n".join(filter(None, under)),
+        "\n".join(under),
         "Where synthetic only meets the learning curve of real images, interpolated; never "
         "more than there are · 95 % interval by simulation",
     )

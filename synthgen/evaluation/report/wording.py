@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
-from typing import Any, TypeGuard
+from typing import TypeGuard
+
+from synthgen.evaluation.report.schema import Report
+from synthgen.evaluation.trial.schema import Interval
 
 TOO_FEW = "too few images to say"
 NOT_TESTED = "not tested"
@@ -57,9 +60,9 @@ def arm_of(name: str) -> str | None:
     return parts[1] if len(parts) == 3 and parts[0] == "transfer" else None
 
 
-def reference_split(report: dict[str, Any]) -> str:
+def reference_split(report: Report) -> str:
     """The split that everything was measured on: ``test``, or ``holdout`` while choosing."""
-    return str((report.get("protocol") or {}).get("reference_split") or "test")
+    return report.protocol.reference_split
 
 
 def is_share(name: str) -> bool:
@@ -74,9 +77,9 @@ def direction(higher_is_better: bool | None) -> str:
     return "↑ higher is better" if higher_is_better else "↓ lower is better"
 
 
-def is_number(value: Any) -> TypeGuard[float]:
-    """A finite int or float; not a bool, not NaN."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+def is_number(value: float | None) -> TypeGuard[float]:
+    """Whether there is something to draw: neither missing nor a gap (NaN)."""
+    return value is not None and math.isfinite(value)
 
 
 def decimals(value: float, low: float | None, high: float | None) -> int:
@@ -92,17 +95,16 @@ def decimals(value: float, low: float | None, high: float | None) -> int:
     return min(max(2 - math.floor(math.log10(abs(value))), 0), 8)
 
 
-def show(result: dict[str, Any]) -> tuple[str, str]:
-    """The value of a result and its interval as text: ``("95.4 %", "95.0 to 95.7")``.
+def show(found: Interval, name: str = "") -> tuple[str, str]:
+    """A value and its interval as text: ``("95.4 %", "95.0 to 95.7")``; ``name`` is a result's,
+    which says whether it is a share.
 
     A missing value becomes a sentence; a missing interval an empty text.
     """
-    value, low, high = result.get("value"), result.get("ci_low"), result.get("ci_high")
-    if not is_number(value):
+    value, low, high = found.value, found.ci_low, found.ci_high
+    if value is None:
         return TOO_FEW, ""
-    if not (is_number(low) and is_number(high)):
-        low = high = None
-    scale, unit = (100.0, " %") if is_share(str(result.get("name"))) else (1.0, "")
+    scale, unit = (100.0, " %") if is_share(name) else (1.0, "")
     if low is None or high is None:
         places = decimals(value * scale, None, None)
         return f"{value * scale:z,.{places}f}{unit}".replace("-", "−"), ""
@@ -113,7 +115,7 @@ def show(result: dict[str, Any]) -> tuple[str, str]:
 
 def plain(value: float | None) -> str:
     """A number without an interval (a distance, a loss): three significant digits."""
-    if not is_number(value):
+    if value is None:
         return TOO_FEW
     return f"{value:z,.{decimals(value, None, None)}f}".replace("-", "−")
 
@@ -125,16 +127,18 @@ def classifier_note(name: str) -> str:
     return name
 
 
-def show_share(value: Any, low: Any = None, high: Any = None) -> tuple[str, str]:
+def show_share(found: Interval) -> tuple[str, str]:
     """A share (0..1) and its interval in per cent: ``("95.4 %", "95.0 to 95.7")``."""
-    return show({"name": "transfer/share", "value": value, "ci_low": low, "ci_high": high})
+    return show(found, "transfer/share")
 
 
-def show_points(value: Any, low: Any = None, high: Any = None) -> tuple[str, str]:
+def show_points(
+    value: float | None, low: float | None = None, high: float | None = None
+) -> tuple[str, str]:
     """A difference of shares with its sign, in percentage points: ``("+1.2", "+0.4 to +2.0")``."""
-    if not is_number(value):
+    if value is None:
         return TOO_FEW, ""
-    if not (is_number(low) and is_number(high)):
+    if low is None or high is None:
         return f"{100 * value:+z.{decimals(100 * value, None, None)}f}".replace("-", "−"), ""
     places = max(decimals(100 * value, 100 * low, 100 * high), 1)  # as the sentences have it
     # What is not zero must not look like it: an end decides between help and no evidence.
@@ -144,17 +148,14 @@ def show_points(value: Any, low: Any = None, high: Any = None) -> tuple[str, str
     return ends[0], f"{ends[1]} to {ends[2]}"
 
 
-def show_count(value: Any, low: Any = None, high: Any = None) -> tuple[str, str]:
+def show_count(value: int, low: int | None = None, high: int | None = None) -> tuple[str, str]:
     """A number of images and its interval: ``("1,240", "980 to 1,610")``."""
-    if not is_number(value):
-        return TOO_FEW, ""
-    interval = f"{low:,.0f} to {high:,.0f}" if is_number(low) and is_number(high) else ""
-    return f"{value:,.0f}", interval
+    return f"{value:,}", "" if low is None or high is None else f"{low:,} to {high:,}"
 
 
-def show_p(p: Any) -> str:
+def show_p(p: float | None) -> str:
     """``0.031``, ``< 0.001``, or the words for what was not tested."""
-    if not is_number(p):
+    if p is None:
         return NOT_TESTED
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
 

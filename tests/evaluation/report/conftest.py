@@ -134,10 +134,16 @@ def fake_report(classes: tuple[str, ...], space: str = SPACE) -> dict[str, Any]:
                 ],
             },
         },
+        "trial": None,
+        "copying": {},
+        "statistics": None,
+        "fairness": None,
         "neighbours": [
             {
                 "figure": "figures/neighbours.png",
                 "extractor": space,
+                "searched": 5000,
+                "share_closer_than_median_real": 0.5,
                 "rows": [
                     {"class": c, "distance": 4.2 + i, "median_real_distance": 5.1}
                     for i, c in enumerate(classes[:5])
@@ -153,10 +159,18 @@ def fake_report(classes: tuple[str, ...], space: str = SPACE) -> dict[str, Any]:
              "caption": "Left: synthetic. Right of it: its nearest training images."},
         ],
         "protocol": {
-            "judge": {"name": "small_cnn", "steps": 1000, "batch": 128, "seeds": 3},
+            "judge": {
+                "name": "small_cnn", "network": "4 layers", "steps": 1000, "batch_size": 128,
+                "optimizer": "SGD", "augmentation": "none", "precision": "float32",
+                "device": "cpu", "seeds": 3, "training": "equal for all arms",
+            },
             "extractors": {space: {"dimensions": 64}},
             "intervals": "95 % intervals from 1,000 bootstrap draws over images and seeds.",
+            "metrics": "as published",
+            "counts": "images compared",
+            "controls": "10,000 images",
             "reference_split": "test",
+            "seed": 0,
         },
         "provenance": {
             "data": {

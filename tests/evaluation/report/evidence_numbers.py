@@ -77,6 +77,7 @@ def statistics(space: str) -> dict[str, Any]:
             "total_variation": 0.012,
             "n_real": 10000,
             "n_fake": 4000,
+            "balanced": True,
             "missing": [],
         },
         "two_sample": {
@@ -92,6 +93,8 @@ def statistics(space: str) -> dict[str, Any]:
             "A classifier tells 63 % of the images apart.",
         ],
         "correction": "Holm over 10 tests (p_adjusted)",
+        "n_real": 10000,
+        "n_fake": 4000,
     }
 
 
@@ -103,7 +106,7 @@ def fairness(classes: tuple[str, ...]) -> dict[str, Any]:
             "before": estimate(before, 0.02),
             "after": estimate(before + 0.01, 0.02),
             "difference": estimate(0.01, 0.008),
-            "coverage": estimate(0.88, 0.03),
+            "coverage": {**estimate(0.88, 0.03), "n": 400},
         }
 
     by_class = [row(name, 0.9 + i / 200) for i, name in enumerate(classes)]

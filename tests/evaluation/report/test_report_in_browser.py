@@ -9,7 +9,7 @@ import shutil
 import pytest
 import torch
 from sklearn.datasets import load_digits
-from trials import with_trial
+from trials import typed, with_trial
 
 from synthgen.evaluation.portraits import copy_figure, embedding_map, spectra, typical_grid
 from synthgen.evaluation.report import write_page
@@ -104,7 +104,7 @@ def opened(browser, tmp_path, make_report):
         report = make_report(tmp_path, tuple(str(i) for i in range(10)), space=space)
         report = with_trial(report, space, **moved)
         report["figures"] += portraits(tmp_path, space)
-        path = write_page(report, tmp_path)
+        path = write_page(typed(report), tmp_path)
         contexts.append(
             browser.new_context(
                 offline=True, color_scheme=scheme, viewport={"width": width, "height": 900}

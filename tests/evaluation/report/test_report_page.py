@@ -8,9 +8,11 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 import torch
+from trials import typed, verdict
 
 from synthgen.evaluation.report import blocks, write_page
 from synthgen.evaluation.report.blocks import tiles
+from synthgen.evaluation.report.schema import Fairness, Result
 from synthgen.evaluation.report.settings import MASK, flatten, masked
 from synthgen.evaluation.report.slices import fairness_tables
 from synthgen.evaluation.report.tables import (
@@ -55,7 +57,7 @@ def page(tmp_path, make_report, quick_charts):
 
     def write(*arguments, **changes):
         report = {**make_report(tmp_path, *arguments), **changes}
-        html = write_page(report, tmp_path).read_text(encoding="utf-8")
+        html = write_page(typed(report), tmp_path).read_text(encoding="utf-8")
         return html, Outline(html)
 
     return write
@@ -65,7 +67,9 @@ def test_the_hash_beside_the_sampler_is_the_samplers(make_report, tmp_path):
     report = make_report(tmp_path)
     drawn = {"sampler": {"sha256": "5a" * 32}, "provenance": {"model": "DecoderSampler"}}
     report["provenance"]["synthetic"]["dataset"] = drawn
-    assert "drawn by DecoderSampler (SHA-256 5a5a5a5a5a5a…)" in blocks.tested_sentence(report)
+    assert "drawn by DecoderSampler (SHA-256 5a5a5a5a5a5a…)" in blocks.tested_sentence(
+        typed(report)
+    )
 
 
 def test_everything_is_there_and_in_order(page):
@@ -136,9 +140,9 @@ def test_accessible_names(page):
 
 
 def test_the_extractor_stands_beside_every_fidelity_metric(tmp_path, make_report):
-    report = make_report(tmp_path)
-    per_class, _ = class_table(report["results"])
-    tables = [*reference_tables(report["results"], report["references"]), per_class]
+    report = typed(make_report(tmp_path))
+    per_class, _ = class_table(report.results)
+    tables = [*reference_tables(report.results, report.references), per_class]
     columns = [c for t in tables for c in t.columns if c.name.startswith("fidelity/")]
     assert len(columns) == 7
     assert all("classifier-1a2b3c4d" in column.note for column in columns)
@@ -151,17 +155,13 @@ def test_the_worst_class_is_found_in_the_right_direction(tmp_path, make_report):
             result["value"] = 1.0  # the best recall, and the smallest distance
         if result["scope"] == {"class": "c"}:
             result["value"] = 0.5 if result["higher_is_better"] else 99.0
-    _, worst = class_table(report["results"])
+    _, worst = class_table(typed(report).results)
     assert {item.of_class for item in worst} == {"c"}
 
 
 def test_three_images_of_a_class_never_make_it_the_worst():
     def recall(name, value, count):
-        return {
-            "name": "transfer/synthetic_only/recall", "scope": {"class": name}, "value": value,
-            "ci_low": value - 0.1, "ci_high": value + 0.1, "n_real": count,
-            "higher_is_better": True,
-        }  # fmt: skip
+        return measured(name, value, 0.1, name="transfer/synthetic_only/recall", n_real=count)
 
     _, worst = class_table([recall("a", 0.0, 3), recall("b", 0.5, 30), recall("c", 0.9, 30)])
     assert [item.of_class for item in worst] == ["b"]
@@ -170,12 +170,13 @@ def test_three_images_of_a_class_never_make_it_the_worst():
     assert not any(cell.strong for row in table.rows for cell in row.cells)
 
 
-def measured(name, value, half):
-    return {
-        "name": "fidelity/recall", "scope": {"class": name}, "value": value, "extractor": "e",
-        "ci_low": value - half, "ci_high": value + half, "n_real": 50, "n_fake": 50,
-        "higher_is_better": True,
+def measured(of_class, mean, half, **more):
+    whole = {
+        "name": "fidelity/recall", "extractor": "e", "classifier": None, "value": mean,
+        "scope": {"class": of_class}, "ci_low": mean - half, "ci_high": mean + half,
+        "n_real": 50, "n_fake": 50, "higher_is_better": True, "seconds": 0.1,
     }  # fmt: skip
+    return Result.from_json(whole | more)
 
 
 def test_the_lowest_of_classes_that_are_alike_is_not_marked_as_the_worst():
@@ -191,7 +192,7 @@ def test_the_lowest_of_classes_that_are_alike_is_not_marked_as_the_worst():
 
 
 def test_an_empty_cell_says_that_nothing_was_tested_and_on_how_many_images():
-    few = measured("a", 0.5, 0.1) | {"value": None, "ci_low": None, "ci_high": None, "n_real": 4}
+    few = measured("a", 0.5, 0.1, **NO_SHARE, n_real=4)
     table, _ = class_table([few, measured("b", 0.5, 0.1)])
     empty, full = (row.cells[0] for row in table.rows)
     assert (empty.text, empty.interval) == ("not tested", "n = 4 real, 50 synthetic")
@@ -201,7 +202,8 @@ def test_an_empty_cell_says_that_nothing_was_tested_and_on_how_many_images():
         "name": "rare", "n": 4, "before": NO_SHARE, "after": NO_SHARE, "difference": NO_SHARE,
         "coverage": {**NO_SHARE, "n": 2},
     }  # fmt: skip
-    (shown,) = fairness_tables({"by_class": [row]}, "protocol")
+    found = {"sentences": [], "by_class": [row], "by_group": [], "worst_class": None}
+    (shown,) = fairness_tables(Fairness.from_json(found), "protocol")
     cells = [(cell.text, cell.interval) for cell in shown.rows[0].cells]
     assert cells == [("not tested", "n = 4")] * 3 + [("not tested", "n = 2")]
 
@@ -225,14 +227,14 @@ def test_the_frechet_tile_compares_equal_numbers(tmp_path, make_report):
     for one in report["references"]:
         if one["reference"] == "floor":
             one["n_fake"] = 31
-    tile = next(one for one in tiles(report, []) if one.label == "Fréchet distance")
+    tile = next(one for one in tiles(typed(report), []) if one.label == "Fréchet distance")
     assert "real against real with 31 images: " in tile.under
     assert "this set with as many: " in tile.under
 
 
 def test_controls_stand_beside_this_set_and_all_real_images(tmp_path, make_report):
-    report = make_report(tmp_path)
-    table = control_table(report["results"], report["references"])
+    report = typed(make_report(tmp_path))
+    table = control_table(report.results, report.references)
     assert [(row.label.split(",")[0], row.cells[0].text) for row in table.rows] == [
         ("All real training images", "99.21 %"),
         ("This set", "95.84 %"),
@@ -240,13 +242,13 @@ def test_controls_stand_beside_this_set_and_all_real_images(tmp_path, make_repor
         ("PCA-Gaussian", "87.0 %"),
         ("Noise", "11.0 %"),
     ]
-    assert control_table(report["results"], []) is None
+    assert control_table(report.results, []) is None
 
 
 def test_an_arm_that_was_not_measured_leaves_a_gap(tmp_path, make_report):
-    report = make_report(tmp_path)
+    report = typed(make_report(tmp_path))
     gone = "transfer/real_only/macro_f1"
-    table = transfer_table([r for r in report["results"] if r["name"] != gone])
+    table = transfer_table([r for r in report.results if r.name != gone])
     assert [row.label for row in table.rows] == ["Real only", "Synthetic only", "Real + synthetic"]
     assert table.rows[0].cells[2] is None
     assert table.rows[1].cells[2].text == "95.64 %"
@@ -276,7 +278,7 @@ def test_pictures_outside_the_folder_are_never_read(page, tmp_path):
 
 
 def test_a_verdict_is_shown_when_there_is_one(page):
-    _, outline = page(verdict={"sentence": "It helped."})
+    _, outline = page(verdict={**verdict(), "sentence": "It helped."})
     assert "It helped." in outline.text
     assert "not tested: run a trial" not in " ".join(outline.text)
 

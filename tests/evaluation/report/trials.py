@@ -7,6 +7,8 @@ from typing import Any
 
 from evidence_numbers import copying, estimate, fairness, statistics
 
+from synthgen.evaluation.report.schema import Report
+
 ARMS = [  # name, label, kind, ratio, real images, synthetic images, gain over real only in points
     ("real_only", "real only", "real", None, 2000, 0, 0.0),
     ("oversampling", "real + oversampling", "cheap", None, 2000, 0, 0.1),
@@ -64,6 +66,8 @@ def comparison(name: str, against: str, difference: float, half: float, **more: 
         "p": p,
         "p_adjusted": min(1.0, 9 * p),
         "smallest_detectable": 1.4 * half,
+        "others": None,
+        "control": None,
         **more,
     }
 
@@ -92,7 +96,14 @@ def verdict(shift: float = 0.0) -> dict[str, Any]:
         "sampler).",
         "against_best_cheap": {**cheap, "name": CHEAP},
         "real_equivalent": {
-            "replaces": {"images": 812, "ci_low": 655, "ci_high": 1004, "at_most": 2000},
+            "replaces": {
+                "images": 812,
+                "ci_low": 655,
+                "ci_high": 1004,
+                "bound": None,
+                "fewest": 100,
+                "most": 2000,
+            },
             "adds": {"images": 1480, "ci_low": 610, "ci_high": 3900, "extrapolated": True},
             "reason": None,
         },
@@ -119,6 +130,7 @@ def trial_arm(row: tuple, classes: tuple[str, ...]) -> dict[str, Any]:
         "ratio": ratio,
         "n_real": n_real,
         "n_synthetic": n_synthetic,
+        "n": 10_000,
         "test": estimate(value, 0.004),
         "accuracy": estimate(value + 0.001, 0.004),
         "holdout": value + 0.003,
@@ -143,6 +155,14 @@ def trial(classes: tuple[str, ...] = ("0", "1", "2")) -> dict[str, Any]:
             "endpoint": "macro_f1",
             "minimum_difference": 0.005,
             "source": "sampler",
+            "ratios": [0.5, 1, 2, 4],
+            "shares": [0.05, 0.1, 0.25, 0.5],
+            "augmentations": {"medium": "CropAffine()"},
+            "tail": None,
+            "baseline": "pca_gaussian",
+            "scenarios": list(SCENARIOS),
+            "strengths": [0.0, 0.25, 0.5, 0.75, 1.0],
+            "arms": [],
             "units": "test images",
             "choices": [
                 "The ratio 2 was chosen by the mean over seeds on 1,000 real holdout images."
@@ -175,6 +195,7 @@ def trial(classes: tuple[str, ...] = ("0", "1", "2")) -> dict[str, Any]:
         "skipped": [
             {"arm": "real_and_baseline_4", "reason": "the baseline needs 10 images a class"}
         ],
+        "test_images": dict.fromkeys(classes, 1000),
         "gan_test": {
             "accuracy": estimate(0.953, 0.004),
             "n": 4000,
@@ -217,3 +238,7 @@ def with_trial(report: dict[str, Any], space: str, *, moved: float = 0.0) -> dic
         "statistics": statistics(space),
         "fairness": fairness(classes),
     }
+
+
+def typed(report: dict[str, Any]) -> Report:
+    return Report.from_json(report, "The made-up report")

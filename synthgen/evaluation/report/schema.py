@@ -1,0 +1,308 @@
+"""What ``report.json`` holds: written and read through these models.
+
+Every share lies in 0..1, every difference is one of shares (0.01: a point), intervals are 95 %.
+``None`` is what couldn't be said; the rest of the report tells why.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field
+
+from synthgen.evaluation.trial.schema import Count, CountedInterval, Interval, Trial, TrialVerdict
+from synthgen.schema import Document, Schema
+
+Scope = dict[str, str]  # {"class": name}
+
+
+class Result(Interval):
+    """One number, identified by (name, extractor, classifier, scope)."""
+
+    name: str
+    extractor: str | None
+    classifier: str | None
+    scope: Scope | None
+    n_real: Count
+    n_fake: Count
+    higher_is_better: bool
+    seconds: float
+    settings: dict[str, float] | None = None
+
+
+class Reference(Result):
+    """The same number of a control; ``note`` says what it is made of."""
+
+    reference: str
+    note: str
+
+
+class Confusion(Schema):
+    """``matrix[true][said]``, or with many classes ``cells`` of [true, said, images]."""
+
+    classes: list[str]
+    matrix: list[list[int]] | None = None
+    cells: list[list[int]] | None = None
+
+
+class TransferStep(Schema):
+    step: Count
+    accuracy_holdout: float
+
+
+class TrainingLog(Schema):
+    columns: list[str]
+    rows: list[list[float | None]]
+
+
+class Curves(Schema):
+    transfer: dict[str, list[TransferStep]]
+    training: TrainingLog | None
+
+
+class NeighbourRow(Schema):
+    """The synthetic image of a class that lies nearest to a training image."""
+
+    label: str = Field(alias="class")
+    distance: float
+    median_real_distance: float | None
+
+
+class Neighbours(Schema):
+    extractor: str
+    figure: str | None = None
+    rows: tuple[NeighbourRow, ...] = ()
+    searched: Count
+    share_closer_than_median_real: float | None
+
+
+class Figure(Schema):
+    file: str
+    kind: str
+    caption: str
+    label: str | None = Field(alias="class", default=None)
+    extractor: str | None = None
+
+
+class CopiedPair(Schema):
+    """Positions in the set and in the training images."""
+
+    synthetic: Count
+    train: Count
+    distance: float
+    ratio: float
+
+
+class Twins(Schema):
+    """Training images that several synthetic ones are near to."""
+
+    copies: Count
+    flagged: bool
+    held_back: Count
+    images: Count
+    sources: Count
+
+
+class CopiesOfReference(Schema):
+    near_copies: Count
+    p: float
+    flagged: bool
+
+
+class Power(Schema):
+    """The fewest copies of a kind that are flagged in 80 and in 95 of 100 sets; None: not even if
+    all images were such copies."""
+
+    mostly: Count | None = Field(alias="0.8")
+    nearly_always: Count | None = Field(alias="0.95")
+
+
+class Copying(Schema):
+    """What one feature space shows of copies; ``power`` by kind of copy."""
+
+    sentence: str
+    flagged: bool
+    exact_copies: Count
+    near_copies: Count
+    p: float
+    threshold: float
+    searched: Count
+    searched_train: Count
+    n_reference: Count
+    pairs: tuple[CopiedPair, ...] = ()
+    n_holdout: Count | None = None
+    searched_exact: Count | None = None
+    different: Count | None = None
+    unmistakable: Count | None = None
+    power: dict[str, Power] | None = None
+    twins: Twins | None = None
+    of_reference: CopiesOfReference | None = None
+    share_nearer_train: CountedInterval | None = None
+    share_nearer_train_real: CountedInterval | None = None
+    auth_pct: CountedInterval | None = None
+    auth_pct_real: CountedInterval | None = None
+
+
+class StatisticTest(Schema):
+    """One statistic of both sets. ``effect`` is in standard deviations of the real images."""
+
+    statistic: str
+    real_mean: float
+    fake_mean: float
+    real_sd: float
+    fake_sd: float
+    effect: float | None
+    size: str | None
+    ks: float
+    wasserstein: float
+    p: float
+    p_adjusted: float
+    p_bh: float
+    variance_share: float | None = None
+
+
+class LabelTest(Schema):
+    chi2: float | None
+    p: float | None
+    degrees: Count
+    total_variation: float
+    n_real: Count
+    n_fake: Count
+    balanced: bool
+    missing: list[str]
+
+
+class TwoSample(Schema):
+    accuracy: float
+    ci_low: float
+    ci_high: float
+    p: float
+    n: Count
+    space: str
+
+
+class Statistics(Schema):
+    image: list[StatisticTest]
+    features: dict[str, list[StatisticTest]]
+    labels: LabelTest | None
+    two_sample: TwoSample | None
+    sentence: list[str]
+    n_real: Count
+    n_fake: Count
+    at_most: Count | None = None
+    correction: str | None = None
+
+
+class Group(Schema):
+    """Recall of a class, or of images that share an attribute, without and with the synthetic
+    images."""
+
+    name: str
+    n: Count
+    before: Interval
+    after: Interval
+    difference: Interval
+    coverage: CountedInterval | None = None
+
+
+class WorstGroup(Group):
+    """Picked as the worst, so ``together`` is its interval over all that it was picked from."""
+
+    gap_before: float | None = None
+    gap_after: float | None = None
+    gap_by_chance: float | None = None
+    others: float | None = None
+    clear: bool | None = None
+    together: Interval | None = None
+
+
+class Fairness(Schema):
+    sentences: list[str]
+    by_class: list[Group]
+    by_group: list[Group]
+    worst_class: WorstGroup | None
+    worst_group: WorstGroup | None = None
+    coverage_extractor: str | None = None
+
+
+class JudgeProtocol(Schema):
+    name: str
+    network: str
+    steps: Count
+    batch_size: Count | None
+    optimizer: str
+    augmentation: str
+    precision: str
+    device: str
+    seeds: Count
+    training: str
+
+
+class Protocol(Schema):
+    judge: JudgeProtocol
+    extractors: dict[str, dict[str, Any]]
+    metrics: str
+    intervals: str
+    counts: str
+    controls: str
+    reference_split: str
+    held_back_split: str = "holdout"
+    seed: int
+    split_notes: tuple[str, ...] = ()
+
+
+class RealData(Schema):
+    name: str
+    digest: str
+    recipe: dict[str, Any]
+    counts: dict[str, dict[str, Count]]
+
+
+class SyntheticData(Schema):
+    path: str
+    digest: str
+    counts: dict[str, Count]
+    dataset: dict[str, Any] | None
+
+
+class Hardware(Schema):
+    machine: str | None = None
+    instructions: str | None = None
+    cores: Count | None = None
+    threads: Count | None = None
+    gpu: str | None = None
+
+
+class Provenance(Schema):
+    data: RealData
+    synthetic: SyntheticData
+    exact_copies: dict[str, Count]
+    config: dict[str, Any] | None
+    versions: dict[str, str]
+    hardware: Hardware
+
+
+class Report(Document):
+    """``verdict`` and ``trial`` are None without a trial."""
+
+    FORM: ClassVar[str] = "synthgen-report/1"
+    ADVICE: ClassVar[str] = "Evaluate the set again."
+
+    format: Literal["synthgen-report/1"]
+    created: str
+    seconds: float
+    results: list[Result]
+    references: list[Reference]
+    verdict: TrialVerdict | None
+    trial: Trial | None
+    sentences: list[str]
+    confusion: dict[str, Confusion]
+    curves: Curves
+    neighbours: list[Neighbours]
+    figures: tuple[Figure, ...] = ()
+    copying: dict[str, Copying]
+    statistics: Statistics | None
+    fairness: Fairness | None
+    protocol: Protocol
+    provenance: Provenance
+    public: bool = False
