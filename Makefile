@@ -11,7 +11,7 @@ export WANDB_SILENT ?= true
 # threads wait for each other far longer than they work.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test test-slow test-browser test-gpu lint format typecheck clean
+.PHONY: demo docs test test-slow test-browser test-gpu lint format typecheck clean
 .DEFAULT_GOAL := help
 
 .PHONY: help
@@ -42,6 +42,11 @@ test: $(VENV)/.installed-dev
 
 test-slow: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -m slow
+
+# The pages of docs/ as a site, at http://127.0.0.1:8000.
+docs: $(VENV)/pyvenv.cfg
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[docs]'
+	$(BIN)/mkdocs serve
 
 # Needs a CUDA device.
 test-gpu: $(VENV)/.installed-dev
