@@ -1,4 +1,4 @@
-"""The three Python examples in CONTRIBUTING.md work, as a package of the reader's own and in the
+"""The four Python examples in CONTRIBUTING.md work, as a package of the reader's own and in the
 repository."""
 
 import json
@@ -15,22 +15,25 @@ from sklearn.datasets import load_digits
 
 TEXT = (Path(__file__).parents[1] / "CONTRIBUTING.md").read_text()
 EXAMPLES = re.findall(r"^```python\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
-CLASSES = {"loss": "Smoothed", "data": "Sketches", "model": "MeanImage"}
+CLASSES = {"loss": "Smoothed", "data": "Sketches", "model": "MeanImage", "judge": "LeNetJudge"}
 CONFIGS = {
     "gan/loss/mine.yaml": "_target_: reader_loss.Smoothed\n",
     "data/mine.yaml": "_target_: reader_data.Sketches\nroot: ???\n",
     "model/mine.yaml": "_target_: reader_model.MeanImage\n",
+    "judge/mine.yaml": "_target_: reader_judge.LeNetJudge\nsteps: 20\n",
 }
+SETTINGS_OF_LENET = re.search(r"^_target_: .*LeNetJudge\n(.*?)^```", TEXT, re.M | re.S).group(1)
 INSIDE = {  # module, its class, its YAML, of which settings are those of another one
     "gan/losses/smoothed": ("Smoothed", "gan/loss/smoothed", "target: 0.9\n"),
     "data/sketches": ("Sketches", "data/sketches", None),
     "samplers/mean_image": ("MeanImage", "model/mean_image", "noise: 0.1\n"),
+    "evaluation/judges/lenet": ("LeNetJudge", "judge/lenet", SETTINGS_OF_LENET),
 }
 
 
 @pytest.fixture(autouse=True)
 def package(tmp_path, monkeypatch):
-    """Modules reader_loss, reader_data and reader_model, their YAML, and two classes of digits."""
+    """Modules reader_loss, reader_data, …, their YAML, and two classes of digits."""
     for (name, cls), example in zip(CLASSES.items(), EXAMPLES, strict=True):
         assert f"class {cls}" in example
         (tmp_path / f"reader_{name}.py").write_text(example)
@@ -76,6 +79,21 @@ def test_a_loss(synthgen):
     assert "Smoothed" in Path("run/config.yaml").read_text()
 
 
+def test_a_classifier(synthgen):
+    quiet = ("data=mine", "data.root=.", "logger=csv")
+    own = ("--config-dir", "configs", "allow=[reader_data,reader_judge]")
+    known = ("--config-dir", "configs", "allow=[reader_data]")
+    assert synthgen("train", *quiet, "model=pca_gaussian", "out=run", *known).code == 0
+    drawn = ("plan.per_class=40", "out=set", "logger=csv")
+    assert synthgen("synthesize", "sampler=run", *drawn).code == 0
+    quick = ("seeds=1", "extractor.classifier.steps=20", "out=report")
+    done = synthgen("evaluate", *quiet, "synthetic=set", "judge=mine", *quick, *own)
+    assert done.code == 0, done.err
+    report = json.loads(Path("report/report.json").read_text())
+    found = {one["name"]: one["value"] for one in report["results"] if one["classifier"] == "lenet"}
+    assert found["transfer/real_only/accuracy"] > 0.9
+
+
 def place_inside(repository: Path):
     for (module, (name, config, settings)), example in zip(INSIDE.items(), EXAMPLES, strict=True):
         (repository / "synthgen" / f"{module}.py").write_text(example)
@@ -103,7 +121,10 @@ def test_in_the_repository_the_tests_find_them_and_are_green(tmp_path):
     done = subprocess.run(
         [
             *(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"),
-            *("-k", "smoothed or Smoothed or sketches or Sketches or mean_image or catalogue"),
+            *(
+                "-k",
+                "smoothed or Smoothed or sketches or Sketches or mean_image or lenet or catalogue",
+            ),
             *("tests/gan/test_losses.py", "tests/samplers", "tests/test_configs.py"),
             *("tests/data", "tests/cli/test_catalogue.py"),
         ],

@@ -9,10 +9,17 @@ from jupyter_client import AsyncKernelManager
 from nbclient import NotebookClient
 
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
+SAYS = {  # what is printed if the notebook did what it is about
+    "01_quickstart": "transfer/synthetic_only/accuracy",
+    "02_your_own_images": "real + synthetic against real only",
+    "03_reading_a_report": "exact copies",
+    "04_adding_parts": "allow=[",
+    "05_comparing_runs": "fidelity/frechet_distance",
+}
 
 
 def test_there_are_notebooks():
-    assert NOTEBOOKS
+    assert [path.stem for path in NOTEBOOKS] == sorted(SAYS)
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
@@ -38,7 +45,7 @@ def test_a_notebook_runs(path, tmp_path, monkeypatch):
         resources={"metadata": {"path": str(tmp_path)}},
     )
     client.execute(env=dict(os.environ))
-    printed = "".join(
-        output.get("text", "") for cell in notebook.cells for output in cell.get("outputs", [])
-    )
-    assert "transfer/synthetic_only/accuracy" in printed
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    printed = "".join(output.get("text", "") for output in outputs)
+    assert SAYS[path.stem].lower() in printed.lower()
+    assert any("image/png" in output.get("data", {}) for output in outputs)
