@@ -56,6 +56,13 @@ def test_every_page_is_in_the_navigation_and_every_picture_is_shown():
     assert pictures <= shown
 
 
+def test_every_schema_is_listed():
+    listed = {(DOCS / link).resolve() for link in links(DOCS / "schemas.md")}
+    schemas = set((DOCS / "schemas").glob("*.json"))
+    assert schemas
+    assert schemas <= listed
+
+
 def test_from_the_first_page_every_page_is_one_or_two_clicks_away():
     first = DOCS / "index.md"
 
