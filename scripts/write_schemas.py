@@ -12,6 +12,7 @@ from pathlib import Path
 
 from synthgen.dataset.provenance import SplitFile
 from synthgen.dataset.schema import Dataset, IndexRow, ManifestRow, PublicDataset, PublicRow
+from synthgen.evaluation.report.schema import Report
 from synthgen.samplers.schema import SamplerDescription
 from synthgen.schema import Schema
 
@@ -24,6 +25,7 @@ SCHEMAS: dict[str, type[Schema]] = {
     "index_row": IndexRow,
     "public_dataset": PublicDataset,
     "public_manifest_row": PublicRow,
+    "report": Report,
 }
 
 
