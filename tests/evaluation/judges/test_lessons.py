@@ -22,11 +22,10 @@ JUDGES = [
     MLPJudge(),
     LinearJudge(),
     ResNet56Judge(batch_size=64, depth=8),
-    LogisticRegressionJudge(),
-    RandomForestJudge(trees=60, copies=2),
 ]
+ESTIMATORS = [LogisticRegressionJudge(), RandomForestJudge(trees=60, copies=2)]
 GRADUAL = JUDGES[:3]  # what can be mixed, pre-trained and stopped
-every_judge = pytest.mark.parametrize("judge", JUDGES, ids=lambda judge: judge.name)
+every_judge = pytest.mark.parametrize("judge", [*JUDGES, *ESTIMATORS], ids=lambda judge: judge.name)
 gradual_judge = pytest.mark.parametrize("judge", GRADUAL, ids=lambda judge: judge.name)
 
 
@@ -75,7 +74,7 @@ def test_labels_without_meaning_teach_nothing(judge, digits, shuffled):
     assert right(digits, take(judge, digits, data=shuffled)) < 0.3
 
 
-@pytest.mark.parametrize("judge", [*GRADUAL, JUDGES[4]], ids=lambda judge: judge.name)
+@pytest.mark.parametrize("judge", [*GRADUAL, ESTIMATORS[0]], ids=lambda judge: judge.name)
 @pytest.mark.parametrize("kind", ["sampling_weights", "class_weights"])
 def test_weights_raise_the_recall_of_rare_classes(judge, kind, digits, imbalanced, tail_recall):
     weights = 1 / torch.tensor(imbalanced.counts).float()
@@ -155,7 +154,7 @@ def test_the_best_moment_is_kept_and_the_later_of_equals(judge, digits):
     )
 
 
-@pytest.mark.parametrize("judge", JUDGES[4:], ids=lambda judge: judge.name)
+@pytest.mark.parametrize("judge", ESTIMATORS, ids=lambda judge: judge.name)
 def test_what_an_estimator_cannot_follow_is_said(judge, digits):
     assert judge.why_not(Lesson(data=digits.train)) is None
     for lesson in ({"mixup": 0.2}, {"pretrain": digits.train}):
