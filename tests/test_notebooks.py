@@ -11,7 +11,7 @@ from nbclient import NotebookClient
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
 SAYS = {  # what is printed if the notebook did what it is about
     "01_quickstart": "transfer/synthetic_only/accuracy",
-    "02_your_own_images": "real + synthetic against real only",
+    "02_your_own_images": "synthetic against real only",
     "03_reading_a_report": "exact copies",
     "04_adding_parts": "allow=[",
     "05_comparing_runs": "fidelity/frechet_distance",
