@@ -81,7 +81,7 @@ def tested_sentence(report: Report) -> str:
         f"Tested: {sum(counts.values()):,} synthetic images in {len(counts):,} "
         f"{'class' if len(counts) == 1 else 'classes'}, {origin}"
         f"{f' (SHA-256 {digest}…)' if digest else ''}, "
-        f"against real images of {quoted(provenance.data.name)} that nothing was trained on."
+        f"against real images of {quoted(provenance.data.name)}."
     )
 
 

@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from synthgen.evaluation.report.answers import answers
 from synthgen.evaluation.report.blocks import (
     detail_blocks,
     frequent_mistakes,
@@ -134,6 +135,7 @@ def context(report: Report, folder: Path, charts: ChartFolder) -> dict[str, Any]
     return {
         "title": f"{quoted(report.provenance.data.name)}: what is the synthetic set worth?",
         "tested": tested_sentence(report),
+        "answers": answers(report),
         "headline": headline(report),
         "sentences": report.sentences,
         "tiles": tiles(report, worst),
