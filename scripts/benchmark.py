@@ -19,8 +19,8 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from synthgen.cli.build import build
-from synthgen.hardware import default_device, to_device
-from synthgen.paths import config_dir
+from synthgen.device import default_device, to_device
+from synthgen.io import config_dir
 from synthgen.training.module import GenerativeModule
 from synthgen.types import ImageSpec
 

@@ -26,11 +26,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from synthgen.evaluation.metrics import (
-    frechet_distance,
-    frechet_from_moments,
-    kid,
-)
+from synthgen.evaluation.metrics import frechet_distance, frechet_from_moments, kid
 from synthgen.evaluation.metrics.manifold import membership, points
 
 Values = dict[str, float]

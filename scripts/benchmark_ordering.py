@@ -21,13 +21,13 @@ import torch.nn.functional as F
 
 from synthgen.data import MNIST, prepare
 from synthgen.data.splits import Splits
-from synthgen.data.synthetic import read_synthetic
+from synthgen.dataset.source import read_synthetic
+from synthgen.evaluation.classifiers.extractor import ClassifierExtractor
 from synthgen.evaluation.copying import copies_in_space
-from synthgen.evaluation.features import ClassifierExtractor, Extractor, PixelExtractor
+from synthgen.evaluation.features import Extractor, PixelExtractor
 from synthgen.evaluation.fidelity import METRICS, fidelity_results
 from synthgen.evaluation.result import Result
-from synthgen.evaluation.subsets import spread_by_class
-from synthgen.types import LabelledImages
+from synthgen.types import LabelledImages, spread_by_class
 
 HONEST = "real"
 DROPPED = 2  # classes

@@ -27,7 +27,7 @@ from machine import machine
 from references import CLASSES, REFERENCES, Pair
 from zoo_rows import published_sizes
 
-from synthgen.hardware import default_device
+from synthgen.device import default_device
 
 BATCH = 16
 SECONDS = 6.0  # of each part

@@ -199,7 +199,7 @@ WORK = {
 
 
 def form_of(name: str):  # noqa: ANN201 - the package is imported in the measuring process only
-    from synthgen.synthesis.formats import (
+    from synthgen.dataset.formats import (
         HDF5,
         JPEG,
         NPY,
@@ -219,8 +219,8 @@ def form_of(name: str):  # noqa: ANN201 - the package is imported in the measuri
 def drawn_shard(folder: Path):  # noqa: ANN201
     import torch
 
+    from synthgen.dataset.formats import Shard
     from synthgen.samplers import load_sampler
-    from synthgen.synthesis.formats import Shard
 
     numbers = torch.arange(SHARD)
     images = load_sampler(folder / "sampler").sample(numbers % 10, numbers).images

@@ -29,9 +29,9 @@ from hydra import compose, initialize_config_dir
 from machine import machine
 
 from synthgen.cli.build import find_target
-from synthgen.cli.costs import drawing, networks
+from synthgen.cli.catalogue import drawing, networks
+from synthgen.io import config_dir
 from synthgen.networks.cost import cost, parameters
-from synthgen.paths import config_dir
 from synthgen.training.module import GenerativeModule
 
 TITLES = (

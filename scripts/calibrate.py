@@ -38,19 +38,14 @@ from calibrate_cases import (
 
 from synthgen.data import MNIST, Digits
 from synthgen.data.splits import Splits, prepare
-from synthgen.evaluation.judges import Judge, LinearJudge, MLPJudge
+from synthgen.evaluation.classifiers import Classifier, LinearClassifier, MLPClassifier
 from synthgen.evaluation.trial import Trial
+from synthgen.evaluation.trial.analysis import contrast_of, control_of, guard_of, pair_of
+from synthgen.evaluation.trial.arms import FixedFolder, FreshDraws, SyntheticSource, rank_in_class
+from synthgen.evaluation.trial.contrast import guarded_verdict
 from synthgen.evaluation.trial.endpoints import ENDPOINTS, TAIL_RECALL
-from synthgen.evaluation.trial.guard import guarded_verdict
-from synthgen.evaluation.trial.sources import (
-    FixedFolder,
-    FreshDraws,
-    SyntheticSource,
-    rank_in_class,
-)
 from synthgen.evaluation.trial.trial import Outcome
-from synthgen.evaluation.trial.verdict import contrast_of, control_of, guard_of, pair_of
-from synthgen.paths import write_json
+from synthgen.io import write_json
 from synthgen.progress import track
 from synthgen.samplers import Bootstrap, FittedSampler, Noise, ShuffledLabels
 from synthgen.seeds import step_generator
@@ -80,7 +75,7 @@ class Study:
     trials: int
     truth: str
     case: Callable[[int, Path], Case]
-    judge: Callable[[], Judge] = MLPJudge
+    judge: Callable[[], Classifier] = MLPClassifier
 
 
 def digits_case(sampler_class: type[FittedSampler]) -> Callable[[int, Path], Case]:
@@ -135,7 +130,7 @@ STUDIES = [
         )
     ),
     *(
-        Study(f"{name}-{what}-linear", 50, "no help", unequal_case(setup, source), LinearJudge)
+        Study(f"{name}-{what}-linear", 50, "no help", unequal_case(setup, source), LinearClassifier)
         for name, setup in (("two-unequal", TWO), ("ten-unequal", TEN))
         for what, source in (("tail-copies", tail_copies), ("noisy-tail-copies", noisy_copies))
     ),

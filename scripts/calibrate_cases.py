@@ -16,13 +16,13 @@ from dataclasses import dataclass
 import torch
 
 from synthgen.data.splits import Splits
-from synthgen.evaluation.trial.endpoints import of_classes, tail_labels
-from synthgen.evaluation.trial.sources import (
+from synthgen.evaluation.trial.arms import (
     SyntheticSource,
     first_of_each_class,
     proportional,
     rank_in_class,
 )
+from synthgen.evaluation.trial.endpoints import of_classes, tail_labels
 from synthgen.seeds import step_generator
 from synthgen.types import LabelledImages
 

@@ -21,20 +21,23 @@ from typing import Any
 import torch
 from machine import machine
 
-from synthgen.data import CIFAR10, Splits, prepare, read_synthetic
-from synthgen.evaluation.judges import CropFlip, Lesson, ResNet56Judge
-from synthgen.evaluation.scores import accuracy, score_estimate
-from synthgen.paths import read_json, write_json
+from synthgen.data import CIFAR10, Splits, prepare
+from synthgen.dataset.source import read_synthetic
+from synthgen.evaluation.classifiers import CropFlip, ResNet56Classifier, TrainingRecipe
+from synthgen.evaluation.classifiers.scores import accuracy, score_estimate
+from synthgen.io import read_json, write_json
 from synthgen.types import LabelledImages
 
 REAL = "real"
 
 
-def score(judge: ResNet56Judge, data: LabelledImages, splits: Splits, seed: int) -> dict[str, Any]:
+def score(
+    judge: ResNet56Classifier, data: LabelledImages, splits: Splits, seed: int
+) -> dict[str, Any]:
     """One training, and the labels that it gave the test images."""
     assert judge.steps is not None
     taken = judge.examine(
-        Lesson(data=data),
+        TrainingRecipe(data=data),
         holdout=splits.holdout,
         exams={"test": splits.test.images},
         steps=judge.steps,
@@ -56,7 +59,7 @@ def score(judge: ResNet56Judge, data: LabelledImages, splits: Splits, seed: int)
 
 def work(arguments: argparse.Namespace) -> None:
     name = REAL if arguments.set is None else arguments.name or arguments.set.parent.name
-    judge = ResNet56Judge(arguments.steps, arguments.batch_size, augment=CropFlip())
+    judge = ResNet56Classifier(arguments.steps, arguments.batch_size, augment=CropFlip())
     refuse_mixture(arguments.out, judge)
     files = {seed: arguments.out / f"{name}-{seed}.json" for seed in arguments.seeds}
     if all(file.is_file() for file in files.values()):
@@ -73,7 +76,7 @@ def work(arguments: argparse.Namespace) -> None:
             print(f"{name}, seed {seed}: {found['accuracy']:.4f}", file=sys.stderr)
 
 
-def refuse_mixture(out: Path, judge: ResNet56Judge) -> None:
+def refuse_mixture(out: Path, judge: ResNet56Classifier) -> None:
     """Trainings are compared: all of a folder take the same steps."""
     for file in out.glob("*-*.json"):
         found = read_json(file)["judge"]

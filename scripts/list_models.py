@@ -6,7 +6,7 @@ import json
 from hydra import initialize_config_dir
 
 from synthgen.cli.listing import KEPT, counted, digest
-from synthgen.paths import config_dir
+from synthgen.io import config_dir
 from synthgen.types import ImageSpec
 
 IMAGE = ImageSpec(3, 32, 32, tuple(f"class {number}" for number in range(10)))

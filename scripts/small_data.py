@@ -24,10 +24,10 @@ import torch
 from synthgen import load_sampler
 from synthgen.cli.main import main as synthgen
 from synthgen.data import MNIST, Splits, prepare
-from synthgen.evaluation.features import ClassifierExtractor
-from synthgen.evaluation.judges import Lesson, SmallCNNJudge
+from synthgen.evaluation.classifiers import SmallCNNClassifier, TrainingRecipe
+from synthgen.evaluation.classifiers.extractor import ClassifierExtractor
 from synthgen.evaluation.metrics import frechet_distance
-from synthgen.paths import read_json, write_json
+from synthgen.io import read_json, write_json
 from synthgen.seeds import row_seeds
 from synthgen.types import LabelledImages
 
@@ -51,8 +51,8 @@ class Instruments:
     def measure(self, images: LabelledImages) -> dict[str, float]:
         """Fréchet distance of the features, and what a small CNN learns from ``images`` alone."""
         drawn = self.extractor.extract(images.images)
-        taken = SmallCNNJudge().examine(
-            Lesson(data=images),
+        taken = SmallCNNClassifier().examine(
+            TrainingRecipe(data=images),
             holdout=self.whole.holdout,
             exams={"test": self.whole.test.images},
             steps=STEPS,

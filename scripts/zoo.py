@@ -40,7 +40,7 @@ from synthgen.data import CIFAR10, MNIST, Digits
 from synthgen.data.source import Source
 from synthgen.data.splits import prepare
 from synthgen.errors import SynthgenError
-from synthgen.paths import read_json, write_bytes, write_json
+from synthgen.io import read_json, write_bytes, write_json
 
 FORMAT = "synthgen-zoo/1"
 IMAGES = 20_000  # synthetic, of each row

@@ -15,21 +15,20 @@ from torch import Tensor
 
 from synthgen.data.source import Source
 from synthgen.data.splits import Splits, prepare
+from synthgen.device import default_device
 from synthgen.errors import SynthgenError
-from synthgen.evaluation.features import ClassifierExtractor
-from synthgen.evaluation.features.weights import weights_digest
-from synthgen.evaluation.judges import SmallCNNJudge
-from synthgen.evaluation.judges.small_cnn import SmallCNN
+from synthgen.evaluation.classifiers import SmallCNNClassifier
+from synthgen.evaluation.classifiers.extractor import ClassifierExtractor
+from synthgen.evaluation.classifiers.networks import SmallCNN
+from synthgen.evaluation.features.network import weights_digest
 from synthgen.evaluation.metrics import frechet_estimate, kid_estimate, manifold_estimates
 from synthgen.evaluation.result import Result, make_result
-from synthgen.evaluation.subsets import spread_by_class
 from synthgen.evaluation.transfer import examine_arm, judge_seeds, transfer_results
-from synthgen.hardware import default_device
 from synthgen.images import to_pil
-from synthgen.paths import read_json, write_bytes, write_json
+from synthgen.io import read_json, write_bytes, write_json
 from synthgen.progress import track
 from synthgen.samplers import load_sampler
-from synthgen.types import LabelledImages
+from synthgen.types import LabelledImages, spread_by_class
 
 SEED = 0
 AT_A_TIME = 1024  # images drawn in one request
@@ -86,7 +85,7 @@ class Bench:
         classifier that learned from all ``images`` alone."""
         compared = spread_by_class(images, self.extractor.max_images)
         fake = self.extractor.extract(compared.images, "features of synthetic images")
-        judge = SmallCNNJudge(steps=judge_steps)
+        judge = SmallCNNClassifier(steps=judge_steps)
         examinations = examine_arm(
             judge,
             images,

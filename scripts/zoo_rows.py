@@ -7,7 +7,7 @@ from pathlib import Path
 
 import yaml
 
-from synthgen.paths import config_dir
+from synthgen.io import config_dir
 
 ROWS = Path(__file__).with_name("zoo.yaml")
 

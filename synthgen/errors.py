@@ -1,4 +1,12 @@
-"""Errors that are meant to be read by the person at the keyboard."""
+"""Errors that are meant to be read by the person at the keyboard, and names that others chose in
+them."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from itertools import islice
+from unicodedata import category
 
 
 class SynthgenError(Exception):
@@ -21,3 +29,49 @@ class StoppedByUserError(SynthgenError):
     """Ctrl-C or SIGTERM, after the state was saved."""
 
     exit_code = 130
+
+
+# Names that others chose (files, classes, settings), in our messages and tables: what a terminal, a
+# spreadsheet and a reader make of them.
+
+KEPT = {"\n", "\t"}
+TURNING = {chr(code) for code in (*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F)}
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+LONGEST, MOST = 100, 2000  # characters of a name and names that are compared
+
+
+def printable(text: str) -> str:
+    """``text`` with control characters written out, as in ``\\x1b``: a terminal would obey them.
+    So are those that change the direction of writing; line ends and tabs stay."""
+    if text.isprintable():
+        return text
+    return "".join(_shown(mark) for mark in text)
+
+
+def plain_cell(value: object) -> object:
+    """``value`` for a cell of a CSV file. A spreadsheet would calculate text that begins like a
+    formula: such text gets an apostrophe in front, as is common (OWASP, CSV injection)."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
+
+
+def cell_text(cell: str) -> str:
+    """The text that :func:`plain_cell` was given."""
+    return cell[1:] if cell.startswith("'") and cell[1:].startswith(FORMULA) else cell
+
+
+def nearest(word: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
+    """The name in ``known`` that is most like ``word``, None if all are less like it than
+    ``cutoff``; capitals count as small letters. Comparing costs time by the square of a name's
+    length, so a long word has none, and only the first names are looked at."""
+    if len(word) > LONGEST:
+        return None
+    names = [name for name in islice(known, MOST) if len(name) <= LONGEST]
+    small = {name.casefold(): name for name in reversed(names)}
+    close = difflib.get_close_matches(word.casefold(), small, n=1, cutoff=cutoff)
+    return small[close[0]] if close else None
+
+
+def _shown(mark: str) -> str:
+    if mark in KEPT or (category(mark) not in ("Cc", "Cs") and mark not in TURNING):
+        return mark
+    return mark.encode("unicode_escape").decode()

@@ -1,9 +1,12 @@
-"""The only two converters between stored pixels and network pixels, and grids to look at."""
+"""The only two converters between stored pixels and network pixels, grids to look at, and
+content hashes."""
 
 from __future__ import annotations
 
+import hashlib
 import io
 import math
+from collections.abc import Iterable
 
 import torch
 from PIL import Image
@@ -54,3 +57,24 @@ def encode_png(image: Tensor, compress_level: int = 1) -> bytes:
     buffer = io.BytesIO()
     to_pil(image).save(buffer, format="PNG", compress_level=compress_level)
     return buffer.getvalue()
+
+
+# Content hashes: of one converted image, and of a whole set whatever its order.
+
+
+def image_hashes(images: Tensor) -> list[str]:
+    """SHA-256 (hex) of ``b"C,H,W"`` + the pixels of each uint8 image in ``(N, C, H, W)``."""
+    shape = images.shape[1:]
+    header = hashlib.sha256(",".join(str(side) for side in shape).encode())
+    rows = images.flatten(1).contiguous().cpu().numpy()
+    hashes = []
+    for row in rows:
+        state = header.copy()
+        state.update(row)
+        hashes.append(state.hexdigest())
+    return hashes
+
+
+def lines_digest(lines: Iterable[str]) -> str:
+    """SHA-256 (hex) over the sorted lines: the same for any order, copies count."""
+    return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()

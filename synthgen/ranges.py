@@ -1,7 +1,7 @@
 """Types of settings: what a number may be, said once, where a constructor or a stage takes it.
 
 ``width: Size`` is an ``int`` to a type checker; the command line reads the limits from the
-annotation (:mod:`synthgen.cli.typed`) and refuses what lies outside before anything is built.
+annotation (:mod:`synthgen.cli.coerce`) and refuses what lies outside before anything is built.
 Every number must be finite. Where no formula sets an upper limit, one is set by what a machine can
 hold or a float32 can carry: a slip of the finger is refused at once instead of after hours.
 """

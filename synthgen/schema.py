@@ -16,10 +16,9 @@ from typing import Annotated, Any, ClassVar, NoReturn, Self
 from annotated_types import Interval, Len
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from synthgen.errors import SynthgenError
-from synthgen.paths import LONGEST_LINE, parse_json, require_plain_file
+from synthgen.errors import SynthgenError, printable
+from synthgen.io import LONGEST_LINE, parse_json, require_plain_file
 from synthgen.ranges import MOST, Side
-from synthgen.strange_names import printable
 
 DEEPEST = 64  # tables within tables
 MOST_PIXELS = 2**30  # of an image, over all channels
@@ -83,6 +82,7 @@ class Document(Schema):
     code would misread it. ``ADVICE`` is what to do about a damaged one."""
 
     FORM: ClassVar[str]
+    OLDER: ClassVar[tuple[str, ...]] = ()  # forms that are read as they are
     ADVICE: ClassVar[str]
     LARGEST: ClassVar[int] = 2**26  # bytes
     UPGRADES: ClassVar[tuple[Callable[[dict[str, Any]], dict[str, Any]], ...]] = ()
@@ -99,7 +99,8 @@ class Document(Schema):
     @classmethod
     def of_table(cls, table: dict[str, Any], place: str) -> Self:
         """The same for what was parsed already. Older forms are brought up to date here."""
-        require_form(table, cls.FORM, place)
+        if table.get("format") not in cls.OLDER:
+            require_form(table, cls.FORM, place)
         for upgrade in cls.UPGRADES:
             table = upgrade(table)
         return cls.from_json(table, place, cls.ADVICE)
@@ -144,7 +145,7 @@ class Image(Schema):
 
 
 class Spec(Schema):
-    """A class and the arguments that it is rebuilt with, see :mod:`synthgen.spec`."""
+    """A class and the arguments that it is rebuilt with, see :mod:`synthgen.serialization`."""
 
     target: Word = Field(alias="_target_")
 

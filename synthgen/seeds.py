@@ -4,12 +4,37 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
+from enum import IntEnum
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from synthgen.ranges import MAX_PLAN_SEED, ROWS_PER_PLAN
+
+
+class Stream(IntEnum):
+    """What random numbers are for. Each is a position behind the seed, so that no two purposes of
+    one run share numbers; equal values belong to purposes that never meet."""
+
+    ORDER = 1  # in which real images are shown
+    NOISE = 2  # latents of a training step
+    CRITIC = 3  # augmentations and penalties of a discriminator
+    RESTARTS = 3  # new places for unused codes of a VQ-VAE
+    CODES = 4  # new places for codes of an autoencoder that nothing is near to
+    DRAWS = 4  # latents from the prior of a VAE-GAN
+    STATISTICS = 4  # latents and labels for an averaged generator's statistics
+    OBJECTIVE = 4  # what an objective draws beside the latents
+    FIT = 5  # fitting of densities over latents
+    ENCODED = 6  # latents of the training images
+    PIXEL_SPACE = 51
+    HELD_OUT = 52
+    CURATOR = 53
+    NEAR_DUPLICATES = 54
+    PLANTED = 71
+    TWO_SAMPLE = 211
+    REVIEW = 307
+    HALVES = 20_080
 
 
 def row_seeds(plan_seed: int, first: int, count: int) -> Tensor:

@@ -1,4 +1,5 @@
-"""The values that travel between the rooms of the house."""
+"""The values that travel between the rooms of the house, and subsets of them that keep the
+proportions of the classes."""
 
 from __future__ import annotations
 
@@ -99,3 +100,47 @@ class Samples:
     images: Tensor
     labels: Tensor
     seeds: Tensor
+
+
+def spread_by_class(images: LabelledImages, at_most: int) -> LabelledImages:
+    """All images, or ``at_most`` of them: every n-th after sorting by class, in their own order."""
+    return images.subset(positions_by_class(images.labels, at_most))
+
+
+def positions_by_class(labels: Tensor, at_most: int) -> Tensor:
+    """Ascending int64 positions of :func:`spread_by_class`."""
+    count = len(labels)
+    if count <= at_most:
+        return torch.arange(count)
+    every = torch.arange(at_most) * count // at_most
+    return labels.argsort(stable=True)[every].sort().values
+
+
+# A part of some images, held out to see what is said about new ones, that tears no group apart.
+
+
+def whole_groups(labels: Tensor, groups: Tensor, share: float, random: torch.Generator) -> Tensor:
+    """bool ``(N,)``: about ``share`` of each class, in whole groups (of one patient, say).
+
+    int64 labels and groups ``(N,)``. The largest groups are dealt out first, each to the side that
+    lacks more of its classes; at least one image of a class is held out if it is in several groups.
+    """
+    _, unit = groups.unique(return_inverse=True)
+    units, classes = int(unit.max()) + 1, int(labels.max()) + 1
+    content = torch.bincount(unit * classes + labels, minlength=units * classes)
+    content = content.view(units, classes).double()
+    wanted = (share * content.sum(0)).round()
+    left = (content > 0).sum(0)  # groups of each class still to be dealt out
+    without = left > 1  # classes of which some must be held out, and nothing is yet
+    lacking = [content.sum(0) - wanted, wanted]
+    order = torch.randperm(units, generator=random)
+    order = order[content.sum(1)[order].argsort(descending=True, stable=True)]
+    held = torch.zeros(units, dtype=torch.bool)
+    for one in order.tolist():
+        needs = [float(content[one] @ side) for side in lacking]
+        here = content[one] > 0
+        held[one] = needs[1] > needs[0] or bool((here & without & (left == 1)).any())
+        lacking[int(held[one])] -= content[one]
+        left -= here.long()
+        without &= ~(here & held[one])
+    return held[unit]

@@ -36,7 +36,7 @@ def description() -> Callable[..., dict[str, Any]]:
     def describe(quotas: Mapping[str, int], **changes: Any) -> dict[str, Any]:
         sampler = {"sha256": "ab" * 32, "target": "synthgen.samplers.PCAGaussian"}
         order = {
-            "plan": {"_target_": "synthgen.synthesis.plan.Balanced", "per_class": 2},
+            "plan": {"_target_": "synthgen.synthesis.Balanced", "per_class": 2},
             "seed": 0,
             "mode": "synthetic",
         }
@@ -47,7 +47,7 @@ def description() -> Callable[..., dict[str, Any]]:
             "latents": {"temperature": None, "truncation": None}, "filters": [], "attempts": None,
             "facts": {},
         }  # fmt: skip
-        png = {"_target_": "synthgen.synthesis.formats.png.PNG"}
+        png = {"_target_": "synthgen.dataset.formats.PNG"}
         content = {
             "format": "synthgen-dataset/1",
             "classes": list(quotas),

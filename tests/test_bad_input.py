@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from sklearn.datasets import load_digits
 
-from synthgen.cli.places import require_own_place
+from synthgen.cli.application import require_own_place
 from synthgen.errors import SynthgenError
 from synthgen.images import to_pil
 from synthgen.synthesis.room import Room
@@ -145,7 +145,7 @@ def test_a_tampered_sampler(synthgen, trained):
 
 
 def test_a_forged_sampler_with_a_right_hash(synthgen, trained):
-    from synthgen.paths import canonical_digest
+    from synthgen.io import canonical_digest
 
     path = trained / "sampler" / "sampler.json"
     description = json.loads(path.read_text())
@@ -232,7 +232,7 @@ def test_a_full_disk(synthgen, trained, monkeypatch):
     def full(*args):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("synthgen.paths.os.fsync", full)
+    monkeypatch.setattr("synthgen.io.os.fsync", full)
     outcome = synthgen("synthesize", f"sampler={trained}", "out=set", "logger=csv")
     assert outcome.code == 2
     assert "the disk is full" in outcome.err.splitlines()[-1]  # below the plan
@@ -297,7 +297,7 @@ def test_ctrl_c_between_stages_of_a_run(synthgen, monkeypatch):
 def test_a_loss_that_is_no_number(synthgen):
     stopped = synthgen(
         "train", "model=vae", "model.batch_size=16", "logger=csv", "out=run", "max_images=100000",
-        "model.lr._target_=synthgen.training.schedules.Constant", "~model.lr.start",
+        "model.lr._target_=synthgen.training.Constant", "~model.lr.start",
         "~model.lr.end", "+model.lr.value=1e30",
     )  # fmt: skip
     assert stopped.code == 2

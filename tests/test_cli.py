@@ -10,7 +10,7 @@ import pytest
 
 import synthgen as package
 from synthgen.cli.main import VERBS
-from synthgen.cli.validate import SETTINGS
+from synthgen.cli.settings import SETTINGS
 
 WORDS = {verb: verb.split() for verb in VERBS}
 
@@ -131,7 +131,7 @@ def test_what_is_wrong_is_said_in_two_lines(synthgen, tmp_path, arguments, said)
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("target", ["os.system", "torch.hub.load", "synthgen.paths.write_text"])
+@pytest.mark.parametrize("target", ["os.system", "torch.hub.load", "synthgen.io.write_text"])
 @pytest.mark.parametrize("key", ["data._target_", "+data.extra._target_"])
 def test_a_config_can_not_run_code(synthgen, target, key):
     refused = synthgen("data", "check", f"{key}={target}")

@@ -12,9 +12,9 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from synthgen.cli.build import TARGET, build
-from synthgen.cli.validate import MISSING, SETTINGS, RunSettings, validate
+from synthgen.cli.settings import MISSING, SETTINGS, RunSettings, validate
 from synthgen.errors import SynthgenError
-from synthgen.paths import config_dir
+from synthgen.io import config_dir
 from synthgen.types import ImageSpec
 
 CONFIGS = config_dir()

@@ -24,7 +24,7 @@ CONFIGS = {
 }
 SETTINGS_OF_LENET = re.search(r"^_target_: .*LeNetJudge\n(.*?)^```", TEXT, re.M | re.S).group(1)
 INSIDE = {  # module, its class, its YAML, of which settings are those of another one
-    "gan/losses/smoothed": ("Smoothed", "gan/loss/smoothed", "target: 0.9\n"),
+    "gan/losses": ("Smoothed", "gan/loss/smoothed", "target: 0.9\n"),
     "data/sketches": ("Sketches", "data/sketches", None),
     "samplers/mean_image": ("MeanImage", "model/mean_image", "noise: 0.1\n"),
     "evaluation/judges/lenet": ("LeNetJudge", "judge/lenet", SETTINGS_OF_LENET),
@@ -96,12 +96,19 @@ def test_a_classifier(synthgen):
 
 def place_inside(repository: Path):
     for (module, (name, config, settings)), example in zip(INSIDE.items(), EXAMPLES, strict=True):
-        (repository / "synthgen" / f"{module}.py").write_text(example)
-        room = (repository / "synthgen" / module).parent
-        imported = f"synthgen.{module.replace('/', '.')}"
-        with (room / "__init__.py").open("a") as names:
-            names.write(f"\nfrom {imported} import {name}\n\n__all__ += ['{name}']\n")
-        target = f"synthgen.{room.relative_to(repository / 'synthgen')}.{name}".replace("/", ".")
+        file, room = (
+            repository / "synthgen" / f"{module}.py",
+            (repository / "synthgen" / module).parent,
+        )
+        path = f"synthgen.{module.replace('/', '.')}"
+        if file.exists():  # what a room of one file holds
+            file.write_text(f"{file.read_text()}\n\n{example}")
+            target = f"{path}.{name}"
+        else:
+            file.write_text(example)
+            with (room / "__init__.py").open("a") as names:
+                names.write(f"\nfrom {path} import {name}\n\n__all__ += ['{name}']\n")
+            target = f"{path.rpartition('.')[0]}.{name}"
         if settings is None:
             npz = (repository / "configs" / "data" / "npz.yaml").read_text()
             text = npz.replace("path: ???", "root: ???")

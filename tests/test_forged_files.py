@@ -14,10 +14,12 @@ from typing import Any
 import pytest
 import torch
 
-from synthgen.data import Digits, Synthetic, prepare, read_synthetic, write_split
+from synthgen.data import Digits, prepare, write_split
+from synthgen.dataset.formats import NPZ
+from synthgen.dataset.source import Synthetic, read_synthetic
 from synthgen.errors import SynthgenError
 from synthgen.evaluation.checks import provenance_sentences, require_unseen_test
-from synthgen.paths import canonical_digest
+from synthgen.io import canonical_digest
 from synthgen.samplers import PCAGaussian, load_sampler
 from synthgen.synthesis import (
     Balanced,
@@ -27,9 +29,8 @@ from synthgen.synthesis import (
     synthesize,
     verify,
 )
-from synthgen.synthesis.curation import NearCopies
-from synthgen.synthesis.formats import NPZ
-from synthgen.training.start import known_to
+from synthgen.synthesis.filters import NearCopies
+from synthgen.training.finetune import known_to
 from synthgen.training.train import export
 
 VALUES = {

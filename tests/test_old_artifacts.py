@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file
 
 import synthgen as package
-from synthgen.data.synthetic import read_synthetic
+from synthgen.dataset.source import read_synthetic
 
 OLD = Path(__file__).parent / "artifacts" / "1c8d65d"
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from synthgen.paths import config_dir
+from synthgen.io import config_dir
 
 ROOT = Path(__file__).parents[1]
 CONFIGS = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "configs").rglob("*.yaml"))
@@ -77,7 +77,7 @@ def test_the_wheel_holds_the_templates_of_the_pages(wheel):
 
 def test_an_installed_wheel_runs_from_any_folder(installed, tmp_path):
     where = run(
-        [sys.executable, "-c", "import synthgen.paths as p; print(p.config_dir())"],
+        [sys.executable, "-c", "import synthgen.io as p; print(p.config_dir())"],
         cwd=tmp_path, path=installed,
     )  # fmt: skip
     assert Path(where.stdout.strip()) == installed / "synthgen" / "configs", where.stderr

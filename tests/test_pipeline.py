@@ -12,7 +12,7 @@ import pytest
 from torchvision.datasets import ImageFolder
 
 from synthgen.cli.main import main
-from synthgen.paths import file_digest
+from synthgen.io import file_digest
 
 QUICK = ("judge.steps=60", "extractor.classifier.steps=60", "logger=csv")
 TRANSFER = ("accuracy", "balanced_accuracy", "macro_f1")

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import torch
 
+from synthgen.ranges import MAX_PLAN_SEED
 from synthgen.seeds import (
-    MAX_PLAN_SEED,
     image_rng,
     normal_latents,
     redraw_seed,

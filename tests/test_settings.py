@@ -13,8 +13,8 @@ import yaml
 from test_configs import CONFIGS, IMAGES, OPTIONS, composed, with_values
 
 from synthgen.cli.build import TARGET, build, check, find_target
-from synthgen.cli.typed import parameters_of
-from synthgen.cli.validate import SETTINGS
+from synthgen.cli.coerce import parameters_of
+from synthgen.cli.settings import SETTINGS
 from synthgen.errors import SynthgenError
 from synthgen.training.train import train
 

@@ -8,11 +8,9 @@ from types import SimpleNamespace
 import pytest
 
 from synthgen.cli.catalogue import entries
-from synthgen.data.names import require_safe_names
-from synthgen.errors import SynthgenError
-from synthgen.evaluation.compare.comparison import Comparison
-from synthgen.evaluation.compare.output import write_comparison
-from synthgen.strange_names import cell_text, nearest, plain_cell, printable
+from synthgen.data.source import require_safe_names
+from synthgen.errors import SynthgenError, cell_text, nearest, plain_cell, printable
+from synthgen.evaluation.compare import Comparison, write_comparison
 from synthgen.synthesis.plan import PerClass, checked_quotas
 from synthgen.tracking.metrics_csv import MetricsCSV
 
@@ -82,9 +80,9 @@ def test_columns_of_metrics_are_no_formulas_and_are_found_again(tmp_path):
 
 
 def test_cells_of_a_comparison_are_no_formulas(tmp_path, monkeypatch):
-    monkeypatch.setattr("synthgen.evaluation.compare.output.context", lambda _: {})
+    monkeypatch.setattr("synthgen.evaluation.compare.context", lambda _: {})
     monkeypatch.setattr(
-        "synthgen.evaluation.compare.output.environment",
+        "synthgen.evaluation.compare.environment",
         lambda _: SimpleNamespace(
             get_template=lambda _: SimpleNamespace(render=lambda _: "a page")
         ),

@@ -1,4 +1,5 @@
-"""One verb as a Hydra application: compose, validate, do the job, say where the result lies."""
+"""One verb as a Hydra application: compose, validate, do the job where nothing is lost, say
+where the result lies."""
 
 from __future__ import annotations
 
@@ -20,11 +21,9 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from synthgen.cli.compose import run_hydra
-from synthgen.cli.failures import explain
-from synthgen.cli.foreign import require_own_address, require_own_packages
+from synthgen.cli.errors import explain
 from synthgen.cli.overrides import flags_first, quote_paths
-from synthgen.cli.places import require_own_place
-from synthgen.cli.validate import (
+from synthgen.cli.settings import (
     SETTINGS,
     RunSettings,
     Settings,
@@ -32,7 +31,49 @@ from synthgen.cli.validate import (
     require_packages,
     validate,
 )
-from synthgen.strange_names import printable
+from synthgen.cli.trust import require_own_address, require_own_packages
+from synthgen.errors import SynthgenError, printable
+from synthgen.io import parse_json
+
+# Where a command may write: not into what another one wrote.
+
+SET, UNFINISHED = "dataset.json", Path(".synthgen") / "job.json"
+RUN, FIRST_WORDS = "config.yaml", b"# synthgen "
+OF_A_RUN = {"sampler", "best", "checkpoints", "samples", "synthetic", "report", "wandb"}
+
+
+def require_own_place(out: Path) -> None:
+    """Raises SynthgenError if ``out`` lies inside a set, which would then no longer be as it was
+    written, or inside a folder that a run keeps for itself."""
+    place = out.expanduser().resolve()
+    for parent in place.parents:
+        if (parent / UNFINISHED).is_file() or _is_set(parent / SET):
+            raise SynthgenError(
+                f"out={out} lies inside the set {parent}, which has no place for other files.\n"
+                "Choose another out=."
+            )
+        if parent.name in OF_A_RUN and _is_run(parent.parent / RUN):
+            raise SynthgenError(
+                f"out={out} lies inside {parent}, where the run {parent.parent.name} keeps its "
+                "own.\nChoose another out=."
+            )
+
+
+def _is_set(path: Path) -> bool:
+    """Whether it is synthgen's: other programs have files of that name, too."""
+    try:
+        found = parse_json(path.read_bytes()) if path.is_file() else None
+    except (OSError, ValueError):
+        return False
+    return isinstance(found, dict) and str(found.get("format")).startswith("synthgen-")
+
+
+def _is_run(path: Path) -> bool:
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return file.read(len(FIRST_WORDS)) == FIRST_WORDS
+
 
 MULTIRUN = {"-m", "--multirun"}
 SHARED_OR_HARMLESS = {"synthesize", "verify", "models"}  # with several processes of one launcher
@@ -117,7 +158,7 @@ def run_job(verb: str, config: DictConfig, arguments: Sequence[str]) -> int:
 def _require_one_process(verb: str) -> None:
     if verb in SHARED_OR_HARMLESS:
         return
-    from synthgen.synthesis.launch import require_one_process  # with torch: not for every verb
+    from synthgen.synthesis.job import require_one_process  # with torch: not for every verb
 
     require_one_process(verb)
 

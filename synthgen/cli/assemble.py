@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from synthgen.cli.build import build
-from synthgen.cli.saved import plain_config
-from synthgen.cli.typed import conform, parameters_of, suggestion
+from synthgen.cli.coerce import coerce, parameters_of, suggestion
+from synthgen.cli.resume import plain_config
 from synthgen.data import Source
 from synthgen.errors import SynthgenError
 from synthgen.tracking import Tracker, open_tracker
 
 if TYPE_CHECKING:
-    from synthgen.cli.validate import Node, TrackedSettings
+    from synthgen.cli.settings import Node, TrackedSettings
     from synthgen.tracking.tracker import JobType
 
 T = TypeVar("T")
@@ -51,7 +51,7 @@ def keyword_arguments(
                 f"The settings are {', '.join(known)}."
             )
     return {
-        name: conform(item, parameters[name].annotation, f"{key}.{name}")
+        name: coerce(item, parameters[name].annotation, f"{key}.{name}")
         for name, item in node.items()
     }
 

@@ -11,13 +11,17 @@ from __future__ import annotations
 import functools
 import importlib
 import inspect
+import logging
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Never
 
-from synthgen.cli.typed import conform, describe, parameters_of, suggestion
+from synthgen.cli.coerce import coerce, describe, parameters_of, suggestion
 from synthgen.errors import SynthgenError
+from synthgen.moved import path_today
 from synthgen.roles import closed, plays, role_inside
-from synthgen.spec import allowed_packages
+from synthgen.serialization import allowed_packages
+
+log = logging.getLogger(__name__)
 
 # Of other libraries single classes, none of which reads a file or opens an address.
 OPTIMIZERS = (
@@ -89,7 +93,7 @@ def check(node: Any, *, key: str, role: Any = Any, allow: Iterable[str] = ()) ->
             wanted = slots.get(name, Never) if TARGET in node else inside
             check(item, key=f"{key}.{name}", role=wanted, allow=allow)
             if name in parameters and _is_plain(item):
-                conform(item, parameters[name].annotation, f"{key}.{name}")
+                coerce(item, parameters[name].annotation, f"{key}.{name}")
 
 
 def _is_plain(item: Any) -> bool:
@@ -118,8 +122,8 @@ def _construct(
         wanted = slots.get(name, Never)
         built = build(item, key=f"{key}.{name}", role=wanted, allow=allow, facts=facts)
         annotation = parameters[name].annotation if name in parameters else Any
-        arguments[name] = conform(built, annotation, f"{key}.{name}")
-    if conform(node.get(PARTIAL, False), bool, f"{key}.{PARTIAL}"):
+        arguments[name] = coerce(built, annotation, f"{key}.{name}")
+    if coerce(node.get(PARTIAL, False), bool, f"{key}.{PARTIAL}"):
         partial = functools.partial(target, **arguments)
         _try_optimizer(partial, key)
         return partial
@@ -146,7 +150,7 @@ def _try_optimizer(partial: functools.partial[Any], key: str) -> None:
 
 def _require_role(target: Callable[..., Any], node: dict[str, Any], role: Any, key: str) -> None:
     """Raises SynthgenError for a class that its place has no use for, while it is only a name."""
-    partial = conform(node.get(PARTIAL, False), bool, f"{key}.{PARTIAL}")
+    partial = coerce(node.get(PARTIAL, False), bool, f"{key}.{PARTIAL}")
     if not plays(target, role, partial=partial):
         wanted = "plain values" if role is Never else describe(role)
         raise SynthgenError(
@@ -170,7 +174,10 @@ def find_target(target: Any, key: str, allow: Iterable[str] = ()) -> Callable[..
     """The class called ``target``, if the allow-list admits both that name and where it is really
     defined (a name can be an alias). Functions are admitted from the person's own packages only:
     some of ours write files."""
-    target, allow = conform(target, str, f"{key}.{TARGET}"), set(allow)
+    typed = coerce(target, str, f"{key}.{TARGET}")
+    target, allow = path_today(typed), set(allow)
+    if target != typed:
+        _tell_new_path(typed, target)
     packages = allowed_packages(allow)
     own = packages - {"synthgen"}
     refused = SynthgenError(
@@ -191,6 +198,11 @@ def find_target(target: Any, key: str, allow: Iterable[str] = ()) -> Callable[..
     if not genuine or not _inside(found.__module__, packages):
         raise refused
     return found
+
+
+@functools.cache  # once
+def _tell_new_path(typed: str, target: str) -> None:
+    log.warning("%s is called %s now; the old path works until the next release.", typed, target)
 
 
 def _inside(module_name: str, packages: Iterable[str]) -> bool:

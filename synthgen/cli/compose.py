@@ -28,7 +28,7 @@ from hydra.plugins.config_source import ConfigResult
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from synthgen.cli.foreign import (
+from synthgen.cli.trust import (
     is_copy_of_ours,
     require_inside,
     require_modest,
@@ -37,7 +37,7 @@ from synthgen.cli.foreign import (
     require_same_hydra,
 )
 from synthgen.errors import SynthgenError
-from synthgen.paths import config_dir
+from synthgen.io import config_dir
 
 FILE = "file://"
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from synthgen.errors import SynthgenError
-from synthgen.paths import config_dir
+from synthgen.io import config_dir
 
 if TYPE_CHECKING:
     from synthgen.types import ImageSpec
@@ -62,8 +62,7 @@ def counted(
     ``image``; with ``own_sizes`` a network that names its pixels is counted for those. Must be
     called inside a Hydra application, whose config folders are searched. Raises SynthgenError for a
     group that isn't there."""
-    from synthgen.cli.catalogue import entries, made_of, sources
-    from synthgen.cli.costs import MODEL, Costs, costs
+    from synthgen.cli.catalogue import MODEL, Costs, costs, entries, made_of, sources
 
     before = {(one["group"], one["name"]): one for one in known}
     made = made_of(sources(folders))
@@ -87,7 +86,7 @@ def inside(groups: Sequence[str], wanted: str | None) -> set[str]:
     name = wanted.rstrip("/")
     found = {one for one in groups if one == name or one.startswith(f"{name}/")}
     if not found:
-        from synthgen.cli.typed import suggestion
+        from synthgen.cli.coerce import suggestion
 
         known = sorted(set(groups))
         raise SynthgenError(

@@ -10,15 +10,16 @@ from typing import Any
 import numpy as np
 import torch
 
-from synthgen.data.decode import (
+from synthgen.data.images import (
     GREY_MODES,
+    LONGEST_SIDE,
     Header,
     ImageFileError,
+    choose_size,
     decode,
     for_each,
     read_header,
 )
-from synthgen.data.size import LONGEST_SIDE, choose_size
 from synthgen.data.source import Records, Source, requested_size
 from synthgen.errors import SynthgenError
 from synthgen.types import LabelledImages

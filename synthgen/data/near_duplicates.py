@@ -34,7 +34,7 @@ CHUNK = 2**22  # pixels at a time
 @dataclass(frozen=True)
 class NearDuplicates:
     """``keys``: for each image a name that it shares with its near duplicates, None without any.
-    ``policy`` is what becomes of them, see :class:`synthgen.data.source.Source`."""
+    ``policy`` is what becomes of them, see :class:`synthgen.data.Source`."""
 
     keys: tuple[str | None, ...]
     policy: str

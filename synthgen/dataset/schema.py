@@ -11,7 +11,7 @@ from pydantic import Field, JsonValue, model_validator
 from synthgen.dataset import DESCRIPTION, MANIFEST, README
 from synthgen.dataset.provenance import Natural, Provenance
 from synthgen.errors import SynthgenError
-from synthgen.paths import canonical_digest
+from synthgen.io import canonical_digest
 from synthgen.ranges import MOST, ROWS_PER_PLAN, Few, Seed, Share
 from synthgen.schema import (
     ClassName,
@@ -172,7 +172,7 @@ class Execution(Schema):
 
 
 class CardAnswers(Schema):
-    """What only the person knows, see :class:`synthgen.synthesis.papers.Papers`."""
+    """What only the person knows, see :class:`synthgen.dataset.Papers`."""
 
     title: str | None = None
     source: str | None = None
@@ -308,7 +308,7 @@ def _from_before_parts(table: dict[str, Any]) -> dict[str, Any]:
         "latents": {"temperature": None, "truncation": None}, "filters": [], "attempts": None,
         "facts": {},
     }  # fmt: skip
-    png = {"_target_": "synthgen.synthesis.formats.png.PNG"}
+    png = {"_target_": "synthgen.dataset.formats.PNG"}
     added = {
         "mode": SYNTHETIC, "real_count": 0, "file_format": {"name": "png", "spec": png},
         "shard_size": 64, "parts": [part], "index_lines": 0, "papers": {},

@@ -5,15 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import torch
+
 from synthgen.data.assign import SPLITS
-from synthgen.data.hashing import image_hashes
 from synthgen.data.splits import Splits
-from synthgen.data.synthetic import SyntheticSet
 from synthgen.dataset.provenance import Provenance, TrainingData
 from synthgen.dataset.schema import Dataset
+from synthgen.dataset.source import SyntheticSet
 from synthgen.errors import SynthgenError
+from synthgen.evaluation.classifiers import Classifier
+from synthgen.evaluation.classifiers.trainer import NetworkClassifier
+from synthgen.evaluation.copy_tests import find_twins
 from synthgen.evaluation.features import Extractor
-from synthgen.evaluation.twins import find_twins
+from synthgen.evaluation.review import require_enough
+from synthgen.evaluation.trial import Trial
+from synthgen.evaluation.trial.endpoints import declared_endpoint, endpoint_score, tail_labels
+from synthgen.images import image_hashes
 
 
 def require_comparable(splits: Splits, synthetic: SyntheticSet) -> None:
@@ -180,3 +187,30 @@ def require_options(extractors: Sequence[Extractor], seeds: int, seed: int) -> N
         raise SynthgenError(f"seed must not be negative, got {seed}.")
     if not extractors:
         raise SynthgenError("No extractor was given.\nUse extractor=classifier.")
+
+
+# What a report needs and the real images alone can tell: asked before a generator is trained for
+# hours, because after that a wrong setting of the evaluation has cost them.
+
+
+def require_measurable(
+    splits: Splits,
+    *,
+    extractors: Sequence[Extractor],
+    judge: Classifier,
+    trial: Trial | None,
+    seeds: int,
+    seed: int,
+    review: int | None,
+) -> None:
+    """Raises what :func:`synthgen.evaluation.evaluate` would raise about its settings and these
+    splits, for a set that fits them."""
+    require_options(extractors, seeds, seed)
+    if review is not None:
+        require_enough(review)
+    if isinstance(judge, NetworkClassifier):
+        with torch.device("meta"):  # no weights, but every check of its constructor
+            judge.network(splits.train.image)
+    if trial is not None:
+        declared = declared_endpoint(trial.endpoint, splits.train)
+        endpoint_score(declared, tail_labels(splits.train, trial.tail))

@@ -2,12 +2,13 @@
 
 Four questions; real images that were held back meet the same treatment in each:
 
-- *Exact copies*, by the pixels of all images: one is enough (:mod:`synthgen.evaluation.twins`).
+- *Exact copies*, by the pixels of all images: one is enough
+  (:mod:`synthgen.evaluation.copy_tests`).
 - *Near copies*: an image whose nearest training image is far nearer than the next ones. How much
-  nearer happens by chance is read off the held-back images (:mod:`synthgen.evaluation.tails`), so a
-  set of plain or blurred images, near to everything, is not accused, nor one that repeats itself.
-  It is asked in a space that forgives shifts, mirroring and brightness, and in each extractor's;
-  there the distance is also held against the one to the nearest held-back image.
+  nearer happens by chance is read off the held-back images (:mod:`synthgen.evaluation.copy_tests`),
+  so a set of plain or blurred images, near to everything, is not accused, nor one that repeats
+  itself. It is asked in a space that forgives shifts, mirroring and brightness, and in each
+  extractor's; there the distance is also held against the one to the nearest held-back image.
 - *Share nearer to train*: is a synthetic image nearer to a training image than to any of equally
   many held-back ones? One half for images that owe nothing to single training images.
 - *AuthPct* (Alaa et al. 2022), beside the value of the real reference images.
@@ -26,17 +27,23 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from synthgen.evaluation.aligned import AlignedSpace
-from synthgen.evaluation.copying_words import sentence
+from synthgen.evaluation.copy_search import AlignedSpace, nearest, plant
+from synthgen.evaluation.copy_tests import (
+    FALSE_ALARMS,
+    FEWEST_HELD,
+    LEVEL,
+    TINY,
+    Found,
+    Twins,
+    Usual,
+    fewest_flagged,
+    find_twins,
+)
 from synthgen.evaluation.features import Extractor
-from synthgen.evaluation.metrics.intervals import Estimate, clopper_pearson, wilson
-from synthgen.evaluation.neighbours import nearest
-from synthgen.evaluation.planted import plant
-from synthgen.evaluation.references import FeatureSet, extract_set
-from synthgen.evaluation.subsets import positions_by_class, spread_by_class
-from synthgen.evaluation.tails import FALSE_ALARMS, FEWEST, TINY, Found, Usual, fewest_flagged
-from synthgen.evaluation.twins import LEVEL, Twins, find_twins
-from synthgen.types import LabelledImages
+from synthgen.evaluation.fidelity import FeatureSet, extract_set
+from synthgen.evaluation.narrative import sentence
+from synthgen.stats import Estimate, clopper_pearson, wilson
+from synthgen.types import LabelledImages, positions_by_class, spread_by_class
 
 SEARCHED = 5000  # synthetic and reference images at most, in proportion to the classes
 NEXT = 20  # training images beyond the nearest that say what distance is usual
@@ -121,7 +128,7 @@ def find_copies(
     if known is None:
         here, there = side(queries, train, holdout), side(real, train, holdout)
         own, others = here.share(), there.share()
-        if found["n_reference"] >= FEWEST:
+        if found["n_reference"] >= FEWEST_HELD:
             usual_ratios = Usual((other.distance / there.to_held.clamp_min(TINY)).sort().values)
             ratios = fake.distance / here.to_held.clamp_min(TINY)
             beside = usual_ratios.together(ratios, fake.index, found["different"])
@@ -247,7 +254,7 @@ def near_copies(
         torch.zeros_like(fake.score).bool(), torch.zeros_like(fake.score).bool(), 1.0, 0.0
     )
     power: dict[str, Any] = {}
-    if len(scores) >= FEWEST:
+    if len(scores) >= FEWEST_HELD:
         usual = Usual(scores.sort().values)
         repeated = usual.judge(fake.score, fake.index, among)
         once = usual.judge(fake.score[different], fake.index[different], among)
@@ -292,7 +299,7 @@ def of_like_classes(labels: Tensor, wanted: Tensor) -> Tensor:
         for label, share in enumerate(shares.tolist())
     ]
     cut = torch.cat(keep).sort().values
-    return cut if len(cut) >= FEWEST else torch.arange(len(labels))
+    return cut if len(cut) >= FEWEST_HELD else torch.arange(len(labels))
 
 
 def positions_of(labels: Tensor, label: int, count: int) -> Tensor:
@@ -316,7 +323,7 @@ def of_reference(
     held = holdout.at_most(SEARCHED)
     usual = Nearness.of(*nearest(held.features, test.features, NEXT + 1)).score
     usual = usual[of_like_classes(held.labels, labels)]
-    if len(usual) < FEWEST:
+    if len(usual) < FEWEST_HELD:
         return None
     near = Nearness.of(*nearest(queries, test.features, NEXT + 1))
     once = first_of_equal(queries)

@@ -10,20 +10,177 @@ from pathlib import Path
 from typing import Any
 
 from synthgen.data.splits import Splits
-from synthgen.data.synthetic import SyntheticSet
-from synthgen.evaluation import checks, expected, provenance, public, sentences
-from synthgen.evaluation.controls import CONTROL_IMAGES, draw_controls
+from synthgen.dataset.source import SyntheticSet
+from synthgen.evaluation import checks, expected, narrative, provenance
+from synthgen.evaluation.classifiers import Classifier
+from synthgen.evaluation.copy_tests import Twins, find_twins
+from synthgen.evaluation.copying import aligned_copies
+from synthgen.evaluation.fairness import add_coverage
 from synthgen.evaluation.features import Extractor
-from synthgen.evaluation.findings import Findings
-from synthgen.evaluation.judges import Judge
-from synthgen.evaluation.likeness import add_class_grid, add_fidelity
+from synthgen.evaluation.fidelity import CONTROL_IMAGES, FEWEST, draw_controls
+from synthgen.evaluation.figures import (
+    class_grid,
+    copy_figure,
+    embedding_map,
+    spectra,
+    typical_grid,
+)
+from synthgen.evaluation.metrics.manifold import DENSITY_NEIGHBOURS, halved, membership, points
 from synthgen.evaluation.report.schema import Report
+from synthgen.evaluation.result import Findings
 from synthgen.evaluation.review import choose_questions, review_facts, write_review
-from synthgen.evaluation.subsets import spread_by_class
-from synthgen.evaluation.trial import Trial, hold_trial
-from synthgen.evaluation.utility import add_transfer, add_transfer_references, add_trial
-from synthgen.paths import new_folder, write_json
+from synthgen.evaluation.spaces import Space, measure_space
+from synthgen.evaluation.statistical_tests import compare_statistics
+from synthgen.evaluation.transfer import add_transfer, add_transfer_references, add_trial
+from synthgen.evaluation.trial import Trial, run_trial
+from synthgen.io import new_folder, write_json
 from synthgen.samplers.base import Sampler
+from synthgen.types import LabelledImages, positions_by_class, spread_by_class
+
+# How like the real images the synthetic ones are: metrics, copying, statistics, pictures.
+
+
+def add_class_grid(
+    found: Findings, splits: Splits, synthetic: LabelledImages, folder: Path
+) -> None:
+    """The first figure: what the classes look like, real beside synthetic."""
+    file = "figures/class_grid.png"
+    caption = class_grid(splits.test, synthetic, folder / file, reference=splits.reference)
+    figure = {"file": file, "kind": "class_grid", "class": None, "caption": caption}
+    found.figures.append(figure)
+
+
+def add_fidelity(
+    found: Findings,
+    splits: Splits,
+    synthetic: LabelledImages,
+    controls: dict[str, LabelledImages],
+    extractors: Sequence[Extractor],
+    seed: int,
+    folder: Path,
+) -> None:
+    """Every feature space in turn, and what needs none."""
+    features = {}
+    twins = add_copies(found, splits, synthetic, folder)
+    for extractor in extractors:
+        extractor.prepare(splits.train, seed)
+        space = measure_space(extractor, splits, synthetic, controls, folder, twins)
+        found.results += space.results
+        found.references += space.references
+        found.neighbours.append(space.neighbours)
+        found.figures.append(space.figure)
+        found.sentences += narrative.fidelity_sentences(
+            space.results, space.references, extractor.name, splits.reference
+        )
+        found.sentences.append(
+            narrative.closeness_sentence(space.neighbours, splits.reference, space.copying)
+        )
+        found.sentences += narrative.extractor_sentence(extractor.name)
+        found.copying[extractor.name] = space.copying
+        found.sentences.append(space.copying["sentence"])
+        features[extractor.name] = (space.test.features, space.fake.features)
+        if extractor is extractors[0]:
+            add_reach(found, splits, space, extractor)
+        add_portraits(found, splits, synthetic, space, extractor, folder)
+    found.statistics = compare_statistics(splits.test, synthetic, features=features, seed=seed)
+    figure = spectra(splits.test.images, synthetic.images, folder)
+    found.figures += [figure] if figure else []
+
+
+def add_copies(found: Findings, splits: Splits, synthetic: LabelledImages, folder: Path) -> Twins:
+    """Copies by their pixels, whatever the extractors: equal ones, and near ones that may be
+    shifted, mirrored or brightened. While choosing, the generator knew the held-back images too."""
+    known = splits.known
+    strangers = [splits.test, splits.holdout] if known is splits.train else [splits.test]
+    twins = find_twins(
+        synthetic,
+        [known],
+        strangers,
+    )
+    name, copies = aligned_copies(
+        train=known,
+        held_back=strangers,
+        synthetic=synthetic,
+        reference=splits.reference,
+        twins=twins,
+    )
+    found.copying[name] = copies
+    found.sentences.append(copies["sentence"])
+    figure = copy_figure(
+        copies["pairs"],
+        synthetic.images,
+        known.images,
+        folder,
+        extractor=name,
+        file=f"figures/copies_{name}.png",
+    )
+    found.figures += [figure] if figure else []
+    return twins
+
+
+def add_reach(found: Findings, splits: Splits, space: Space, extractor: Extractor) -> None:
+    """How much of each class and group the synthetic images cover, in one feature space."""
+    if found.fairness is None or min(len(space.test.labels), len(space.fake.labels)) < FEWEST:
+        return
+    pair = points(space.test.features, space.fake.features, DENSITY_NEIGHBOURS)
+    sizes = DENSITY_NEIGHBOURS, DENSITY_NEIGHBOURS
+    parts = halved(*pair, *sizes)
+    compared = positions_by_class(splits.test.labels, extractor.max_images)
+    column = splits.test_attributes
+    add_coverage(
+        found.fairness,
+        space.test.labels,
+        classes=splits.test.classes,
+        covered=membership(*pair, *sizes).covered,
+        of_halves=parts.covered,
+        half=parts.real_half,
+        space=extractor.name,
+        groups=[column[i] for i in compared.tolist()] if column else None,
+    )
+
+
+def add_portraits(
+    found: Findings,
+    splits: Splits,
+    synthetic: LabelledImages,
+    space: Space,
+    extractor: Extractor,
+    folder: Path,
+) -> None:
+    """Figures of a whole set in one feature space: typical and odd images, a map, copied pairs."""
+    name = extractor.name
+    measured = synthetic.subset(positions_by_class(synthetic.labels, extractor.max_images))
+    figures = [
+        typical_grid(
+            measured,
+            space.fake.features,
+            space.test.features,
+            space.test.labels,
+            folder,
+            extractor=name,
+            file=f"figures/typical_{name}.png",
+        ),
+        embedding_map(
+            space.test.features,
+            space.test.labels,
+            space.fake.features,
+            space.fake.labels,
+            synthetic.classes,
+            folder,
+            extractor=name,
+            file=f"figures/embedding_map_{name}.svg",
+        ),
+        copy_figure(
+            space.copying["pairs"],
+            synthetic.images,
+            splits.known.images,
+            folder,
+            extractor=name,
+            file=f"figures/copies_{name}.png",
+        ),
+    ]
+    found.figures += [figure for figure in figures if figure is not None]
+
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +193,7 @@ def evaluate(
     out: Path,
     *,
     extractors: Sequence[Extractor],
-    judge: Judge,
+    judge: Classifier,
     seeds: int = 3,
     seed: int = 0,
     trial: Trial | None = None,
@@ -85,10 +242,10 @@ def evaluate(
         log.info(said)
         copies = checks.exact_copies(splits, synthetic)
         steps = judge.steps_for(splits.train)
-        found = Findings(sentences=sentences.choosing_sentence(splits.reference))
+        found = Findings(sentences=narrative.choosing_sentence(splits.reference))
         control_labels = spread_by_class(synthetic.images, CONTROL_IMAGES).labels
         controls, problems = draw_controls(splits.train, control_labels, seed)
-        held = trial and hold_trial(
+        held = trial and run_trial(
             trial, splits, synthetic, sampler, judge, seed=seed, out=Path(out), folder=folder
         )
         taught = len(held.outcome.seeds) if held else seeds
@@ -126,7 +283,7 @@ def evaluate(
         }
         report = Report.from_json(table, "The report")
         write_json(folder / "report.json", table)
-        write_json(folder / public.FILE, public.public_report(table))
+        write_json(folder / provenance.FILE, provenance.public_report(table))
         write_html(report, folder)
     if held:
         held.store.remove()

@@ -8,17 +8,16 @@ from collections.abc import Callable, Sequence
 import torch
 
 from synthgen.data.splits import Splits
-from synthgen.evaluation.controls import CONTROL_IMAGES
-from synthgen.evaluation.features import ClassifierExtractor, Extractor
-from synthgen.evaluation.fidelity import FEWEST, fidelity_results, kernels
-from synthgen.evaluation.judges import Judge, Lesson
-from synthgen.evaluation.judges.estimators import EstimatorJudge
+from synthgen.evaluation.classifiers import Classifier, TrainingRecipe
+from synthgen.evaluation.classifiers.extractor import ClassifierExtractor
+from synthgen.evaluation.classifiers.scores import recall_of, score_estimate
+from synthgen.evaluation.classifiers.sklearn import EstimatorClassifier
+from synthgen.evaluation.features import Extractor
+from synthgen.evaluation.fidelity import CONTROL_IMAGES, FEWEST, fidelity_results, kernels
 from synthgen.evaluation.metrics import frechet_distance, manifold_estimates, mind_estimate
-from synthgen.evaluation.scores import recall_of, score_estimate
-from synthgen.evaluation.subsets import spread_by_class
 from synthgen.evaluation.transfer import ARMS
 from synthgen.evaluation.trial import Trial
-from synthgen.types import LabelledImages
+from synthgen.types import LabelledImages, spread_by_class
 
 STEPS = (5, 25)  # optimizer steps that are tried: the difference is the rate
 FITTED = 300  # images that a judge is tried with which is fitted in one go
@@ -37,7 +36,7 @@ def expected_seconds(
     synthetic: LabelledImages,
     *,
     extractors: Sequence[Extractor],
-    judge: Judge,
+    judge: Classifier,
     seeds: int,
     trial: Trial | None,
 ) -> float:
@@ -94,13 +93,13 @@ def per_step(work: Callable[[int], object], steps: int) -> float:
     return max(short - few * rate, 0.0) + steps * rate
 
 
-def training_seconds(judge: Judge, splits: Splits) -> float:
+def training_seconds(judge: Classifier, splits: Splits) -> float:
     """One classifier, trained and asked."""
     exams = {"test": splits.test.images}
 
     def examine(data: LabelledImages, steps: int) -> None:
         judge.examine(
-            Lesson(data=data),
+            TrainingRecipe(data=data),
             holdout=splits.holdout,
             exams=exams,
             steps=steps,
@@ -109,7 +108,7 @@ def training_seconds(judge: Judge, splits: Splits) -> float:
         )
 
     steps = judge.steps_for(splits.train)
-    if isinstance(judge, EstimatorJudge):
+    if isinstance(judge, EstimatorClassifier):
         few = spread_by_class(splits.train, FITTED)
         return elapsed(lambda: examine(few, steps)) * len(splits.train) / len(few)
     return per_step(lambda some: examine(splits.train, some), steps)

@@ -9,10 +9,15 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from synthgen.evaluation.metrics.intervals import TOO_FEW, Estimate, simultaneous
-from synthgen.evaluation.picking import below, distance_by_chance, never_too_short
-from synthgen.evaluation.rates import paired_difference, rate
-from synthgen.evaluation.reach import Reach
+from synthgen.evaluation.group_rates import (
+    Reach,
+    below,
+    distance_by_chance,
+    never_too_short,
+    paired_difference,
+    rate,
+)
+from synthgen.stats import TOO_FEW, Estimate, simultaneous
 
 FEWEST = 10  # real images of a class or group, below which nothing is said about it
 Row = dict[str, Any]
@@ -78,7 +83,7 @@ def add_coverage(
         covered: bool ``(M,)``, ``Membership.covered`` of
             :mod:`synthgen.evaluation.metrics.manifold`.
         of_halves, half: bool ``(S, M)``, ``covered`` and ``real_half`` of
-            :class:`synthgen.evaluation.metrics.halves.Halved`.
+            :class:`synthgen.evaluation.metrics.manifold.Halved`.
         space: name of the extractor whose features were compared.
         groups: as in :func:`fairness`, of these images.
     """

@@ -1,11 +1,12 @@
-"""One number of a report, with all that is needed to read it."""
+"""One number of a report, with all that is needed to read it, and what the parts of an
+evaluation find."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from synthgen.evaluation.metrics.intervals import Estimate
+from synthgen.stats import Estimate
 
 HIGHER_IS_BETTER = {
     "frechet_distance": False,
@@ -81,3 +82,24 @@ def make_result(
         seconds=round(seconds, 3),
         settings=settings,
     )
+
+
+# What the parts of an evaluation find, on its way into the report.
+
+
+@dataclass
+class Findings:
+    """What the parts of an evaluation add to the report."""
+
+    results: list[Result] = field(default_factory=list)
+    references: list[dict[str, Any]] = field(default_factory=list)
+    sentences: list[str] = field(default_factory=list)
+    confusion: dict[str, Any] = field(default_factory=dict)
+    curves: dict[str, list[dict[str, float]]] = field(default_factory=dict)
+    verdict: dict[str, Any] | None = None
+    trial: dict[str, Any] | None = None
+    neighbours: list[dict[str, Any]] = field(default_factory=list)
+    figures: list[dict[str, Any]] = field(default_factory=list)
+    copying: dict[str, Any] = field(default_factory=dict)  # by extractor
+    statistics: dict[str, Any] | None = None
+    fairness: dict[str, Any] | None = None

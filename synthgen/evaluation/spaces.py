@@ -9,16 +9,28 @@ from typing import Any
 import torch
 
 from synthgen.data.splits import Splits
+from synthgen.evaluation.copy_search import (
+    NEAREST,
+    PER_CLASS,
+    Search,
+    closest_pairs,
+    picked,
+    rows,
+)
+from synthgen.evaluation.copy_tests import Twins
 from synthgen.evaluation.copying import find_copies, in_images, planted_features
 from synthgen.evaluation.features import Extractor
-from synthgen.evaluation.fidelity import fidelity_by_class, fidelity_results, logits_of
-from synthgen.evaluation.neighbours import NEAREST, PER_CLASS, Search, closest_pairs, picked, rows
-from synthgen.evaluation.pictures import MOST_CLASSES, neighbour_figure
-from synthgen.evaluation.references import FeatureSet, extract_set, fidelity_references
+from synthgen.evaluation.fidelity import (
+    FeatureSet,
+    extract_set,
+    fidelity_by_class,
+    fidelity_references,
+    fidelity_results,
+    logits_of,
+)
+from synthgen.evaluation.figures import MOST_CLASSES, neighbour_figure
 from synthgen.evaluation.result import Result
-from synthgen.evaluation.subsets import positions_by_class
-from synthgen.evaluation.twins import Twins
-from synthgen.types import LabelledImages
+from synthgen.types import LabelledImages, positions_by_class
 
 
 @dataclass(frozen=True)

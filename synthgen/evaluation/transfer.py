@@ -1,4 +1,5 @@
-"""Is a classifier trained on synthetic images any good on real ones? (Ravuri & Vinyals 2019)"""
+"""What the synthetic images teach a classifier that is tested on real ones, with a trial or
+without."""
 
 from __future__ import annotations
 
@@ -8,10 +9,19 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from synthgen.evaluation.judges import Examination, Judge, Lesson
-from synthgen.evaluation.result import Result, make_result
-from synthgen.evaluation.scores import SCORES, confusion, recall_of, score_estimate
-from synthgen.types import LabelledImages
+from synthgen.data.splits import Splits
+from synthgen.evaluation import narrative
+from synthgen.evaluation.classifiers import Classifier, Predictions, TrainingRecipe
+from synthgen.evaluation.classifiers.scores import SCORES, confusion, recall_of, score_estimate
+from synthgen.evaluation.fairness import fairness
+from synthgen.evaluation.fidelity import CONTROL_NOTES, as_references
+from synthgen.evaluation.result import Findings, Result, make_result
+from synthgen.evaluation.trial import TrialReport, main_arms
+from synthgen.evaluation.trial.arms import proportional
+from synthgen.evaluation.trial.runner import lacking, lacking_sentence
+from synthgen.types import LabelledImages, spread_by_class
+
+# Is a classifier trained on synthetic images any good on real ones? (Ravuri & Vinyals 2019)
 
 ARMS = ("real_only", "synthetic_only", "real_and_synthetic")
 MOST_IN_MATRIX = 100  # classes of a confusion matrix that is written with its zeros
@@ -29,7 +39,7 @@ def training_sets(real: LabelledImages, synthetic: LabelledImages) -> dict[str, 
 
 
 def examine_arm(
-    judge: Judge,
+    judge: Classifier,
     data: LabelledImages,
     *,
     holdout: LabelledImages,
@@ -37,11 +47,11 @@ def examine_arm(
     steps: int,
     seeds: Sequence[int],
     arm: str,
-) -> list[Examination]:
+) -> list[Predictions]:
     """One training per seed; the same seeds give all arms the same initial weights."""
     return [
         judge.examine(
-            Lesson(data=data),
+            TrainingRecipe(data=data),
             holdout=holdout,
             exams={"test": test.images},
             steps=steps,
@@ -58,7 +68,7 @@ def judge_seeds(seed: int, count: int) -> list[int]:
 
 def transfer_results(
     arm: str,
-    examinations: Sequence[Examination],
+    examinations: Sequence[Predictions],
     test: LabelledImages,
     *,
     classifier: str,
@@ -88,7 +98,7 @@ def transfer_results(
 
 def recall_by_class(
     arm: str,
-    examinations: Sequence[Examination],
+    examinations: Sequence[Predictions],
     test: LabelledImages,
     *,
     classifier: str,
@@ -120,7 +130,7 @@ def recall_by_class(
     ]
 
 
-def summed_confusion(examinations: Sequence[Examination], test: LabelledImages) -> dict[str, Any]:
+def summed_confusion(examinations: Sequence[Predictions], test: LabelledImages) -> dict[str, Any]:
     """``matrix``: rows = true class, columns = predicted class, summed over seeds. With more than
     100 classes nearly all of it is zeros; then ``cells`` holds ``[true, predicted, count]`` of the
     others, in the order of their numbers."""
@@ -135,7 +145,7 @@ def summed_confusion(examinations: Sequence[Examination], test: LabelledImages) 
     return {"classes": list(test.classes), "cells": rows.tolist()}
 
 
-def mean_curve(examinations: Sequence[Examination]) -> list[dict[str, float]]:
+def mean_curve(examinations: Sequence[Predictions]) -> list[dict[str, float]]:
     """Accuracy on real holdout images by optimizer step, mean over seeds."""
     curves = [examination.curve for examination in examinations]
     return [
@@ -145,3 +155,158 @@ def mean_curve(examinations: Sequence[Examination]) -> list[dict[str, float]]:
         }
         for points in zip(*curves, strict=True)
     ]
+
+
+CLEARLY_FEWER = 0.8  # above, "as many real images" would be the real-only arm once more
+CONTROL_SCORES = ("accuracy", "balanced_accuracy", "macro_f1")
+
+
+def add_transfer(
+    found: Findings,
+    splits: Splits,
+    synthetic: LabelledImages,
+    judge: Classifier,
+    steps: int,
+    seeds: int,
+    seed: int,
+) -> None:
+    """Three arms, each trained with the same seeds for the same number of steps; without the one of
+    synthetic images only if these lack a class."""
+    predictions = {}
+    sets = training_sets(splits.train, synthetic)
+    reason = lacking_sentence(synthetic, splits.train)
+    if reason is not None:
+        del sets["synthetic_only"]
+        found.sentences.append(f"Synthetic only was not tested: {reason}.")
+    for arm, data in sets.items():
+        examinations = examine_arm(
+            judge,
+            data,
+            holdout=splits.holdout,
+            test=splits.test,
+            steps=steps,
+            seeds=judge_seeds(seed, seeds),
+            arm=arm,
+        )
+        counts = [0] * len(synthetic.classes) if arm == "real_only" else synthetic.counts
+        add_arm(found, splits, arm, examinations, judge, counts)
+        found.curves[arm] = mean_curve(examinations)
+        predictions[arm] = tests_of(examinations)
+    found.fairness = gains(splits, predictions)
+    found.sentences += narrative.transfer_sentences(found.results, seeds, splits.reference)
+    found.sentences += worst_taught(splits, predictions)
+
+
+def add_trial(
+    found: Findings,
+    held: TrialReport,
+    splits: Splits,
+    synthetic: LabelledImages,
+    judge: Classifier,
+) -> None:
+    """The verdict; and the trial's three main arms where a report without one has its own."""
+    found.verdict, found.trial = held.verdict, held.trial
+    found.sentences.append(held.verdict["sentence"])
+    for arm, trained in main_arms(held.outcome).items():
+        counts = proportional(synthetic.counts, trained.arm.n_synthetic)
+        add_arm(found, splits, arm, trained.examinations, judge, counts)
+    arms = main_arms(held.outcome).items()
+    predictions = {arm: tests_of(one.examinations) for arm, one in arms}
+    found.fairness = gains(splits, predictions)
+    found.sentences += worst_taught(splits, predictions)
+
+
+def add_arm(
+    found: Findings,
+    splits: Splits,
+    arm: str,
+    examinations: list[Predictions],
+    judge: Classifier,
+    fake_counts: list[int],
+) -> None:
+    """One arm's scores, recall by class and confusion matrix."""
+    found.results += transfer_results(
+        arm,
+        examinations,
+        splits.test,
+        classifier=judge.name,
+        n_fake=sum(fake_counts),
+        groups=splits.test_groups,
+    )
+    found.results += recall_by_class(
+        arm,
+        examinations,
+        splits.test,
+        classifier=judge.name,
+        fake_counts=fake_counts,
+        groups=splits.test_groups,
+    )
+    found.confusion[arm] = summed_confusion(examinations, splits.test)
+
+
+def tests_of(examinations: Sequence[Predictions]) -> Tensor:
+    """int64 ``(seeds, N)``: what each seed's classifier said about the test images."""
+    return torch.stack([examination.predictions["test"] for examination in examinations])
+
+
+def worst_taught(splits: Splits, predictions: dict[str, Tensor]) -> list[str]:
+    if "synthetic_only" not in predictions:
+        return []
+    return narrative.worst_class_sentence(
+        predictions["synthetic_only"], splits.test, splits.reference, splits.test_groups
+    )
+
+
+def gains(splits: Splits, predictions: dict[str, Tensor]) -> dict[str, Any]:
+    """Recall of each class before and after the synthetic images were added."""
+    found = fairness(
+        splits.test.labels,
+        classes=splits.test.classes,
+        before=predictions["real_only"],
+        after=predictions["real_and_synthetic"],
+        groups=splits.test_attributes,
+        units=splits.test_groups,
+    )
+    found["sentences"] += narrative.group_sentences(splits)
+    return found
+
+
+def add_transfer_references(
+    found: Findings,
+    splits: Splits,
+    synthetic: LabelledImages,
+    controls: dict[str, LabelledImages],
+    judge: Classifier,
+    steps: int,
+    seed: int,
+) -> None:
+    """What the controls teach (one training each), and what as many real images would."""
+    sets = {
+        name: ("synthetic_only", images, CONTROL_NOTES[name].format(n=len(images)))
+        for name, images in controls.items()
+        if not lacking(images, splits.train)
+    }
+    if len(synthetic) <= CLEARLY_FEWER * len(splits.train):
+        fewer = spread_by_class(splits.train, len(synthetic))
+        sets["real_at_same_n"] = ("real_only", fewer, f"{len(fewer):,} real training images")
+    for name, (arm, images, note) in sets.items():
+        examinations = examine_arm(
+            judge,
+            images,
+            holdout=splits.holdout,
+            test=splits.test,
+            steps=steps,
+            seeds=judge_seeds(seed, 1),
+            arm=name,
+        )
+        results = transfer_results(
+            arm,
+            examinations,
+            splits.test,
+            classifier=judge.name,
+            n_fake=0 if arm == "real_only" else len(images),
+            names=CONTROL_SCORES,
+            groups=splits.test_groups,
+        )
+        note = f"{note}; one training, so the interval leaves out the scatter between trainings"
+        found.references += as_references(name, results, note)

@@ -2,4 +2,6 @@
 
 from synthgen.gan.module import GAN
 
-__all__ = ["GAN"]
+__all__ = [
+    "GAN",
+]

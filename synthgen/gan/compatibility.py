@@ -15,7 +15,7 @@ from synthgen.gan.auxiliary import AuxiliaryClassifier
 from synthgen.gan.losses import GANLoss, LeastSquares, Wasserstein
 from synthgen.gan.penalties import R1, R2, GradientNorm, LeCam, Penalty
 from synthgen.networks.base import Discriminator, Generator
-from synthgen.networks.heads import Unconditional
+from synthgen.networks.blocks import Unconditional
 from synthgen.networks.spectral import SpectralNorm
 
 log = logging.getLogger(__name__)
@@ -131,7 +131,7 @@ RULES: tuple[tuple[Callable[[Parts], bool], str], ...] = (
 )
 
 
-def refuse_senseless(parts: Parts) -> None:
+def check_compatible(parts: Parts) -> None:
     """Raises ValueError with a sentence for the first rule that ``parts`` break."""
     for broken, sentence in RULES:
         if broken(parts):

@@ -7,27 +7,71 @@ from collections.abc import Callable, Iterable, Mapping
 import torch
 from pytorch_lightning.core.optimizer import LightningOptimizer
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim import Optimizer
 
+from synthgen.gan.adversarial import AdversarialLoss
 from synthgen.gan.augmentations.base import Augmentation
 from synthgen.gan.auxiliary import AuxiliaryClassifier
-from synthgen.gan.batch_norm import recalibrate
-from synthgen.gan.compatibility import Parts, refuse_senseless
-from synthgen.gan.critic import Critic
-from synthgen.gan.losses.base import GANLoss
-from synthgen.gan.penalties.base import Penalty
+from synthgen.gan.compatibility import Parts, check_compatible
+from synthgen.gan.losses import GANLoss
+from synthgen.gan.penalties import Penalty
 from synthgen.images import to_float
 from synthgen.networks.base import Discriminator, Generator
+from synthgen.progress import track
 from synthgen.ranges import BatchSize, Count, Depth
 from synthgen.samplers.base import Sampler
 from synthgen.samplers.neural import GeneratorSampler
-from synthgen.seeds import step_generator
-from synthgen.training.ema import EMA
-from synthgen.training.module import GenerativeModule, set_hyperparameters
+from synthgen.seeds import Stream, step_generator
+from synthgen.training.module import EMA, GenerativeModule, set_hyperparameters
 from synthgen.training.schedules import Beta, Rate
 from synthgen.types import LabelledImages
 
-CRITIC = 3  # the stream of random numbers of augmentations and penalties
+# Running statistics of an averaged generator, which are not those of any generator it averages.
+
+
+@torch.no_grad()
+def recalibrate(
+    generator: Generator,
+    labels: Tensor,
+    seed: int,
+    *,
+    batches: int = 100,
+    batch_size: int = 64,
+    latents: Callable[[Tensor, torch.Generator], Tensor] | None = None,
+) -> None:
+    """Replace running means and variances by those of fresh latents: the plain mean over
+    ``batches`` batches ("standing statistics"; Brock et al. 2019, section 3.1).
+
+    Labels are drawn from ``labels``, int64 ``(N,)``, and latents for them by ``latents``; None:
+    from N(0, I). Batches of training had their own statistics, which is what the weights learned
+    to work with, so the labels must come in the shares in which training showed them. The result
+    is a function of weights, labels and ``seed`` alone. Without batch norm nothing happens.
+    """
+    layers = [layer for layer in generator.modules() if isinstance(layer, _BatchNorm)]
+    if not layers:
+        return
+    before = [(layer.training, layer.momentum) for layer in layers]
+    was_training = generator.training
+    generator.eval()  # all but these layers stay as they are in use
+    for layer in layers:
+        layer.reset_running_stats()
+        layer.train()
+        layer.momentum = None  # a plain mean over all batches
+    device = next(generator.parameters()).device
+    with track(batches * batch_size, "Statistics of batch norm") as advance:
+        for number in range(batches):
+            random = step_generator(seed, Stream.STATISTICS, number)
+            z = torch.randn(batch_size, generator.z_dim, generator=random)
+            rows = torch.randint(len(labels), (batch_size,), generator=random)
+            if latents is not None:
+                z = latents(labels[rows], random)
+            generator(z.to(device), labels[rows].to(device))
+            advance(batch_size)
+    generator.train(was_training)
+    for layer, (mode, momentum) in zip(layers, before, strict=True):
+        layer.train(mode)
+        layer.momentum = momentum
 
 
 class GAN(GenerativeModule):
@@ -75,9 +119,9 @@ class GAN(GenerativeModule):
             raise ValueError(f"discriminator_steps must be at least 1, got {discriminator_steps}")
         sizes = (generator.image.num_classes, discriminator.feature_dim)
         classifier = None if auxiliary is None else auxiliary(*sizes)
-        refuse_senseless(Parts(generator, discriminator, loss, penalties, augmentation, classifier))
+        check_compatible(Parts(generator, discriminator, loss, penalties, augmentation, classifier))
         self.generator = generator
-        self.critic = Critic(
+        self.critic = AdversarialLoss(
             discriminator, loss, penalties, augmentation, classifier, self.autocast
         )
         self.ema = EMA(generator, ema_half_life)
@@ -123,7 +167,7 @@ class GAN(GenerativeModule):
     def _train_discriminator(
         self, real: Tensor, fake: Tensor, labels: Tensor, number: int, optimizer: LightningOptimizer
     ) -> None:
-        random = step_generator(self.run_seed, CRITIC, number, 0)
+        random = step_generator(self.run_seed, Stream.CRITIC, number, 0)
         loss, parts = self.critic.discriminator_loss(
             real, fake, labels, number=number, progress=self.clock.progress, random=random
         )
@@ -133,7 +177,7 @@ class GAN(GenerativeModule):
     def _train_generator(
         self, real: Tensor, fake: Tensor, labels: Tensor, number: int, optimizer: LightningOptimizer
     ) -> None:
-        random = step_generator(self.run_seed, CRITIC, number, 1)
+        random = step_generator(self.run_seed, Stream.CRITIC, number, 1)
         with self.critic.frozen():
             loss = self.critic.generator_loss(fake, real, labels, random)
             self.losses["generator"] = loss.detach()

@@ -8,12 +8,11 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from synthgen.gan.adversarial import AdversarialLoss
 from synthgen.gan.augmentations.base import Augmentation
-from synthgen.gan.compatibility import Parts, refuse_senseless
-from synthgen.gan.critic import Critic
-from synthgen.gan.losses.base import GANLoss
-from synthgen.gan.penalties.base import Penalty
-from synthgen.hybrids.adaptive import adaptive_weight, last_weight
+from synthgen.gan.compatibility import Parts, check_compatible
+from synthgen.gan.losses import GANLoss
+from synthgen.gan.penalties import Penalty
 from synthgen.hybrids.bottleneck import Bottleneck, Encoded
 from synthgen.images import to_float
 from synthgen.networks.base import Discriminator, Encoder, Generator
@@ -21,18 +20,38 @@ from synthgen.networks.grid import GridDecoder
 from synthgen.ranges import BatchSize, Count, Decay
 from synthgen.samplers.base import Sampler
 from synthgen.samplers.neural import DecoderSampler, LatentDensity
-from synthgen.seeds import step_generator
-from synthgen.training.ema import EMA
-from synthgen.training.module import GenerativeModule, set_hyperparameters
+from synthgen.seeds import Stream, step_generator
+from synthgen.training.module import EMA, GenerativeModule, set_hyperparameters
 from synthgen.training.schedules import Rate, Weight
 from synthgen.types import LabelledImages
-from synthgen.vae.base import FittedDensity, PixelLikelihood
+from synthgen.vae.base import FittedDensity, PixelLikelihood, encoded
 from synthgen.vae.densities import RunningGaussian
-from synthgen.vae.encoded import encoded
 from synthgen.vae.module import fitting_decoder
 
-CRITIC = 3  # the stream of random numbers of augmentations and penalties
-CODES = 4  # that of new places for codes that nothing is near to
+# The weight that keeps two losses of one decoder in balance.
+
+LARGEST = 1e4
+EPSILON = 1e-4
+
+
+def last_weight(decoder: nn.Module) -> nn.Parameter:
+    """The weights of a network's last convolution or linear layer."""
+    layers = [m for m in decoder.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
+    if not layers:
+        raise ValueError(f"{type(decoder).__name__} has no convolution and no linear layer")
+    found = layers[-1].weight
+    assert isinstance(found, nn.Parameter)
+    return found
+
+
+def adaptive_weight(reconstruction: Tensor, adversarial: Tensor, weight: Tensor) -> Tensor:
+    """‖d reconstruction / d weight‖ / ‖d adversarial / d weight‖, of two scalars (Esser et al.
+    2021, eq. 7): what makes both pull on that layer equally hard. Their graphs stay usable."""
+    norms = []
+    for loss in (reconstruction, adversarial):
+        (slope,) = torch.autograd.grad(loss, weight, retain_graph=True)
+        norms.append(slope.float().norm())
+    return (norms[0] / (norms[1] + EPSILON)).clamp(0, LARGEST).detach()
 
 
 class Networks(nn.Module):
@@ -120,9 +139,11 @@ class Autoencoder(GenerativeModule):
                 f"{type(narrow).__name__} needs a density to draw latents from; "
                 "give one, e.g. vae/density@model.density=principal_mixture"
             )
-        refuse_senseless(Parts(fitted, discriminator, loss, penalties, augmentation, None))
+        check_compatible(Parts(fitted, discriminator, loss, penalties, augmentation, None))
         self.networks = Networks(encoder, fitted, narrow, likelihood)
-        self.critic = Critic(discriminator, loss, penalties, augmentation, autocast=self.autocast)
+        self.critic = AdversarialLoss(
+            discriminator, loss, penalties, augmentation, autocast=self.autocast
+        )
         self.ema = EMA(self.networks, ema_half_life)
         sizes = (self.image.num_classes, fitted.z_dim)
         fits = density if narrow.own_density() is None else None
@@ -178,7 +199,7 @@ class Autoencoder(GenerativeModule):
         optimizer.zero_grad(set_to_none=True)
         self.manual_backward(loss)
         optimizer.step()
-        networks.bottleneck.observe(said, step_generator(self.run_seed, CODES, number))
+        networks.bottleneck.observe(said, step_generator(self.run_seed, Stream.CODES, number))
         self.ema.update(networks, self.batch_size, self.clock.images_seen + self.batch_size)
 
     def _adversarial(
@@ -188,7 +209,7 @@ class Autoencoder(GenerativeModule):
         number = self.clock.images_seen // self.batch_size
         progress, networks = self.clock.progress, self.networks
         fake = networks.likelihood.mean(outputs)
-        random = step_generator(self.run_seed, CRITIC, number, 0)
+        random = step_generator(self.run_seed, Stream.CRITIC, number, 0)
         discriminator_optimizer = self.optimizer_list()[1]
         value, parts = self.critic.discriminator_loss(
             real, fake, labels, number=number, progress=progress, random=random
@@ -196,7 +217,7 @@ class Autoencoder(GenerativeModule):
         discriminator_optimizer.zero_grad(set_to_none=True)
         self.manual_backward(value)
         discriminator_optimizer.step()
-        random = step_generator(self.run_seed, CRITIC, number, 1)
+        random = step_generator(self.run_seed, Stream.CRITIC, number, 1)
         with self.critic.frozen():
             adversarial = self.critic.generator_loss(fake, real, labels, random)
             (slope,) = torch.autograd.grad(adversarial, fake, retain_graph=True)

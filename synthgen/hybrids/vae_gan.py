@@ -9,21 +9,20 @@ from pytorch_lightning.core.optimizer import LightningOptimizer
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from synthgen.gan.adversarial import AdversarialLoss
 from synthgen.gan.augmentations.base import Augmentation
-from synthgen.gan.batch_norm import recalibrate
-from synthgen.gan.compatibility import Parts, refuse_senseless
-from synthgen.gan.critic import Critic
-from synthgen.gan.losses.base import GANLoss
-from synthgen.gan.penalties.base import Penalty
-from synthgen.hybrids.plain_pixels import PlainPixels
+from synthgen.gan.compatibility import Parts, check_compatible
+from synthgen.gan.losses import GANLoss
+from synthgen.gan.module import recalibrate
+from synthgen.gan.penalties import Penalty
 from synthgen.images import to_float
 from synthgen.networks.base import Discriminator, Encoder, Generator
 from synthgen.ranges import BatchSize, Count
 from synthgen.samplers.base import Sampler
 from synthgen.samplers.neural import DecoderSampler
-from synthgen.seeds import step_generator
-from synthgen.training.ema import EMA
-from synthgen.training.module import GenerativeModule, set_hyperparameters
+from synthgen.seeds import Stream, step_generator
+from synthgen.serialization import Rebuildable
+from synthgen.training.module import EMA, GenerativeModule, set_hyperparameters
 from synthgen.training.schedules import Beta, Rate, Weight
 from synthgen.types import ImageSpec, LabelledImages
 from synthgen.vae.base import (
@@ -33,12 +32,19 @@ from synthgen.vae.base import (
     PixelLikelihood,
     Posterior,
     Prior,
+    encoded,
 )
-from synthgen.vae.encoded import encoded
 from synthgen.vae.likelihoods import BernoulliLikelihood
 
-CRITIC = 3  # the stream of random numbers of augmentations and penalties
-DRAWS = 4  # that of latents from the prior
+# A decoder that makes pixels itself, without a likelihood around them.
+
+
+class PlainPixels(nn.Module, Rebuildable):
+    """A decoder's output is the image."""
+
+    def mean(self, outputs: Tensor) -> Tensor:
+        """float ``(N, C, H, W)`` -> the same."""
+        return outputs
 
 
 class VAEGAN(GenerativeModule):
@@ -103,10 +109,12 @@ class VAEGAN(GenerativeModule):
                 f"{type(likelihood).__name__} describes pixels, but a VAE-GAN's is of features, "
                 "which are unbounded; take vae/likelihood@model.likelihood=gaussian"
             )
-        refuse_senseless(Parts(decoder, discriminator, loss, penalties, augmentation, None))
+        check_compatible(Parts(decoder, discriminator, loss, penalties, augmentation, None))
         sizes = (decoder.image.num_classes, decoder.z_dim)
         self.networks = Networks(encoder, decoder, prior(*sizes), likelihood)
-        self.critic = Critic(discriminator, loss, penalties, augmentation, autocast=self.autocast)
+        self.critic = AdversarialLoss(
+            discriminator, loss, penalties, augmentation, autocast=self.autocast
+        )
         self.ema = EMA(self.networks, ema_half_life)
         self.density = None if density is None else density(*sizes)
         self.lr, self.discriminator_lr, self.beta2 = lr, discriminator_lr or lr, beta2
@@ -161,7 +169,7 @@ class VAEGAN(GenerativeModule):
         reconstructed, fake = outputs.float().chunk(2)
         self._train_discriminator(real, fake, labels, number, discriminator_optimizer)
         with self.critic.frozen():
-            random = step_generator(self.run_seed, CRITIC, number, 1)
+            random = step_generator(self.run_seed, Stream.CRITIC, number, 1)
             adversarial = self.critic.generator_loss(fake, real, labels, random)
             misfit = self.feature_misfit(reconstructed, real)
         kl = self._kl(posterior, z, labels)
@@ -195,7 +203,7 @@ class VAEGAN(GenerativeModule):
     def _train_discriminator(
         self, real: Tensor, fake: Tensor, labels: Tensor, number: int, optimizer: LightningOptimizer
     ) -> None:
-        random = step_generator(self.run_seed, CRITIC, number, 0)
+        random = step_generator(self.run_seed, Stream.CRITIC, number, 0)
         loss, self.losses = self.critic.discriminator_loss(
             real, fake, labels, number=number, progress=self.clock.progress, random=random
         )
@@ -206,7 +214,7 @@ class VAEGAN(GenerativeModule):
         """float32 ``(N, Z)`` from p(z | y). Each process takes its rows of the global batch."""
         world = self.trainer.world_size if self._trainer is not None else 1
         rank = self.trainer.global_rank if self._trainer is not None else 0
-        generator = step_generator(self.run_seed, DRAWS, number)
+        generator = step_generator(self.run_seed, Stream.DRAWS, number)
         seeds = torch.randint(2**62, (world, len(labels)), generator=generator)
         return self.networks.prior.sample(labels, seeds[rank])
 

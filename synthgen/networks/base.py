@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 
 from torch import Tensor, nn
 
-from synthgen.spec import Rebuildable
+from synthgen.serialization import Rebuildable
 from synthgen.types import ImageSpec
 
 

@@ -14,10 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from synthgen.networks.attention import SelfAttention
 from synthgen.networks.base import Discriminator, Generator
-from synthgen.networks.blocks import crop_to, downsample, pad_to
-from synthgen.networks.heads import Head, Projection
+from synthgen.networks.blocks import Head, Projection, SelfAttention, crop_to, downsample, pad_to
 from synthgen.networks.r3gan import Pyramid
 from synthgen.networks.spectral import LAYERS, normalise_spectrum
 from synthgen.ranges import DepthOrNone, Side, Size, Width

@@ -10,8 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from synthgen.networks.base import Discriminator, Generator
-from synthgen.networks.blocks import SLOPE, class_embedding, crop_to, pad_to
-from synthgen.networks.heads import Head, Projection
+from synthgen.networks.blocks import SLOPE, Head, Projection, class_embedding, crop_to, pad_to
 from synthgen.networks.r3gan import Pyramid
 from synthgen.ranges import Size, Width
 from synthgen.types import ImageSpec

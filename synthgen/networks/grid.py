@@ -10,15 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from synthgen.networks.base import Encoder, Generator
-from synthgen.networks.blocks import (
-    GAIN,
-    SLOPE,
-    crop_to,
-    downsample,
-    pad_to,
-    scaled_,
-    upsample,
-)
+from synthgen.networks.blocks import GAIN, SLOPE, crop_to, downsample, pad_to, scaled_, upsample
 from synthgen.networks.r3gan import Change, residual_blocks
 from synthgen.ranges import Depth, DepthOrNone, Side, Width
 from synthgen.types import ImageSpec

@@ -25,7 +25,7 @@ from synthgen.networks.blocks import (
 )
 from synthgen.networks.r3gan import Change, Pyramid, residual_blocks
 from synthgen.ranges import Depth, DepthOrNone, Side, Size, Width
-from synthgen.spec import Rebuildable
+from synthgen.serialization import Rebuildable
 from synthgen.types import ImageSpec
 
 LOG_RANGE = 5.0  # log-variances stay within ± this, softly, so that none of them explodes

@@ -15,6 +15,8 @@ from synthgen.networks.base import Discriminator, Encoder, Generator
 from synthgen.networks.blocks import (
     GAIN,
     SLOPE,
+    Head,
+    InnerProduct,
     ResidualBlock,
     class_embedding,
     crop_to,
@@ -24,7 +26,6 @@ from synthgen.networks.blocks import (
     stages,
     upsample,
 )
-from synthgen.networks.heads import Head, InnerProduct
 from synthgen.ranges import Depth, DepthOrNone, Side, Size, Width
 from synthgen.types import ImageSpec
 

@@ -12,9 +12,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from synthgen.networks.base import Discriminator, Generator
-from synthgen.networks.blocks import crop_to, downsample, pad_to
-from synthgen.networks.conditional_norm import ConditionalBatchNorm
-from synthgen.networks.heads import Head, Projection
+from synthgen.networks.blocks import (
+    ConditionalBatchNorm,
+    Head,
+    Projection,
+    crop_to,
+    downsample,
+    pad_to,
+)
 from synthgen.networks.r3gan import Pyramid
 from synthgen.networks.spectral import normalise_spectrum
 from synthgen.ranges import DepthOrNone, Side, Size, Width

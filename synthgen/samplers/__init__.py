@@ -2,15 +2,14 @@
 
 from synthgen.samplers.artifact import load_sampler, save_sampler
 from synthgen.samplers.base import FittedSampler, Sampler
-from synthgen.samplers.bootstrap import Bootstrap
-from synthgen.samplers.drawn import Drawn
-from synthgen.samplers.gaussian_mixture import GaussianMixture
-from synthgen.samplers.interpolation import Interpolation
-from synthgen.samplers.kernel_density import KernelDensity
-from synthgen.samplers.noise import Noise
-from synthgen.samplers.pca_gaussian import PCAGaussian
-from synthgen.samplers.rule_augmented import RuleAugmented
-from synthgen.samplers.shuffled_labels import ShuffledLabels
+from synthgen.samplers.controls import Bootstrap, Noise, ShuffledLabels
+from synthgen.samplers.procedural import Drawn, RuleAugmented
+from synthgen.samplers.statistical import (
+    GaussianMixture,
+    Interpolation,
+    KernelDensity,
+    PCAGaussian,
+)
 
 __all__ = [
     "Bootstrap",

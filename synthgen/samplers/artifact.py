@@ -25,10 +25,10 @@ from torch.nn.modules.module import (
 import synthgen
 from synthgen.dataset.provenance import Provenance
 from synthgen.errors import SynthgenError
-from synthgen.paths import canonical_digest, new_folder, write_bytes, write_json
+from synthgen.io import canonical_digest, new_folder, write_bytes, write_json
 from synthgen.samplers.base import FittedSampler, Sampler
 from synthgen.samplers.schema import AGAIN, SamplerDescription
-from synthgen.spec import from_spec, to_spec
+from synthgen.serialization import from_spec, to_spec
 from synthgen.types import ImageSpec
 
 DESCRIPTION = "sampler.json"

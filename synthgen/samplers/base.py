@@ -9,9 +9,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from synthgen.device import torch_threads
 from synthgen.errors import SynthgenError
-from synthgen.hardware import torch_threads
-from synthgen.spec import Rebuildable
+from synthgen.serialization import Rebuildable
 from synthgen.types import ImageSpec, LabelledImages, Samples
 
 

@@ -8,7 +8,7 @@ from annotated_types import Interval
 
 from synthgen.dataset.provenance import Provenance
 from synthgen.errors import SynthgenError
-from synthgen.paths import canonical_digest
+from synthgen.io import canonical_digest
 from synthgen.ranges import Few
 from synthgen.schema import Document, Image, Schema, Sha256, Spec, Word, require_form
 
@@ -26,10 +26,11 @@ class Drawing(Schema):
 class SamplerDescription(Document):
     """``sampler.json``; the numbers lie beside it, in ``weights.safetensors``."""
 
-    FORM: ClassVar[str] = "synthgen-sampler/1"
+    FORM: ClassVar[str] = "synthgen-sampler/2"  # 1 named classes by their module
+    OLDER: ClassVar[tuple[str, ...]] = ("synthgen-sampler/1",)
     ADVICE: ClassVar[str] = AGAIN
 
-    format: Literal["synthgen-sampler/1"]
+    format: Literal["synthgen-sampler/1", "synthgen-sampler/2"]
     sampler: Spec
     image: Image
     exposes_real: bool
@@ -42,7 +43,8 @@ class SamplerDescription(Document):
     @classmethod
     def of_table(cls, table: dict[str, Any], place: str) -> Self:
         """Raises SynthgenError too if the file is not the one that was saved."""
-        require_form(table, cls.FORM, place)
+        if table.get("format") not in cls.OLDER:
+            require_form(table, cls.FORM, place)
         body = {key: value for key, value in table.items() if key != "sha256"}
         if canonical_digest(body) != table.get("sha256"):
             raise SynthgenError(

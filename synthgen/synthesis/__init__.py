@@ -6,14 +6,19 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from synthgen.synthesis.engine import fulfil, is_complete, synthesize
-    from synthgen.synthesis.fill import Fill, FillEffectiveNumber, FillSquareRoot
-    from synthgen.synthesis.formats import Format
-    from synthgen.synthesis.order import Order, place_order
-    from synthgen.synthesis.papers import Papers
-    from synthgen.synthesis.plan import Balanced, MatchReal, PerClass, Plan
+    from synthgen.synthesis.engine import generate, is_complete, synthesize
+    from synthgen.synthesis.plan import (
+        Balanced,
+        Fill,
+        FillEffectiveNumber,
+        FillSquareRoot,
+        MatchReal,
+        PerClass,
+        Plan,
+    )
     from synthgen.synthesis.public import public_papers
     from synthgen.synthesis.regenerate import regenerate, regenerate_row
+    from synthgen.synthesis.request import SynthesisRequest, plan_request
     from synthgen.synthesis.verify import verify
 
 __all__ = [
@@ -21,15 +26,13 @@ __all__ = [
     "Fill",
     "FillEffectiveNumber",
     "FillSquareRoot",
-    "Format",
     "MatchReal",
-    "Order",
-    "Papers",
     "PerClass",
     "Plan",
-    "fulfil",
+    "SynthesisRequest",
+    "generate",
     "is_complete",
-    "place_order",
+    "plan_request",
     "public_papers",
     "regenerate",
     "regenerate_row",
@@ -38,23 +41,21 @@ __all__ = [
 ]
 
 PLACES = {
-    "fulfil": "engine",
+    "generate": "engine",
     "is_complete": "engine",
     "synthesize": "engine",
-    "Fill": "fill",
-    "FillEffectiveNumber": "fill",
-    "FillSquareRoot": "fill",
-    "Format": "formats",
-    "Order": "order",
-    "place_order": "order",
-    "Papers": "papers",
     "Balanced": "plan",
+    "Fill": "plan",
+    "FillEffectiveNumber": "plan",
+    "FillSquareRoot": "plan",
     "MatchReal": "plan",
     "PerClass": "plan",
     "Plan": "plan",
     "public_papers": "public",
     "regenerate": "regenerate",
     "regenerate_row": "regenerate",
+    "SynthesisRequest": "request",
+    "plan_request": "request",
     "verify": "verify",
 }
 

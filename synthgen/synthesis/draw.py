@@ -1,18 +1,25 @@
-"""Draw the rows of a shard, and draw rejected ones again."""
+"""Draw the rows of a shard, draw rejected ones again, and write each shard while the next is
+drawn."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
+import hashlib
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from synthgen.dataset.formats import Encoded, Shard
+from synthgen.dataset.schema import SYNTHETIC
 from synthgen.errors import SynthgenError
-from synthgen.synthesis.order import Order
-from synthgen.synthesis.rows import Part
-from synthgen.synthesis.sources import SYNTHETIC
+from synthgen.synthesis.job import Job
+from synthgen.synthesis.manifest import manifest_lines
+from synthgen.synthesis.plan import Part
+from synthgen.synthesis.request import SynthesisRequest
 
 
 @dataclass(frozen=True)
@@ -27,7 +34,7 @@ class Drawn:
     rejected: dict[str, Counter[int]] = field(default_factory=dict)  # filter -> label -> images
 
 
-def draw_rows(order: Order, part: Part, index: Tensor, seeds: Tensor) -> Tensor:
+def draw_rows(order: SynthesisRequest, part: Part, index: Tensor, seeds: Tensor) -> Tensor:
     """The images of the rows ``part[index]``, drawn with ``seeds[index]``."""
     images = torch.empty(len(index), *order.image.shape, dtype=torch.uint8)
     sources = part.sources[index]
@@ -43,7 +50,9 @@ def draw_rows(order: Order, part: Part, index: Tensor, seeds: Tensor) -> Tensor:
     return images
 
 
-def draw_part(order: Order, numbers: Sequence[int], attempts: Tensor | None = None) -> Drawn:
+def draw_part(
+    order: SynthesisRequest, numbers: Sequence[int], attempts: Tensor | None = None
+) -> Drawn:
     """Draw the rows ``numbers`` until the filters keep each; ``attempts`` int64 ``(N,)`` is where
     to begin counting. Raises SynthgenError when a row's attempts are used up."""
     part = order.rows.part(numbers)
@@ -68,7 +77,7 @@ def draw_part(order: Order, numbers: Sequence[int], attempts: Tensor | None = No
 
 
 def _rejected(
-    order: Order,
+    order: SynthesisRequest,
     part: Part,
     images: Tensor,
     pending: Tensor,
@@ -91,7 +100,11 @@ def _rejected(
 
 
 def _require_attempts_left(
-    order: Order, part: Part, pending: Tensor, tried: Tensor, rejected: dict[str, Counter[int]]
+    order: SynthesisRequest,
+    part: Part,
+    pending: Tensor,
+    tried: Tensor,
+    rejected: dict[str, Counter[int]],
 ) -> None:
     over = pending[tried[pending] >= order.attempts]
     if not len(over):
@@ -107,3 +120,87 @@ def _require_attempts_left(
         f"{order.attempts} times, mostly by {blame.name!r}.\n"
         "Loosen that filter, allow more attempts=, or give the class a smaller quota."
     )
+
+
+# Draw shards, and encode and write each in a thread while the next ones are being drawn.
+
+THREADS = 2  # compression and file system calls release the GIL; more threads only wait for it
+QUEUE = 2  # shards waiting at most, so that memory stays flat when the disk is slow
+
+
+def write_shards(
+    job: Job,
+    order: SynthesisRequest,
+    shards: Iterable[int],
+    draw: Callable[[int], Drawn],
+    advance: Callable[[int], None],
+) -> None:
+    """Bring ``shards`` to the disk, each with its record, and tell ``advance`` the images."""
+    waiting: deque[Future[int]] = deque()
+    pool = ThreadPoolExecutor(THREADS, thread_name_prefix="shard")
+    try:
+        for shard in shards:
+            waiting.append(pool.submit(_write_shard, job, order, shard, draw(shard)))
+            while len(waiting) > QUEUE or (waiting and waiting[0].done()):
+                advance(waiting.popleft().result())
+        while waiting:
+            advance(waiting.popleft().result())
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def draw_shard(order: SynthesisRequest, shard: int) -> Drawn:
+    return draw_part(order, order.numbers(shard))
+
+
+def _write_shard(job: Job, order: SynthesisRequest, shard: int, drawn: Drawn) -> int:
+    encoded = order.format.encode(content_of(order, shard, drawn))
+    job.store.write_shard(encoded.files)
+    lines = manifest_lines(order, drawn, encoded)
+    job.record(shard, shard_header(order, shard, drawn, encoded), lines)
+    return len(drawn.part)
+
+
+def content_of(order: SynthesisRequest, shard: int, drawn: Drawn) -> Shard:
+    """What a format is given: images and what is stored beside them."""
+    part = drawn.part
+    origins = [order.sources[source].origin for source in part.sources.tolist()]
+    synthetic = [origin == SYNTHETIC for origin in origins]
+    begin = f"synthetic; synthgen set {order.id} row "
+    names = order.rows.names(part.numbers)
+    seeds = drawn.seeds.tolist()
+    return Shard(
+        number=shard,
+        images=drawn.images,
+        labels=part.labels.tolist(),
+        seeds=[seed if drew else None for seed, drew in zip(seeds, synthetic, strict=True)],
+        origins=origins,
+        names=names,
+        marks=[
+            f"{begin}{row}" if drew and order.id else ""
+            for row, drew in zip(part.numbers, synthetic, strict=True)
+        ],
+        classes=order.image.classes,
+    )
+
+
+def shard_header(
+    order: SynthesisRequest, shard: int, drawn: Drawn, encoded: Encoded
+) -> dict[str, Any]:
+    """The first line of a shard's record: its files, and what was rejected while it was drawn."""
+    files = []
+    if order.format.in_shards:
+        files = [
+            {"file": path, "bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+            for path, content in encoded.files
+        ]
+    return {
+        "shard": shard,
+        "first": drawn.part.numbers[0],
+        "count": len(drawn.part),
+        "files": files,
+        "rejected": {
+            name: {str(label): count for label, count in sorted(counts.items())}
+            for name, counts in drawn.rejected.items()
+        },
+    }

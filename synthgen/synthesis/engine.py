@@ -13,31 +13,33 @@ from pathlib import Path
 from typing import Any
 
 from synthgen.dataset import DESCRIPTION
+from synthgen.dataset.card import Papers
+from synthgen.dataset.formats import Format
 from synthgen.dataset.schema import Dataset, described, require_dataset
+from synthgen.dataset.storage import LocalStore, Store, open_store
 from synthgen.errors import SynthgenError
+from synthgen.moved import specs_today
 from synthgen.progress import track
-from synthgen.spec import to_spec
+from synthgen.serialization import to_spec
 from synthgen.synthesis import job as jobs
-from synthgen.synthesis.curation.base import Filter, SetFilter
+from synthgen.synthesis.draw import draw_shard, write_shards
+from synthgen.synthesis.filters.base import Filter, SetFilter
 from synthgen.synthesis.finish import finish, format_record
-from synthgen.synthesis.formats import Format
 from synthgen.synthesis.job import (
     BASE,
     FinishedMeanwhileError,
     Job,
+    Launch,
+    ShareTakenError,
+    current_launch,
     opened_job,
     require_free_or_finished,
     tidied,
 )
-from synthgen.synthesis.launch import Launch, current_launch
-from synthgen.synthesis.lock import ShareTakenError
-from synthgen.synthesis.order import Mode, Order, order_id, place_order
-from synthgen.synthesis.papers import Papers
-from synthgen.synthesis.pipeline import draw_shard, write_shards
 from synthgen.synthesis.plan import Plan
+from synthgen.synthesis.request import Mode, SynthesisRequest, order_id, plan_request
 from synthgen.synthesis.room import require_room
-from synthgen.synthesis.settle import settle
-from synthgen.synthesis.store import LocalStore, Store, open_store
+from synthgen.synthesis.set_filters import apply_set_filters
 from synthgen.types import ImageSpec, LabelledImages
 
 PATIENCE = 60.0  # seconds without a sign of life before a process is taken for dead
@@ -91,7 +93,7 @@ def synthesize(
     """
     if not append and current_launch().rank == 0:
         require_free_or_finished(open_store(out))  # before anything is loaded
-    order = place_order(
+    order = plan_request(
         sampler,
         plan,
         seed=seed,
@@ -109,11 +111,11 @@ def synthesize(
         device=device,
         allow=allow,
     )
-    return fulfil(order, out, append=append, papers=papers)
+    return generate(order, out, append=append, papers=papers)
 
 
-def fulfil(
-    order: Order, out: str | Path, *, append: bool = False, papers: Papers | None = None
+def generate(
+    order: SynthesisRequest, out: str | Path, *, append: bool = False, papers: Papers | None = None
 ) -> Path:
     """Draw ``order`` into ``out``; see :func:`synthesize`."""
     store, launch = open_store(out), current_launch()
@@ -134,13 +136,13 @@ def fulfil(
         await_shards(job, order)
         with job.alone():
             before = None if base is None else base.dataset
-            finish(job, order, before, settle(job, order), papers)
+            finish(job, order, before, apply_set_filters(job, order), papers)
             jobs.close(store)
     return Path(out)
 
 
 def _take_part(
-    order: Order, out: str | Path, store: Store, launch: Launch, *, append: bool
+    order: SynthesisRequest, out: str | Path, store: Store, launch: Launch, *, append: bool
 ) -> Path:
     """Draw the share of a process that is not the first. The first begins the job and finishes it,
     perhaps before this one has started."""
@@ -186,7 +188,9 @@ def _await_the_end(store: Store, job: Job) -> None:
         )
 
 
-def _is_there(store: Store, order: Order, *, append: bool, papers: Papers | None = None) -> bool:
+def _is_there(
+    store: Store, order: SynthesisRequest, *, append: bool, papers: Papers | None = None
+) -> bool:
     """Whether a finished set lies in ``store`` that is the one asked for; ``papers``: with those,
     if they are given."""
     if not store.exists(DESCRIPTION):
@@ -198,7 +202,7 @@ def _is_there(store: Store, order: Order, *, append: bool, papers: Papers | None
     return same_papers and _is_done(found, order, append=append)
 
 
-def draw_missing(job: Job, order: Order) -> None:
+def draw_missing(job: Job, order: SynthesisRequest) -> None:
     """Draw those of this process's shards that are not there yet."""
     launch, done = job.launch, job.finished()
     mine = [k for k in order.shards if k % launch.world == launch.rank]
@@ -211,7 +215,7 @@ def draw_missing(job: Job, order: Order) -> None:
         write_shards(job, order, missing, lambda shard: draw_shard(order, shard), advance)
 
 
-def await_shards(job: Job, order: Order) -> None:
+def await_shards(job: Job, order: SynthesisRequest) -> None:
     """Wait for the other processes of the launch. Raises SynthgenError if one is gone."""
     seen, since = -1, time.monotonic()
     while len(done := job.finished()) < len(order.shards):
@@ -226,7 +230,7 @@ def await_shards(job: Job, order: Order) -> None:
         time.sleep(0.05)
 
 
-def fit_filters(order: Order) -> None:
+def fit_filters(order: SynthesisRequest) -> None:
     """On training images only; the same for the same seed, in every process."""
     if order.real is None:
         return
@@ -234,7 +238,7 @@ def fit_filters(order: Order) -> None:
         one.fit(order.real, order.request["seed"])
 
 
-def content_of(order: Order, base: Base | None) -> dict[str, Any]:
+def content_of(order: SynthesisRequest, base: Base | None) -> dict[str, Any]:
     """The job file: everything that decides a byte of the set."""
     return {
         "request": order.request,
@@ -248,13 +252,13 @@ def content_of(order: Order, base: Base | None) -> dict[str, Any]:
     }
 
 
-def _is_done(dataset: Dataset, order: Order, *, append: bool) -> bool:
+def _is_done(dataset: Dataset, order: SynthesisRequest, *, append: bool) -> bool:
     """Whether the set that was only tidied up is the one that is asked for now."""
     part = dataset.parts[-1]
-    found, request = part.to_json(), json.loads(json.dumps(order.request))
+    found, request = specs_today(part.to_json()), json.loads(json.dumps(order.request))
     return (
         all(found.get(key) == value for key, value in request.items())
-        and dataset.file_format.to_json() == format_record(order.format)
+        and specs_today(dataset.file_format.to_json()) == format_record(order.format)
         and dataset.shard_size == order.shard_size
         and part.quotas == order.quotas
         and (len(dataset.parts) > 1) == append
@@ -288,7 +292,7 @@ def read_base(store: Store) -> Base:
     )
 
 
-def continued(order: Order, base: Base) -> Order:
+def continued(order: SynthesisRequest, base: Base) -> SynthesisRequest:
     """``order`` with its rows and shards numbered on from ``base``."""
     if order.set_filters:
         raise SynthgenError(
@@ -310,9 +314,9 @@ def continued(order: Order, base: Base) -> Order:
     )
 
 
-def _require_same_kind(order: Order, base: Dataset) -> None:
+def _require_same_kind(order: SynthesisRequest, base: Dataset) -> None:
     """Images of one size and the same classes, in files of one format."""
-    image, form = ImageSpec.from_json(base.image.to_json()), base.file_format.to_json()
+    image, form = ImageSpec.from_json(base.image.to_json()), specs_today(base.file_format.to_json())
     settings = format_record(order.format)
     if image.shape != order.image.shape:
         what = f"The set's images are {words_of(image)}; the sampler's {words_of(order.image)}"
@@ -337,7 +341,7 @@ def words_of(image: ImageSpec) -> str:
     return f"{image.height} x {image.width} pixels, {colour}"
 
 
-def _require_same_split(order: Order, base: Dataset) -> None:
+def _require_same_split(order: SynthesisRequest, base: Dataset) -> None:
     before, now = base.provenance.split_digest, order.samplers.data_digest
     if before is not None and now is not None and before != now:
         raise SynthgenError(

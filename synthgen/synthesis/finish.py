@@ -1,4 +1,5 @@
-"""What is written when all shards are there: manifest, index, card, and ``dataset.json`` last."""
+"""What is written when all shards are there: manifest, index, contact sheet, card, and
+``dataset.json`` last."""
 
 from __future__ import annotations
 
@@ -15,7 +16,17 @@ import torch
 from torch import Tensor
 
 import synthgen
-from synthgen.dataset import DESCRIPTION, INDEX, MANIFEST
+from synthgen.dataset import DESCRIPTION, INDEX, MANIFEST, README
+from synthgen.dataset.card import (
+    CONTACT_SHEET,
+    PICTURE_OF_OLD_SETS,
+    SHEET_CLASSES,
+    Papers,
+    card_text,
+    classes_shown,
+    sheet_page,
+)
+from synthgen.dataset.formats import Format
 from synthgen.dataset.provenance import Provenance
 from synthgen.dataset.schema import (
     Acceptance,
@@ -26,31 +37,59 @@ from synthgen.dataset.schema import (
     SetPart,
     signed,
 )
-from synthgen.paths import write_text
+from synthgen.dataset.storage import LocalStore
+from synthgen.images import encode_png, grid
+from synthgen.io import write_text
 from synthgen.schema import Image
-from synthgen.spec import to_spec
-from synthgen.synthesis.card import (
-    SHEET_CLASSES,
-    SHEET_COLUMNS,
-    ContactSheet,
-    classes_shown,
-    write_readme,
-)
+from synthgen.serialization import to_spec
 from synthgen.synthesis.draw import draw_rows
-from synthgen.synthesis.formats import Format
 from synthgen.synthesis.job import Job
 from synthgen.synthesis.manifest import with_scores
-from synthgen.synthesis.order import Order
-from synthgen.synthesis.papers import Papers
-from synthgen.synthesis.rows import ExampleRows, first_of_each_class
-from synthgen.synthesis.settle import Settled, counted
-from synthgen.synthesis.sheet_page import CONTACT_SHEET, PICTURE_OF_OLD_SETS, sheet_page
-from synthgen.synthesis.store import LocalStore
+from synthgen.synthesis.plan import ExampleRows, first_of_each_class
+from synthgen.synthesis.request import SynthesisRequest
+from synthgen.synthesis.set_filters import Settled, counted
+from synthgen.types import ImageSpec
+
+# What a set says about itself: ``dataset.json``, a README and a contact sheet.
+
+SHEET_COLUMNS = 10
+
+
+class ContactSheet:
+    """Collects the first images of each class while the set is being drawn."""
+
+    def __init__(self, rows: ExampleRows, image: ImageSpec) -> None:
+        self.rows = rows
+        used = rows.labels.unique().tolist()[:SHEET_CLASSES]
+        self.names = [image.classes[label] for label in used]
+        self.lines = {label: line for line, label in enumerate(used)}
+        self.seen = dict.fromkeys(used, 0)
+        grey = torch.full((len(used), SHEET_COLUMNS, *image.shape), 128)
+        self.images = grey.to(torch.uint8)
+
+    def add(self, numbers: range, images: Tensor) -> None:
+        """uint8 ``(N, C, H, W)`` of the rows ``numbers``."""
+        labels = self.rows.labels[numbers.start : numbers.stop]
+        for label, seen in self.seen.items():
+            found = images[labels == label][: SHEET_COLUMNS - seen]
+            self.images[self.lines[label], seen : seen + len(found)] = found
+            self.seen[label] = seen + len(found)
+        self.seen = {label: seen for label, seen in self.seen.items() if seen < SHEET_COLUMNS}
+
+    def write(self, folder: Path) -> None:
+        sheet = grid(self.images.flatten(0, 1), columns=SHEET_COLUMNS)
+        write_text(folder / CONTACT_SHEET, sheet_page(encode_png(sheet), self.names))
+
+
+def write_readme(folder: Path, dataset: Dataset) -> None:
+    """The dataset card, README.md, in the form that dataset hubs read, with what the person said
+    about the set."""
+    write_text(folder / README, card_text(dataset, Papers.stated_in(dataset)))
 
 
 def finish(
     job: Job,
-    order: Order,
+    order: SynthesisRequest,
     base: Dataset | None,
     settled: Settled | None,
     papers: Papers | None,
@@ -86,7 +125,7 @@ def _answers(papers: Papers | None, base: Dataset | None) -> CardAnswers:
     return CardAnswers(**(papers or Papers()).to_json())
 
 
-def _part(order: Order) -> SetPart:
+def _part(order: SynthesisRequest) -> SetPart:
     """The rows of ``order``, as ``dataset.json`` describes them."""
     content = {
         "id": order.id,
@@ -104,7 +143,7 @@ def _part(order: Order) -> SetPart:
 
 
 def describe(
-    order: Order,
+    order: SynthesisRequest,
     base: Dataset | None,
     part: SetPart,
     *,
@@ -149,7 +188,7 @@ def format_record(format: Format) -> dict[str, Any]:
     return {"name": format.name, "spec": to_spec(format)}
 
 
-def _provenance(order: Order, base: Dataset | None) -> Provenance:
+def _provenance(order: SynthesisRequest, base: Dataset | None) -> Provenance:
     """Of the first sampler that was fitted on data: what is tested must be unseen by it."""
     now = order.samplers.provenance
     return now if base is None or (base.provenance.data is None and now.data) else base.provenance
@@ -163,7 +202,7 @@ def write_description(job: Job, dataset: Dataset) -> None:
     job.store.write(DESCRIPTION, [text.encode()])
 
 
-def _manifest(job: Job, order: Order, settled: Settled | None) -> Iterator[bytes]:
+def _manifest(job: Job, order: SynthesisRequest, settled: Settled | None) -> Iterator[bytes]:
     row = 0
     for shard in order.shards:
         for line in job.lines(shard):
@@ -174,7 +213,7 @@ def _manifest(job: Job, order: Order, settled: Settled | None) -> Iterator[bytes
             yield line
 
 
-def _index(job: Job, order: Order) -> Iterator[bytes]:
+def _index(job: Job, order: SynthesisRequest) -> Iterator[bytes]:
     for shard in order.shards:
         header = job.header(shard)
         for file in header["files"]:
@@ -182,7 +221,7 @@ def _index(job: Job, order: Order) -> Iterator[bytes]:
             yield (json.dumps(entry, ensure_ascii=False) + "\n").encode()
 
 
-def _index_lines(job: Job, order: Order, base: Dataset | None) -> int:
+def _index_lines(job: Job, order: SynthesisRequest, base: Dataset | None) -> int:
     if not order.format.in_shards:
         return 0
     per_shard = len(job.header(order.shards[0])["files"])
@@ -212,7 +251,7 @@ def _write(job: Job, path: str, base: Dataset | None, keep: int, lines: Iterable
 class _Tally:
     """Counts the draws behind the rows that pass by."""
 
-    def __init__(self, order: Order) -> None:
+    def __init__(self, order: SynthesisRequest) -> None:
         self.order = order
         self.drawn: Counter[str] = Counter()
         self.kept: Counter[str] = Counter()
@@ -242,7 +281,9 @@ class _Tally:
         }
 
 
-def _rejected(job: Job, order: Order, settled: Settled | None) -> dict[str, Counter[int]]:
+def _rejected(
+    job: Job, order: SynthesisRequest, settled: Settled | None
+) -> dict[str, Counter[int]]:
     names = [one.name for one in order.all_filters]
     total: dict[str, Counter[int]] = {name: Counter() for name in names}
     if not names:
@@ -255,7 +296,7 @@ def _rejected(job: Job, order: Order, settled: Settled | None) -> dict[str, Coun
 
 
 def _write_card(
-    job: Job, order: Order, base: Dataset | None, dataset: Dataset
+    job: Job, order: SynthesisRequest, base: Dataset | None, dataset: Dataset
 ) -> dict[str, str | None]:
     """README and contact sheet; returns their SHA-256. The sheet of an appended set stays; an older
     set's picture becomes the page that the card names."""
@@ -278,7 +319,7 @@ def _write_card(
     return {name: digest for name, digest in digests.items() if name not in (MANIFEST, INDEX)}
 
 
-def example_images(job: Job, order: Order) -> tuple[Tensor, Tensor]:
+def example_images(job: Job, order: SynthesisRequest) -> tuple[Tensor, Tensor]:
     """Labels and images of the first rows of each class, drawn once more."""
     rows = first_of_each_class(order.rows.segments, SHEET_COLUMNS, SHEET_CLASSES)
     found: dict[int, int] = {}

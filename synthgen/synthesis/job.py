@@ -1,33 +1,225 @@
-"""An unfinished set: the job file that says what it is, and a record of each finished shard.
-
-Until ``dataset.json`` exists, a set is work in progress: ``.synthgen/`` in it holds ``job.json``,
-the lock, and ``shards/<number>.jsonl``, which appears once the shard's files are on the disk.
-"""
+"""An unfinished set: which process this is, one job per folder, the job file that says what the
+set is, and a record of each finished shard."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import logging
+import os
+import sys
+import time
+import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from synthgen.dataset import DESCRIPTION
+from synthgen.dataset.storage import WORK, LocalStore, Store
 from synthgen.errors import SynthgenError
-from synthgen.paths import made_folder, readable_os_errors
-from synthgen.synthesis.launch import Launch
-from synthgen.synthesis.lock import all_shares, folder_lock, is_alive
-from synthgen.synthesis.store import WORK, LocalStore, Store
+from synthgen.io import made_folder, readable_os_errors
 
 if TYPE_CHECKING:
     from synthgen.dataset.schema import Dataset, JobFile
 
+
+# Which process of how many this is, told by whatever launched it.
+
+TORCHRUN = ("RANK", "WORLD_SIZE")
+# Of a step, which srun alone begins: SLURM_NTASKS is the whole job's, and set in its shell too.
+SRUN = ("SLURM_PROCID", "SLURM_STEP_NUM_TASKS")
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Launch:
+    """Process ``rank`` of ``world``; ``id`` is the same in all of them and in no other launch."""
+
+    rank: int
+    world: int
+    id: str
+
+
+def current_launch() -> Launch:
+    """This process's place; alone where no launcher says otherwise."""
+    for rank_key, world_key in (TORCHRUN, SRUN):
+        if rank_key in os.environ and world_key in os.environ:
+            rank, world = (_number(key) for key in (rank_key, world_key))
+            if not 0 <= rank < world:
+                raise SynthgenError(f"{rank_key}={rank} does not fit {world_key}={world}.")
+            if world > 1:
+                return Launch(rank, world, _shared_id())
+    return Launch(0, 1, uuid.uuid4().hex)
+
+
+def require_one_process(verb: str) -> None:
+    """Refuse a launcher that starts several processes of a verb that works as one: each would do
+    all of it, at the same place."""
+    launch = current_launch()
+    if launch.world > 1:
+        raise SynthgenError(
+            f"{launch.world} processes were started (torchrun or srun), but synthgen {verb} works "
+            f"as one.\nStart it once, without torchrun or with srun --ntasks=1; only synthgen "
+            "synthesize shares its work among several."
+        )
+
+
+def tell_of_idle_tasks() -> None:
+    """One line where SLURM has granted several tasks and this process was not begun by srun."""
+    tasks = os.environ.get("SLURM_NTASKS", "1")
+    if current_launch().world == 1 and tasks.isdecimal() and int(tasks) > 1:
+        log.info(
+            "SLURM granted %s tasks, but srun didn't start this process: it goes on alone. "
+            "To use them all: srun synthgen synthesize …",
+            tasks,
+        )
+
+
+def _number(key: str) -> int:
+    try:
+        return int(os.environ[key])
+    except ValueError:
+        raise SynthgenError(f"{key} is {os.environ[key]!r}, not a whole number.") from None
+
+
+def _shared_id() -> str:
+    keys = ("TORCHELASTIC_RUN_ID", "MASTER_ADDR", "MASTER_PORT", "SLURM_JOB_ID", "SLURM_STEP_ID")
+    return "/".join(os.environ.get(key, "-") for key in keys)
+
+
+# One job per folder: a lock that the system takes back from a process that was killed.
+#
+# All processes of a launch hold it together, which filelock's locks can't express; where one
+# process works alone, ``synthgen.io`` uses filelock.
+
+if sys.platform == "win32":  # pragma: no cover - Windows has no shared lock here: one process only
+    import msvcrt
+
+    def _take(file: IO[str], *, shared: bool) -> bool:
+        try:
+            file.seek(2**30)  # a byte far behind the text, which stays readable
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        except OSError:
+            return False
+        return True
+else:
+    import fcntl
+
+    def _take(file: IO[str], *, shared: bool) -> bool:
+        try:
+            fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+
+class ShareTakenError(SynthgenError):
+    """Another process of the launch stands in for this one: process 0, while it finishes."""
+
+
+PATIENCE = 10.0  # seconds for processes of one launch that start at the same moment
+
+
+@contextmanager
+def folder_lock(folder: Path, launch: Launch, target: str) -> Iterator[None]:
+    """Hold ``folder`` (of the set ``target``) for ``launch``: all its processes, no others.
+
+    Raises SynthgenError if another launch holds it. Nothing is waited for but one's own launch.
+    """
+    files: list[IO[str]] = []
+    try:
+        deadline = time.monotonic() + PATIENCE
+        while not (files := _shared(folder / "lock", launch)):
+            if launch.world == 1 or time.monotonic() > deadline:
+                raise _taken(target)
+            time.sleep(0.02)
+        own = _open(folder / f"lock-{launch.rank}")
+        files.append(own)
+        if not _take(own, shared=False):
+            raise ShareTakenError(str(_taken(target)))
+        yield
+    finally:
+        for file in files:
+            file.close()  # gives the lock back
+
+
+@contextmanager
+def all_shares(folder: Path, launch: Launch) -> Iterator[None]:
+    """Hold the places of all other processes of the launch, once each has left its own: none of
+    them is at work from here on."""
+    files: list[IO[str]] = []
+    try:
+        for rank in range(1, launch.world):
+            files.append(_open(folder / f"lock-{rank}"))
+            while not _take(files[-1], shared=False):
+                time.sleep(0.02)
+        yield
+    finally:
+        for file in files:
+            file.close()
+
+
+def is_alive(folder: Path, rank: int) -> bool:
+    """Whether some process holds the folder as number ``rank``."""
+    try:
+        with (folder / f"lock-{rank}").open("r+", encoding="utf-8") as file:
+            return not _take(file, shared=False)
+    except FileNotFoundError:
+        return False
+
+
+def _shared(path: Path, launch: Launch) -> list[IO[str]]:
+    """The lock file, held together with the other processes of the launch; empty if another one
+    has it or it changed hands just now."""
+    file = _open(path)
+    if _take(file, shared=False):  # the first to come writes whose it is
+        file.seek(0)
+        file.truncate()
+        file.write(launch.id)
+        file.flush()
+    if launch.world == 1:  # keeps it for itself
+        held = _same_file(file, path) and _text(file) == launch.id
+    else:
+        held = _take(file, shared=True) and _same_file(file, path) and _text(file) == launch.id
+    if held:
+        return [file]
+    file.close()
+    return []
+
+
+def _same_file(file: IO[str], path: Path) -> bool:
+    """False if the file was removed, with the job's folder, while it was being locked."""
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def _text(file: IO[str]) -> str:
+    file.seek(0)
+    return file.read()
+
+
+def _open(path: Path) -> IO[str]:
+    path.parent.mkdir(parents=True, exist_ok=True)  # it may have been removed a moment ago
+    return path.open("a+", encoding="utf-8")
+
+
+def _taken(target: str) -> SynthgenError:
+    return SynthgenError(
+        f"Another job is writing {target} at this moment.\nLet it finish, or choose another out=."
+    )
+
+
+# An unfinished set: the job file that says what it is, and a record of each finished shard.
+#
+# Until ``dataset.json`` exists, a set is work in progress: ``.synthgen/`` in it holds ``job.json``,
+# the lock, and ``shards/<number>.jsonl``, which appears once the shard's files are on the disk.
+
 JOB, BASE, RECORDS = f"{WORK}/job.json", f"{WORK}/base.json", f"{WORK}/shards"
 FORMAT = "synthgen-job/1"
-log = logging.getLogger(__name__)
 
 
 class FinishedMeanwhileError(SynthgenError):

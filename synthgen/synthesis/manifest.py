@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any
 from synthgen.dataset import DESCRIPTION, MANIFEST
 from synthgen.dataset.schema import ADVICE, Dataset, ManifestRow, described, require_dataset
 from synthgen.errors import SynthgenError
-from synthgen.paths import lines_of, require_plain_file
+from synthgen.io import lines_of, require_plain_file
 from synthgen.schema import read_bytes
 
 if TYPE_CHECKING:  # reading needs no torch
+    from synthgen.dataset.formats import Encoded
     from synthgen.synthesis.draw import Drawn
-    from synthgen.synthesis.formats import Encoded
-    from synthgen.synthesis.order import Order
+    from synthgen.synthesis.request import SynthesisRequest
 
 
-def manifest_lines(order: Order, drawn: Drawn, encoded: Encoded) -> list[str]:
+def manifest_lines(order: SynthesisRequest, drawn: Drawn, encoded: Encoded) -> list[str]:
     """The lines of a shard's rows, in row order.
 
     Built by hand, for a generator may be faster than a JSON encoder: paths and hashes hold nothing
@@ -47,8 +47,8 @@ def manifest_lines(order: Order, drawn: Drawn, encoded: Encoded) -> list[str]:
 class _Middles:
     """label, class, seed, sampler, origin and source of a line."""
 
-    def __init__(self, order: Order) -> None:
-        from synthgen.synthesis.sources import SYNTHETIC
+    def __init__(self, order: SynthesisRequest) -> None:
+        from synthgen.dataset.schema import SYNTHETIC
 
         self.order, self.drawn = order, SYNTHETIC
         self.known: dict[tuple[int, int], tuple[str, str]] = {}
@@ -74,7 +74,7 @@ class _Middles:
         return _encode(first)[1:-2], f", {_encode(last)[1:-1]}, "
 
 
-def _extras(order: Order, drawn: Drawn) -> list[str]:
+def _extras(order: SynthesisRequest, drawn: Drawn) -> list[str]:
     """Attempts and scores of curated rows; empty where nothing is curated."""
     if not order.curated:
         return []

@@ -10,6 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from synthgen.dataset import DESCRIPTION, MANIFEST, README
+from synthgen.dataset.card import (
+    CONTACT_SHEET,
+    Papers,
+    card_text,
+    classes_shown,
+    sheet_page,
+    sheet_picture,
+)
 from synthgen.dataset.schema import (
     SYNTHETIC,
     Acceptance,
@@ -24,7 +32,7 @@ from synthgen.dataset.schema import (
     signed,
 )
 from synthgen.errors import SynthgenError
-from synthgen.paths import (
+from synthgen.io import (
     file_digest,
     new_folder,
     read_json,
@@ -33,12 +41,8 @@ from synthgen.paths import (
     write_json,
     write_text,
 )
-from synthgen.spec import find_class
-from synthgen.synthesis.card import classes_shown
-from synthgen.synthesis.card_text import card_text
+from synthgen.serialization import find_class
 from synthgen.synthesis.manifest import read_dataset, read_manifest
-from synthgen.synthesis.papers import Papers
-from synthgen.synthesis.sheet_page import CONTACT_SHEET, sheet_page, sheet_picture
 
 # What is named here and in PublicRow is shown and nothing else: a key that is added later stays at
 # home.

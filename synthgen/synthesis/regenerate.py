@@ -10,25 +10,18 @@ import torch
 from torch import Tensor
 
 from synthgen.dataset import DESCRIPTION, MANIFEST
+from synthgen.dataset.formats import Format
 from synthgen.dataset.schema import REAL, Dataset, ManifestRow, SetPart
+from synthgen.dataset.storage import LocalStore
 from synthgen.errors import SynthgenError
-from synthgen.paths import file_digest, new_folder, require_absent
+from synthgen.io import file_digest, new_folder, require_absent
 from synthgen.progress import track
-from synthgen.spec import from_spec
-from synthgen.synthesis.draw import Drawn, draw_rows
-from synthgen.synthesis.formats import Format
+from synthgen.serialization import from_spec
+from synthgen.synthesis.draw import Drawn, content_of, draw_rows
 from synthgen.synthesis.manifest import read_dataset, read_manifest
-from synthgen.synthesis.order import Order, checked_batch_size, checked_shard_size
-from synthgen.synthesis.pipeline import content_of
-from synthgen.synthesis.rows import Part, Rows
-from synthgen.synthesis.sources import (
-    Samplers,
-    Source,
-    cells_of,
-    open_samplers,
-    source_key,
-)
-from synthgen.synthesis.store import LocalStore
+from synthgen.synthesis.plan import Part, PlannedRows
+from synthgen.synthesis.request import SynthesisRequest, checked_batch_size, checked_shard_size
+from synthgen.synthesis.sources import Samplers, Source, cells_of, open_samplers, source_key
 
 SamplerPaths = str | Path | Mapping[str, str | Path]
 
@@ -155,7 +148,9 @@ def _require_no_real_images(dataset: Dataset) -> None:
         )
 
 
-def _order_of(part: SetPart, dataset: Dataset, samplers: Samplers, batch_size: int) -> Order:
+def _order_of(
+    part: SetPart, dataset: Dataset, samplers: Samplers, batch_size: int
+) -> SynthesisRequest:
     _set_latents(samplers, part)
     format = from_spec(dataset.file_format.spec.to_json(), role=Format)
     if not isinstance(format, Format):
@@ -163,7 +158,7 @@ def _order_of(part: SetPart, dataset: Dataset, samplers: Samplers, batch_size: i
         raise SynthgenError(f"{DESCRIPTION} names {target}, which is no file format.")
     format.prepare(samplers.image)
     rows = _ManifestRows(samplers.image.classes, (), part.seed, part.first, part.count)
-    return Order(
+    return SynthesisRequest(
         samplers=samplers,
         sources=_sources_of(part, samplers),
         rows=rows,
@@ -178,7 +173,7 @@ def _order_of(part: SetPart, dataset: Dataset, samplers: Samplers, batch_size: i
 
 
 @dataclass(frozen=True)
-class _ManifestRows(Rows):
+class _ManifestRows(PlannedRows):
     """Rows whose labels and seeds stand in a manifest instead of following from quotas."""
 
     count: int = 0
@@ -188,7 +183,7 @@ class _ManifestRows(Rows):
 
 
 def _write_part(
-    order: Order,
+    order: SynthesisRequest,
     rows: list[ManifestRow],
     store: LocalStore,
     dataset: Dataset,

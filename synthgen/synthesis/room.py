@@ -12,13 +12,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from synthgen.dataset.storage import LocalStore
 from synthgen.errors import SynthgenError
-from synthgen.synthesis.draw import Drawn, draw_rows
+from synthgen.synthesis.draw import Drawn, content_of, draw_rows
 from synthgen.synthesis.job import Job
 from synthgen.synthesis.manifest import manifest_lines
-from synthgen.synthesis.order import Order
-from synthgen.synthesis.pipeline import content_of
-from synthgen.synthesis.store import LocalStore
+from synthgen.synthesis.request import SynthesisRequest
 
 PREVIEW = 256  # images that are drawn to see how many bytes they take
 SHORTEST_LINE = 200  # bytes of the manifest
@@ -34,7 +33,7 @@ class Room:
     files: float
 
 
-def require_room(job: Job, order: Order) -> None:
+def require_room(job: Job, order: SynthesisRequest) -> None:
     """Raises SynthgenError if the shards that are missing will not fit on the disk. What fits by
     any measure isn't looked at further; else a few rows are drawn and encoded. Of a place behind a
     URL nothing is known."""
@@ -57,12 +56,12 @@ def require_least_room(folder: Path, images: int, *, in_shards: bool) -> None:
     require_free(Room(images * (block + 2 * SHORTEST_LINE), files), free(folder), folder)
 
 
-def files_of(order: Order, images: int) -> int:
+def files_of(order: SynthesisRequest, images: int) -> int:
     """A few for each shard, its record among them; with one file per image those too."""
     return 3 * -(-images // order.shard_size) + (0 if order.format.in_shards else images)
 
 
-def bytes_per_image(order: Order, folder: Path) -> float:
+def bytes_per_image(order: SynthesisRequest, folder: Path) -> float:
     """What some rows take, evenly chosen: their files in whole blocks of the disk, and their lines,
     which lie in the shards' records and, in the end, in the manifest too."""
     plain = dataclasses.replace(order, filters=(), set_filters=())  # as many bytes, and not fitted

@@ -13,12 +13,12 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from synthgen.data.names import require_safe_names
+from synthgen.data.source import require_safe_names
 from synthgen.dataset.provenance import Provenance
 from synthgen.dataset.schema import REAL, SYNTHETIC, SamplerMark
+from synthgen.device import available_cores
 from synthgen.errors import SynthgenError
-from synthgen.hardware import available_cores
-from synthgen.paths import canonical_digest
+from synthgen.io import canonical_digest
 from synthgen.samplers.artifact import load_sampler, read_description, sampler_folder
 from synthgen.samplers.base import Sampler
 from synthgen.samplers.schema import SamplerDescription

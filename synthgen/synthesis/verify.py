@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from synthgen.dataset import DESCRIPTION, INDEX, MANIFEST
+from synthgen.dataset.storage import Store, open_store
 from synthgen.errors import SynthgenError
 from synthgen.progress import track
 from synthgen.synthesis.job import JOB
-from synthgen.synthesis.store import Store, open_store
 
 if TYPE_CHECKING:
     from synthgen.dataset.schema import Dataset, ManifestRow, PublicDataset, PublicRow

@@ -1,7 +1,8 @@
 """Where the numbers of a run go: CSV always, Weights & Biases if you like."""
 
+from synthgen.tracking.open import lightning_loggers, open_tracker
 from synthgen.tracking.stages import log_comparison, log_dataset, log_report, log_sampler
-from synthgen.tracking.tracker import CsvOnly, Tracker, lightning_loggers, open_tracker
+from synthgen.tracking.tracker import CsvOnly, Tracker
 
 __all__ = [
     "CsvOnly",

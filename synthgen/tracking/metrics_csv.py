@@ -12,9 +12,8 @@ from typing import Any
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.utilities import rank_zero_only
 
-from synthgen.errors import SynthgenError
-from synthgen.paths import readable_os_errors, write_text
-from synthgen.strange_names import cell_text, plain_cell
+from synthgen.errors import SynthgenError, cell_text, plain_cell
+from synthgen.io import readable_os_errors, write_text
 
 CLOCK = "images_seen"
 Row = dict[str, str]

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from synthgen.dataset import DESCRIPTION, MANIFEST
-from synthgen.paths import file_digest
+from synthgen.io import file_digest
 from synthgen.tracking.tracker import Tracker
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def log_dataset(tracker: Tracker, folder: Path) -> None:
 
 def _log_sheet(tracker: Tracker, folder: Path) -> None:
     """The contact sheet, in the set a page, as the picture that trackers show."""
-    from synthgen.synthesis.sheet_page import sheet_picture  # torch and more come with it
+    from synthgen.dataset.card import sheet_picture  # torch and more come with it
 
     picture = sheet_picture(folder)
     if picture is None:

@@ -1,26 +1,53 @@
-"""What the Lightning modules of all families share: the clock, noise, schedules, one optimizer
-step counted per batch."""
+"""What the Lightning modules of all families share: noise, averaged weights, one optimizer per
+part."""
 
 from __future__ import annotations
 
+import copy
 from abc import abstractmethod
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from typing import Generic, TypeVar
 
 import torch
 from pytorch_lightning import LightningModule
 from pytorch_lightning.core.optimizer import LightningOptimizer
-from torch import Tensor
+from torch import Tensor, nn
 
+from synthgen.device import Precision, autocast, compute_dtype, to_device
 from synthgen.errors import SynthgenError
-from synthgen.hardware import Precision, autocast, compute_dtype, to_device
 from synthgen.samplers.base import Sampler
-from synthgen.seeds import step_generator
-from synthgen.training.clock import Clock
-from synthgen.training.orders import Order, Shuffled
+from synthgen.seeds import Stream, step_generator
+from synthgen.training.data import Order, Shuffled
+from synthgen.training.schedules import Clock
 from synthgen.types import ImageSpec, LabelledImages
 
-NOISE = 2  # the stream of random numbers that draws latents; batches are shuffled by another
+# Exponential moving average of a network's weights, with its half-life in images.
+
+Network = TypeVar("Network", bound=nn.Module)
+
+
+class EMA(nn.Module, Generic[Network]):
+    """Keeps ``average``, a slowly following copy of ``network``.
+
+    The half-life grows with the run, ``min(half_life, ramp * images_seen)``, so that short runs
+    aren't dominated by their first, random weights (Karras et al. 2020, training details).
+    Parameters are averaged; buffers are copied.
+    """
+
+    def __init__(self, network: Network, half_life: int, ramp: float = 0.05) -> None:
+        super().__init__()
+        self.average: Network = copy.deepcopy(network).requires_grad_(False)
+        self.half_life, self.ramp = half_life, ramp
+
+    @torch.no_grad()
+    def update(self, network: Network, batch: int, images_seen: int) -> None:
+        """Move the average towards ``network`` after ``batch`` more images."""
+        half_life = min(self.half_life, self.ramp * images_seen)
+        keep = 0.5 ** (batch / half_life) if half_life > 0 else 0.0
+        torch._foreach_lerp_(list(self.average.parameters()), list(network.parameters()), 1 - keep)
+        for mine, theirs in zip(self.average.buffers(), network.buffers(), strict=True):
+            mine.copy_(theirs)
 
 
 class GenerativeModule(LightningModule):
@@ -77,7 +104,7 @@ class GenerativeModule(LightningModule):
     def noise(self, count: int, size: int) -> Tensor:
         """float32 ``(count, size)`` from N(0, I), a pure function of the run's seed and the images
         seen, so that a resumed run repeats it. Each process takes its rows of the global batch."""
-        generator = step_generator(self.run_seed, NOISE, self.clock.images_seen)
+        generator = step_generator(self.run_seed, Stream.NOISE, self.clock.images_seen)
         world = self.trainer.world_size if self._trainer is not None else 1
         rank = self.trainer.global_rank if self._trainer is not None else 0
         drawn = torch.randn(count * world, size, generator=generator)

@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from synthgen.errors import SynthgenError
-from synthgen.paths import readable_os_errors, write_partial
+from synthgen.io import readable_os_errors, write_partial
 
 LAST, PREVIOUS, DAMAGED = "last.ckpt", "previous.ckpt", "damaged.ckpt"
 DIGEST = 64  # hexadecimal digits of a SHA-256

@@ -23,26 +23,26 @@ import synthgen
 from synthgen.data import Splits, write_split
 from synthgen.data.splits import SPLIT_FILE, require_same_split
 from synthgen.dataset.provenance import Provenance, Training, TrainingData
+from synthgen.device import Precision, compute_dtype
 from synthgen.errors import StoppedByUserError, SynthgenError
-from synthgen.hardware import Precision, compute_dtype
-from synthgen.paths import readable_os_errors, write_json
+from synthgen.io import readable_os_errors, write_json
 from synthgen.ranges import Count, NonNegative, Positive, Seed
 from synthgen.samplers.artifact import save_sampler
 from synthgen.samplers.base import FittedSampler, Sampler
-from synthgen.spec import UNFIT
-from synthgen.training.batches import Batches
-from synthgen.training.best import HoldoutDistance, KeepBest
+from synthgen.serialization import UNFIT
 from synthgen.training.callbacks import (
     BetweenBatches,
+    HoldoutDistance,
+    KeepBest,
     KeepLastState,
     Previews,
     ShowProgress,
     StopWhenDone,
     WatchLosses,
 )
+from synthgen.training.data import Batches, Order, Shuffled
+from synthgen.training.finetune import begin_from, known_to
 from synthgen.training.module import GenerativeModule
-from synthgen.training.orders import Order, Shuffled
-from synthgen.training.start import begin_from, known_to
 from synthgen.training.state import CheckedStates, Restored, newest_state
 
 log = logging.getLogger(__name__)
@@ -81,7 +81,7 @@ def train(
     from the last state in ``out/checkpoints``; on the same CPU, a run limited by ``max_images``
     then ends with the same weights as one that was never stopped (on a GPU nearly: resizing sums
     in any order there). With ``start`` it begins with the weights of that run or sampler, see
-    :func:`synthgen.training.start.start_from`; ``allow`` names the packages whose samplers that
+    :func:`synthgen.training.finetune.start_from`; ``allow`` names the packages whose samplers that
     may be. Every ``best_every`` images the generator is compared with the holdout, and the best
     one kept as the sampler ``out/best``. ``compile`` is a mode of torch.compile,
     None leaves networks as they are.

@@ -1,16 +1,21 @@
-"""What a VAE is made of: priors, likelihoods, densities fitted after training, the posterior."""
+"""What a VAE is made of: priors, likelihoods, densities fitted after training, the posterior,
+and the latents of the training images."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+import torch
 from torch import Tensor, nn
 
+from synthgen.images import to_float
 from synthgen.networks.base import Encoder, Generator
 from synthgen.samplers.neural import LatentDensity, Likelihood
-from synthgen.types import ImageSpec
+from synthgen.seeds import Stream, step_generator
+from synthgen.types import ImageSpec, LabelledImages
 
 LOG_TWO_PI = math.log(2 * math.pi)
 
@@ -107,3 +112,32 @@ class Networks(nn.Module):
     def sampling_density(self) -> LatentDensity:
         """The prior, without an encoder."""
         return self.prior.frozen() if isinstance(self.prior, EncodedPrior) else self.prior
+
+
+# The latents of the training images, to which a density is fitted when training ends.
+
+
+Encode = Callable[[Tensor, Tensor, Tensor], Tensor]
+
+
+@torch.no_grad()
+def encoded(
+    encode: Encode,
+    real: LabelledImages,
+    *,
+    z_dim: int,
+    seed: int,
+    device: torch.device,
+    batch_size: int = 512,
+) -> Tensor:
+    """Latents of every image, float32 ``(N, Z)`` on the CPU. ``encode`` sees images in [-1, 1],
+    labels and standard normal numbers: latents are drawn as in training, since their spread is part
+    of what the decoder has learned to expect."""
+    drawn = []
+    for start in range(0, len(real), batch_size):
+        images = to_float(real.images[start : start + batch_size].to(device))
+        labels = real.labels[start : start + batch_size].to(device)
+        generator = step_generator(seed, Stream.ENCODED, start)
+        standard = torch.randn(len(images), z_dim, generator=generator).to(device)
+        drawn.append(encode(images, labels, standard).cpu())
+    return torch.cat(drawn)

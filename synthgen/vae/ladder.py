@@ -13,13 +13,11 @@ from synthgen.images import to_float
 from synthgen.networks.ladder import LadderDecoder, LadderEncoder
 from synthgen.ranges import BatchSize, Count, NonNegative
 from synthgen.samplers.base import Sampler
-from synthgen.samplers.ladder import LadderSampler
-from synthgen.training.ema import EMA
-from synthgen.training.module import GenerativeModule, set_hyperparameters
+from synthgen.samplers.neural import LadderSampler
+from synthgen.training.module import EMA, GenerativeModule, set_hyperparameters
 from synthgen.training.schedules import Constant, Rate, Weight
 from synthgen.types import LabelledImages
-from synthgen.vae.base import FittedDensity, PixelLikelihood
-from synthgen.vae.encoded import encoded
+from synthgen.vae.base import FittedDensity, PixelLikelihood, encoded
 from synthgen.vae.module import fitting_decoder
 
 

@@ -13,17 +13,13 @@ from synthgen.networks.base import Encoder, Generator
 from synthgen.ranges import BatchSize, Count
 from synthgen.samplers.base import Sampler
 from synthgen.samplers.neural import DecoderSampler
-from synthgen.seeds import step_generator
-from synthgen.training.ema import EMA
-from synthgen.training.module import GenerativeModule, set_hyperparameters
+from synthgen.seeds import Stream, step_generator
+from synthgen.training.module import EMA, GenerativeModule, set_hyperparameters
 from synthgen.training.schedules import Rate
 from synthgen.types import ImageSpec, LabelledImages
-from synthgen.vae.base import FittedDensity, Networks, PixelLikelihood, Posterior, Prior
+from synthgen.vae.base import FittedDensity, Networks, PixelLikelihood, Posterior, Prior, encoded
 from synthgen.vae.densities import RunningGaussian
-from synthgen.vae.encoded import encoded
-from synthgen.vae.objectives.base import Objective, VAEStep
-
-OBJECTIVE = 4  # the stream of random numbers that an objective draws beside the latents
+from synthgen.vae.objectives import Objective, VAEStep
 
 
 class VAE(GenerativeModule):
@@ -96,7 +92,7 @@ class VAE(GenerativeModule):
             networks=self.networks,
             progress=self.clock.progress,
             noise=self.noise,
-            random=step_generator(self.run_seed, OBJECTIVE, seen),
+            random=step_generator(self.run_seed, Stream.OBJECTIVE, seen),
             autocast=self.autocast,
         )
         loss = self.objective(step)

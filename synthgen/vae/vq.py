@@ -11,19 +11,15 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from synthgen.images import to_float
-from synthgen.networks.code_transformer import CodeTransformer
-from synthgen.networks.codebook import Codebook
-from synthgen.networks.vq import VQDecoder, VQEncoder
+from synthgen.networks.vq import Codebook, CodeTransformer, VQDecoder, VQEncoder
 from synthgen.ranges import BatchSize, Count, Inner, NonNegative
 from synthgen.samplers.base import Sampler
-from synthgen.samplers.codes import CodeSampler
-from synthgen.seeds import step_generator
-from synthgen.training.ema import EMA
-from synthgen.training.module import GenerativeModule, set_hyperparameters
+from synthgen.samplers.neural import CodeSampler
+from synthgen.seeds import Stream, step_generator
+from synthgen.training.module import EMA, GenerativeModule, set_hyperparameters
 from synthgen.training.schedules import Rate
 
 RAMP = 0.05  # of the images seen: codes follow an encoder that moves fast at first
-RESTARTS = 3  # the stream of random numbers that picks new places for unused codes
 
 
 class Autoencoder(nn.Module):
@@ -110,7 +106,7 @@ class VQVAE(GenerativeModule):
         self._descend(squared_error + self.commitment * commitment, lr)
         seen = self.clock.images_seen + self.batch_size
         half_life = min(self.codebook_half_life, RAMP * seen)
-        random = step_generator(self.run_seed, RESTARTS, self.clock.images_seen)
+        random = step_generator(self.run_seed, Stream.RESTARTS, self.clock.images_seen)
         parts.codebook.update(grid, codes, 0.5 ** (self.batch_size / half_life), random)
         self.autoencoder_ema.update(parts, self.batch_size, seen)
         self.losses = {

@@ -12,12 +12,11 @@ from torch import nn
 import synthgen
 from synthgen.cli.build import LISTED, build, check, find_target
 from synthgen.errors import SynthgenError
-from synthgen.gan.losses import Hinge
-from synthgen.gan.losses.base import GANLoss
+from synthgen.gan.losses import GANLoss, Hinge
+from synthgen.io import config_dir
 from synthgen.networks.base import Generator
-from synthgen.paths import config_dir
 from synthgen.roles import closed, plays
-from synthgen.synthesis.curation import NearCopies
+from synthgen.synthesis.filters import NearCopies
 from synthgen.types import ImageSpec
 
 IMAGE = ImageSpec(1, 8, 8, ("a", "b"))
@@ -73,11 +72,11 @@ def test_a_value_that_the_constructor_refuses_is_one_sentence():
         "torch.load",
         "torch.hub.load",
         "pickle.loads",
-        "synthgen.paths.os",  # a module reached through ours
-        "synthgen.paths.shutil.rmtree",
-        "synthgen.paths.write_text",  # ours, but no class: it writes files
+        "synthgen.io.os",  # a module reached through ours
+        "synthgen.io.shutil.rmtree",
+        "synthgen.io.write_text",  # ours, but no class: it writes files
         "synthgen.cli.main.main",
-        "synthgen.spec.Iterable",  # a class, but not of ours
+        "synthgen.serialization.Iterable",  # a class, but not of ours
         "torch.nn.init.normal_",
         "synthgenx.evil.Thing",
         "torch.nnx.Linear",
@@ -186,7 +185,7 @@ def flagged(monkeypatch):
     return made
 
 
-COPIES = {"_target_": "synthgen.synthesis.curation.NearCopies"}
+COPIES = {"_target_": "synthgen.synthesis.filters.NearCopies"}
 HINGE = {"_target_": "synthgen.gan.losses.Hinge"}
 ADAM = {"_target_": "torch.optim.Adam", "_partial_": True, "lr": 0.1}
 
@@ -235,7 +234,7 @@ def test_the_role_is_checked_before_anything_is_constructed(flagged, case):
         (ADAM, Callable[..., torch.optim.Optimizer]),
         (HINGE, Annotated[GANLoss, "of a discriminator"]),
         (
-            {"_target_": "synthgen.training.schedules.Constant", "value": 1.0},
+            {"_target_": "synthgen.training.Constant", "value": 1.0},
             Callable[[float], Any],
         ),
     ],
@@ -263,7 +262,7 @@ def test_where_ours_says_nothing_only_plain_values_stand():
     assert closed(dict[str, Any]) == dict[str, Never]
     assert closed(Any) is Never
     assert closed(list) == tuple[Never, ...]
-    node = {"_target_": "synthgen.evaluation.features.network.NetworkExtractor"}
+    node = {"_target_": "synthgen.evaluation.features.NetworkExtractor"}
     with pytest.raises(SynthgenError, match="must be plain values"):
         check({**node, "facts": {"a": HINGE}}, key="a")
 
@@ -275,7 +274,7 @@ def test_every_caller_says_what_it_wants():
         calls = [
             node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)
         ]
-        for call in calls if path.name not in ("build.py", "spec.py") else ():
+        for call in calls if path.name not in ("build.py", "serialization.py") else ():
             words = {word.arg for word in call.keywords}
             name = getattr(call.func, "id", None)
             if (name in ("build", "check") and "key" in words) or name == "from_spec":

@@ -10,7 +10,7 @@ from synthgen.cli.catalogue import (
     needs,
     own_size,
 )
-from synthgen.paths import config_dir
+from synthgen.io import config_dir
 
 
 @pytest.mark.parametrize(

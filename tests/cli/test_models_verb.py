@@ -8,12 +8,11 @@ import pytest
 import torch
 from hydra import initialize_config_dir
 
-from synthgen.cli.catalogue import made_of, sources
-from synthgen.cli.costs import model_costs
+from synthgen.cli.catalogue import made_of, model_costs, sources
 from synthgen.cli.listing import counted, kept
+from synthgen.io import config_dir
 from synthgen.networks import R3Discriminator, R3Generator
 from synthgen.networks.cost import cost
-from synthgen.paths import config_dir
 from synthgen.types import ImageSpec
 
 IMAGE = ImageSpec(3, 32, 32, tuple("0123456789"))
@@ -104,7 +103,7 @@ def test_of_a_folder_of_ones_own_only_its_options_are_counted(synthgen, listing,
         built.append(name)
         return model_costs(config, name, image, allow)
 
-    monkeypatch.setattr("synthgen.cli.costs.model_costs", counted_model)
+    monkeypatch.setattr("synthgen.cli.catalogue.model_costs", counted_model)
     for group, text in {
         "model": "# My noise.\n_target_: synthgen.samplers.Noise\n",
         "network/generator": "# Mine.\n_target_: synthgen.networks.R3Generator\nmax_width: 16\n",

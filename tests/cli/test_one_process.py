@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from synthgen.paths import sole_writer
-from synthgen.synthesis.launch import current_launch
+from synthgen.io import sole_writer
+from synthgen.synthesis.job import current_launch
 
 TINY = ("model=vae", "model.density=null", "model.batch_size=16", "trainer.previews=0")
 QUICK = ("plan.per_class=2", "extractor=pixels", "judge=mlp", "judge.steps=2", "seeds=1")

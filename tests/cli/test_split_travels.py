@@ -14,7 +14,7 @@ from PIL import Image
 from synthgen.cli.main import main
 from synthgen.data import Digits, ImageFolder, prepare
 from synthgen.errors import SynthgenError
-from synthgen.training.start import known_to
+from synthgen.training.finetune import known_to
 
 NET = [
     "model=vae",
@@ -204,7 +204,7 @@ def test_a_set_of_rules_takes_the_split_of_what_is_appended(synthgen, place):
 
 
 def save_described(folder: Path, node: dict) -> None:
-    from synthgen.paths import canonical_digest, write_json
+    from synthgen.io import canonical_digest, write_json
 
     body = {key: value for key, value in node.items() if key != "sha256"}
     write_json(folder / "sampler.json", {**body, "sha256": canonical_digest(body)})

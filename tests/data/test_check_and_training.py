@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from synthgen.data import CSV, ImageFolder, check, prepare
-from synthgen.data.foreign_formats import BEGINS, foreign_format
+from synthgen.data.images import BEGINS, foreign_format
 from synthgen.errors import SynthgenError
 
 

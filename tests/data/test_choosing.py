@@ -5,8 +5,7 @@ import pytest
 import torch
 
 from synthgen.data import Digits, Splits, image_hashes, prepare
-from synthgen.data.choosing import for_choosing
-from synthgen.data.splits import divide
+from synthgen.data.splits import divide, for_choosing
 from synthgen.errors import SynthgenError
 from synthgen.types import LabelledImages
 

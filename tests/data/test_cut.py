@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from synthgen.data import Digits
-from synthgen.data.cut import cut, limits_of
+from synthgen.data.assign import cut, limits_of
 from synthgen.data.splits import prepare, rebuild
 from synthgen.dataset.provenance import Recipe
 from synthgen.errors import SynthgenError

@@ -8,8 +8,15 @@ import torch
 from PIL import Image
 
 from synthgen.data import ImageFolder
-from synthgen.data.decode import ImageFileError, decode, for_each, plain, read_header
-from synthgen.data.size import choose_size, fit_image
+from synthgen.data.images import (
+    ImageFileError,
+    choose_size,
+    decode,
+    fit_image,
+    for_each,
+    plain,
+    read_header,
+)
 from synthgen.errors import SynthgenError
 
 
@@ -283,7 +290,7 @@ def test_progress_is_shown_for_many_files(monkeypatch):
         done.append(total)
         yield lambda count: done.append(-count)
 
-    monkeypatch.setattr("synthgen.data.decode.track", track)
+    monkeypatch.setattr("synthgen.data.images.track", track)
     for_each(abs, range(2_500), "Reading")
     assert done[0] == 2_500
     assert sum(done) == 0

@@ -7,8 +7,8 @@ import signal
 import numpy as np
 import pytest
 
-from synthgen.data import Synthetic
-from synthgen.data.stored import read_stored
+from synthgen.dataset.formats.read import read_stored
+from synthgen.dataset.source import Synthetic
 from synthgen.errors import SynthgenError
 
 h5py = pytest.importorskip("h5py")

@@ -6,7 +6,8 @@ import pytest
 import torch
 from PIL import Image
 
-from synthgen.data import Synthetic, prepare, read_synthetic
+from synthgen.data import prepare
+from synthgen.dataset.source import Synthetic, read_synthetic
 from synthgen.errors import SynthgenError
 
 CLASSES = ("1", "0")  # not alphabetical

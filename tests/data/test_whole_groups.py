@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from synthgen.data.whole_groups import whole_groups
+from synthgen.types import whole_groups
 
 
 def generator(seed=0):

@@ -24,12 +24,13 @@ from synthgen.cli.build import build, check
 from synthgen.cli.jobs.train import MODEL
 from synthgen.cli.main import VERBS, main
 from synthgen.data import Source
-from synthgen.evaluation import Extractor, Judge, Trial
-from synthgen.paths import config_dir
-from synthgen.synthesis import Format, Plan
-from synthgen.synthesis.look.base import Look
-from synthgen.training.orders import Order
+from synthgen.dataset.formats.images import Format
+from synthgen.evaluation import Classifier, Extractor, Trial
+from synthgen.io import config_dir
+from synthgen.synthesis import Plan
+from synthgen.training.data import Order
 from synthgen.types import ImageSpec
+from synthgen.visualize.base import Look
 
 ROLES = {
     "data": Source,
@@ -37,7 +38,7 @@ ROLES = {
     "order": Order,
     "plan": Plan,
     "format": Format,
-    "judge": Judge,
+    "judge": Classifier,
     "trial": Trial,
     "what": Look,
     "extractor": dict[str, Extractor],

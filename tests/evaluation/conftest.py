@@ -2,9 +2,9 @@ import pytest
 import torch
 
 from synthgen.data import Digits, prepare
-from synthgen.data.synthetic import SyntheticSet
 from synthgen.dataset.schema import Dataset
-from synthgen.samplers.pca_gaussian import PCAGaussian
+from synthgen.dataset.source import SyntheticSet
+from synthgen.samplers.statistical import PCAGaussian
 from synthgen.seeds import row_seeds
 from synthgen.types import LabelledImages
 

@@ -3,8 +3,7 @@
 import pytest
 import torch
 
-from synthgen.evaluation.aligned import LONGEST, AlignedSpace, margin, small, unit_rows
-from synthgen.evaluation.planted import KINDS
+from synthgen.evaluation.copy_search import KINDS, LONGEST, AlignedSpace, margin, small, unit_rows
 
 
 def pictures(count, shape, seed=0):

@@ -5,8 +5,7 @@ import torch
 
 from synthgen.errors import SynthgenError
 from synthgen.evaluation import checks
-from synthgen.evaluation.subsets import positions_by_class
-from synthgen.types import LabelledImages
+from synthgen.types import LabelledImages, positions_by_class
 
 
 def test_other_shapes_classes_and_empty_sets_are_refused(digits, drawn, as_set):

@@ -7,7 +7,9 @@ import torch
 from sklearn.datasets import load_digits
 
 from synthgen.evaluation import copying
-from synthgen.evaluation.aligned import AlignedSpace
+from synthgen.evaluation.classifiers.extractor import ClassifierExtractor
+from synthgen.evaluation.copy_search import KINDS, AlignedSpace
+from synthgen.evaluation.copy_tests import exceedance, find_twins
 from synthgen.evaluation.copying import (
     NEXT,
     Nearness,
@@ -17,12 +19,9 @@ from synthgen.evaluation.copying import (
     near_copies,
     of_like_classes,
 )
-from synthgen.evaluation.copying_words import sentence
-from synthgen.evaluation.features import ClassifierExtractor, PixelExtractor
-from synthgen.evaluation.planted import KINDS
-from synthgen.evaluation.references import FeatureSet
-from synthgen.evaluation.tails import exceedance
-from synthgen.evaluation.twins import find_twins
+from synthgen.evaluation.features import PixelExtractor
+from synthgen.evaluation.fidelity import FeatureSet
+from synthgen.evaluation.narrative import sentence
 from synthgen.types import LabelledImages
 
 CLASSES = tuple("0123456789")

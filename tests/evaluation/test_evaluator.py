@@ -7,9 +7,9 @@ import torch
 from PIL import Image
 
 from synthgen.errors import SynthgenError
-from synthgen.evaluation import ClassifierExtractor, SmallCNNJudge, evaluate
+from synthgen.evaluation import ClassifierExtractor, SmallCNNClassifier, evaluate
+from synthgen.evaluation.classifiers.scores import SCORES
 from synthgen.evaluation.fidelity import METRICS
-from synthgen.evaluation.scores import SCORES
 from synthgen.types import LabelledImages
 
 
@@ -19,7 +19,7 @@ def run(digits, synthetic, out, **options):
         synthetic,
         out,
         extractors=[ClassifierExtractor(steps=60)],
-        judge=SmallCNNJudge(steps=40, batch_size=64),
+        judge=SmallCNNClassifier(steps=40, batch_size=64),
         seeds=options.pop("seeds", 2),
         **options,
     )
@@ -27,7 +27,7 @@ def run(digits, synthetic, out, **options):
 
 @pytest.fixture(scope="module")
 def folder(digits, drawn, tmp_path_factory):
-    from synthgen.data.synthetic import SyntheticSet
+    from synthgen.dataset.source import SyntheticSet
 
     folder = tmp_path_factory.mktemp("evaluation")
     log = folder / "metrics.csv"

@@ -4,9 +4,10 @@ import pytest
 import torch
 
 from synthgen.errors import SynthgenError
-from synthgen.evaluation.features import ClassifierExtractor, InceptionExtractor
-from synthgen.evaluation.features.classifier import weights_digest
+from synthgen.evaluation.classifiers.extractor import ClassifierExtractor
+from synthgen.evaluation.features import InceptionExtractor
 from synthgen.evaluation.features.inception import FILE
+from synthgen.evaluation.features.network import weights_digest
 
 
 def prepared(digits, seed=0):

@@ -5,10 +5,8 @@ import pytest
 import torch
 
 from synthgen.evaluation.fairness import add_coverage, fairness
-from synthgen.evaluation.metrics.halves import halved, scatter_of
-from synthgen.evaluation.metrics.manifold import membership, points
-from synthgen.evaluation.picking import below, newcombe
-from synthgen.evaluation.rates import paired_difference, rate
+from synthgen.evaluation.group_rates import below, newcombe, paired_difference, rate
+from synthgen.evaluation.metrics.manifold import halved, membership, points, scatter_of
 
 CLASSES = ("cat", "dog", "emu")
 
@@ -200,7 +198,7 @@ def test_a_class_that_the_set_lacks_is_the_least_covered():
 
 def test_newcombes_interval_by_its_published_example():
     """Newcombe 1998, table II, method 10: 56/70 less 48/80."""
-    from synthgen.evaluation.metrics.intervals import wilson
+    from synthgen.stats import wilson
 
     found = newcombe(wilson(56, 70), wilson(48, 80))
     assert tuple(found) == pytest.approx((0.2, 0.0524, 0.3339), abs=1e-4)

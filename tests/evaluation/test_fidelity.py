@@ -5,16 +5,17 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from synthgen.evaluation.features import ClassifierExtractor, InceptionExtractor, PixelExtractor
+from synthgen.evaluation.classifiers.extractor import ClassifierExtractor
+from synthgen.evaluation.features import InceptionExtractor, PixelExtractor
 from synthgen.evaluation.fidelity import (
     INCEPTION_SCORE,
     METRICS,
     fidelity_by_class,
     fidelity_results,
     logits_of,
+    shared,
 )
 from synthgen.evaluation.metrics import Strata
-from synthgen.evaluation.references import shared
 from synthgen.types import LabelledImages
 
 DISTANCES = ("frechet_distance", "frechet_infinity", "kid", "mmd", "mind")

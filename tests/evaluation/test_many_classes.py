@@ -9,11 +9,11 @@ import pytest
 import torch
 
 from synthgen.data import NPZ, prepare
-from synthgen.data.synthetic import read_synthetic
-from synthgen.evaluation import evaluate, expected, scores, transfer
-from synthgen.evaluation.features import ClassifierExtractor
-from synthgen.evaluation.judges import Examination, LinearJudge
-from synthgen.evaluation.scores import SCORES, confusion, recall_of, score_estimate
+from synthgen.dataset.source import read_synthetic
+from synthgen.evaluation import evaluate, expected, transfer
+from synthgen.evaluation.classifiers import LinearClassifier, Predictions, scores
+from synthgen.evaluation.classifiers.extractor import ClassifierExtractor
+from synthgen.evaluation.classifiers.scores import SCORES, confusion, recall_of, score_estimate
 from synthgen.types import LabelledImages
 
 
@@ -42,7 +42,7 @@ def test_a_thousand_classes_make_no_matrix(monkeypatch):
     labels, said = answers(1000, 1000, 3)
     pixels = torch.zeros(1000, 1, 2, 2, dtype=torch.uint8)
     test = LabelledImages(pixels, labels, tuple(f"c{k}" for k in range(1000)))
-    found = [Examination({"test": one}, [], 0, 0.0) for one in said]
+    found = [Predictions({"test": one}, [], 0, 0.0) for one in said]
     dense = sum(confusion(labels, one, 1000) for one in said)
 
     def refuse(*arguments):
@@ -62,7 +62,7 @@ def test_a_thousand_classes_make_no_matrix(monkeypatch):
     assert all(count for _, _, count in cells)
 
 
-class Clockwork(LinearJudge):
+class Clockwork(LinearClassifier):
     """Takes 2 seconds to begin and 0.5 per step, on a clock of its own."""
 
     now = 0.0
@@ -121,7 +121,7 @@ def test_a_thousand_classes_of_five_images_within_two_minutes(tmp_path, monkeypa
             drawn,
             tmp_path / "report",
             extractors=[ClassifierExtractor()],
-            judge=LinearJudge(None, 64, 0.1),
+            judge=LinearClassifier(None, 64, 0.1),
         )
     taken = time.process_time() - started
     assert taken < 120

@@ -1,4 +1,4 @@
-from synthgen.evaluation.public import public_report
+from synthgen.evaluation.provenance import public_report
 
 REPORT = {
     "format": "synthgen-report/1",

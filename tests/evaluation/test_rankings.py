@@ -3,10 +3,10 @@ import pytest
 import torch
 from sklearn import metrics
 
-from synthgen.evaluation.metrics.intervals import t_interval
-from synthgen.evaluation.rankings import RANKINGS, log_odds
-from synthgen.evaluation.scores import left_out_scores, ranked_parts, score_estimate
+from synthgen.evaluation.classifiers.rankings import RANKINGS, log_odds
+from synthgen.evaluation.classifiers.scores import left_out_scores, ranked_parts, score_estimate
 from synthgen.evaluation.trial.contrast import paired_contrast
+from synthgen.stats import t_interval
 
 AUROC, PRECISION = RANKINGS["macro_auroc"], RANKINGS["macro_average_precision"]
 LABELS = torch.arange(60) % 3

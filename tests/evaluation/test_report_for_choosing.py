@@ -7,9 +7,9 @@ import re
 import pytest
 import torch
 
-from synthgen.data.choosing import for_choosing
-from synthgen.data.synthetic import SyntheticSet
-from synthgen.evaluation import ClassifierExtractor, SmallCNNJudge, checks, evaluate
+from synthgen.data.splits import for_choosing
+from synthgen.dataset.source import SyntheticSet
+from synthgen.evaluation import ClassifierExtractor, SmallCNNClassifier, checks, evaluate
 from synthgen.types import LabelledImages
 
 
@@ -20,7 +20,7 @@ def reported(splits, drawn, out, described_as):
         SyntheticSet(drawn, about, out.parent / "set", "0" * 64),
         out,
         extractors=[ClassifierExtractor(steps=30)],
-        judge=SmallCNNJudge(steps=20, batch_size=64),
+        judge=SmallCNNClassifier(steps=20, batch_size=64),
         seeds=1,
     )
     return json.loads((out / "report.json").read_text())

@@ -2,8 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from synthgen.evaluation.metrics.intervals import t_interval, wilson
-from synthgen.evaluation.scores import (
+from synthgen.evaluation.classifiers.scores import (
     SCORES,
     accuracy,
     confusion,
@@ -13,6 +12,7 @@ from synthgen.evaluation.scores import (
     score_estimate,
     variance_parts,
 )
+from synthgen.stats import t_interval, wilson
 
 
 def answers(count, classes, seed, right=0.7):

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from synthgen.evaluation.tails import Usual, exceedance, fewest_flagged, hits_needed
+from synthgen.evaluation.copy_tests import Usual, exceedance, fewest_flagged, hits_needed
 
 
 def power_law(count, exponent, seed):

@@ -12,7 +12,7 @@ from synthgen.gan.augmentations import (
     RotateHue,
     Rotation,
 )
-from synthgen.gan.augmentations.warp import warp
+from synthgen.gan.augmentations.base import warp
 
 
 def rng():

@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from synthgen.data import Digits, prepare
-from synthgen.gan.batch_norm import recalibrate
-from synthgen.training.orders import ClassBalanced, Shuffled
+from synthgen.gan.module import recalibrate
+from synthgen.training.data import ClassBalanced, Shuffled
 from synthgen.types import ImageSpec, LabelledImages
 
 IMAGE = ImageSpec(1, 4, 4, ("a", "b"))

@@ -26,7 +26,7 @@ from synthgen.gan.losses import (
     Wasserstein,
 )
 from synthgen.gan.penalties import DRAGAN, R1, R2, WGANGP, Consistency, LeCam
-from synthgen.networks.heads import Unconditional
+from synthgen.networks.blocks import Unconditional
 from synthgen.networks.spectral import with_spectral_norm
 from synthgen.training.schedules import Constant
 from synthgen.types import ImageSpec

@@ -37,9 +37,9 @@ from synthgen.gan.augmentations import (
     Translation,
     XFlip,
 )
-from synthgen.gan.augmentations.warp import warp
+from synthgen.gan.augmentations.base import warp
 from synthgen.images import to_float
-from synthgen.paths import config_dir
+from synthgen.io import config_dir
 from synthgen.training.train import train
 from synthgen.types import ImageSpec
 

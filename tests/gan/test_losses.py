@@ -6,7 +6,7 @@ import pytest
 import torch
 import yaml
 
-from synthgen.paths import config_dir
+from synthgen.io import config_dir
 
 FILES = sorted((config_dir() / "gan" / "loss").glob("*.yaml"))
 

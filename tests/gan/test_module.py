@@ -20,8 +20,8 @@ from synthgen.gan import GAN
 from synthgen.gan.auxiliary import ACGAN, D2DCE
 from synthgen.gan.losses import Hinge, NonSaturating, RelativisticPairing
 from synthgen.gan.penalties import R1, LeCam
+from synthgen.io import config_dir
 from synthgen.networks import R3Discriminator, R3Generator
-from synthgen.paths import config_dir
 from synthgen.training.schedules import Constant
 from synthgen.training.train import train
 from synthgen.types import ImageSpec

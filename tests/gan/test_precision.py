@@ -3,8 +3,8 @@
 import pytest
 import torch
 
+from synthgen.device import autocast, compute_dtype
 from synthgen.gan.penalties import R1, R2
-from synthgen.hardware import autocast, compute_dtype
 from synthgen.images import to_float
 from synthgen.networks import R3Discriminator
 from synthgen.training.schedules import Constant

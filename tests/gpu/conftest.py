@@ -7,7 +7,7 @@ from omegaconf import OmegaConf
 
 from synthgen.cli.build import build
 from synthgen.data import Digits, prepare
-from synthgen.paths import config_dir
+from synthgen.io import config_dir
 
 
 @pytest.fixture(scope="session")

@@ -5,35 +5,36 @@ import json
 import pytest
 import torch
 
-from synthgen.evaluation.features import ClassifierExtractor, PixelExtractor
-from synthgen.evaluation.judges import (
+from synthgen.evaluation.classifiers import (
     CropAffine,
     CropFlip,
-    Lesson,
-    LinearJudge,
-    MLPJudge,
-    ResNet18Judge,
-    ResNet56Judge,
-    SmallCNNJudge,
+    LinearClassifier,
+    MLPClassifier,
+    ResNet18Classifier,
+    ResNet56Classifier,
+    SmallCNNClassifier,
+    TrainingRecipe,
     TrivialAugment,
 )
+from synthgen.evaluation.classifiers.extractor import ClassifierExtractor
+from synthgen.evaluation.features import PixelExtractor
 from synthgen.seeds import step_generator
 
 pytestmark = pytest.mark.gpu
 
 JUDGES = [
-    SmallCNNJudge(batch_size=64),
-    MLPJudge(),
-    LinearJudge(),
-    ResNet56Judge(batch_size=64, depth=8),
-    ResNet18Judge(batch_size=64),
+    SmallCNNClassifier(batch_size=64),
+    MLPClassifier(),
+    LinearClassifier(),
+    ResNet56Classifier(batch_size=64, depth=8),
+    ResNet18Classifier(batch_size=64),
 ]
 
 
 @pytest.mark.parametrize("judge", JUDGES, ids=lambda judge: judge.name)
 def test_every_judge_learns_digits_there(judge, digits):
     found = judge.examine(
-        Lesson(data=digits.train, augment=CropAffine(0.5)),
+        TrainingRecipe(data=digits.train, augment=CropAffine(0.5)),
         holdout=digits.holdout,
         exams={"test": digits.test.images},
         steps=150,

@@ -10,10 +10,10 @@ from omegaconf import OmegaConf
 
 from synthgen import load_sampler
 from synthgen.errors import StoppedByUserError
-from synthgen.evaluation.features.float32 import full_float32
+from synthgen.evaluation.features.base import full_float32
 from synthgen.gan import GAN
 from synthgen.images import to_float
-from synthgen.paths import config_dir
+from synthgen.io import config_dir
 from synthgen.seeds import row_seeds, step_generator
 from synthgen.training.train import train
 

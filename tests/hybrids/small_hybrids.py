@@ -7,7 +7,7 @@ import torch
 from synthgen.gan.losses import NonSaturating
 from synthgen.gan.penalties import R1
 from synthgen.hybrids import VAEGAN, Autoencoder, KLBottleneck, VQBottleneck
-from synthgen.hybrids.densities import PrincipalMixture
+from synthgen.hybrids.bottleneck import PrincipalMixture
 from synthgen.networks import (
     GridDecoder,
     GridEncoder,
@@ -16,7 +16,7 @@ from synthgen.networks import (
     R3Encoder,
     R3Generator,
 )
-from synthgen.networks.code_transformer import CodeTransformer
+from synthgen.networks.vq import CodeTransformer
 from synthgen.training.schedules import Constant
 from synthgen.vae.densities import GaussianMixtureDensity
 from synthgen.vae.likelihoods import GaussianLikelihood, LaplaceLikelihood

@@ -5,7 +5,7 @@ import torch
 from small_hybrids import build_kl_autoencoder, build_vae_gan
 from torch import nn
 
-from synthgen.hybrids.adaptive import EPSILON, LARGEST, adaptive_weight, last_weight
+from synthgen.hybrids.autoencoder import EPSILON, LARGEST, adaptive_weight, last_weight
 from synthgen.images import to_float
 from synthgen.networks import R3Generator
 from synthgen.types import ImageSpec

@@ -7,10 +7,9 @@ import torch
 from small_hybrids import build_kl_autoencoder, build_vae_gan
 
 from synthgen.hybrids import KLBottleneck, VQBottleneck
-from synthgen.hybrids.bottleneck import Encoded
-from synthgen.hybrids.densities import PrincipalMixture
+from synthgen.hybrids.bottleneck import Encoded, PrincipalMixture
 from synthgen.networks import PatchDiscriminator, R3Encoder
-from synthgen.networks.code_transformer import CodeTransformer
+from synthgen.networks.vq import CodeTransformer
 from synthgen.seeds import row_seeds
 from synthgen.training.schedules import Constant
 from synthgen.types import ImageSpec

@@ -8,14 +8,12 @@ from small_hybrids import build_kl_autoencoder, build_vae_gan, build_vq_autoenco
 from torch import nn
 
 from synthgen.hybrids import KLBottleneck
-from synthgen.hybrids.bottleneck import Encoded
-from synthgen.hybrids.densities import PrincipalMixture
+from synthgen.hybrids.bottleneck import Encoded, PrincipalMixture
 from synthgen.networks.dcgan import DCGenerator
 from synthgen.seeds import normal_latents, row_seeds
 from synthgen.training.schedules import Constant
 from synthgen.types import ImageSpec, LabelledImages
-from synthgen.vae.base import Posterior
-from synthgen.vae.encoded import encoded
+from synthgen.vae.base import Posterior, encoded
 from synthgen.vae.priors import ClassGaussianPrior
 
 

@@ -11,7 +11,7 @@ import yaml
 from synthgen import load_sampler
 from synthgen.errors import StoppedByUserError
 from synthgen.gan.losses import NonSaturating
-from synthgen.paths import config_dir
+from synthgen.io import config_dir
 from synthgen.samplers.artifact import save_sampler
 from synthgen.seeds import row_seeds
 from synthgen.training.schedules import Constant

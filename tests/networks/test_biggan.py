@@ -6,8 +6,8 @@ from torch import nn
 from torch.nn.utils import parametrize
 
 from synthgen.networks import BigGANDiscriminator, BigGANGenerator
-from synthgen.networks.attention import SelfAttention
 from synthgen.networks.biggan import ConditionedBatchNorm
+from synthgen.networks.blocks import SelfAttention
 from synthgen.types import ImageSpec
 
 IMAGE = ImageSpec(3, 32, 32, ("a", "b", "c"))

@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from synthgen.networks.code_transformer import CodeTransformer
+from synthgen.networks.vq import CodeTransformer
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from synthgen.networks.codebook import Codebook
+from synthgen.networks.vq import Codebook
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 import torch
 from torch import nn
 
-from synthgen.networks.conditional_norm import ConditionalBatchNorm
+from synthgen.networks.blocks import ConditionalBatchNorm
 
 LABELS = torch.tensor([0, 1, 1])
 

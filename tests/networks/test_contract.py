@@ -14,13 +14,13 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from synthgen.cli.build import build
-from synthgen.hardware import autocast
+from synthgen.device import autocast
+from synthgen.io import config_dir
 from synthgen.networks import Discriminator, Encoder, Generator
-from synthgen.networks.attention import SelfAttention
-from synthgen.paths import config_dir
+from synthgen.networks.blocks import SelfAttention
 from synthgen.samplers import load_sampler, save_sampler
 from synthgen.samplers.neural import GeneratorSampler
-from synthgen.spec import from_spec, to_spec
+from synthgen.serialization import from_spec, to_spec
 from synthgen.types import ImageSpec
 
 PLACES = {

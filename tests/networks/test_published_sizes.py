@@ -9,10 +9,10 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from synthgen.cli.build import build
+from synthgen.io import config_dir
 from synthgen.networks import StyleGAN2Discriminator, StyleGAN2Generator
 from synthgen.networks.cost import cost
 from synthgen.networks.equalised import EqualConv, EqualConvUp, EqualLinear, Modulated, ToImage
-from synthgen.paths import config_dir
 from synthgen.types import ImageSpec
 
 

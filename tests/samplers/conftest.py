@@ -6,7 +6,7 @@ from omegaconf import OmegaConf
 from sklearn.datasets import load_digits
 
 from synthgen.cli.build import build
-from synthgen.paths import config_dir
+from synthgen.io import config_dir
 from synthgen.types import ImageSpec, LabelledImages
 
 

@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save
 
 import synthgen
 from synthgen.errors import SynthgenError
-from synthgen.paths import canonical_digest
+from synthgen.io import canonical_digest
 from synthgen.samplers import Bootstrap, PCAGaussian, load_sampler, save_sampler
 from synthgen.seeds import row_seeds
 
@@ -131,8 +131,8 @@ def test_a_missing_file_is_named(saved, file):
         "subprocess.Popen",
         "builtins.eval",
         "torch.nn.Linear",
-        "synthgen.paths.write_text",
-        "synthgen.paths.shutil.rmtree",
+        "synthgen.io.write_text",
+        "synthgen.io.shutil.rmtree",
         "synthgen.types.ImageSpec",
         "synthgen.samplers.artifact.Path",
         "synthgen.samplers.artifact.load_sampler",
@@ -156,7 +156,7 @@ def test_a_nested_target_is_checked_too(saved):
 
 
 def test_a_rebuildable_that_is_no_sampler_is_refused(saved):
-    plan = {"_target_": "synthgen.synthesis.plan.Balanced", "per_class": 3}
+    plan = {"_target_": "synthgen.synthesis.Balanced", "per_class": 3}
     edit(saved, lambda d: d.update(sampler=plan), sign=True)
     with pytest.raises(SynthgenError, match="can't stand where Sampler is wanted"):
         load_sampler(saved)

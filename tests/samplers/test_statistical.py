@@ -13,7 +13,7 @@ from synthgen.samplers import (
     KernelDensity,
     ShuffledLabels,
 )
-from synthgen.samplers.kernel_density import leave_one_out_bandwidth
+from synthgen.samplers.statistical import leave_one_out_bandwidth
 from synthgen.seeds import row_seeds
 from synthgen.types import LabelledImages
 

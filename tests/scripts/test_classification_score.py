@@ -5,8 +5,8 @@ import importlib
 import pytest
 
 from synthgen.data import Digits, prepare
-from synthgen.evaluation.judges import CropFlip, ResNet56Judge
-from synthgen.paths import read_json, write_json
+from synthgen.evaluation.classifiers import CropFlip, ResNet56Classifier
+from synthgen.io import read_json, write_json
 
 
 @pytest.fixture
@@ -17,7 +17,7 @@ def script():
 @pytest.fixture
 def trainings(script, tmp_path):
     splits = prepare(Digits())
-    judge = ResNet56Judge(40, 64, depth=8, augment=CropFlip(flip="none"))
+    judge = ResNet56Classifier(40, 64, depth=8, augment=CropFlip(flip="none"))
     for seed in (0, 1):
         found = script.score(judge, splits.train, splits, seed)
         write_json(tmp_path / f"real-{seed}.json", {"name": "real", **found})
@@ -36,6 +36,6 @@ def test_a_row_is_the_mean_of_its_trainings_with_an_interval(script, trainings):
 
 
 def test_other_steps_need_another_folder(script, trainings):
-    script.refuse_mixture(trainings, ResNet56Judge(40, 64))
+    script.refuse_mixture(trainings, ResNet56Classifier(40, 64))
     with pytest.raises(SystemExit, match="took 40 steps of 64, but 50 of 64 were asked for"):
-        script.refuse_mixture(trainings, ResNet56Judge(50, 64))
+        script.refuse_mixture(trainings, ResNet56Classifier(50, 64))

@@ -16,7 +16,7 @@ from hydra import compose, initialize_config_dir
 
 from synthgen.data import MNIST
 from synthgen.errors import SynthgenError
-from synthgen.paths import config_dir
+from synthgen.io import config_dir
 
 HIGHER = {"frechet_distance": False, "kid": False, "coverage": True, "accuracy": True}
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 from sklearn.datasets import load_digits
 
+from synthgen.dataset.formats import HDF5, JPEG, NPY, NPZ, PNG, Parquet, WebDataset, WebP
 from synthgen.samplers import Noise, PCAGaussian, save_sampler
-from synthgen.synthesis.formats import HDF5, JPEG, NPY, NPZ, PNG, Parquet, WebDataset, WebP
 from synthgen.types import ImageSpec, LabelledImages
 
 

@@ -8,7 +8,7 @@ import yaml
 
 from synthgen.cli.build import build
 from synthgen.errors import SynthgenError
-from synthgen.paths import config_dir
+from synthgen.io import config_dir
 from synthgen.samplers import Noise, load_sampler, save_sampler
 from synthgen.synthesis import Balanced, regenerate, synthesize
 from synthgen.synthesis.public import public_papers

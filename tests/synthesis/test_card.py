@@ -5,11 +5,10 @@ import json
 import pytest
 import yaml
 
+from synthgen.dataset.card import Papers, card_text, size_category
 from synthgen.dataset.schema import Dataset
 from synthgen.errors import SynthgenError
-from synthgen.synthesis.card import write_readme
-from synthgen.synthesis.card_text import card_text, size_category
-from synthgen.synthesis.papers import Papers
+from synthgen.synthesis.finish import write_readme
 
 
 @pytest.fixture
@@ -64,7 +63,7 @@ def test_a_licence_is_known_named_or_unknown(licence, expected, cats):
 
 def test_a_class_without_a_folder_is_named(cats):
     """`plan=fill` draws nothing of the largest class, and `ImageFolder` numbers without it."""
-    npz = {"name": "npz", "spec": {"_target_": "synthgen.synthesis.formats.npz.NPZ"}}
+    npz = {"name": "npz", "spec": {"_target_": "synthgen.dataset.formats.NPZ"}}
     assert "No folder for cat (0 images)" in card_text(cats((0, 30)), Papers())
     real = {"real_count": 5, "count": 35, "part": {"real_counts": {"cat": 5}, "count": 35}}
     assert "No folder" not in card_text(cats((0, 30), **real), Papers())

@@ -5,11 +5,11 @@ import json
 import pytest
 
 from synthgen.data import Digits, prepare
+from synthgen.dataset.card import Papers
 from synthgen.errors import SynthgenError
 from synthgen.samplers import Bootstrap, save_sampler
 from synthgen.synthesis import Balanced, synthesize
-from synthgen.synthesis.curation import LowDensity, NearCopies
-from synthgen.synthesis.papers import Papers
+from synthgen.synthesis.filters import LowDensity, NearCopies
 from synthgen.synthesis.public import public_papers
 
 SECRETS = ("5ec2e7" * 10 + "abcd", "/home/someone/patients", "digest-of-the-split")

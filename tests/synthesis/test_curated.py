@@ -5,13 +5,13 @@ import json
 import pytest
 import torch
 
-from synthgen.data import read_synthetic
+from synthgen.dataset.formats import NPZ, PNG
+from synthgen.dataset.source import read_synthetic
 from synthgen.errors import SynthgenError
 from synthgen.samplers import Noise, save_sampler
 from synthgen.seeds import redraw_seed
 from synthgen.synthesis import Balanced, PerClass, engine, regenerate, synthesize, verify
-from synthgen.synthesis.curation.base import Filter, SetFilter, Verdicts
-from synthgen.synthesis.formats import NPZ, PNG
+from synthgen.synthesis.filters.base import Filter, SetFilter, Verdicts
 from synthgen.synthesis.manifest import read_manifest
 from synthgen.types import ImageSpec, LabelledImages
 

@@ -9,11 +9,8 @@ import torch
 from PIL import Image
 from torchvision.datasets import ImageFolder
 
-from synthgen.data import Synthetic, prepare, read_synthetic
-from synthgen.errors import SynthgenError
-from synthgen.samplers import Noise, load_sampler, save_sampler
-from synthgen.synthesis import PerClass, regenerate, synthesize, verify
-from synthgen.synthesis.formats import (
+from synthgen.data import prepare
+from synthgen.dataset.formats import (
     HDF5,
     JPEG,
     NPY,
@@ -24,6 +21,10 @@ from synthgen.synthesis.formats import (
     WebDataset,
     WebP,
 )  # fmt: skip
+from synthgen.dataset.source import Synthetic, read_synthetic
+from synthgen.errors import SynthgenError
+from synthgen.samplers import Noise, load_sampler, save_sampler
+from synthgen.synthesis import PerClass, regenerate, synthesize, verify
 from synthgen.synthesis.manifest import read_manifest
 from synthgen.types import ImageSpec
 

@@ -8,9 +8,9 @@ import traceback
 
 import pytest
 
-from synthgen.data import read_synthetic
+from synthgen.dataset.source import read_synthetic
 from synthgen.errors import SynthgenError
-from synthgen.synthesis import Balanced, engine, lock, synthesize, verify
+from synthgen.synthesis import Balanced, engine, job, synthesize, verify
 
 ROWS_PER_CLASS, SHARD = 320, 64  # two classes: ten shards
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
@@ -190,7 +190,7 @@ def test_jobs_of_two_launches_are_told_apart(noise, tmp_path):
 
     def other_launch():
         os.environ["MASTER_PORT"] = "29999"
-        lock.PATIENCE = 0.1
+        job.PATIENCE = 0.1
         synthesize(noise, Balanced(200), out, shard_size=64)
 
     def first():

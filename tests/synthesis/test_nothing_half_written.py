@@ -8,10 +8,11 @@ import zipfile
 import pytest
 import torch
 
+from synthgen.dataset import storage
+from synthgen.dataset.formats import NPZ
 from synthgen.errors import SynthgenError
 from synthgen.samplers import Noise, save_sampler
-from synthgen.synthesis import Balanced, PerClass, store, synthesize, verify
-from synthgen.synthesis.formats import NPZ
+from synthgen.synthesis import Balanced, PerClass, synthesize, verify
 from synthgen.types import ImageSpec
 
 FILES_BEFORE_FAILURE = 300
@@ -49,7 +50,7 @@ def test_a_disk_that_fills_up_or_goes_away(noise, out, monkeypatch, contents, co
     error = OSError(code, os.strerror(code))
     with monkeypatch.context() as patch:
         patch.setattr(
-            store, "write_plain", failing_after(FILES_BEFORE_FAILURE, store.write_plain, error)
+            storage, "write_plain", failing_after(FILES_BEFORE_FAILURE, storage.write_plain, error)
         )
         with pytest.raises(SynthgenError, match=reason):
             synthesize(noise, Balanced(400), out, **SHARDS)
@@ -100,7 +101,7 @@ def test_interrupted_while_drawing_keeps_the_finished_shards(noise, out, monkeyp
 def test_no_thread_outlives_a_failure(noise, out, monkeypatch):
     before = threading.active_count()
     monkeypatch.setattr(
-        store, "write_plain", failing_after(100, store.write_plain, OSError(errno.ENOSPC, ""))
+        storage, "write_plain", failing_after(100, storage.write_plain, OSError(errno.ENOSPC, ""))
     )
     with pytest.raises(SynthgenError):
         synthesize(noise, Balanced(400), out, **SHARDS)

@@ -17,12 +17,8 @@ from pyarrow.parquet import read_table
 from torchvision.datasets import ImageFolder
 
 from synthgen.data import ImageFolder as ImageFolderSource
-from synthgen.data import Synthetic, read_synthetic
-from synthgen.images import encode_png
-from synthgen.paths import canonical_digest
-from synthgen.samplers import Noise, save_sampler
-from synthgen.synthesis import PerClass, public_papers, regenerate, synthesize, verify
-from synthgen.synthesis.formats import (
+from synthgen.dataset.card import OPENINGS, sheet_page, sheet_picture
+from synthgen.dataset.formats import (
     HDF5,
     JPEG,
     NPY,
@@ -32,8 +28,11 @@ from synthgen.synthesis.formats import (
     WebDataset,
     WebP,
 )  # fmt: skip
-from synthgen.synthesis.opened_with import OPENINGS
-from synthgen.synthesis.sheet_page import sheet_page, sheet_picture
+from synthgen.dataset.source import Synthetic, read_synthetic
+from synthgen.images import encode_png
+from synthgen.io import canonical_digest
+from synthgen.samplers import Noise, save_sampler
+from synthgen.synthesis import PerClass, public_papers, regenerate, synthesize, verify
 from synthgen.types import ImageSpec, LabelledImages
 
 # "test" is a split for some readers, "__other" a folder to pass by, "a.png" an image; the others

@@ -11,8 +11,13 @@ from synthgen.synthesis import (
     MatchReal,
     PerClass,
 )
-from synthgen.synthesis.plan import checked_quotas, largest_remainder, shared_quotas
-from synthgen.synthesis.rows import Rows, segments_of
+from synthgen.synthesis.plan import (
+    PlannedRows,
+    checked_quotas,
+    largest_remainder,
+    segments_of,
+    shared_quotas,
+)
 
 CLASSES = ("cat", "dog", "horse")
 REAL = {"cat": 5, "dog": 3, "horse": 1}
@@ -85,7 +90,7 @@ def test_a_plan_too_large_for_its_seeds_is_refused():
 
 
 def rows_of(quotas, seed, first=0):
-    return Rows(tuple(quotas), tuple(segments_of(quotas, 0)), seed, first)
+    return PlannedRows(tuple(quotas), tuple(segments_of(quotas, 0)), seed, first)
 
 
 def test_rows_are_numbered_class_by_class_with_the_seed_of_their_number():

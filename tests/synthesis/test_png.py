@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
-from synthgen.synthesis.png import encode_pngs
+from synthgen.dataset.formats.images import encode_pngs
 
 
 @pytest.mark.parametrize(("channels", "mode"), [(1, "L"), (3, "RGB")])

@@ -5,9 +5,9 @@ import os
 
 import pytest
 
+from synthgen.dataset.formats import NPZ
 from synthgen.errors import SynthgenError
 from synthgen.synthesis import Balanced, PerClass, room, synthesize
-from synthgen.synthesis.formats import NPZ
 from synthgen.synthesis.room import Room
 
 SHARDS = {"shard_size": 64}

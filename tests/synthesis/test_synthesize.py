@@ -9,12 +9,19 @@ import torch
 from PIL import Image
 from torchvision.datasets import ImageFolder
 
+from synthgen.dataset.card import sheet_picture
 from synthgen.errors import SynthgenError
-from synthgen.paths import file_digest
+from synthgen.io import file_digest
 from synthgen.samplers import Bootstrap, load_sampler, save_sampler
-from synthgen.synthesis import Balanced, MatchReal, PerClass, regenerate, regenerate_row, synthesize
+from synthgen.synthesis import (
+    Balanced,
+    MatchReal,
+    PerClass,
+    regenerate,
+    regenerate_row,
+    synthesize,
+)
 from synthgen.synthesis.manifest import read_manifest
-from synthgen.synthesis.sheet_page import sheet_picture
 from synthgen.types import ImageSpec, LabelledImages
 
 

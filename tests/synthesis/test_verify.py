@@ -7,9 +7,9 @@ import socket
 
 import pytest
 
-from synthgen.data import Synthetic, read_synthetic
+from synthgen.dataset.source import Synthetic, read_synthetic
 from synthgen.errors import SynthgenError
-from synthgen.paths import canonical_digest
+from synthgen.io import canonical_digest
 from synthgen.synthesis import Balanced, synthesize, verify
 
 
@@ -101,7 +101,7 @@ def relisted(folder, **changes):
     """Rewrite the first row of the set, and all hashes, as somebody with bad intent would."""
     import hashlib
 
-    from synthgen.paths import canonical_digest
+    from synthgen.io import canonical_digest
 
     dataset = json.loads((folder / "dataset.json").read_text())
     listing = "index.jsonl" if dataset["index_lines"] else "manifest.jsonl"

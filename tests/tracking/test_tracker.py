@@ -11,13 +11,13 @@ import sys
 import pytest
 import torch
 
+from synthgen.dataset.card import sheet_page
 from synthgen.errors import SynthgenError
 from synthgen.images import encode_png
-from synthgen.paths import canonical_digest
+from synthgen.io import canonical_digest
 from synthgen.samplers import Noise, save_sampler
-from synthgen.synthesis.sheet_page import sheet_page
 from synthgen.tracking import CsvOnly, log_dataset, log_report, log_sampler, open_tracker
-from synthgen.tracking.wandb_run import choose_mode, netrc_hosts, run_folder, safe_name
+from synthgen.tracking.wandb import choose_mode, netrc_hosts, run_folder, safe_name
 from synthgen.types import ImageSpec
 
 COMMON = {"project": "tests", "group": "demo", "config": {}}

@@ -3,8 +3,7 @@ import itertools
 import pytest
 import torch
 
-from synthgen.training.batches import Batches
-from synthgen.training.orders import ClassBalanced, Order, Shuffled
+from synthgen.training.data import Batches, ClassBalanced, Order, Shuffled
 from synthgen.types import LabelledImages
 
 COUNTS = [50, 7, 3, 1]

@@ -3,7 +3,7 @@ import itertools
 import pytest
 import torch
 
-from synthgen.training.batches import Batches
+from synthgen.training.data import Batches
 from synthgen.types import LabelledImages
 
 

@@ -11,7 +11,7 @@ from synthgen.evaluation.metrics import frechet_distance
 from synthgen.images import to_float
 from synthgen.networks import DCGenerator
 from synthgen.samplers import Bootstrap, Noise
-from synthgen.training.best import COMPONENTS, HoldoutDistance, KeepBest
+from synthgen.training.callbacks import COMPONENTS, HoldoutDistance, KeepBest
 from synthgen.training.train import train
 from synthgen.vae.densities import GaussianMixtureDensity
 

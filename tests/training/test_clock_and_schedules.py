@@ -1,9 +1,8 @@
 import pytest
 import torch
 
-from synthgen.training.clock import Clock
-from synthgen.training.ema import EMA
-from synthgen.training.schedules import Constant, Cosine, Linear
+from synthgen.training.module import EMA
+from synthgen.training.schedules import Clock, Constant, Cosine, Linear
 
 
 def test_progress_is_the_larger_share():

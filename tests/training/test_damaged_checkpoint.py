@@ -111,7 +111,7 @@ def test_a_full_disk_keeps_both_states_and_names_the_place(saved, monkeypatch):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     before = {path.name: path.read_bytes() for path in saved.parent.iterdir()}
-    monkeypatch.setattr("synthgen.paths.os.fsync", full)
+    monkeypatch.setattr("synthgen.io.os.fsync", full)
     with pytest.raises(SynthgenError, match=r"last\.ckpt: the disk is full"):
         write_state({"number": 3}, saved)
     assert {path.name: path.read_bytes() for path in saved.parent.iterdir()} == before

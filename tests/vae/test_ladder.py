@@ -13,10 +13,9 @@ from synthgen.errors import StoppedByUserError, SynthgenError
 from synthgen.images import to_float, to_uint8
 from synthgen.networks.ladder import LadderDecoder, LadderEncoder, residual_kl
 from synthgen.samplers.artifact import save_sampler
-from synthgen.samplers.ladder import LadderSampler
+from synthgen.samplers.neural import LadderSampler
 from synthgen.seeds import normal_latents, row_seeds
-from synthgen.spec import Rebuildable
-from synthgen.synthesis.look.latent import images_at, one_hot, require_latents
+from synthgen.serialization import Rebuildable
 from synthgen.training.schedules import Constant, Cosine
 from synthgen.training.train import train
 from synthgen.types import ImageSpec
@@ -27,6 +26,7 @@ from synthgen.vae.likelihoods import (
     GaussianLikelihood,
     LogisticMixtureLikelihood,
 )
+from synthgen.visualize.latent import images_at, one_hot, require_latents
 
 SIZE = {"width": 8, "max_width": 16, "patch": 1}
 DECODER = SIZE | {"top_dim": 4, "channels": [2, 2]}

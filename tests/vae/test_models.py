@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 from synthgen import load_sampler
 from synthgen.cli.build import build
 from synthgen.errors import SynthgenError
-from synthgen.paths import config_dir
+from synthgen.io import config_dir
 from synthgen.seeds import row_seeds
 from synthgen.training.train import train
 from synthgen.types import ImageSpec

@@ -3,11 +3,11 @@
 import pytest
 import torch
 
-from synthgen.data.whole_groups import whole_groups
 from synthgen.errors import SynthgenError
 from synthgen.evaluation.metrics.frechet import frechet_distance
 from synthgen.samplers.neural import DecoderSampler
 from synthgen.seeds import row_seeds
+from synthgen.types import whole_groups
 from synthgen.vae.densities import GaussianMixtureDensity, MAFDensity, TwoStageDensity, fitting
 from synthgen.vae.densities.fitting import minimize, parted
 from synthgen.vae.densities.maf import MADE

@@ -13,12 +13,14 @@ from synthgen.vae.objectives import (
     ELBO,
     IWAE,
     RAE,
+    SCALES,
     DoublyReparameterizedIWAE,
     InfoVAE,
     LatentGradientPenalty,
     WeightDecay,
+    discrepancy,
+    kernel,
 )
-from synthgen.vae.objectives.info_vae import SCALES, discrepancy, kernel
 from synthgen.vae.priors import VampPrior
 
 

@@ -13,10 +13,8 @@ from synthgen.data import Digits, prepare
 from synthgen.errors import StoppedByUserError, SynthgenError
 from synthgen.images import to_float
 from synthgen.networks.base import Encoder, Generator
-from synthgen.networks.code_transformer import CodeTransformer
-from synthgen.networks.codebook import Codebook
-from synthgen.networks.vq import VQDecoder, VQEncoder
-from synthgen.samplers.codes import CodeSampler
+from synthgen.networks.vq import Codebook, CodeTransformer, VQDecoder, VQEncoder
+from synthgen.samplers.neural import CodeSampler
 from synthgen.seeds import row_seeds
 from synthgen.training.schedules import Constant, Cosine
 from synthgen.training.train import train

@@ -9,12 +9,12 @@ from rich.console import Console
 
 from synthgen.cli.assemble import stage_tracker
 from synthgen.evaluation.compare import compare, render
-from synthgen.paths import require_absent
+from synthgen.io import require_absent
 from synthgen.tracking import log_comparison
 
 if TYPE_CHECKING:
     from synthgen.cli.application import Invocation
-    from synthgen.cli.validate import CompareSettings
+    from synthgen.cli.settings import CompareSettings
 
 
 def run(settings: CompareSettings, invocation: Invocation) -> Path:

@@ -11,11 +11,11 @@ from rich.console import Console
 from synthgen.cli.assemble import build_source
 from synthgen.data import check, heading, tables, write_check
 from synthgen.errors import CheckFailedError
-from synthgen.paths import require_absent
+from synthgen.io import require_absent
 
 if TYPE_CHECKING:
     from synthgen.cli.application import Invocation
-    from synthgen.cli.validate import DataCheckSettings
+    from synthgen.cli.settings import DataCheckSettings
 
 log = logging.getLogger(__name__)
 

@@ -8,25 +8,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from synthgen.cli.assemble import build_instance, build_source, stage_tracker
-from synthgen.cli.saved import plain_config
-from synthgen.data.choosing import for_choosing
-from synthgen.data.splits import prepare, rebuild
-from synthgen.data.synthetic import description_of, read_synthetic
+from synthgen.cli.resume import plain_config
+from synthgen.data.splits import for_choosing, prepare, rebuild
 from synthgen.dataset.schema import Dataset
+from synthgen.dataset.source import description_of, read_synthetic
 from synthgen.errors import CheckFailedError, SynthgenError
-from synthgen.evaluation import Extractor, Judge, Trial, evaluate, rehearsal
+from synthgen.evaluation import Classifier, Extractor, Trial, checks, evaluate
 from synthgen.evaluation.checks import require_trained_on
 from synthgen.evaluation.evaluator import REVIEW
-from synthgen.evaluation.features.cache import require_writable
+from synthgen.evaluation.features.base import require_writable
 from synthgen.evaluation.review import KEY, PAGE
 from synthgen.evaluation.trial.schema import TrialVerdict
-from synthgen.paths import require_absent
+from synthgen.io import require_absent
 from synthgen.samplers.artifact import load_sampler, read_description, sampler_folder
 from synthgen.tracking import log_report
 
 if TYPE_CHECKING:
     from synthgen.cli.application import Invocation
-    from synthgen.cli.validate import EvaluateSettings, FailOn, RunSettings
+    from synthgen.cli.settings import EvaluateSettings, FailOn, RunSettings
     from synthgen.data.source import Source
     from synthgen.data.splits import Splits
     from synthgen.samplers.base import Sampler
@@ -39,7 +38,7 @@ class Instruments:
     """What a set is measured with."""
 
     extractors: list[Extractor]
-    judge: Judge
+    judge: Classifier
     trial: Trial | None
 
 
@@ -62,7 +61,7 @@ def instruments_of(settings: EvaluateSettings | RunSettings) -> Instruments:
         require_writable(Path(settings.cache))
         for extractor in extractors:
             extractor.cache = Path(settings.cache)
-    judge = build_instance(settings.judge, Judge, key="judge", allow=settings.allow)
+    judge = build_instance(settings.judge, Classifier, key="judge", allow=settings.allow)
     trial = settings.trial and build_instance(
         settings.trial, Trial, key="trial", allow=settings.allow
     )
@@ -73,7 +72,7 @@ def instruments_of(settings: EvaluateSettings | RunSettings) -> Instruments:
 
 def require_measurable(settings: RunSettings, instruments: Instruments, splits: Splits) -> None:
     """Raise what :func:`report` would raise about its settings, before hours of training."""
-    rehearsal.require_measurable(
+    checks.require_measurable(
         for_choosing(splits) if settings.reference == "holdout" else splits,
         extractors=instruments.extractors,
         judge=instruments.judge,

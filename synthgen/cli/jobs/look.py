@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from synthgen.cli.assemble import build_instance
-from synthgen.paths import require_absent
-from synthgen.synthesis.look import Look, look
+from synthgen.io import require_absent
 from synthgen.synthesis.sources import resolve_device
+from synthgen.visualize import Look, look
 
 if TYPE_CHECKING:
     from synthgen.cli.application import Invocation
-    from synthgen.cli.validate import LookSettings
+    from synthgen.cli.settings import LookSettings
 
 
 def run(settings: LookSettings, invocation: Invocation) -> Path:

@@ -17,12 +17,11 @@ from rich.table import Table
 
 import synthgen
 from synthgen.cli.listing import Option, counted, inside, kept
-from synthgen.errors import SynthgenError
-from synthgen.strange_names import printable
+from synthgen.errors import SynthgenError, printable
 
 if TYPE_CHECKING:
     from synthgen.cli.application import Invocation
-    from synthgen.cli.validate import ModelsSettings
+    from synthgen.cli.settings import ModelsSettings
     from synthgen.types import ImageSpec
 
 FORMAT = "synthgen-models/1"

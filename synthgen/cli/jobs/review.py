@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from synthgen.cli.assemble import build_source
 from synthgen.cli.jobs.evaluate import splits_behind
-from synthgen.data.synthetic import read_synthetic
+from synthgen.dataset.source import read_synthetic
 from synthgen.errors import SynthgenError
 from synthgen.evaluation.review import (
     KEY,
@@ -18,11 +18,11 @@ from synthgen.evaluation.review import (
     score_files,
     write_review,
 )
-from synthgen.paths import new_folder, require_absent, write_json
+from synthgen.io import new_folder, require_absent, write_json
 
 if TYPE_CHECKING:
     from synthgen.cli.application import Invocation
-    from synthgen.cli.validate import ReviewSettings
+    from synthgen.cli.settings import ReviewSettings
 
 RESULT = "review.json"
 log = logging.getLogger(__name__)

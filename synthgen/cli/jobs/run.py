@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from synthgen.cli.jobs import evaluate, synthesize, train
-from synthgen.cli.saved import resumed
+from synthgen.cli.resume import resumed
 from synthgen.errors import SynthgenError
-from synthgen.paths import require_absent, sole_writer
+from synthgen.io import require_absent, sole_writer
 from synthgen.synthesis import is_complete
 from synthgen.synthesis.plan import checked_quotas
 from synthgen.synthesis.room import require_least_room
@@ -17,8 +17,9 @@ from synthgen.synthesis.room import require_least_room
 if TYPE_CHECKING:
     from synthgen.cli.application import Invocation
     from synthgen.cli.jobs.evaluate import Instruments
-    from synthgen.cli.validate import RunSettings
-    from synthgen.synthesis import Format, Plan
+    from synthgen.cli.settings import RunSettings
+    from synthgen.dataset.formats.images import Format
+    from synthgen.synthesis import Plan
     from synthgen.types import LabelledImages
 
 SAMPLER, SET, REPORT = "sampler", "synthetic", "report"

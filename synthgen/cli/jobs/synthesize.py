@@ -12,24 +12,24 @@ from typing import TYPE_CHECKING, Any
 from synthgen.cli.assemble import build_instance, build_source, stage_tracker
 from synthgen.cli.build import build
 from synthgen.data.splits import rebuild
+from synthgen.dataset.card import Papers
+from synthgen.dataset.formats.images import Format
+from synthgen.dataset.storage import open_store
 from synthgen.errors import StoppedByUserError, SynthgenError
 from synthgen.samplers.artifact import read_description, sampler_folder
 from synthgen.samplers.base import FittedSampler
-from synthgen.synthesis import Format, Plan, fulfil, is_complete, place_order, synthesize
-from synthgen.synthesis.curation import Filter, SetFilter
-from synthgen.synthesis.curation.held_out import without_copies
-from synthgen.synthesis.job import require_free_or_finished
-from synthgen.synthesis.launch import current_launch, tell_of_idle_tasks
-from synthgen.synthesis.papers import Papers
+from synthgen.synthesis import Plan, generate, is_complete, plan_request, synthesize
+from synthgen.synthesis.filters import Filter, SetFilter
+from synthgen.synthesis.filters.threshold import without_copies
+from synthgen.synthesis.job import current_launch, require_free_or_finished, tell_of_idle_tasks
 from synthgen.synthesis.sources import resolve_device
-from synthgen.synthesis.store import open_store
 from synthgen.tracking import log_dataset
 from synthgen.training.module import GenerativeModule
 from synthgen.types import ImageSpec
 
 if TYPE_CHECKING:
     from synthgen.cli.application import Invocation
-    from synthgen.cli.validate import RunSettings, SynthesizeSettings
+    from synthgen.cli.settings import RunSettings, SynthesizeSettings
     from synthgen.types import LabelledImages
 
 log = logging.getLogger(__name__)
@@ -48,13 +48,13 @@ def run(settings: SynthesizeSettings, invocation: Invocation) -> str | Path:
     }
     if not (settings.append or settings.dry_run or current_launch().rank):
         require_free_or_finished(open_store(out))
-    order = place_order(given, plan, **options)
+    order = plan_request(given, plan, **options)
     if settings.dry_run:
         return order.table()
     log.info("%s", order.table())
     was_there = not settings.append and is_complete(out)
     try:
-        fulfil(order, out, append=settings.append, papers=Papers.from_json(settings.papers))
+        generate(order, out, append=settings.append, papers=Papers.from_json(settings.papers))
     except KeyboardInterrupt:
         raise _stopped(out) from None
     if current_launch().rank == 0 and not url and not was_there:

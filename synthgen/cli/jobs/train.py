@@ -16,22 +16,22 @@ import torch
 
 from synthgen.cli.assemble import build_instance, build_source, keyword_arguments, stage_tracker
 from synthgen.cli.build import build, check
-from synthgen.cli.saved import resumed, save_config
+from synthgen.cli.resume import resumed, save_config
 from synthgen.data.splits import SPLIT_FILE, prepare, read_split, rebuild
 from synthgen.dataset.provenance import Recipe
+from synthgen.device import total_memory
 from synthgen.errors import StoppedByUserError, SynthgenError
-from synthgen.hardware import total_memory
-from synthgen.paths import remove_contents, require_absent, sole_writer
+from synthgen.io import remove_contents, require_absent, sole_writer
 from synthgen.samplers import FittedSampler
 from synthgen.samplers.artifact import read_description, sampler_folder
 from synthgen.tracking import log_sampler
+from synthgen.training.data import Order
 from synthgen.training.module import GenerativeModule
-from synthgen.training.orders import Order
 from synthgen.training.train import CHECKPOINTS, train
 
 if TYPE_CHECKING:
     from synthgen.cli.application import Invocation
-    from synthgen.cli.validate import TrainSettings
+    from synthgen.cli.settings import TrainSettings
     from synthgen.data.splits import Splits
 
 DEFAULT_MINUTES = 10.0

@@ -11,7 +11,7 @@ from synthgen.synthesis import verify
 
 if TYPE_CHECKING:
     from synthgen.cli.application import Invocation
-    from synthgen.cli.validate import VerifySettings
+    from synthgen.cli.settings import VerifySettings
 
 SHOWN = 100
 log = logging.getLogger(__name__)

@@ -12,10 +12,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from synthgen.device import default_device
 from synthgen.errors import SynthgenError
 from synthgen.evaluation.features.base import Extractor
-from synthgen.hardware import default_device
-from synthgen.paths import file_digest
+from synthgen.io import file_digest
 from synthgen.ranges import BatchSize, Count
 from synthgen.types import LabelledImages
 
@@ -32,6 +32,8 @@ class InceptionExtractor(Extractor):
     Args:
         weights: file with torch-fidelity's weights; None means torch hub's folder.
         max_images: a CPU core extracts about 8 images a second.
+
+    Needs torch-fidelity: pip install torch-fidelity.
     """
 
     def __init__(

@@ -1,5 +1,6 @@
 """Metrics of sets of features: pure functions, keyword-only ``real=`` and ``fake=``."""
 
+from synthgen.evaluation.metrics.arrays import Strata
 from synthgen.evaluation.metrics.diversity import (
     inception_score,
     inception_score_estimate,
@@ -10,10 +11,19 @@ from synthgen.evaluation.metrics.frechet import (
     frechet_distance,
     frechet_estimate,
     frechet_from_moments,
+    frechet_infinity,
+    frechet_infinity_estimate,
 )
-from synthgen.evaluation.metrics.infinity import frechet_infinity, frechet_infinity_estimate
-from synthgen.evaluation.metrics.intervals import Estimate
-from synthgen.evaluation.metrics.kernel import cmmd, kernel_estimates, kid, kid_estimate, mmd
+from synthgen.evaluation.metrics.kernel import (
+    cmmd,
+    kernel_estimates,
+    kid,
+    kid_estimate,
+    mind,
+    mind_estimate,
+    mmd,
+    sliced_wasserstein,
+)
 from synthgen.evaluation.metrics.manifold import (
     coverage,
     density,
@@ -21,8 +31,7 @@ from synthgen.evaluation.metrics.manifold import (
     precision,
     recall,
 )
-from synthgen.evaluation.metrics.sliced import mind, mind_estimate, sliced_wasserstein
-from synthgen.evaluation.metrics.strata import Strata
+from synthgen.stats import Estimate
 
 __all__ = [
     "Estimate",

@@ -8,10 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from synthgen.evaluation.metrics.arrays import as_features
-from synthgen.evaluation.metrics.gaussians import products
-from synthgen.evaluation.metrics.intervals import Estimate, jackknife_variance, t_interval
-from synthgen.evaluation.metrics.strata import Strata, dealt_out
+from synthgen.evaluation.metrics.arrays import Strata, as_features, dealt_out
+from synthgen.evaluation.metrics.frechet import products
+from synthgen.stats import Estimate, jackknife_variance, t_interval
 
 GROUPS = 10
 

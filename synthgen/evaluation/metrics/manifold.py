@@ -1,9 +1,4 @@
-"""Precision and recall (Kynkäänniemi et al. 2019), density and coverage (Naeem et al. 2020).
-
-All four ask whether images lie inside balls around images of the other set; a ball reaches to the
-k-th nearest neighbour within its own set (the image itself not counted) and its surface belongs to
-it (``<=``).
-"""
+"""Precision, recall, density and coverage, and how far they scatter."""
 
 from __future__ import annotations
 
@@ -14,9 +9,177 @@ import torch
 from torch import Tensor
 
 from synthgen.evaluation.metrics.arrays import check_pair
-from synthgen.evaluation.metrics.distances import CHUNK, SURFACE, Block, Points
-from synthgen.evaluation.metrics.halves import halved, scatter_of
-from synthgen.evaluation.metrics.intervals import Estimate
+from synthgen.neighbors import CHUNK, SURFACE, Block, Points
+from synthgen.seeds import Stream
+from synthgen.stats import Estimate, t_interval, wilson
+
+# How far precision, recall, density and coverage scatter: balls among random halves of both sets.
+#
+# Every ball depends on several images, and every image is asked about balls of both sets, so the
+# images asked are not independent of each other. Two disjoint halves are: the difference of a value
+# between them holds the scatter of the images asked, of the balls' centres and of their radii. A
+# bootstrap would not do, because repeated images shrink the balls to nothing.
+
+HALVINGS = 20
+LISTED = 40  # neighbours kept of each image: nearly always five of them lie in its own half
+SPARSE = (
+    0.1  # share of a block's pairs that may be in any ball, below which only these are looked at
+)
+FEW = 8  # times k images, below which halves of a set have balls of k / 2
+
+
+@dataclass(frozen=True)
+class Halved:
+    """What :class:`~synthgen.evaluation.metrics.manifold.Membership` says of whole sets, of each
+    half of both by itself; S halvings."""
+
+    real_half: Tensor  # bool (S, n_real): which half an image is in
+    fake_half: Tensor  # bool (S, n_fake)
+    fake_inside: Tensor  # bool (S, n_fake)
+    real_inside: Tensor  # bool (S, n_real)
+    density: Tensor  # float64 (S, n_fake)
+    covered: Tensor  # bool (S, n_real)
+
+
+@dataclass(frozen=True)
+class Scatter:
+    """``variance`` of a mean over whole sets, and its mean over halves of them, ``at_half``, which
+    differs where the value depends on the numbers of images."""
+
+    variance: float
+    at_half: float
+
+    def share(self, value: float, count: int, least: int) -> Estimate:
+        """Interval of a share of ``count`` images: Wilson's for as many independent ones as would
+        scatter like this, never more than ``count``; ``least`` where nothing scattered."""
+        single = self.at_half * (1 - self.at_half)
+        if single <= 0 or self.variance == 0:
+            return wilson(value * least, least, degrees=HALVINGS)
+        alike = min(single / self.variance, count)
+        return wilson(value * alike, alike, degrees=HALVINGS)
+
+    def mean(self, value: float) -> Estimate:
+        return t_interval(value, [(self.variance, HALVINGS)])
+
+
+def scatter_of(values: Tensor, half: Tensor, among: Tensor | None = None) -> Scatter:
+    """Of the mean of ``values`` ``(S, N)`` over the images that ``among`` ``(N,)`` names (all).
+
+    Var(whole) = E (A - B)² / 4 for the means A and B of the two halves, if the variance falls like
+    1/n; halvings that leave a half none of these images tell nothing.
+    """
+    if among is not None:
+        values, half = values[:, among], half[:, among]
+    sizes = half.sum(1), (~half).sum(1)
+    told = (sizes[0] > 0) & (sizes[1] > 0)
+    values = values.double()
+    one = (values * half).sum(1)[told] / sizes[0][told]
+    other = (values * ~half).sum(1)[told] / sizes[1][told]
+    if not len(one):
+        return Scatter(0.0, float(values.mean()))
+    return Scatter(float((one - other).square().mean()) / 4, float((one + other).mean()) / 2)
+
+
+def halved(real: Points, fake: Points, k_precision: int, k_density: int) -> Halved:
+    """Compare every pair of images that are in the same half, 20 times halved anew.
+
+    float32 distances decide: a pair that they get wrong changes no scatter that could be seen.
+    """
+    random = torch.Generator().manual_seed(Stream.HALVES)
+    real_half, fake_half = halves(len(real), random), halves(len(fake), random)
+    if min(len(real), len(fake)) < FEW * k_density:
+        k_precision, k_density = (k_precision + 1) // 2, (k_density + 1) // 2
+    precise, dense = own_radii(real, real_half, (k_precision, k_density))
+    (recalled,) = own_radii(fake, fake_half, (k_precision,))
+    found = Halved(
+        real_half,
+        fake_half,
+        torch.zeros(fake_half.shape, dtype=torch.bool),
+        torch.zeros(real_half.shape, dtype=torch.bool),
+        torch.zeros(fake_half.shape, dtype=torch.float64),
+        torch.zeros(real_half.shape, dtype=torch.bool),
+    )
+    widest = torch.maximum(precise, dense).amax(0), recalled.amax(0)
+    for start in range(0, len(fake), CHUNK):
+        block = Block(fake, start, real)
+        near = block.approximate <= torch.maximum(widest[0], widest[1][block.chunk, None])
+        radii = precise, dense, recalled[:, block.chunk]
+        if near.sum() < SPARSE * near.numel():
+            _look_at_pairs(block, near, radii, found)
+        else:
+            _look_at_all(block, radii, found)
+    found.density.div_(k_density)
+    return found
+
+
+Radii = tuple[Tensor, Tensor, Tensor]  # precision, density (S, n_real); recall (S, rows)
+
+
+def _look_at_pairs(block: Block, near: Tensor, radii: Radii, found: Halved) -> None:
+    """The pairs of a block that are near enough for any ball, all halvings at once."""
+    row, column = near.nonzero(as_tuple=True)
+    distance = block.approximate[row, column]
+    same = found.fake_half[:, block.chunk][:, row] == found.real_half[:, column]
+    precise, dense = (same & (distance <= radius[:, column]) for radius in radii[:2])
+    recalled = same & (distance <= radii[2][:, row])
+    found.fake_inside[:, block.chunk] = counted(precise, row, len(near)) > 0
+    found.density[:, block.chunk] = counted(dense, row, len(near)).double()
+    found.covered.logical_or_(counted(dense, column, near.shape[1]) > 0)
+    found.real_inside.logical_or_(counted(recalled, column, near.shape[1]) > 0)
+
+
+def _look_at_all(block: Block, radii: Radii, found: Halved) -> None:
+    for split, (real_half, fake_half) in enumerate(
+        zip(found.real_half, found.fake_half[:, block.chunk], strict=True)
+    ):
+        precise, dense, recalled = (radius[split] for radius in radii)
+        for side in (False, True):
+            rows = (fake_half == side).nonzero().flatten()
+            columns = (real_half == side).nonzero().flatten()
+            distance = block.approximate[rows[:, None], columns]
+            at = rows + block.chunk.start
+            in_ball = distance <= dense[columns]
+            found.fake_inside[split, at] = (distance <= precise[columns]).any(1)
+            found.density[split, at] = in_ball.sum(1).double()
+            found.covered[split, columns] |= in_ball.any(0)
+            found.real_inside[split, columns] |= (distance <= recalled[rows, None]).any(0)
+
+
+def counted(inside: Tensor, place: Tensor, size: int) -> Tensor:
+    """bool ``(S, P)``, places of the pairs ``(P,)`` -> how many are True at each, ``(S, size)``."""
+    totals = torch.zeros(inside.shape[0], size)
+    return totals.index_add_(1, place, inside.float())
+
+
+def halves(count: int, random: torch.Generator) -> Tensor:
+    """bool ``(S, count)``; half of each row (±½) is True."""
+    order = torch.rand(HALVINGS, count, generator=random).argsort(dim=1)
+    return torch.zeros(HALVINGS, count, dtype=torch.bool).scatter_(1, order[:, : count // 2], True)
+
+
+def own_radii(points: Points, half: Tensor, neighbours: tuple[int, ...]) -> list[Tensor]:
+    """For each number of neighbours k, float32 ``(S, N)``: squared distance to the k-th nearest
+    image of the own half, or to the farthest listed one if fewer of it are listed."""
+    found = [torch.empty(half.shape) for _ in neighbours]
+    depth = min(LISTED + 1, len(points))
+    for start in range(0, len(points), CHUNK):
+        block = Block(points, start, points)
+        own = torch.arange(block.chunk.start, block.chunk.stop)
+        block.approximate[torch.arange(len(own)), own] = -torch.inf  # first, whatever the rounding
+        nearest = block.approximate.topk(depth, dim=1, largest=False)
+        values, listed = nearest.values[:, 1:], nearest.indices[:, 1:]
+        rank = (half[:, listed] == half[:, own, None]).cumsum(2, dtype=torch.int16)
+        for radii, k in zip(found, neighbours, strict=True):
+            position = (rank < k).sum(2).clamp_max(depth - 2)
+            radii[:, own] = values.expand(len(half), -1, -1).gather(2, position[:, :, None])[..., 0]
+    return found
+
+
+# Precision and recall (Kynkäänniemi et al. 2019), density and coverage (Naeem et al. 2020).
+#
+# All four ask whether images lie inside balls around images of the other set; a ball reaches to the
+# k-th nearest neighbour within its own set (the image itself not counted) and its surface belongs
+# to it (``<=``).
 
 PRECISION_NEIGHBOURS = 3
 DENSITY_NEIGHBOURS = 5
@@ -74,7 +237,7 @@ def manifold_estimates(
     The intervals are for the expectation of each value over draws of both sets at these numbers of
     images: other real images, and so other balls, belong to their scatter as much as other
     synthetic ones. It comes from random halves of both sets (see
-    :mod:`synthgen.evaluation.metrics.halves`). Shares have Wilson's interval at the number of
+    :mod:`synthgen.evaluation.metrics.manifold`). Shares have Wilson's interval at the number of
     independent images that would scatter as much, density a t-interval.
     """
     pair = points(real, fake, max(k_precision, k_density))

@@ -2,4 +2,6 @@
 
 from synthgen.evaluation.report.page import write_page
 
-__all__ = ["write_page"]
+__all__ = [
+    "write_page",
+]

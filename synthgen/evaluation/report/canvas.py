@@ -20,8 +20,8 @@ from tempfile import TemporaryDirectory
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from synthgen.paths import write_bytes
-from synthgen.strange_names import printable
+from synthgen.errors import printable
+from synthgen.io import write_bytes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -1,8 +1,4 @@
-"""The page's kinds of chart: rows of dots, differences (a forest), lines with bands, and clouds.
-
-Each is a record of what it shows, in plain numbers and words; nothing is drawn, and matplotlib not
-imported, before :func:`drawn`. The words stand where the page's own would: sizes are CSS pixels.
-"""
+"""Geometry of the page's charts; the templates turn it into SVG."""
 
 from __future__ import annotations
 
@@ -11,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
+from synthgen.evaluation.report.blocks import CHARTS
 from synthgen.evaluation.report.canvas import (
     HALO,
     STYLES,
@@ -30,9 +27,8 @@ from synthgen.evaluation.report.canvas import (
     tick_text,
     write_pdfs,
 )
-from synthgen.evaluation.report.embed import CHARTS
-from synthgen.evaluation.report.wording import decimals, is_number
-from synthgen.paths import write_text
+from synthgen.evaluation.report.formatting import decimals, is_number
+from synthgen.io import write_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from synthgen.evaluation.report.embed import Figure, embed
+from synthgen.evaluation.report.blocks import Figure, embed
+from synthgen.evaluation.report.formatting import NOT_TESTED, plain, show, show_p
 from synthgen.evaluation.report.schema import (
     CopiedPair,
     Copying,
@@ -18,7 +19,6 @@ from synthgen.evaluation.report.schema import (
 )
 from synthgen.evaluation.report.slices import counted, share_cell
 from synthgen.evaluation.report.tables import Cell, Column, Row, Table
-from synthgen.evaluation.report.wording import NOT_TESTED, plain, show, show_p
 from synthgen.evaluation.trial.schema import Interval
 
 COPIES = "copies"  # kind of the figure that shows pairs

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from synthgen.evaluation.report.answers import answers
 from synthgen.evaluation.report.blocks import (
+    CHARTS,
     detail_blocks,
+    embed,
     frequent_mistakes,
     headline_worst,
     matrices,
@@ -22,8 +24,8 @@ from synthgen.evaluation.report.blocks import (
 )
 from synthgen.evaluation.report.canvas import Sheet, swatch, write_pdfs
 from synthgen.evaluation.report.charts import TEMPLATES, AnyChart, drawn
-from synthgen.evaluation.report.embed import CHARTS, embed
 from synthgen.evaluation.report.evidence import COPIES, copy_blocks, statistics_view
+from synthgen.evaluation.report.formatting import TOO_FEW, reference_split
 from synthgen.evaluation.report.plots import (
     judge_chart,
     reference_plots,
@@ -40,8 +42,7 @@ from synthgen.evaluation.report.tables import (
 )
 from synthgen.evaluation.report.trial import TrialView, trial_view
 from synthgen.evaluation.report.verdict import headline
-from synthgen.evaluation.report.wording import TOO_FEW, reference_split
-from synthgen.paths import write_text
+from synthgen.io import write_text
 from synthgen.progress import format_duration
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""Which of the report's numbers are drawn, and how."""
+"""Which of the report's and the trial's numbers are drawn, and how."""
 
 from __future__ import annotations
 
@@ -20,11 +20,7 @@ from synthgen.evaluation.report.charts import (
     line_chart,
 )
 from synthgen.evaluation.report.charts import Reference as Level
-from synthgen.evaluation.report.schema import Reference, Result, TrainingLog, TransferStep
-from synthgen.evaluation.report.slices import names_of
-from synthgen.evaluation.report.tables import MODEL, overall
-from synthgen.evaluation.report.verdict import badge, capital, label_of, style_of
-from synthgen.evaluation.report.wording import (
+from synthgen.evaluation.report.formatting import (
     ARMS,
     REFERENCES,
     arm_of,
@@ -34,6 +30,10 @@ from synthgen.evaluation.report.wording import (
     show,
     show_points,
 )
+from synthgen.evaluation.report.schema import Reference, Result, TrainingLog, TransferStep
+from synthgen.evaluation.report.slices import names_of
+from synthgen.evaluation.report.tables import MODEL, overall
+from synthgen.evaluation.report.verdict import badge, capital, label_of, style_of
 from synthgen.evaluation.trial.schema import Scenario, Trial, TrialVerdict
 
 CLOCKS = ("images_seen", "step", "epoch")

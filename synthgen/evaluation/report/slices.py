@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from synthgen.evaluation.fairness import FEWEST
+from synthgen.evaluation.report.formatting import NOT_TESTED, show_points, show_share
 from synthgen.evaluation.report.schema import Fairness, Group
 from synthgen.evaluation.report.tables import Cell, Column, Row, Table
 from synthgen.evaluation.report.verdict import capital, label_of
-from synthgen.evaluation.report.wording import NOT_TESTED, show_points, show_share
 from synthgen.evaluation.trial.schema import (
     CountedInterval,
     GanTest,

@@ -8,9 +8,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from synthgen.evaluation.fairness import FEWEST
-from synthgen.evaluation.metrics.intervals import simultaneous, t_critical
-from synthgen.evaluation.report.schema import Reference, Result
-from synthgen.evaluation.report.wording import (
+from synthgen.evaluation.report.formatting import (
     ARMS,
     NOT_TESTED,
     REFERENCES,
@@ -22,6 +20,8 @@ from synthgen.evaluation.report.wording import (
     metric_label,
     show,
 )
+from synthgen.evaluation.report.schema import Reference, Result
+from synthgen.stats import simultaneous, t_critical
 
 Found = TypeVar("Found", bound=Result)
 MODEL, REAL = "model", "real"

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from synthgen.evaluation.report.schema import Report
-from synthgen.evaluation.report.wording import (
+from synthgen.evaluation.report.formatting import (
     reference_split,
     share_label,
     show_count,
     show_p,
     show_points,
 )
-from synthgen.evaluation.trial.equivalent import spans_curve, worth_interval
+from synthgen.evaluation.report.schema import Report
+from synthgen.evaluation.trial.real_equivalent import spans_curve, worth_interval
 from synthgen.evaluation.trial.schema import (
     Comparison,
     RealEquivalent,

@@ -1,18 +1,127 @@
-"""The arms of a trial: what each one's classifier learns from. All else is the same for all."""
+"""The arms of a trial: what each one's classifier learns from, and where synthetic images come
+from."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 import torch
 from torch import Tensor
 
-from synthgen.evaluation.judges.base import Augment, Lesson
-from synthgen.evaluation.trial.sources import SyntheticSource, copies_of, first_of_each_class
-from synthgen.seeds import step_generator
+from synthgen.evaluation.classifiers.base import Augment, TrainingRecipe
+from synthgen.ranges import MAX_PLAN_SEED
+from synthgen.samplers.base import Sampler
+from synthgen.seeds import row_seeds, step_generator
 from synthgen.types import LabelledImages
+
+# Where a trial's synthetic images come from: fresh draws for each seed, or one fixed folder.
+
+REPETITIONS_APART = 1_009  # plan seeds of different trials stay apart from each other's repetitions
+
+
+class SyntheticSource(Protocol):
+    """Labelled images for the ``repetition``-th seed of every arm. Of the same repetition a smaller
+    set is a part of a larger one, so that ratios are compared on nested sets."""
+
+    kind: str  # "sampler" | "folder"
+    most: int  # images that one repetition can have
+
+    def draw(self, count: int, repetition: int) -> LabelledImages: ...
+
+
+class FreshDraws:
+    """New images from a sampler for each repetition, so that the luck of the draw is in the trial's
+    interval.
+
+    ``counts`` are class counts whose proportions the draws keep; ``most`` images are drawn at once
+    and kept until another repetition is asked for. ``seed`` fixes all draws.
+    """
+
+    kind = "sampler"
+
+    def __init__(self, sampler: Sampler, counts: Sequence[int], *, most: int, seed: int) -> None:
+        self.sampler = sampler
+        self.counts = list(counts)
+        self.most = most
+        self.seed = seed
+        self._pool: tuple[int, LabelledImages] | None = None
+
+    def draw(self, count: int, repetition: int) -> LabelledImages:
+        if self._pool is None or self._pool[0] != repetition:
+            self._pool = repetition, self._draw_pool(repetition)
+        return first_of_each_class(self._pool[1], self.counts, count)
+
+    def _draw_pool(self, repetition: int) -> LabelledImages:
+        quotas = proportional(self.counts, self.most)
+        labels = torch.arange(len(quotas)).repeat_interleave(torch.tensor(quotas))
+        seed = (self.seed * REPETITIONS_APART + repetition) % MAX_PLAN_SEED
+        drawn = self.sampler.sample(labels, row_seeds(seed, 0, len(labels)))
+        return LabelledImages(drawn.images, drawn.labels, self.sampler.image.classes)
+
+
+class FixedFolder:
+    """Always the images of one folder: a smaller set is another random part of it for each
+    repetition. What is found holds for this folder only."""
+
+    kind = "folder"
+
+    def __init__(self, images: LabelledImages, *, seed: int) -> None:
+        self.images = images
+        self.most = len(images)
+        self.seed = seed
+
+    def draw(self, count: int, repetition: int) -> LabelledImages:
+        order = torch.randperm(len(self.images), generator=step_generator(self.seed, repetition, 2))
+        return first_of_each_class(self.images.subset(order), self.images.counts, count)
+
+
+def copies_of(
+    real: LabelledImages, counts: Sequence[int], generator: torch.Generator
+) -> LabelledImages:
+    """``counts`` copies of each class's own images, each as often as the others, but for the last
+    round, whose images are drawn. A class without images has no copies."""
+    order = torch.randperm(len(real), generator=generator)
+    labels = real.labels[order]
+    found = []
+    for label, count in enumerate(counts):
+        mine = order[labels == label]
+        found.append(mine.repeat(-(-count // max(len(mine), 1)))[:count])
+    return real.subset(torch.cat(found))
+
+
+def first_of_each_class(
+    images: LabelledImages, counts: Sequence[int], count: int
+) -> LabelledImages:
+    """``count`` images in the proportions of ``counts``: the first ones of each class."""
+    quotas = torch.tensor(proportional(counts, count))
+    return images.subset(rank_in_class(images.labels, len(counts)) < quotas[images.labels])
+
+
+def rank_in_class(labels: Tensor, classes: int) -> Tensor:
+    """int64 ``(N,)``: how many images of the same class come before each one."""
+    rank = torch.empty_like(labels)
+    for label in range(classes):
+        mine = labels == label
+        rank[mine] = torch.arange(int(mine.sum()))
+    return rank
+
+
+def proportional(counts: Sequence[int], total: int) -> list[int]:
+    """``total`` shared out in proportion to ``counts`` (Sainte-Laguë); ties go to the class that
+    comes first.
+
+    Unlike with largest remainders no class ever gets fewer of a larger total, so sets are nested;
+    up to ``sum(counts)`` none gets more than its count.
+    """
+    times, rest = divmod(total, sum(counts))
+    places = torch.cat([(torch.arange(n, dtype=torch.float64) + 0.5) / max(n, 1) for n in counts])
+    owners = torch.arange(len(counts)).repeat_interleave(torch.tensor(list(counts)))
+    first = owners[places.argsort(stable=True)[:rest]]
+    extra = torch.bincount(first, minlength=len(counts)).tolist()
+    return [times * count + more for count, more in zip(counts, extra, strict=True)]
+
 
 Kind = Literal["real", "cheap", "synthetic", "combined", "baseline", "fraction", "control"]
 REAL, SYNTHETIC = "real_only", "synthetic_only"
@@ -48,7 +157,7 @@ class Arm:
     name: str
     label: str
     kind: Kind
-    lesson: Callable[[int], Lesson]
+    lesson: Callable[[int], TrainingRecipe]
     n_real: int
     n_synthetic: int = 0
     ratio: float | None = None
@@ -93,7 +202,7 @@ def opening_arms(given: Ingredients, ratios: Sequence[float], shares: Sequence[f
         SYNTHETIC,
         "synthetic only",
         "synthetic",
-        lambda k: Lesson(data=given.synthetic.draw(given.n_synthetic_only, k)),
+        lambda k: TrainingRecipe(data=given.synthetic.draw(given.n_synthetic_only, k)),
         n_real=0,
         n_synthetic=given.n_synthetic_only,
     )
@@ -107,7 +216,7 @@ def opening_arms(given: Ingredients, ratios: Sequence[float], shares: Sequence[f
 
 
 def real_only(real: LabelledImages) -> Arm:
-    return Arm(REAL, "real only", "real", lambda _: Lesson(data=real), n_real=len(real))
+    return Arm(REAL, "real only", "real", lambda _: TrainingRecipe(data=real), n_real=len(real))
 
 
 def post_hoc_arm(name: str, real: LabelledImages) -> Arm:
@@ -116,7 +225,7 @@ def post_hoc_arm(name: str, real: LabelledImages) -> Arm:
         LOGIT_ADJUSTMENT: "real + logit adjustment",
         THRESHOLDS: "real + tuned thresholds",
     }
-    return Arm(name, labels[name], "cheap", lambda _: Lesson(data=real), n_real=len(real))
+    return Arm(name, labels[name], "cheap", lambda _: TrainingRecipe(data=real), n_real=len(real))
 
 
 def cheap_arms(given: Ingredients) -> list[Arm]:
@@ -128,21 +237,21 @@ def cheap_arms(given: Ingredients) -> list[Arm]:
             OVERSAMPLING,
             "real + oversampling",
             "cheap",
-            lambda _: Lesson(data=real, sampling_weights=weights[real.labels]),
+            lambda _: TrainingRecipe(data=real, sampling_weights=weights[real.labels]),
             n_real=n,
         ),
         Arm(
             CLASS_WEIGHTS,
             "real + class weights",
             "cheap",
-            lambda _: Lesson(data=real, class_weights=weights),
+            lambda _: TrainingRecipe(data=real, class_weights=weights),
             n_real=n,
         ),
         Arm(
             MIXUP,
             "real + mixup",
             "cheap",
-            lambda _: Lesson(data=real, mixup=MIXUP_ALPHA),
+            lambda _: TrainingRecipe(data=real, mixup=MIXUP_ALPHA),
             n_real=n,
         ),
     ]
@@ -156,7 +265,7 @@ def augmented_arm(real: LabelledImages, name: str, augment: Augment) -> Arm:
         f"{AUGMENTED}_{name}",
         f"real + classic augmentation ({name})",
         "cheap",
-        lambda _: Lesson(data=real, augment=augment),
+        lambda _: TrainingRecipe(data=real, augment=augment),
         n_real=len(real),
     )
 
@@ -166,7 +275,7 @@ def combined_arm(given: Ingredients, ratio: float) -> Arm:
         f"{COMBINED}_{ratio:g}",
         f"real + {ratio:g} × synthetic",
         "combined",
-        lambda k: Lesson(data=given.combined(given.synthetic, ratio, k)),
+        lambda k: TrainingRecipe(data=given.combined(given.synthetic, ratio, k)),
         n_real=len(given.real),
         n_synthetic=round(ratio * len(given.real)),
         ratio=ratio,
@@ -177,9 +286,9 @@ def fraction_arm(given: Ingredients, share: float) -> Arm:
     """A part of the real images, another one for each repetition: a point of the learning curve."""
     real, count = given.real, round(share * len(given.real))
 
-    def lesson(repetition: int) -> Lesson:
+    def lesson(repetition: int) -> TrainingRecipe:
         order = torch.randperm(len(real), generator=step_generator(given.seed, repetition, 3))
-        return Lesson(data=first_of_each_class(real.subset(order), real.counts, count))
+        return TrainingRecipe(data=first_of_each_class(real.subset(order), real.counts, count))
 
     name = f"{FRACTION}_{share:g}"
     return Arm(name, f"{share:g} of the real images", "fraction", lesson, n_real=count)
@@ -193,7 +302,9 @@ def closing_arms(given: Ingredients, ratio: float, augmentation: str | None) -> 
             PRETRAINED,
             f"pre-trained on {ratio:g} × synthetic, then real",
             "combined",
-            lambda k: Lesson(data=given.real, pretrain=given.synthetic.draw(n_synthetic, k)),
+            lambda k: TrainingRecipe(
+                data=given.real, pretrain=given.synthetic.draw(n_synthetic, k)
+            ),
             n_real,
             n_synthetic,
             ratio,
@@ -206,7 +317,9 @@ def closing_arms(given: Ingredients, ratio: float, augmentation: str | None) -> 
                 AUGMENTED_COMBINED,
                 f"real + {ratio:g} × synthetic + classic augmentation",
                 "combined",
-                lambda k: Lesson(data=given.combined(given.synthetic, ratio, k), augment=augment),
+                lambda k: TrainingRecipe(
+                    data=given.combined(given.synthetic, ratio, k), augment=augment
+                ),
                 n_real,
                 n_synthetic,
                 ratio,
@@ -225,7 +338,7 @@ def baseline_arms(given: Ingredients, ratio: float) -> list[Arm]:
             BASELINE,
             f"{name} only",
             "baseline",
-            lambda k: Lesson(data=source.draw(given.n_synthetic_only, k)),
+            lambda k: TrainingRecipe(data=source.draw(given.n_synthetic_only, k)),
             n_real=0,
             n_synthetic=given.n_synthetic_only,
         ),
@@ -233,7 +346,7 @@ def baseline_arms(given: Ingredients, ratio: float) -> list[Arm]:
             COMBINED_BASELINE,
             f"real + {ratio:g} × {name}",
             "cheap",
-            lambda k: Lesson(data=given.combined(source, ratio, k)),
+            lambda k: TrainingRecipe(data=given.combined(source, ratio, k)),
             n_real,
             n_both,
             ratio,
@@ -245,10 +358,10 @@ def copies_arm(given: Ingredients, ratio: float) -> Arm:
     """Copies of real images in place of the synthetic ones, as many of each class: what other
     shares of the classes do by themselves. The synthetic images are worth what they do beyond."""
 
-    def lesson(repetition: int) -> Lesson:
+    def lesson(repetition: int) -> TrainingRecipe:
         drawn = given.synthetic.draw(round(ratio * len(given.real)), repetition)
         generator = step_generator(given.seed, repetition, 24)
-        return Lesson(data=join(given.real, copies_of(given.real, drawn.counts, generator)))
+        return TrainingRecipe(data=join(given.real, copies_of(given.real, drawn.counts, generator)))
 
     label = f"real + {ratio:g} × copies of real images"
     return Arm(COPIES, label, "control", lesson, n_real=len(given.real), ratio=ratio)

@@ -7,8 +7,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from synthgen.evaluation.judges.base import HOLDOUT, Examination, Lesson, answers_of
-from synthgen.evaluation.scores import Score, confusion, said
+from synthgen.evaluation.classifiers.base import HOLDOUT, Predictions, TrainingRecipe, answers_of
+from synthgen.evaluation.classifiers.scores import Score, confusion, said
 from synthgen.seeds import step_generator
 
 Correction = Literal["none", "logit_adjustment"]
@@ -19,7 +19,7 @@ ROUNDS = 2  # of all classes in turn
 FOLDS = 5  # of the holdout, so that no image is scored with thresholds that it helped to choose
 
 
-def logit_adjustment(lesson: Lesson) -> Tensor:
+def logit_adjustment(lesson: TrainingRecipe) -> Tensor:
     """float32 ``(K,)``: ``-log`` of the share of each class in what the classifier sees (Menon et
     al. 2021, equation 9, tau = 1): what takes its learned preference for frequent classes away.
 
@@ -35,9 +35,9 @@ def logit_adjustment(lesson: Lesson) -> Tensor:
     return -(totals.clamp_min(UNSEEN) / totals.clamp_min(UNSEEN).sum()).log().float()
 
 
-def shifted(examination: Examination, offsets: Tensor) -> Examination:
+def shifted(examination: Predictions, offsets: Tensor) -> Predictions:
     """The same classifier at the same moment, with ``offsets`` added to all it says."""
-    return Examination(
+    return Predictions(
         {exam: answers_of(found, offsets) for exam, found in examination.answers.items()},
         examination.curve,
         examination.chosen_step,
@@ -45,7 +45,7 @@ def shifted(examination: Examination, offsets: Tensor) -> Examination:
     )
 
 
-def tuned(examination: Examination, labels: Tensor, score: Score, seed: int) -> Examination:
+def tuned(examination: Predictions, labels: Tensor, score: Score, seed: int) -> Predictions:
     """The same classifier with the thresholds that are best on the holdout, whose ``labels`` are
     given.
 
@@ -61,7 +61,7 @@ def tuned(examination: Examination, labels: Tensor, score: Score, seed: int) -> 
         rest[fold] = False
         offsets = best_offsets(answers[rest], labels[rest], score)
         fair[fold] = answers_of(answers[fold], offsets)
-    return Examination(
+    return Predictions(
         {**found.answers, HOLDOUT: fair}, found.curve, found.chosen_step, found.seconds
     )
 

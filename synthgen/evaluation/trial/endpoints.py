@@ -23,8 +23,8 @@ import torch
 from torch import Tensor
 
 from synthgen.errors import SynthgenError
-from synthgen.evaluation.rankings import RANKINGS
-from synthgen.evaluation.scores import SCORES, Criterion, Score, class_recall
+from synthgen.evaluation.classifiers.rankings import RANKINGS
+from synthgen.evaluation.classifiers.scores import SCORES, Criterion, Score, class_recall
 from synthgen.types import LabelledImages
 
 TAIL_RECALL = "tail_recall"

@@ -12,8 +12,7 @@ import torch
 from torch import Tensor
 
 from synthgen.data.splits import Splits
-from synthgen.evaluation.metrics.intervals import Estimate, wilson
-from synthgen.evaluation.scores import (
+from synthgen.evaluation.classifiers.scores import (
     SCORES,
     Criterion,
     class_recall,
@@ -21,8 +20,14 @@ from synthgen.evaluation.scores import (
     score_estimate,
     value_of,
 )
+from synthgen.evaluation.trial.analysis import (
+    Comparisons,
+    chosen_arm,
+    compared_arms,
+    far_above,
+    holdout_gaps,
+)
 from synthgen.evaluation.trial.arms import REAL, SYNTHETIC
-from synthgen.evaluation.trial.choices import holdout_score
 from synthgen.evaluation.trial.contrast import mcnemar
 from synthgen.evaluation.trial.endpoints import (
     choosing_name,
@@ -30,13 +35,7 @@ from synthgen.evaluation.trial.endpoints import (
     mean_recall_of,
     of_classes,
 )
-from synthgen.evaluation.trial.equivalent import Equivalent, Point, real_equivalent
-from synthgen.evaluation.trial.gap import far_above, holdout_gaps
-from synthgen.evaluation.trial.scenarios import scenarios_json
-from synthgen.evaluation.trial.school import Trained
-from synthgen.evaluation.trial.trial import TEST, Outcome, Trial
-from synthgen.evaluation.trial.verdict import Comparisons, chosen_arm, compared_arms
-from synthgen.evaluation.trial.wording import (
+from synthgen.evaluation.trial.narrative import (
     ceiling_sentence,
     choice_sentences,
     convergence_sentence,
@@ -44,7 +43,12 @@ from synthgen.evaluation.trial.wording import (
     gap_sentence,
     verdict_sentence,
 )
-from synthgen.paths import write_bytes
+from synthgen.evaluation.trial.real_equivalent import Equivalent, Point, real_equivalent
+from synthgen.evaluation.trial.robustness import scenarios_json
+from synthgen.evaluation.trial.runner import Trained
+from synthgen.evaluation.trial.trial import TEST, Outcome, Trial, holdout_score
+from synthgen.io import write_bytes
+from synthgen.stats import Estimate, wilson
 
 SYNTHETIC_EXAM = "synthetic"  # the synthetic set itself, for the classifiers trained on real images
 FEWEST_POINTS = 3  # a line through two points has no error

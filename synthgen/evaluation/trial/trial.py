@@ -7,13 +7,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import torch
 from torch import Tensor
 
 from synthgen.data.splits import Splits
 from synthgen.errors import SynthgenError
+from synthgen.evaluation.classifiers.base import HOLDOUT, Augment, Classifier
+from synthgen.evaluation.classifiers.scores import Criterion, value_of
 from synthgen.evaluation.features.base import Extractor
-from synthgen.evaluation.judges.base import Augment, Judge
-from synthgen.evaluation.scores import Criterion
 from synthgen.evaluation.trial.arms import (
     AUGMENTED,
     AUGMENTED_COMBINED,
@@ -27,6 +28,7 @@ from synthgen.evaluation.trial.arms import (
     THRESHOLDS,
     Arm,
     Ingredients,
+    SyntheticSource,
     closing_arms,
     copies_arm,
     family_of,
@@ -34,7 +36,6 @@ from synthgen.evaluation.trial.arms import (
     opening_arms,
     post_hoc_arm,
 )
-from synthgen.evaluation.trial.choices import Choices, choose
 from synthgen.evaluation.trial.corrections import (
     CORRECTIONS,
     Correction,
@@ -53,12 +54,67 @@ from synthgen.evaluation.trial.endpoints import (
     tail_labels,
     threshold_score,
 )
-from synthgen.evaluation.trial.scenarios import require_corruptions
-from synthgen.evaluation.trial.school import School, Trained, corrected, possible_arms
-from synthgen.evaluation.trial.sources import SyntheticSource
-from synthgen.evaluation.trial.store import TrialStore
+from synthgen.evaluation.trial.robustness import require_corruptions
+from synthgen.evaluation.trial.runner import (
+    ArmRunner,
+    Trained,
+    TrialStore,
+    corrected,
+    possible_arms,
+)
 from synthgen.ranges import Few, Inner, Positive, Share
 from synthgen.types import LabelledImages
+
+# What the holdout chooses; the test split is not looked at here.
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What the holdout chose, by the mean over seeds."""
+
+    ratio: float
+    augmentation: str | None  # the name of its strength
+    tied_ratios: int = 1  # that were as good on the holdout, the chosen one among them
+    tied_augmentations: int = 1
+
+
+def choose(
+    arms: Mapping[str, Trained], score: Criterion, splits: Splits, augmentations: Sequence[str]
+) -> Choices:
+    """The ratio and the strength of augmentation with the best mean holdout score; of equals the
+    first, which is the least."""
+    ratios = {
+        trained.arm.ratio: holdout_score(trained, score, splits)
+        for trained in arms.values()
+        if trained.arm.kind == "combined" and trained.arm.ratio is not None
+    }
+    strengths = {
+        name: holdout_score(arms[f"{AUGMENTED}_{name}"], score, splits)
+        for name in augmentations
+        if f"{AUGMENTED}_{name}" in arms
+    }
+    return Choices(
+        ratio=max(ratios, key=ratios.__getitem__),
+        augmentation=max(strengths, key=strengths.__getitem__) if strengths else None,
+        tied_ratios=tied(list(ratios.values())),
+        tied_augmentations=tied(list(strengths.values())),
+    )
+
+
+def tied(scores: Sequence[float]) -> int:
+    """How many share the best score."""
+    return sum(score == max(scores) for score in scores)
+
+
+def holdout_score(trained: Trained, score: Criterion, splits: Splits) -> float:
+    """Mean over seeds on the holdout, of what is chosen by."""
+    holdout = splits.holdout
+    values = [
+        value_of(score, holdout.labels, answers, len(holdout.classes))
+        for answers in trained.answers(HOLDOUT)
+    ]
+    return float(torch.stack(values).mean())
+
 
 TRIAL_SEEDS = 2_000_003  # keeps the trial's classifiers apart from other seeds of the same run
 TEST = "test"
@@ -186,7 +242,7 @@ class Trial:
         synthetic: SyntheticSource,
         *,
         n_synthetic_only: int,
-        judge: Judge,
+        judge: Classifier,
         baseline: SyntheticSource | None,
         exams: Mapping[str, Tensor],
         seed: int,
@@ -211,7 +267,7 @@ class Trial:
             baseline=(self.baseline, baseline) if self.baseline and baseline else None,
             seed=seed,
         )
-        school = School(
+        school = ArmRunner(
             judge,
             splits,
             {TEST: splits.test.images, **exams},

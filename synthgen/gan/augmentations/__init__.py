@@ -1,31 +1,37 @@
 """Augmentations of what the discriminator sees, real and generated alike."""
 
-from synthgen.gan.augmentations.adaptive import AdaptiveAugment, FixedAugment
-from synthgen.gan.augmentations.base import Augmentation
-from synthgen.gan.augmentations.colour import Brightness, Contrast, Saturation
-from synthgen.gan.augmentations.colour_maps import (
-    ColourOperation,
-    FlipLuma,
-    RotateHue,
-    ScaleContrast,
-    ScaleSaturation,
-    ShiftBrightness,
-)
-from synthgen.gan.augmentations.cutout import Cutout
-from synthgen.gan.augmentations.diffaugment import DiffAugment, SizedDiffAugment
-from synthgen.gan.augmentations.geometric import (
+from synthgen.gan.augmentations.ada import (
+    AdaptiveAugment,
     AnisotropicScaling,
+    ColourOperation,
+    FixedAugment,
+    FlipLuma,
     FractionalTranslation,
     GeometricOperation,
     IntegerTranslation,
     IsotropicScaling,
+    OverfittingSignal,
     QuarterTurns,
+    RotateHue,
     Rotation,
+    ScaleContrast,
+    ScaleSaturation,
+    ScheduledAugment,
+    ShiftBrightness,
+    SignOfPairs,
+    SignOfReal,
     XFlip,
 )
-from synthgen.gan.augmentations.scheduled import ScheduledAugment
-from synthgen.gan.augmentations.signals import OverfittingSignal, SignOfPairs, SignOfReal
-from synthgen.gan.augmentations.translation import Translation
+from synthgen.gan.augmentations.base import Augmentation
+from synthgen.gan.augmentations.diffaugment import (
+    Brightness,
+    Contrast,
+    Cutout,
+    DiffAugment,
+    Saturation,
+    SizedDiffAugment,
+    Translation,
+)
 
 __all__ = [
     "AdaptiveAugment",

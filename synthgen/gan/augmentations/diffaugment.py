@@ -8,11 +8,100 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from synthgen.gan.augmentations.base import Augmentation
-from synthgen.gan.augmentations.colour import Brightness, Contrast, Saturation
-from synthgen.gan.augmentations.cutout import Cutout
-from synthgen.gan.augmentations.translation import Translation
+from synthgen.gan.augmentations.base import Augmentation, uniform, warp
+from synthgen.ranges import Share, Spread
 from synthgen.types import ImageSpec
+
+# Brightness, saturation and contrast, drawn per image.
+
+
+class Brightness(Augmentation):
+    """Adds U(-strength, strength) to all pixels (Zhao et al. 2020, section 3.2, "color")."""
+
+    def __init__(self, strength: Spread = 0.5) -> None:
+        super().__init__()
+        self.strength = strength
+
+    def forward(self, images: Tensor, random: torch.Generator) -> Tensor:
+        return images + uniform(images, -self.strength, self.strength, random)
+
+
+class Saturation(Augmentation):
+    """Scales what distinguishes the channels by U(1 - strength, 1 + strength) (Zhao et al. 2020,
+    section 3.2, "color"). A grey image stays as it is."""
+
+    def __init__(self, strength: Spread = 1.0) -> None:
+        super().__init__()
+        self.strength = strength
+
+    def forward(self, images: Tensor, random: torch.Generator) -> Tensor:
+        factor = uniform(images, 1 - self.strength, 1 + self.strength, random)
+        if images.shape[1] == 1:
+            return images
+        return torch.lerp(images.mean(dim=1, keepdim=True), images, factor)
+
+
+class Contrast(Augmentation):
+    """Scales the distance from the image's mean by U(1 - strength, 1 + strength) (Zhao et al.
+    2020, section 3.2, "color")."""
+
+    def __init__(self, strength: Spread = 0.5) -> None:
+        super().__init__()
+        self.strength = strength
+
+    def forward(self, images: Tensor, random: torch.Generator) -> Tensor:
+        factor = uniform(images, 1 - self.strength, 1 + self.strength, random)
+        return torch.lerp(images.mean(dim=(1, 2, 3), keepdim=True), images, factor)
+
+
+# A rectangle of each image hidden.
+
+
+class Cutout(Augmentation):
+    """Hides a rectangle with sides ``share`` of the image's in mid-grey (Zhao et al. 2020, section
+    3.2, "cutout"). Its centre is anywhere in the image, so part of it may lie outside."""
+
+    def __init__(self, share: Share = 0.5) -> None:
+        super().__init__()
+        if not 0 <= share <= 1:
+            raise ValueError(f"share must be between 0 and 1, got {share}")
+        self.share = share
+
+    def forward(self, images: Tensor, random: torch.Generator) -> Tensor:
+        height, width = images.shape[2:]
+        rows = self._hidden(len(images), height, random)[:, None, :, None]
+        columns = self._hidden(len(images), width, random)[:, None, None, :]
+        return images * (~(rows & columns)).to(images.device, images.dtype)
+
+    def _hidden(self, count: int, side: int, random: torch.Generator) -> Tensor:
+        """bool ``(N, side)``: the stretch of one axis that the rectangle covers."""
+        length = int(side * self.share + 0.5)
+        centres = torch.randint(side + 1 - length % 2, (count, 1), generator=random)
+        first, place = centres - length // 2, torch.arange(side)
+        return (place >= first) & (place < first + length)
+
+
+# Shifts by whole pixels, drawn per image.
+
+
+class Translation(Augmentation):
+    """Moves images by up to ``share`` of their sides (Zhao et al. 2020, section 3.2,
+    "translation"); what comes in is mid-grey."""
+
+    def __init__(self, share: Share = 0.125) -> None:
+        super().__init__()
+        if not 0 <= share <= 1:
+            raise ValueError(f"share must be between 0 and 1, got {share}")
+        self.share = share
+
+    def forward(self, images: Tensor, random: torch.Generator) -> Tensor:
+        count, _, height, width = images.shape
+        back = torch.eye(3).repeat(count, 1, 1)
+        for row, side in enumerate((width, height)):
+            most = int(side * self.share + 0.5)
+            back[:, row, 2] = torch.randint(-most, most + 1, (count,), generator=random).float()
+        return warp(images, back, "zeros")
+
 
 ALWAYS_ENOUGH = 200_000  # training images
 MANY = 25_000

@@ -1,4 +1,4 @@
-"""Fitting a small network to latents, the same way for every density that is one."""
+"""Densities that are there from the first step on, and the fitting of small networks to latents."""
 
 from __future__ import annotations
 
@@ -9,12 +9,50 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from synthgen.data.whole_groups import whole_groups
 from synthgen.errors import SynthgenError
 from synthgen.progress import track
-from synthgen.seeds import step_generator
+from synthgen.seeds import Stream, normal_latents, step_generator
+from synthgen.serialization import Rebuildable
+from synthgen.types import whole_groups
 
-FIT = 5  # the stream of random numbers of fitting
+# A Gaussian for each class that is there from the first step on.
+
+
+class RunningGaussian(nn.Module, Rebuildable):
+    """A diagonal Gaussian for each class that follows the latents of the training steps: what
+    previews are drawn from before a density is fitted."""
+
+    means: Tensor
+    squares: Tensor
+
+    def __init__(self, num_classes: int, z_dim: int, keep: float = 0.9) -> None:
+        super().__init__()
+        self.keep = keep
+        self.register_buffer("means", torch.zeros(num_classes, z_dim))
+        self.register_buffer("squares", torch.ones(num_classes, z_dim))
+
+    @torch.no_grad()
+    def observe(self, latents: Tensor, labels: Tensor) -> None:
+        """float32 ``(N, Z)``, int64 ``(N,)`` of one step."""
+        member = nn.functional.one_hot(labels, len(self.means)).to(latents.dtype)
+        count = member.sum(dim=0).clamp_min(1)[:, None]
+        share = (1 - self.keep) * (member.sum(dim=0) > 0).to(latents.dtype)[:, None]
+        self.means.lerp_(member.T @ latents / count, share)
+        self.squares.lerp_(member.T @ latents.square() / count, share)
+
+    def sample(self, labels: Tensor, seeds: Tensor) -> Tensor:
+        """int64 ``(N,)`` labels and seeds -> float32 ``(N, Z)``."""
+        standard = normal_latents(seeds, self.means.shape[1]).to(self.means.device)
+        return self.place(labels, seeds, standard)
+
+    def place(self, labels: Tensor, seeds: Tensor, standard: Tensor) -> Tensor:
+        """As :meth:`sample`, from given standard normal numbers, float32 ``(N, Z)``."""
+        variance = (self.squares - self.means.square()).clamp_min(1e-8)
+        return self.means[labels] + standard * variance[labels].sqrt()
+
+
+# Fitting a small network to latents, the same way for every density that is one.
+
 
 BatchLoss = Callable[[Tensor, Tensor, torch.Generator], Tensor]
 
@@ -78,7 +116,7 @@ def minimize(
             "Use vae/density@model.density=gaussian_mixture for small data."
         )
     network.requires_grad_(True)  # an earlier fit ended with False
-    random = step_generator(seed, FIT)
+    random = step_generator(seed, Stream.FIT)
     used, held = (part.to(latents.device) for part in parted(labels.cpu(), groups, random))
     if not len(held):
         raise SynthgenError(
@@ -102,7 +140,7 @@ def minimize(
                 advance(len(rows))
             network.eval()
             with torch.no_grad():
-                fixed = step_generator(seed, FIT, 1)
+                fixed = step_generator(seed, Stream.FIT, 1)
                 value = float(loss(latents[held], labels[held], fixed))
             if value < best:
                 best, kept = value, copy.deepcopy(network.state_dict())

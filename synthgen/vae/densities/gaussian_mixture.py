@@ -7,9 +7,9 @@ from torch import Tensor, nn
 
 from synthgen.errors import SynthgenError
 from synthgen.ranges import Count, Mixture, Positive
-from synthgen.samplers.gaussian_mixture import estimate_mixture
+from synthgen.samplers.statistical import estimate_mixture
 from synthgen.seeds import image_rng, normal_latents
-from synthgen.spec import Rebuildable
+from synthgen.serialization import Rebuildable
 
 BELOW_ONE = 1 - 2.0**-24  # float32's next
 COMPONENT = 1  # the stream that picks a mixture component; stream 0 draws the normal numbers

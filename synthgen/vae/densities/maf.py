@@ -9,10 +9,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from synthgen.ranges import BatchSize, Depth, Few, Positive, Width
-from synthgen.seeds import normal_latents, step_generator
-from synthgen.spec import Rebuildable
+from synthgen.seeds import Stream, normal_latents, step_generator
+from synthgen.serialization import Rebuildable
 from synthgen.vae.base import LOG_TWO_PI
-from synthgen.vae.densities.fitting import FIT, Standardizer, initialize, minimize
+from synthgen.vae.densities.fitting import Standardizer, initialize, minimize
 
 STEEPEST = 3.0  # log-scales stay within ± this, so that the inverse can't explode
 
@@ -83,7 +83,7 @@ class MAFDensity(nn.Module, Rebuildable):
 
     def fit(self, latents: Tensor, labels: Tensor, seed: int, groups: Tensor | None = None) -> None:
         """Maximise the likelihood of float32 ``(N, Z)`` latents given int64 ``(N,)`` labels."""
-        initialize(self, step_generator(seed, FIT, 2))
+        initialize(self, step_generator(seed, Stream.FIT, 2))
         for layer in self.layers:  # start as the identity
             made = cast(MADE, layer)
             nn.init.zeros_(made.last.weight)

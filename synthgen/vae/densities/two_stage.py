@@ -7,10 +7,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from synthgen.ranges import BatchSize, Few, Positive, Width
-from synthgen.seeds import normal_latents, step_generator
-from synthgen.spec import Rebuildable
+from synthgen.seeds import Stream, normal_latents, step_generator
+from synthgen.serialization import Rebuildable
 from synthgen.vae.base import Posterior, log_normal
-from synthgen.vae.densities.fitting import FIT, Standardizer, initialize, minimize
+from synthgen.vae.densities.fitting import Standardizer, initialize, minimize
 
 SPREAD = 2  # the stream that draws z around the second decoder's output; stream 0 draws u
 GAIN = 10.0  # log γ per unit of its parameter: Adam moves that by lr a step, too slowly
@@ -61,7 +61,7 @@ class TwoStageDensity(nn.Module, Rebuildable):
 
     def fit(self, latents: Tensor, labels: Tensor, seed: int, groups: Tensor | None = None) -> None:
         """Maximise the ELBO of float32 ``(N, Z)`` latents given int64 ``(N,)`` labels."""
-        initialize(self, step_generator(seed, FIT, 2))
+        initialize(self, step_generator(seed, Stream.FIT, 2))
         nn.init.zeros_(self.raw_log_gamma)
         self.standardizer.fit(latents)
         device = self.raw_log_gamma.device

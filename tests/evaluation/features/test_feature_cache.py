@@ -4,7 +4,7 @@ from torch import nn
 
 from synthgen.errors import SynthgenError
 from synthgen.evaluation.features import ModuleExtractor, PixelExtractor
-from synthgen.evaluation.features.cache import content_digest, feature_key
+from synthgen.evaluation.features.base import content_digest, feature_key
 
 
 class Counting(PixelExtractor):

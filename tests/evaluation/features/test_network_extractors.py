@@ -18,9 +18,14 @@ from synthgen.evaluation.features import (
     TimmExtractor,
     TorchvisionExtractor,
 )
-from synthgen.evaluation.features.float32 import FULL, full_float32
-from synthgen.evaluation.features.preprocessing import Preprocessing, luma
-from synthgen.evaluation.features.weights import find_weights, in_hugging_face_cache, read_tensors
+from synthgen.evaluation.features.base import FULL, full_float32
+from synthgen.evaluation.features.network import (
+    Preprocessing,
+    find_weights,
+    in_hugging_face_cache,
+    luma,
+    read_tensors,
+)
 from synthgen.images import to_pil
 
 

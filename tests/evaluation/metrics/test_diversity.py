@@ -35,7 +35,7 @@ def test_vendi_counts_different_images():
 @pytest.mark.parametrize(("count", "size"), [(41, 8), (20, 60)])
 def test_vendi_interval_equals_leaving_groups_out_by_hand(count, size):
     from synthgen.evaluation.metrics.arrays import spread_groups
-    from synthgen.evaluation.metrics.intervals import jackknife_variance, t_interval
+    from synthgen.stats import jackknife_variance, t_interval
 
     values = features(count, 2, size)
     groups = spread_groups(count, 5)

@@ -3,13 +3,9 @@ import pytest
 import torch
 from torch import nn
 
-from synthgen.evaluation.metrics import (
-    frechet_distance,
-    frechet_estimate,
-    frechet_from_moments,
-)
+from synthgen.evaluation.metrics import frechet_distance, frechet_estimate, frechet_from_moments
 from synthgen.evaluation.metrics.frechet import fit, leave_one_group_out
-from synthgen.evaluation.metrics.modules import FrechetDistance
+from synthgen.evaluation.metrics.torchmetrics import FrechetDistance
 
 
 class Identity(nn.Module):

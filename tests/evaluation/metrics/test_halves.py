@@ -5,9 +5,17 @@ import math
 import pytest
 import torch
 
-from synthgen.evaluation.metrics import distances, halves, manifold, manifold_estimates
-from synthgen.evaluation.metrics.halves import HALVINGS, Scatter, halved, own_radii, scatter_of
-from synthgen.evaluation.metrics.manifold import membership, points
+from synthgen import neighbors
+from synthgen.evaluation.metrics import manifold, manifold_estimates
+from synthgen.evaluation.metrics.manifold import (
+    HALVINGS,
+    Scatter,
+    halved,
+    membership,
+    own_radii,
+    points,
+    scatter_of,
+)
 
 NAMES = ("precision", "recall", "density", "coverage")
 
@@ -67,8 +75,8 @@ def by_hand(real, fake, k_precision, k_density):
 
 @pytest.mark.parametrize("sparse", [0.0, 1.1])
 def test_each_half_is_measured_by_itself_whichever_pairs_are_looked_at(sparse, monkeypatch):
-    monkeypatch.setattr(halves, "SPARSE", sparse)
-    for room in (manifold, distances, halves):
+    monkeypatch.setattr(manifold, "SPARSE", sparse)
+    for room in (manifold, neighbors, manifold):
         monkeypatch.setattr(room, "CHUNK", 64)
     even = torch.ones(10)
     real, fake = draw(181, 1, even), draw(240, 2, even) + 0.3
@@ -101,7 +109,7 @@ def test_radii_reach_to_the_kth_of_the_own_half():
 def test_the_scatter_of_independent_images_is_the_binomial_one():
     random = torch.Generator().manual_seed(0)
     values = (torch.rand(1, 4000, generator=random) < 0.3).expand(HALVINGS, -1)
-    scatter = scatter_of(values, halves.halves(4000, random))
+    scatter = scatter_of(values, manifold.halves(4000, random))
     assert scatter.variance == pytest.approx(0.3 * 0.7 / 4000, rel=0.6)
     estimate = scatter.share(0.3, 4000, 4000)
     assert estimate.high - estimate.low == pytest.approx(2 * 2.086 * 0.00725, rel=0.4)

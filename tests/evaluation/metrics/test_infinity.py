@@ -7,7 +7,7 @@ from synthgen.evaluation.metrics import (
     frechet_infinity,
     frechet_infinity_estimate,
 )
-from synthgen.evaluation.metrics.infinity import effective_dimension, intercept
+from synthgen.evaluation.metrics.frechet import effective_dimension, intercept
 
 
 def draw(count, seed, scale=1.0, size=48):

@@ -49,7 +49,7 @@ def test_identical_sets_have_the_known_value():
 
 
 def test_jackknife_interval_equals_leaving_groups_out_by_hand():
-    from synthgen.evaluation.metrics.intervals import jackknife_variance, t_interval
+    from synthgen.stats import jackknife_variance, t_interval
 
     real, fake = features(41, 1).double(), features(53, 2, shift=0.2).double()
     parts = []

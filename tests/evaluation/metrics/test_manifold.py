@@ -1,14 +1,8 @@
 import pytest
 import torch
 
-from synthgen.evaluation.metrics import (
-    coverage,
-    density,
-    distances,
-    manifold_estimates,
-    precision,
-    recall,
-)
+from synthgen import neighbors
+from synthgen.evaluation.metrics import coverage, density, manifold_estimates, precision, recall
 from synthgen.evaluation.metrics import manifold as module
 
 
@@ -35,7 +29,7 @@ def by_hand(real, fake, k_precision=3, k_density=5):
 
 @pytest.mark.parametrize("offset", [0.0, 1000.0])
 def test_equals_the_definitions_across_chunks(offset, monkeypatch):
-    for room in (module, distances):
+    for room in (module, neighbors):
         monkeypatch.setattr(room, "CHUNK", 64)
     real, fake = features(230, 1) + offset, features(170, 2, shift=0.4) + offset
     found = {name: e.value for name, e in manifold_estimates(real=real, fake=fake).items()}
@@ -105,5 +99,5 @@ def test_most_pairs_are_settled_without_float64(monkeypatch):
     def refuse(self):
         raise AssertionError("a whole block went to float64")
 
-    monkeypatch.setattr(distances.Block, "exact", refuse)
+    monkeypatch.setattr(neighbors.Block, "exact", refuse)
     manifold_estimates(real=features(600, 1, size=64), fake=features(600, 2, size=64))

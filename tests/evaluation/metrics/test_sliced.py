@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from synthgen.evaluation.metrics import mind, mind_estimate, sliced_wasserstein
-from synthgen.evaluation.metrics.sliced import transport, unit_vectors
+from synthgen.evaluation.metrics.kernel import transport, unit_vectors
 
 
 def features(count, seed, shift=0.0, size=16):

@@ -11,9 +11,7 @@ from rich.console import Console
 from trials import verdict
 
 from synthgen.errors import SynthgenError
-from synthgen.evaluation.compare import compare, render
-from synthgen.evaluation.compare.comparison import clear_best
-from synthgen.evaluation.compare.stage import labels
+from synthgen.evaluation.compare import clear_best, compare, labels, render
 from synthgen.evaluation.trial.schema import Interval
 
 

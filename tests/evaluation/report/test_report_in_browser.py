@@ -11,7 +11,7 @@ import torch
 from sklearn.datasets import load_digits
 from trials import typed, with_trial
 
-from synthgen.evaluation.portraits import copy_figure, embedding_map, spectra, typical_grid
+from synthgen.evaluation.figures import copy_figure, embedding_map, spectra, typical_grid
 from synthgen.evaluation.report import write_page
 from synthgen.types import LabelledImages
 

@@ -13,7 +13,6 @@ from trials import typed, verdict
 from synthgen.evaluation.report import blocks, write_page
 from synthgen.evaluation.report.blocks import tiles
 from synthgen.evaluation.report.schema import Fairness, Result
-from synthgen.evaluation.report.settings import MASK, flatten, masked
 from synthgen.evaluation.report.slices import fairness_tables
 from synthgen.evaluation.report.tables import (
     class_table,
@@ -22,6 +21,7 @@ from synthgen.evaluation.report.tables import (
     transfer_table,
 )
 from synthgen.images import encode_png
+from synthgen.masking import MASK, flatten, masked
 
 VOID = {"meta", "img", "br", "line", "circle", "polyline", "input"}
 

@@ -13,12 +13,11 @@ from trials import CHEAP, CHOSEN, comparison, trial, typed, verdict, with_trial
 from synthgen.errors import SynthgenError
 from synthgen.evaluation.report import write_page
 from synthgen.evaluation.report.evidence import copy_blocks, statistics_view
+from synthgen.evaluation.report.formatting import show_count, show_p, show_points
 from synthgen.evaluation.report.slices import tail_table
 from synthgen.evaluation.report.tables import Cell, Column, Row, Table, in_parts
-from synthgen.evaluation.report.trial import key_arms, trial_view
-from synthgen.evaluation.report.trial_tables import arms_table, comparison_table
+from synthgen.evaluation.report.trial import arms_table, comparison_table, key_arms, trial_view
 from synthgen.evaluation.report.verdict import headline, labels_of, primary_fact
-from synthgen.evaluation.report.wording import show_count, show_p, show_points
 from synthgen.evaluation.trial.schema import Tail, Trial, TrialVerdict
 
 SPACE = "classifier-1a2b3c4d"

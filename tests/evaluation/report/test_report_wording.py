@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from synthgen.evaluation.report.wording import TOO_FEW, direction, metric_label, plain, show
+from synthgen.evaluation.report.formatting import TOO_FEW, direction, metric_label, plain, show
 from synthgen.evaluation.trial.schema import Interval
 
 

@@ -10,8 +10,7 @@ import torch
 
 from synthgen.errors import SynthgenError
 from synthgen.evaluation.review import choose_questions, write_review
-from synthgen.evaluation.review.page import render
-from synthgen.evaluation.review.questions import Question
+from synthgen.evaluation.review.review import Question, render
 from synthgen.types import LabelledImages
 
 

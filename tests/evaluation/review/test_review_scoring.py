@@ -6,8 +6,7 @@ from scipy.stats import beta
 
 from synthgen.errors import SynthgenError
 from synthgen.evaluation.review import score, score_files
-from synthgen.evaluation.review.page import ANSWERS_FORMAT, KEY_FORMAT
-from synthgen.evaluation.review.scoring import share
+from synthgen.evaluation.review.review import ANSWERS_FORMAT, KEY_FORMAT, share
 
 
 def key_of(n=20):

@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from synthgen.data.splits import Splits
-from synthgen.evaluation.judges.base import HOLDOUT, Examination, Judge, answers_of
+from synthgen.evaluation.classifiers.base import HOLDOUT, Classifier, Predictions, answers_of
 from synthgen.evaluation.trial import Trial
-from synthgen.evaluation.trial.sources import FixedFolder
+from synthgen.evaluation.trial.arms import FixedFolder
 from synthgen.types import LabelledImages
 
 CLASSES = ("ant", "bee", "cat")
@@ -55,7 +55,7 @@ def arm_of(lesson):
     return "real_only" if real == 30 else f"real_share_{real / 30:g}"
 
 
-class ScriptedJudge(Judge):
+class ScriptedJudge(Classifier):
     """``table``: arm -> (mistakes on the holdout, mistakes on the test images); seed k makes them k
     places further on. ``interrupt_at``: the training at which a key is pressed."""
 
@@ -81,7 +81,7 @@ class ScriptedJudge(Judge):
         predictions[HOLDOUT] = with_mistakes(holdout.labels, on_holdout, offset)
         curve = [(step, 0.5 + step / 100) for step in range(2, steps + 1, 2)]
         answers = {name: sure_of(labels) for name, labels in predictions.items()}
-        return Examination(answers, curve, steps, 0.25)
+        return Predictions(answers, curve, steps, 0.25)
 
     def describe(self, steps):
         return {"name": self.name, "steps": steps}

@@ -5,13 +5,13 @@ import torch
 
 from synthgen.evaluation.trial.arms import (
     OPTIONAL,
+    FixedFolder,
     Ingredients,
     closing_arms,
     family_of,
     inverse_frequency,
     opening_arms,
 )
-from synthgen.evaluation.trial.sources import FixedFolder
 from synthgen.types import LabelledImages
 
 

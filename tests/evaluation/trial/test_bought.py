@@ -6,15 +6,25 @@ import re
 import pytest
 import torch
 
-from synthgen.evaluation.judges.base import HOLDOUT, Examination, answers_of
+from synthgen.evaluation.classifiers.base import HOLDOUT, Predictions, answers_of
 from synthgen.evaluation.trial import Trial
-from synthgen.evaluation.trial.contrast import paired_contrast
+from synthgen.evaluation.trial.analysis import (
+    chosen_arm,
+    compare_arms,
+    far_above,
+    gap_of,
+    holdout_gaps,
+)
+from synthgen.evaluation.trial.arms import FixedFolder
+from synthgen.evaluation.trial.contrast import (
+    Control,
+    Guard,
+    guarded_p,
+    guarded_verdict,
+    paired_contrast,
+)
 from synthgen.evaluation.trial.endpoints import mean_recall_of, of_classes
-from synthgen.evaluation.trial.gap import far_above, gap_of, holdout_gaps
-from synthgen.evaluation.trial.guard import Control, Guard, guarded_p, guarded_verdict
 from synthgen.evaluation.trial.record import equivalent_of, tail_json, trial_json, verdict_json
-from synthgen.evaluation.trial.sources import FixedFolder
-from synthgen.evaluation.trial.verdict import chosen_arm, compare_arms
 from synthgen.types import LabelledImages
 
 ONE = "real_and_synthetic_1"
@@ -51,7 +61,7 @@ def moved(judge_of, two):
                 return answers_of(torch.stack([torch.zeros(len(labels)), odds + shift], 1))
 
             found = {name: answer(two.test.labels, 1) for name in exams}
-            return Examination({**found, HOLDOUT: answer(holdout.labels, 2)}, [(8, 0.5)], 8, 0.1)
+            return Predictions({**found, HOLDOUT: answer(holdout.labels, 2)}, [(8, 0.5)], 8, 0.1)
 
     return Moved(two, {})
 

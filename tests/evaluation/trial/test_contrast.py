@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy.stats import binomtest, nct, t
 
-from synthgen.evaluation.scores import SCORES, confusion
+from synthgen.evaluation.classifiers.scores import SCORES, confusion
 from synthgen.evaluation.trial.contrast import from_parts, holm, mcnemar, paired_contrast
 from synthgen.evaluation.trial.endpoints import mean_recall_of
 

@@ -1,15 +1,10 @@
 import pytest
 import torch
 
-from synthgen.evaluation.judges import MLPJudge
-from synthgen.evaluation.judges.base import HOLDOUT, Examination, Lesson, answers_of
-from synthgen.evaluation.scores import SCORES, confusion
-from synthgen.evaluation.trial.corrections import (
-    best_offsets,
-    logit_adjustment,
-    shifted,
-    tuned,
-)
+from synthgen.evaluation.classifiers import MLPClassifier
+from synthgen.evaluation.classifiers.base import HOLDOUT, Predictions, TrainingRecipe, answers_of
+from synthgen.evaluation.classifiers.scores import SCORES, confusion
+from synthgen.evaluation.trial.corrections import best_offsets, logit_adjustment, shifted, tuned
 from synthgen.types import LabelledImages
 
 BALANCED = SCORES["balanced_accuracy"]
@@ -35,17 +30,19 @@ def balanced(answers, labels):
 
 
 def test_the_adjustment_is_minus_the_log_of_the_classes_shares():
-    found = logit_adjustment(Lesson(data=images(90, 10)))
+    found = logit_adjustment(TrainingRecipe(data=images(90, 10)))
     assert found == pytest.approx(-torch.tensor([0.9, 0.1]).log())
-    counted = logit_adjustment(Lesson(data=images(10, 0)))
+    counted = logit_adjustment(TrainingRecipe(data=images(10, 0)))
     assert counted == pytest.approx(-(torch.tensor([10, 0.5]) / 10.5).log())
 
 
 def test_weights_count_as_images_do():
     data = images(90, 10)
-    drawn_equally = Lesson(data=data, sampling_weights=torch.tensor([1.0, 9.0])[data.labels])
+    drawn_equally = TrainingRecipe(
+        data=data, sampling_weights=torch.tensor([1.0, 9.0])[data.labels]
+    )
     assert logit_adjustment(drawn_equally) == pytest.approx(torch.full((2,), 0.5).log().neg())
-    weighted = Lesson(data=data, class_weights=torch.tensor([1.0, 9.0]))
+    weighted = TrainingRecipe(data=data, class_weights=torch.tensor([1.0, 9.0]))
     assert logit_adjustment(weighted) == pytest.approx(torch.full((2,), 0.5).log().neg())
 
 
@@ -76,7 +73,7 @@ def test_the_threshold_of_two_classes_is_the_best_there_is():
 
 def test_a_shift_changes_what_is_said_and_nothing_else():
     _, answers = drawn((40, 10))
-    before = Examination({"test": answers, HOLDOUT: answers}, [(1, 0.5)], 1, 3.0)
+    before = Predictions({"test": answers, HOLDOUT: answers}, [(1, 0.5)], 1, 3.0)
     after = shifted(before, torch.tensor([0.0, 2.0]))
     assert (after.curve, after.chosen_step, after.seconds) == (before.curve, 1, 0.0)
     assert torch.equal(after.answers["test"], answers_of(answers, torch.tensor([0.0, 2.0])))
@@ -89,7 +86,7 @@ def test_no_holdout_image_is_answered_with_thresholds_that_it_helped_to_choose()
     scores, plain = [], []
     for seed in range(20):
         labels, answers = drawn((20, 20, 20), seed=seed, strength=0.0)
-        given = Examination({"test": answers, HOLDOUT: answers}, [], 1, 0.0)
+        given = Predictions({"test": answers, HOLDOUT: answers}, [], 1, 0.0)
         found = tuned(given, labels, BALANCED, seed)
         scores.append(balanced(found.answers[HOLDOUT], labels))
         plain.append(balanced(found.answers["test"], labels))
@@ -98,11 +95,11 @@ def test_no_holdout_image_is_answered_with_thresholds_that_it_helped_to_choose()
 
 
 def test_a_judge_adds_the_lessons_offsets_to_all_it_says(digits):
-    judge, offsets = MLPJudge(steps=20), torch.zeros(10)
+    judge, offsets = MLPClassifier(steps=20), torch.zeros(10)
     offsets[3] = 50.0
     asked = {"holdout": digits.holdout, "exams": {"test": digits.test.images}, "steps": 20}
-    plain = judge.examine(Lesson(data=digits.train), **asked, seed=1)
-    moved = judge.examine(Lesson(data=digits.train, offsets=offsets), **asked, seed=1)
+    plain = judge.examine(TrainingRecipe(data=digits.train), **asked, seed=1)
+    moved = judge.examine(TrainingRecipe(data=digits.train, offsets=offsets), **asked, seed=1)
     assert (moved.predictions["test"] == 3).all()
     assert (moved.predictions[HOLDOUT] == 3).all()
     expected = answers_of(plain.answers["test"], offsets)

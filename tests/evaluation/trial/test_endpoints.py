@@ -2,8 +2,8 @@ import pytest
 import torch
 
 from synthgen.errors import SynthgenError
-from synthgen.evaluation.rankings import RANKINGS
-from synthgen.evaluation.scores import SCORES, confusion, value_of
+from synthgen.evaluation.classifiers.rankings import RANKINGS
+from synthgen.evaluation.classifiers.scores import SCORES, confusion, value_of
 from synthgen.evaluation.trial.endpoints import (
     ENDPOINTS,
     choosing_name,

@@ -5,8 +5,8 @@ import torch
 
 from synthgen.errors import SynthgenError
 from synthgen.evaluation.trial import Trial
-from synthgen.evaluation.trial.sources import FixedFolder
-from synthgen.evaluation.trial.store import TrialStore
+from synthgen.evaluation.trial.arms import FixedFolder
+from synthgen.evaluation.trial.runner import TrialStore
 from synthgen.evaluation.trial.trial import at_most
 from synthgen.types import LabelledImages
 

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 import torch
 
-from synthgen.evaluation.scores import SCORES
+from synthgen.evaluation.classifiers.scores import SCORES
 from synthgen.evaluation.trial import Trial
+from synthgen.evaluation.trial.analysis import compare_arms
 from synthgen.evaluation.trial.contrast import paired_contrast
 from synthgen.evaluation.trial.record import (
     equivalent_of,
@@ -16,7 +17,6 @@ from synthgen.evaluation.trial.record import (
     verdict_json,
     write_predictions,
 )
-from synthgen.evaluation.trial.verdict import compare_arms
 
 ONE = "real_and_synthetic_1"
 TABLE = {

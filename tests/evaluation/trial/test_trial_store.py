@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from synthgen.evaluation.judges.base import Examination, answers_of
-from synthgen.evaluation.trial.store import TrialStore
+from synthgen.evaluation.classifiers.base import Predictions, answers_of
+from synthgen.evaluation.trial.runner import TrialStore
 
 SIZES = {"test": 300, "holdout": 60}
 
@@ -16,7 +16,7 @@ SIZES = {"test": 300, "holdout": 60}
 def examination():
     generator = torch.Generator().manual_seed(0)
     answers = {n: answers_of(torch.randn(s, 10, generator=generator)) for n, s in SIZES.items()}
-    return Examination(answers, [(5, 0.1 + 0.2), (10, 2 / 3)], 5, 1.0 / 3)
+    return Predictions(answers, [(5, 0.1 + 0.2), (10, 2 / 3)], 5, 1.0 / 3)
 
 
 @pytest.fixture

@@ -1,0 +1,390 @@
+"""Classifiers so small that thousands can be trained, many at a time."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from synthgen.device import default_device
+from synthgen.evaluation.classifiers.base import (
+    HOLDOUT,
+    Classifier,
+    EarlyStopping,
+    Job,
+    Predictions,
+    TrainingRecipe,
+    answers_of,
+    images_to_look_at,
+    moments_of,
+)
+from synthgen.evaluation.classifiers.scores import Criterion
+from synthgen.evaluation.classifiers.trainer import (
+    AUGMENT,
+    WARM_UP,
+    Phase,
+    batches,
+    class_factors,
+    mixing,
+    phases_of,
+)
+from synthgen.progress import track
+from synthgen.ranges import BatchSize, Count, Positive, Width
+from synthgen.seeds import step_generator
+from synthgen.types import LabelledImages
+
+# Many small multilayer perceptrons that learn side by side, one matrix product for all of them.
+#
+# The gradients are written out: through autograd a step of such a network is mostly overhead.
+
+MOMENTUM = 0.9
+INITIAL = 0  # stream of the initial weights
+
+Weights = list[Tensor]
+"""Per layer a matrix ``(outputs, inputs)`` and a bias ``(outputs, 1)``, alternating."""
+
+
+def initial_weights(sizes: Sequence[int], seed: int) -> Weights:
+    """Uniform within ±1/√inputs, for the layers between ``sizes``; a function of the seed alone."""
+    generator = step_generator(seed, INITIAL)
+    weights = []
+    for inputs, outputs in pairwise(sizes):
+        bound = 1 / math.sqrt(inputs)
+        for columns in (inputs, 1):
+            drawn = torch.empty(outputs, columns)
+            weights.append(drawn.uniform_(-bound, bound, generator=generator))
+    return weights
+
+
+class StackedPerceptrons:
+    """ReLU networks of equal sizes under SGD with momentum 0.9: ``velocity = 0.9 velocity +
+    gradient``, ``weights -= learning_rate velocity``. The leading axis of every tensor is the
+    network's; the images of a batch stand in columns, where products and softmax are fastest.
+
+    Args:
+        networks: the initial weights of each network.
+    """
+
+    def __init__(self, networks: Sequence[Weights], device: torch.device) -> None:
+        self.weights = [torch.stack(parts).to(device) for parts in zip(*networks, strict=True)]
+        self.forget()
+
+    def forget(self) -> None:
+        """Start again from velocity 0."""
+        self.velocities = [torch.zeros_like(weight) for weight in self.weights]
+
+    def step(self, inputs: Tensor, targets: Tensor, learning_rate: float) -> None:
+        """One step on float32 inputs ``(M, B, D)`` and targets ``(M, B, K)``: the loss of a network
+        is the sum over its batch of ``-targets · log softmax(logits)``."""
+        weights, velocities = self.weights, self.velocities
+        activations, targets = [inputs.mT], targets.mT
+        for matrix, bias in zip(weights[0:-2:2], weights[1:-2:2], strict=True):
+            activations.append(torch.baddbmm(bias, matrix, activations[-1]).relu_())
+        delta = torch.baddbmm(weights[-1], weights[-2], activations[-1]).softmax(1)
+        delta.mul_(targets.sum(1, keepdim=True)).sub_(targets)
+        for layer in reversed(range(len(activations))):
+            below, parts = activations[layer], (2 * layer, 2 * layer + 1)  # matrix, bias
+            velocities[parts[0]].baddbmm_(delta, below.mT, beta=MOMENTUM)
+            velocities[parts[1]].mul_(MOMENTUM).add_(delta.sum(2, keepdim=True))
+            if layer:  # through the weights as they were in the forward pass
+                delta = masked(torch.bmm(weights[parts[0]].mT, delta), below)
+            for part in parts:
+                weights[part].sub_(velocities[part], alpha=learning_rate)
+
+    def network(self, position: int) -> Weights:
+        """The weights of one network as they are now; they share memory with the stack."""
+        return [weight[position] for weight in self.weights]
+
+
+def masked(gradient: Tensor, activations: Tensor) -> Tensor:
+    """The gradient below a ReLU with these activations, in one pass."""
+    return torch.ops.aten.threshold_backward(gradient, activations, 0)
+
+
+def logits(network: Weights, inputs: Tensor) -> Tensor:
+    """float32 ``(N, D)`` -> ``(N, K)`` of one network."""
+    for matrix, bias in zip(network[0:-2:2], network[1:-2:2], strict=True):
+        inputs = torch.addmm(bias.mT, inputs, matrix.mT).relu_()
+    return torch.addmm(network[-1].mT, inputs, network[-2].mT)
+
+
+# One of several classifiers that learn side by side: its own images, order and randomness.
+
+
+class Learner:
+    """What belongs to one job alone.
+
+    Pixels reach it in [0, 1], not [-1, 1]: black is 0, so that black pixels need no arithmetic.
+
+    Attributes:
+        weights: the initial ones.
+        kept: those that take the exams, all pixels among them.
+    """
+
+    def __init__(
+        self,
+        job: Job,
+        sizes: Sequence[int],
+        batch_size: int,
+        looked_at: LabelledImages,
+        score: Criterion | None,
+    ) -> None:
+        self.job, self.batch_size = job, batch_size
+        self.weights: Weights = initial_weights(sizes, job.seed)
+        self.kept: Weights = self.weights
+        self.watch = EarlyStopping(looked_at.labels, len(looked_at.classes), score)
+
+    def open(self, phase: Phase, used: Tensor, device: torch.device) -> None:
+        """Get the phase's images and targets ready. Without augmentation only ``used`` pixels, bool
+        ``(D,)``, are kept."""
+        images = phase.data.images
+        if self.job.lesson.augment is None:
+            images = images.flatten(1)[:, used.cpu()]
+        self.images = images.to(device)
+        targets = F.one_hot(phase.data.labels, len(phase.data.classes)).float()
+        if phase.class_weights is not None:
+            targets *= class_factors(phase)
+        self.targets = (targets / self.batch_size).to(device)  # the loss is a mean over the batch
+        generator = step_generator(self.job.seed, phase.stream)
+        self.order = batches(len(images), self.batch_size, phase.sampling_weights, generator)
+
+    def read(self, step: int, inputs: Tensor, targets: Tensor) -> None:
+        """Fill ``inputs`` ``(B, D)`` and ``targets`` ``(B, K)`` with the step's batch."""
+        lesson, seed = self.job.lesson, self.job.seed
+        index = next(self.order).to(self.images.device)
+        images = self.images.index_select(0, index)
+        if lesson.augment is not None:
+            images = lesson.augment(images, step_generator(seed, AUGMENT, step))
+        inputs.copy_(images.flatten(1)).mul_(1 / 255)
+        torch.index_select(self.targets, 0, index, out=targets)
+        if lesson.mixup:
+            share, partners = mixing(lesson.mixup, len(index), seed, step)
+            partners = partners.to(self.images.device)
+            for values in (inputs, targets):
+                values.copy_(values * share + values[partners] * (1 - share))
+
+
+NEAR_MEMORY = {"cpu": 2**20, "cuda": 2**27}  # bytes of weights that are trained at a time
+IMAGES_AT_A_TIME = 2000
+
+
+class Probe(Classifier):
+    """A perceptron on pixels under SGD with momentum 0.9 and a one-cycle learning rate, float32.
+
+    Args:
+        steps: optimizer steps, equal for all arms; None chooses by the number of real training
+            images.
+        learning_rate: the highest of the cycle.
+        hidden: units of each hidden layer.
+    """
+
+    jobs_at_once: ClassVar[int] = 16
+
+    def __init__(
+        self, steps: int | None, batch_size: int, learning_rate: float, hidden: Sequence[int]
+    ) -> None:
+        self.steps = steps
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.hidden = tuple(hidden)
+
+    def examine(
+        self,
+        lesson: TrainingRecipe,
+        *,
+        holdout: LabelledImages,
+        exams: Mapping[str, Tensor],
+        steps: int,
+        seed: int,
+        score: Criterion | None = None,
+        description: str = "classifier",
+    ) -> Predictions:
+        return self.examine_all(
+            [Job(lesson, seed)],
+            holdout=holdout,
+            exams=exams,
+            steps=steps,
+            score=score,
+            description=description,
+        )[0]
+
+    def examine_all(
+        self,
+        jobs: Sequence[Job],
+        *,
+        holdout: LabelledImages,
+        exams: Mapping[str, Tensor],
+        steps: int,
+        score: Criterion | None = None,
+        description: str = "classifier",
+    ) -> list[Predictions]:
+        """Jobs that change their images half-way are trained apart from those that don't."""
+        found: dict[int, Predictions] = {}
+        looked_at = images_to_look_at(holdout, score)
+        asked = {**exams, HOLDOUT: holdout.images}
+        with track(steps * len(jobs), description, "steps") as advance:
+            for positions in self.groups(jobs):
+                started = time.perf_counter()
+                pupils = [self.pupil(jobs[position], looked_at, score) for position in positions]
+                for done in self.train(pupils, looked_at.images, steps):
+                    advance(done * len(pupils))
+                answers = {name: answer(pupils, images) for name, images in asked.items()}
+                seconds = (time.perf_counter() - started) / len(pupils)
+                for number, (position, pupil) in enumerate(zip(positions, pupils, strict=True)):
+                    found[position] = Predictions(
+                        {name: said[number] for name, said in answers.items()},
+                        pupil.watch.curve,
+                        pupil.watch.chosen_step,
+                        seconds,
+                    )
+        return [found[position] for position in range(len(jobs))]
+
+    def groups(self, jobs: Sequence[Job]) -> list[list[int]]:
+        """Positions of jobs to train at a time: so many that their weights stay in near memory."""
+        groups = []
+        for pretrained in (False, True):
+            alike = [i for i, job in enumerate(jobs) if bool(job.lesson.pretrain) == pretrained]
+            if alike:
+                sizes = self.sizes(jobs[alike[0]].lesson.data)
+                numbers = sum(a * b for a, b in pairwise(sizes))
+                size = max(1, NEAR_MEMORY[default_device().type] // (4 * numbers))
+                groups += [alike[start : start + size] for start in range(0, len(alike), size)]
+        return groups
+
+    def sizes(self, data: LabelledImages) -> list[int]:
+        return [data.images[0].numel(), *self.hidden, len(data.classes)]
+
+    def pupil(self, job: Job, looked_at: LabelledImages, score: Criterion | None) -> Learner:
+        return Learner(job, self.sizes(job.lesson.data), self.batch_size, looked_at, score)
+
+    def train(self, pupils: Sequence[Learner], looked_at: Tensor, steps: int) -> Iterator[int]:
+        """Yields the number of steps done since the last time."""
+        device = default_device()
+        used = used_pixels(pupils).to(device)
+        initial = [[p.weights[0][:, used.cpu()], *p.weights[1:]] for p in pupils]
+        stack = StackedPerceptrons(initial, device)
+        shape = (len(pupils), self.batch_size)
+        inputs = torch.empty(*shape, int(used.sum()), device=device)
+        targets = torch.empty(*shape, len(pupils[0].job.lesson.data.classes), device=device)
+        moments, step, last = set(moments_of(steps)), 0, 0
+        for phases in zip(*(phases_of(p.job.lesson, steps) for p in pupils), strict=True):
+            for pupil, phase in zip(pupils, phases, strict=True):
+                pupil.open(phase, used, device)
+            stack.forget()
+            for number in range(phases[0].steps):
+                step += 1
+                for position, pupil in enumerate(pupils):
+                    pupil.read(step, inputs[position], targets[position])
+                stack.step(inputs, targets, self.rate(number, phases[0]))
+                if step in moments:
+                    see(pupils, stack, used, looked_at, step)
+                    yield step - last
+                    last = step
+
+    def rate(self, number: int, phase: Phase) -> float:
+        """The learning rate of step ``number`` of a phase: up in a straight line, down to 0 along
+        half a cosine."""
+        rising = max(1.0, WARM_UP * phase.steps)
+        if number < rising:
+            return self.learning_rate * (number + 1) / (rising + 1)
+        share = (number - rising + 1) / (phase.steps - rising + 1)
+        return self.learning_rate * (1 + math.cos(math.pi * share)) / 2
+
+    def describe(self, steps: int) -> dict[str, Any]:
+        hidden = ", ".join(f"{units} hidden units" for units in self.hidden) or "no hidden layer"
+        return {
+            "name": self.name,
+            "network": f"on pixels, {hidden}",
+            "steps": steps,
+            "batch_size": self.batch_size,
+            "optimizer": "SGD with momentum 0.9, one-cycle learning rate up to "
+            f"{self.learning_rate:g}",
+            "augmentation": "none, unless the arm says so",
+            "precision": "float32",
+            "device": default_device().type,
+        }
+
+
+def used_pixels(pupils: Sequence[Learner]) -> Tensor:
+    """bool ``(D,)``: where an image of any lesson isn't black. Weights of the other pixels have no
+    gradient, so they needn't take part in training: the outcome is the same, and often cheaper."""
+    used = torch.zeros(pupils[0].weights[0].shape[1], dtype=torch.bool)
+    for lesson in {id(pupil.job.lesson): pupil.job.lesson for pupil in pupils}.values():
+        if lesson.augment is not None:
+            return torch.ones_like(used)
+        for part in (lesson.data, lesson.pretrain):
+            if part is not None:
+                used |= part.images.flatten(1).amax(0).cpu() > 0
+    return used
+
+
+def see(
+    pupils: Sequence[Learner], stack: StackedPerceptrons, used: Tensor, images: Tensor, step: int
+) -> None:
+    """Every pupil's moment: its weights are kept if it is the best so far."""
+    device = used.device
+    full = []
+    for position, pupil in enumerate(pupils):
+        first, *others = stack.network(position)
+        whole = pupil.weights[0].to(device, copy=True)
+        whole[:, used] = first
+        full.append([whole, *(part.clone() for part in others)])
+    answers = predict_all(pupils, full, images)
+    for pupil, weights, said in zip(pupils, full, answers, strict=True):
+        if pupil.watch.see(step, said):
+            pupil.kept = weights
+
+
+def answer(pupils: Sequence[Learner], images: Tensor) -> list[Tensor]:
+    return predict_all(pupils, [pupil.kept for pupil in pupils], images)
+
+
+def predict_all(
+    pupils: Sequence[Learner], networks: Sequence[Weights], images: Tensor
+) -> list[Tensor]:
+    """uint8 ``(N, C, H, W)`` -> what each pupil says with these weights: float16 ``(N, K)``
+    log-probabilities on the CPU."""
+    found: list[list[Tensor]] = [[] for _ in networks]
+    for batch in images.split(IMAGES_AT_A_TIME):
+        inputs = batch.to(networks[0][0].device).flatten(1).float().mul_(1 / 255)
+        for pupil, network, said in zip(pupils, networks, found, strict=True):
+            said.append(answers_of(logits(network, inputs), pupil.job.lesson.offsets))
+    return [torch.cat(said) for said in found]
+
+
+# The linear probe.
+
+
+class LinearClassifier(Probe):
+    """Multinomial logistic regression on pixels, by gradient descent like the networks."""
+
+    name = "linear"
+
+    def __init__(
+        self, steps: Count | None = None, batch_size: BatchSize = 64, learning_rate: Positive = 0.1
+    ) -> None:
+        super().__init__(steps, batch_size, learning_rate, [])
+
+
+# The smallest network with a hidden layer.
+
+
+class MLPClassifier(Probe):
+    """One hidden layer on pixels: a tenth of a second per training."""
+
+    name = "mlp"
+
+    def __init__(
+        self,
+        steps: Count | None = None,
+        batch_size: BatchSize = 64,
+        learning_rate: Positive = 0.1,
+        hidden: Width = 128,
+    ) -> None:
+        super().__init__(steps, batch_size, learning_rate, [hidden])

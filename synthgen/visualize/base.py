@@ -1,0 +1,162 @@
+"""A way of looking at a sampler, the folder that it leaves, and grids with names beside their
+rows."""
+
+from __future__ import annotations
+
+import io
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
+
+import synthgen
+from synthgen.device import torch_threads
+from synthgen.images import grid, to_pil
+from synthgen.io import new_folder, require_absent, write_bytes, write_json
+from synthgen.samplers.artifact import load_sampler, read_description, sampler_folder
+from synthgen.samplers.base import Sampler
+from synthgen.serialization import Rebuildable, to_spec
+
+# Grids with names beside their rows, large enough for eyes, and moving ones.
+
+READABLE = 56  # pixels of an image's longer side in a picture; smaller images are enlarged
+TEXT = 14
+MARGIN = 6
+
+
+def named_grid(
+    images: Tensor, rows: Sequence[str] | None = None, columns: Sequence[str] | None = None
+) -> Image.Image:
+    """uint8 ``(R, K, C, H, W)`` as R rows of K images, with a name beside each row and above each
+    column where there are any."""
+    height, width = images.shape[3:]
+    factor = enlargement(height, width)
+    large = images.flatten(0, 1).repeat_interleave(factor, 2).repeat_interleave(factor, 3)
+    picture = to_pil(grid(large, columns=images.shape[1]))
+    font = readable_font()
+    left = max((round(font.getlength(name)) + 2 * MARGIN for name in rows or ()), default=0)
+    top = TEXT + 2 * MARGIN if columns else 0
+    canvas = Image.new(picture.mode, (picture.width + left, picture.height + top), "white")
+    canvas.paste(picture, (left, top))
+    draw = ImageDraw.Draw(canvas)
+    for number, name in enumerate(rows or ()):
+        middle = top + 2 + number * (factor * height + 2) + factor * height // 2
+        draw.text((MARGIN, middle), name, "black", font=font, anchor="lm")
+    for number, name in enumerate(columns or ()):
+        middle = left + 2 + number * (factor * width + 2) + factor * width // 2
+        draw.text((middle, top // 2), name, "black", font=font, anchor="mm")
+    return canvas
+
+
+def readable_font() -> ImageFont.FreeTypeFont:
+    """DejaVu Sans, which Matplotlib brings along: Pillow's own font has hardly more than ASCII."""
+    import matplotlib  # slow to import, and needed only here
+
+    return ImageFont.truetype(Path(matplotlib.get_data_path()) / "fonts/ttf/DejaVuSans.ttf", TEXT)
+
+
+def enlargement(height: int, width: int) -> int:
+    """Whole, so that every pixel stays a square."""
+    return max(1, -(-READABLE // max(height, width)))
+
+
+def write_png(path: Path, picture: Image.Image) -> Path:
+    buffer = io.BytesIO()
+    picture.save(buffer, format="PNG", optimize=True)
+    write_bytes(path, buffer.getvalue())
+    return path
+
+
+def write_gif(path: Path, frames: Sequence[Image.Image], per_second: float) -> Path:
+    """An endless GIF; its clock knows hundredths of a second only."""
+    buffer = io.BytesIO()
+    frames[0].save(
+        buffer,
+        format="GIF",
+        save_all=True,
+        append_images=list(frames[1:]),
+        duration=max(20, 10 * round(100 / per_second)),
+        loop=0,
+    )
+    write_bytes(path, buffer.getvalue())
+    return path
+
+
+def write_mp4(path: Path, frames: Sequence[Image.Image], per_second: float) -> Path | None:
+    """An H.264 film; None where the package imageio-ffmpeg isn't installed."""
+    try:
+        import imageio_ffmpeg
+    except ImportError:
+        return None
+    width, height = frames[0].size
+    size = (width - width % 2, height - height % 2)  # which the format wants even
+    partial = path.with_name(f".{path.name}")
+    writer = imageio_ffmpeg.write_frames(
+        str(partial), size, fps=per_second, macro_block_size=2, output_params=["-f", "mp4"]
+    )
+    writer.send(None)
+    for frame in frames:
+        writer.send(np.ascontiguousarray(np.asarray(frame.convert("RGB"))[: size[1], : size[0]]))
+    writer.close()
+    partial.replace(path)
+    return path
+
+
+def in_rows(images: Tensor, rows: int) -> Tensor:
+    """uint8 ``(R * K, C, H, W)`` -> ``(R, K, C, H, W)``."""
+    return images.unflatten(0, (rows, -1))
+
+
+FORMAT = "synthgen-look/1"
+DESCRIPTION = "look.json"
+
+
+class Look(Rebuildable, ABC):
+    """Makes pictures of one kind."""
+
+    @abstractmethod
+    def write(self, sampler: Sampler, seed: int, folder: Path) -> list[Path]:
+        """Write pictures into ``folder``, the most telling one first. Raises SynthgenError if the
+        sampler can't be looked at in this way."""
+
+
+def look(
+    sampler_path: str | Path,
+    what: Look,
+    out: str | Path,
+    *,
+    seed: int = 0,
+    device: str = "cpu",
+    allow: Iterable[str] = (),
+) -> list[Path]:
+    """Write the pictures of ``what`` into the new folder ``out``, with a ``look.json`` that says
+    how they were made; returns their paths.
+
+    Different seeds show different latents. Raises SynthgenError, leaving nothing behind, when the
+    sampler can't be looked at so.
+    """
+    out = Path(out)
+    require_absent(out)
+    sampler = load_sampler(sampler_path, allow, device=device)
+    description = read_description(sampler_folder(sampler_path))
+    with new_folder(out) as staging, torch_threads(sampler.threads or 1):
+        pictures = what.write(sampler, seed, staging)
+        write_json(
+            staging / DESCRIPTION,
+            {
+                "format": FORMAT,
+                "what": to_spec(what),
+                "seed": seed,
+                "pictures": [path.name for path in pictures],
+                "sampler": {
+                    "sha256": description.sha256,
+                    "target": description.sampler.target,
+                },
+                "exposes_real": description.exposes_real,
+                "versions": {"synthgen": synthgen.__version__},
+            },
+        )
+    return [out / path.name for path in pictures]
