@@ -3,7 +3,10 @@ covered as soon as it exists."""
 
 import contextlib
 import functools
+import importlib
+import inspect
 import re
+import typing
 from pathlib import Path
 
 import pytest
@@ -168,3 +171,24 @@ def test_an_experiment_is_a_page_of_a_lab_book_and_serves_train_and_run(option):
         config = with_values(composed(root, f"experiment={option.name}")[0])
         validate(config, SETTINGS[root], also_known=RunSettings.__dataclass_fields__)
         assert config["max_time"] or config["max_images"]
+
+
+TARGETS = sorted(
+    {
+        found
+        for path in (Path(__file__).parents[1] / "configs").rglob("*.yaml")
+        for found in re.findall(
+            r"^\s*_target_: (synthgen\.[\w.]+)$", path.read_text(), re.MULTILINE
+        )
+    }
+)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_a_constructors_annotations_are_its_schema(target):
+    """Names that only a type checker knows would let every value pass."""
+    module, _, name = target.rpartition(".")
+    found = getattr(importlib.import_module(module), name)
+    hints = typing.get_type_hints(found.__init__, include_extras=True)
+    named = set(inspect.signature(found).parameters) - {"args", "kwargs"}
+    assert named <= set(hints)

@@ -1,8 +1,6 @@
 """What every data source has in common: its options, its class names, and the records that it
 reads."""
 
-from __future__ import annotations
-
 import dataclasses
 import os
 from abc import ABC, abstractmethod

@@ -2,10 +2,17 @@ import pytest
 
 from synthgen.cli.jobs.evaluate import require_verdict
 from synthgen.errors import CheckFailedError
+from synthgen.evaluation.trial.schema import TrialVerdict
 
 
 def verdict(word):
-    return {"arms": [{"primary": False, "verdict": "harmed"}, {"primary": True, "verdict": word}]}
+    arm = {
+        "name": "real_and_synthetic_1", "against": "real_only", "difference": 0.1, "ci_low": 0.0,
+        "ci_high": 0.2, "p": 0.1, "p_adjusted": 0.1, "smallest_detectable": 0.2,
+    }  # fmt: skip
+    arms = [{**arm, "verdict": "harmed"}, {**arm, "primary": True, "verdict": word}]
+    whole = {"endpoint": "macro_f1", "minimum_difference": 0.01, "sentence": "Said."}
+    return TrialVerdict.from_json({**whole, "against_best_cheap": None, "arms": arms})
 
 
 @pytest.mark.parametrize(

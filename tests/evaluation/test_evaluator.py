@@ -22,7 +22,7 @@ def run(digits, synthetic, out, **options):
         judge=SmallCNNClassifier(steps=40, batch_size=64),
         seeds=options.pop("seeds", 2),
         **options,
-    )
+    ).to_json()
 
 
 @pytest.fixture(scope="module")

@@ -18,6 +18,7 @@ from synthgen.evaluation.figures import (
     typical_grid,
 )
 from synthgen.evaluation.report.blocks import embed
+from synthgen.evaluation.report.schema import Figure
 from synthgen.types import LabelledImages
 
 
@@ -100,10 +101,11 @@ def test_the_map_shows_both_sets_and_the_missing_class(real, held, folder):
     )  # fmt: skip
     text = (folder / figure["file"]).read_text()
     assert text.count('class="halo"') == 10 + 9
-    assert embed(figure, folder).uri.startswith("data:image/svg+xml;base64,")
+    shown = embed(Figure.from_json(figure), folder)
+    assert shown.uri.startswith("data:image/svg+xml;base64,")
     assert not re.search(r"<script|href=|url\(", text)
     assert (folder / "charts/embedding_map.pdf").read_bytes().startswith(b"%PDF")
-    assert embed(figure, folder).file == f"{figure['file']} · charts/embedding_map.pdf"
+    assert shown.file == f"{figure['file']} · charts/embedding_map.pdf"
     again = (folder / figure["file"]).read_bytes()
     embedding_map(
         pixels(real), real.labels, pixels(fake), fake.labels, held.classes, folder,
@@ -153,6 +155,6 @@ def test_pairs_are_drawn_with_their_difference(real, held, folder):
 )
 def test_only_plain_drawings_are_embedded(tmp_path, content, read):
     (tmp_path / "a.svg").write_text(content)
-    figure = embed({"file": "a.svg", "kind": "spectra", "caption": ""}, tmp_path)
+    figure = embed(Figure(file="a.svg", kind="spectra", caption=""), tmp_path)
     assert (figure.uri is not None) == read
     assert (figure.width, figure.height) == ((10, 20) if read else (0, 0))

@@ -83,7 +83,9 @@ def test_the_report_says_what_it_is_for_and_never_speaks_of_test_images(folder, 
         assert not re.search(r"\btest (image|split|set)", text, re.IGNORECASE)
 
 
-def test_near_copies_of_the_held_back_training_images_are_found(digits, drawn, tmp_path):
+def test_near_copies_of_the_held_back_training_images_are_found(
+    digits, drawn, described_as, tmp_path
+):
     """The generator knew them: a copier may have copied just these."""
     choosing = for_choosing(digits)
     noise = torch.randint(0, 5, choosing.holdout.images.shape, generator=torch.Generator())
@@ -94,7 +96,7 @@ def test_near_copies_of_the_held_back_training_images_are_found(digits, drawn, t
         torch.cat([drawn.labels, choosing.holdout.labels]),
         drawn.classes,
     )
-    found = reported(choosing, planted, tmp_path / "report")["copying"]
+    found = reported(choosing, planted, tmp_path / "report", described_as)["copying"]
     aligned, space = found["aligned-pixels"], found[next(k for k in found if k != "aligned-pixels")]
     assert aligned["near_copies"] > 0.8 * len(near)
     assert space["near_copies"] > 0.3 * len(near)

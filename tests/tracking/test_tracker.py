@@ -7,12 +7,14 @@ import logging
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
 
 from synthgen.dataset.card import sheet_page
 from synthgen.errors import SynthgenError
+from synthgen.evaluation.report.schema import Report
 from synthgen.images import encode_png
 from synthgen.io import canonical_digest
 from synthgen.samplers import Noise, save_sampler
@@ -20,6 +22,7 @@ from synthgen.tracking import CsvOnly, log_dataset, log_report, log_sampler, ope
 from synthgen.tracking.wandb import choose_mode, netrc_hosts, run_folder, safe_name
 from synthgen.types import ImageSpec
 
+ARTIFACTS = Path(__file__).parents[1] / "artifacts" / "1c8d65d"
 COMMON = {"project": "tests", "group": "demo", "config": {}}
 
 
@@ -103,23 +106,29 @@ def files_of_stages(root, description):
     (root / "report/figures/grid.png").write_bytes(picture)
     page = sheet_page(picture, ["0"])
     (root / "synthetic/contact_sheet.html").write_text(page)
-    scope = {"class": "0"}
-    return {
-        "created": "now",
-        "results": [
-            {"name": "fidelity/kid", "extractor": "classifier-12345678", "scope": None,
-             "classifier": None, "value": 0.25, "ci_low": 0.1, "ci_high": 0.4},
-            {"name": "fidelity/kid", "extractor": "classifier-12345678", "scope": scope,
-             "classifier": None, "value": None, "ci_low": None, "ci_high": None},
-        ],
-        "figures": [{"file": "figures/grid.png"}, {"file": "figures/lost.png"}],
-        "verdict": {"arms": [
-            {"name": "real_and_synthetic_2", "against": "real_only", "primary": True,
-             "verdict": "helped", "difference": 0.03125, "ci_low": 0.01, "ci_high": 0.05,
-             "p": 0.01, "p_adjusted": 0.01, "smallest_detectable": 0.02},
-        ]},
-        "provenance": {"data": {"digest": "d"}, "synthetic": {"digest": "e"}},
+    return report_of_kid()
+
+
+def report_of_kid():
+    """A report with one result, once over all and once for a class, and with a verdict."""
+    kid = {
+        "name": "fidelity/kid", "extractor": "classifier-12345678", "scope": None,
+        "classifier": None, "value": 0.25, "ci_low": 0.1, "ci_high": 0.4, "n_real": 50,
+        "n_fake": 50, "higher_is_better": False, "seconds": 0.1,
     }  # fmt: skip
+    nothing = {"value": None, "ci_low": None, "ci_high": None}
+    primary = {
+        "name": "real_and_synthetic_2", "against": "real_only", "primary": True,
+        "verdict": "helped", "difference": 0.03125, "ci_low": 0.01, "ci_high": 0.05, "p": 0.01,
+        "p_adjusted": 0.01, "smallest_detectable": 0.02,
+    }  # fmt: skip
+    verdict = {
+        "endpoint": "macro_f1", "minimum_difference": 0.01, "sentence": "They helped.",
+        "against_best_cheap": None, "arms": [primary],
+    }  # fmt: skip
+    whole = json.loads((ARTIFACTS / "report" / "report.json").read_text())
+    results = [kid, {**kid, "scope": {"class": "0"}, **nothing}]
+    return Report.from_json({**whole, "results": results, "verdict": verdict})
 
 
 def test_a_whole_run_offline(tmp_path, description, offline, caplog):

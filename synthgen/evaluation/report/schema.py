@@ -173,10 +173,12 @@ class LabelTest(Schema):
 
 
 class TwoSample(Schema):
-    accuracy: float
-    ci_low: float
-    ci_high: float
-    p: float
+    """All None for too few images."""
+
+    accuracy: float | None
+    ci_low: float | None
+    ci_high: float | None
+    p: float | None
     n: Count
     space: str
 
