@@ -8,6 +8,7 @@ Samplers, sets and runs name classes by their path. Those of today are the short
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
 MODULES = {
@@ -232,7 +233,17 @@ def path_today(target: str) -> str:
     if target in CLASSES:
         return CLASSES[target]
     module, _, name = target.rpartition(".")
-    return f"{MODULES[module]}.{name}" if module in MODULES else target
+    return (
+        target if module not in MODULES or is_there(module, name) else f"{MODULES[module]}.{name}"
+    )
+
+
+def is_there(module: str, name: str) -> bool:
+    """Whether one of our own modules, which went on to exist, still has what no package exports."""
+    try:
+        return hasattr(importlib.import_module(module), name)
+    except ModuleNotFoundError:
+        return False
 
 
 def specs_today(value: Any) -> Any:

@@ -19,9 +19,9 @@ from synthgen.io import (
 HOLD = """
 import sys
 from pathlib import Path
-from synthgen import paths
+from synthgen import io
 
-with getattr(paths, sys.argv[1])(Path(sys.argv[2])) as folder:
+with getattr(io, sys.argv[1])(Path(sys.argv[2])) as folder:
     ((folder or Path(sys.argv[2])) / "real.png").write_text("a real image")
     print("held", flush=True)
     input()

@@ -1,11 +1,16 @@
+import importlib
 import importlib.metadata
+import inspect
+import pkgutil
 
 import pytest
 
+import synthgen
 from synthgen import serialization
 from synthgen.errors import SynthgenError
+from synthgen.moved import path_today
 from synthgen.networks.base import Generator
-from synthgen.serialization import Rebuildable, allowed_packages, from_spec, to_spec
+from synthgen.serialization import Rebuildable, allowed_packages, from_spec, public_path, to_spec
 from synthgen.synthesis import Balanced, PerClass, Plan
 from synthgen.types import ImageSpec
 from synthgen.visualize import Look
@@ -96,3 +101,19 @@ def test_a_class_of_another_role_is_never_constructed(monkeypatch):
     assert not made
     from_spec(plan, role=Plan)
     assert len(made) == 1
+
+
+def classes_of_the_house():
+    for found in pkgutil.walk_packages(synthgen.__path__, "synthgen."):
+        module = importlib.import_module(found.name)
+        own = (one for one in vars(module).values() if inspect.isclass(one))
+        yield from (one for one in own if one.__module__ == module.__name__)
+
+
+def test_every_class_is_found_by_the_path_that_it_is_saved_under():
+    """Old paths are translated; those of today lead where they say."""
+    classes = list(classes_of_the_house())
+    assert len(classes) > 500
+    for cls in classes:
+        module, _, name = path_today(public_path(cls)).rpartition(".")
+        assert getattr(importlib.import_module(module), name) is cls

@@ -83,7 +83,7 @@ def test_cells_of_a_comparison_are_no_formulas(tmp_path, monkeypatch):
     monkeypatch.setattr("synthgen.evaluation.compare.context", lambda _: {})
     monkeypatch.setattr(
         "synthgen.evaluation.compare.environment",
-        lambda _: SimpleNamespace(
+        lambda *_: SimpleNamespace(
             get_template=lambda _: SimpleNamespace(render=lambda _: "a page")
         ),
     )
