@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import io
 import json
 import os
 import subprocess
@@ -25,6 +26,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
+
 THREADS = "1"
 START = "import sys; from synthgen.cli.main import main; sys.exit(main())"
 SMALL = ("judge=mlp", "judge.steps=200", "trial.seeds=2")
@@ -35,10 +38,11 @@ MODELS = {
     "vq": ("model=vq_vae", "max_images=3000"),
     "hybrid": ("model=vae_gan", "max_images=1500"),
 }
-WITHOUT = {  # what two runs of the same code may differ in
+WITHOUT = {  # what two runs of the same code may differ in: times, places, and what hashes them
     "seconds", "created", "date", "started", "finished", "duration", "images_per_second", "path",
     "out", "folder", "hostname", "host", "pid", "elapsed", "git", "code", "cpu", "memory",
     "versions", "environment", "time", "minutes", "cache", "command", "run_dir", "root",
+    "sha256", "digest", "id", "files", "sampler", "README.md",
 }  # fmt: skip
 
 
@@ -104,10 +108,14 @@ def contents(folder: Path) -> dict[str, Any]:
             found[name] = tensors_of(path)
         elif path.suffix in {".npz", ".zip"}:
             with zipfile.ZipFile(path) as archive:
-                found[name] = {one: digest(archive.read(one)) for one in archive.namelist()}
+                found[name] = {
+                    one: content_of(one, archive.read(one)) for one in archive.namelist()
+                }
         elif path.suffix == ".tar":
             found[name] = members_of(path)
-        elif path.suffix in {".png", ".npy", ".csv"}:
+        elif path.suffix == ".png":
+            found[name] = pixels_of(path.read_bytes())
+        elif path.suffix == ".npy":
             found[name] = digest(path.read_bytes())
         else:
             found[name] = "is there"
@@ -116,7 +124,8 @@ def contents(folder: Path) -> dict[str, Any]:
 
 def text_of(path: Path, folder: Path) -> str:
     """Without the name of the folder that all was written into."""
-    return path.read_text().replace(str(folder.absolute()), "OUT")
+    text = path.read_text().replace(str(folder.absolute()), "OUT")
+    return text.replace(f'"{folder.name}"', '"OUT"')
 
 
 def tensors_of(path: Path) -> dict[str, str]:
@@ -128,7 +137,17 @@ def tensors_of(path: Path) -> dict[str, str]:
 def members_of(path: Path) -> dict[str, str]:
     with tarfile.open(path) as archive:
         files = [member for member in archive if member.isfile()]
-        return {m.name: digest(archive.extractfile(m).read()) for m in files}  # type: ignore[union-attr]
+        return {m.name: content_of(m.name, archive.extractfile(m).read()) for m in files}  # type: ignore[union-attr]
+
+
+def content_of(name: str, content: bytes) -> str:
+    return pixels_of(content) if name.endswith(".png") else digest(content)
+
+
+def pixels_of(content: bytes) -> str:
+    """Of what the picture shows: the file also holds the id of its set."""
+    with Image.open(io.BytesIO(content)) as image:
+        return f"{image.size} {image.mode} {digest(image.tobytes())}"
 
 
 def digest(content: bytes) -> str:
