@@ -26,6 +26,7 @@ from synthgen.evaluation.classifiers.extractor import ClassifierExtractor
 from synthgen.evaluation.copying import copies_in_space
 from synthgen.evaluation.features import Extractor, PixelExtractor
 from synthgen.evaluation.fidelity import METRICS, fidelity_results
+from synthgen.evaluation.metrics import Strata
 from synthgen.evaluation.result import Result
 from synthgen.types import LabelledImages, spread_by_class
 
@@ -123,7 +124,7 @@ def table(
                 real,
                 extractor.extract(images.images, name),
                 extractor=extractor.name,
-                labels=(reference.labels, images.labels),
+                strata=(Strata(reference.labels), Strata(images.labels)),
             )
         }
         for name, images in sets.items()
