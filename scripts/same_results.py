@@ -48,8 +48,8 @@ WITHOUT = {  # what two runs of the same code may differ in: times, places, and 
 
 def commands(out: Path, mnist: Path | None) -> Iterator[tuple[str, list[str]]]:
     """A name and what follows ``synthgen`` for every step, each made of those before it."""
-    for name, settings in MODELS.items():
-        yield f"train-{name}", ["train", *settings, f"out={out}/{name}"]
+    for name, chosen in MODELS.items():
+        yield f"train-{name}", ["train", *chosen, f"out={out}/{name}"]
         sampler = f"sampler={out}/{name}"
         yield f"draw-{name}", ["synthesize", sampler, "plan.per_class=6", f"out={out}/{name}-set"]
     gan, report = f"sampler={out}/gan", f"{out}/report"
@@ -135,9 +135,12 @@ def tensors_of(path: Path) -> dict[str, str]:
 
 
 def members_of(path: Path) -> dict[str, str]:
+    found = {}
     with tarfile.open(path) as archive:
-        files = [member for member in archive if member.isfile()]
-        return {m.name: content_of(m.name, archive.extractfile(m).read()) for m in files}  # type: ignore[union-attr]
+        for member in archive:
+            if (file := archive.extractfile(member)) is not None:
+                found[member.name] = content_of(member.name, file.read())
+    return found
 
 
 def content_of(name: str, content: bytes) -> str:
