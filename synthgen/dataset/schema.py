@@ -186,15 +186,13 @@ class Described(Document):
 
     ADVICE: ClassVar[str] = ADVICE
 
-    @model_validator(mode="after")
-    def _agrees(self) -> Self:
-        """Raises ValueError where fields say different things."""
-        classes = getattr(self, "classes", ())
-        if classes != self.image.classes:  # type: ignore[attr-defined]
-            raise ValueError("has other classes than image.classes")
-        if set(self.quotas) != set(classes):  # type: ignore[attr-defined]
-            raise ValueError("has quotas for other classes than it names")
-        return self
+
+def require_same_classes(classes: ClassNames, image: Image, quotas: Counts) -> None:
+    """Raises ValueError where the fields of a set say different things."""
+    if classes != image.classes:
+        raise ValueError("has other classes than image.classes")
+    if set(quotas) != set(classes):
+        raise ValueError("has quotas for other classes than it names")
 
 
 class Dataset(Described):
@@ -229,6 +227,7 @@ class Dataset(Described):
     @model_validator(mode="after")
     def _adds_up(self) -> Self:
         """The parts are the set: raises ValueError where they are not."""
+        require_same_classes(self.classes, self.image, self.quotas)
         ends = [0, *(part.first + part.count for part in self.parts)]
         if [part.first for part in self.parts] != ends[:-1] or ends[-1] != self.count:
             raise ValueError(f"counts {self.count:,} images, its parts are others")
@@ -291,6 +290,7 @@ class PublicDataset(Described):
 
     @model_validator(mode="after")
     def _adds_up(self) -> Self:
+        require_same_classes(self.classes, self.image, self.quotas)
         if sum(self.quotas.values()) != self.count:
             raise ValueError(f"counts {self.count:,} images, its quotas are others")
         return self

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -47,7 +48,7 @@ RIM = (0.002, 0.998)  # quantiles of all points, at which a map ends
 
 
 @dataclass(frozen=True, kw_only=True)
-class Chart:
+class Chart(ABC):
     """What all kinds have. ``svg`` is the chart as an element of the page, once it is drawn, and
     ``file`` its PDF, relative to the report's folder."""
 
@@ -57,9 +58,9 @@ class Chart:
     file: str = ""
 
     @property
+    @abstractmethod
     def description(self) -> str:
         """What the chart shows, for those who can't see it."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True)
