@@ -26,8 +26,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from synthgen.evaluation.metrics import frechet_distance, frechet_from_moments, kid
-from synthgen.evaluation.metrics.manifold import membership, points
+from synthgen.metrics import frechet_distance, frechet_from_moments, kid
+from synthgen.metrics.manifold import membership, points
 
 Values = dict[str, float]
 Run = Callable[[], Values]

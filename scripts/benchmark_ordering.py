@@ -25,9 +25,9 @@ from synthgen.dataset.source import read_synthetic
 from synthgen.evaluation.classifiers.extractor import ClassifierExtractor
 from synthgen.evaluation.copying import copies_in_space
 from synthgen.evaluation.features import Extractor, PixelExtractor
-from synthgen.evaluation.fidelity import METRICS, fidelity_results
-from synthgen.evaluation.metrics import Strata
+from synthgen.evaluation.fidelity import fidelity_results
 from synthgen.evaluation.result import Result
+from synthgen.metrics import Comparison, Strata
 from synthgen.types import LabelledImages, spread_by_class
 
 HONEST = "real"
@@ -121,10 +121,12 @@ def table(
         name: {
             result.name.removeprefix("fidelity/"): result
             for result in fidelity_results(
-                real,
-                extractor.extract(images.images, name),
+                Comparison(
+                    real,
+                    extractor.extract(images.images, name),
+                    (Strata(reference.labels), Strata(images.labels)),
+                ),
                 extractor=extractor.name,
-                strata=(Strata(reference.labels), Strata(images.labels)),
             )
         }
         for name, images in sets.items()
@@ -132,8 +134,7 @@ def table(
     print(f"In the space {extractor.name}\n")
     print("| metric | " + " | ".join(sets) + " |")
     print("|---" * (len(sets) + 1) + "|")
-    for metric in METRICS:
-        honest = results[HONEST][metric]
+    for metric, honest in results[HONEST].items():
         cells = [
             f"{shown(results[name][metric])} {mark(results[name][metric], honest)}" for name in sets
         ]

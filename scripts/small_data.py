@@ -26,8 +26,8 @@ from synthgen.cli.main import main as synthgen
 from synthgen.data import MNIST, Splits, prepare
 from synthgen.evaluation.classifiers import SmallCNNClassifier, TrainingRecipe
 from synthgen.evaluation.classifiers.extractor import ClassifierExtractor
-from synthgen.evaluation.metrics import frechet_distance
 from synthgen.io import read_json, write_json
+from synthgen.metrics import frechet_distance
 from synthgen.seeds import row_seeds
 from synthgen.types import LabelledImages
 

@@ -21,11 +21,11 @@ from synthgen.evaluation.classifiers import SmallCNNClassifier
 from synthgen.evaluation.classifiers.extractor import ClassifierExtractor
 from synthgen.evaluation.classifiers.networks import SmallCNN
 from synthgen.evaluation.features.network import weights_digest
-from synthgen.evaluation.metrics import frechet_estimate, kid_estimate, manifold_estimates
 from synthgen.evaluation.result import Result, make_result
 from synthgen.evaluation.transfer import examine_arm, judge_seeds, transfer_results
 from synthgen.images import to_pil
 from synthgen.io import read_json, write_bytes, write_json
+from synthgen.metrics import frechet_estimate, kid_estimate, manifold_estimates
 from synthgen.progress import track
 from synthgen.samplers import load_sampler
 from synthgen.types import LabelledImages, spread_by_class

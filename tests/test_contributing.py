@@ -1,4 +1,4 @@
-"""The four Python examples in CONTRIBUTING.md work, as a package of the reader's own and in the
+"""The five Python examples in CONTRIBUTING.md work, as a package of the reader's own and in the
 repository."""
 
 import json
@@ -15,12 +15,20 @@ from sklearn.datasets import load_digits
 
 TEXT = (Path(__file__).parents[1] / "CONTRIBUTING.md").read_text()
 EXAMPLES = re.findall(r"^```python\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
-CLASSES = {"loss": "Smoothed", "data": "Sketches", "model": "MeanImage", "judge": "LeNetJudge"}
+CLASSES = {
+    "loss": "Smoothed",
+    "data": "Sketches",
+    "model": "MeanImage",
+    "judge": "LeNetJudge",
+    "metric": "MeanGap",
+}
 CONFIGS = {
     "gan/loss/mine.yaml": "_target_: reader_loss.Smoothed\n",
     "data/mine.yaml": "_target_: reader_data.Sketches\nroot: ???\n",
     "model/mine.yaml": "_target_: reader_model.MeanImage\n",
     "judge/mine.yaml": "_target_: reader_judge.LeNetJudge\nsteps: 20\n",
+    "metric/mine.yaml": "# @package metric.mine\n_target_: reader_metric.MeanGap\n",
+    "metric/homeless.yaml": "_target_: reader_metric.MeanGap\n",
 }
 SETTINGS_OF_LENET = re.search(r"^_target_: .*LeNetJudge\n(.*?)^```", TEXT, re.M | re.S).group(1)
 INSIDE = {  # module, its class, its YAML, of which settings are those of another one
@@ -28,6 +36,7 @@ INSIDE = {  # module, its class, its YAML, of which settings are those of anothe
     "data/sketches": ("Sketches", "data/sketches", None),
     "samplers/mean_image": ("MeanImage", "model/mean_image", "noise: 0.1\n"),
     "evaluation/judges/lenet": ("LeNetJudge", "judge/lenet", SETTINGS_OF_LENET),
+    "metrics/mean_gap": ("MeanGap", "metric/mean_gap", ""),
 }
 
 
@@ -79,19 +88,27 @@ def test_a_loss(synthgen):
     assert "Smoothed" in Path("run/config.yaml").read_text()
 
 
-def test_a_classifier(synthgen):
+def test_a_classifier_and_a_metric(synthgen):
     quiet = ("data=mine", "data.root=.", "logger=csv")
-    own = ("--config-dir", "configs", "allow=[reader_data,reader_judge]")
+    own = ("--config-dir", "configs", "allow=[reader_data,reader_judge,reader_metric]")
     known = ("--config-dir", "configs", "allow=[reader_data]")
     assert synthgen("train", *quiet, "model=pca_gaussian", "out=run", *known).code == 0
     drawn = ("plan.per_class=40", "out=set", "logger=csv")
     assert synthgen("synthesize", "sampler=run", *drawn).code == 0
     quick = ("seeds=1", "extractor.classifier.steps=20", "out=report")
-    done = synthgen("evaluate", *quiet, "synthetic=set", "judge=mine", *quick, *own)
+    given = ("synthetic=set", "judge=mine", *quick, *own)
+    refused = synthgen("evaluate", *quiet, *given, "metric=[kid,homeless]")
+    assert refused.code == 2
+    assert "# @package metric.NAME" in refused.err
+    done = synthgen("evaluate", *quiet, *given, "metric=[kid,mine]")
     assert done.code == 0, done.err
     report = json.loads(Path("report/report.json").read_text())
     found = {one["name"]: one["value"] for one in report["results"] if one["classifier"] == "lenet"}
     assert found["transfer/real_only/accuracy"] > 0.9
+    spaces = {one["name"] for one in report["results"] if one["extractor"]}
+    assert spaces == {"fidelity/kid", "fidelity/mean_gap"}
+    assert "Gap of the means" in Path("report/report.html").read_text()
+    assert "Euclidean distance between the mean features." in report["protocol"]["metrics"]
 
 
 def place_inside(repository: Path):
@@ -114,7 +131,8 @@ def place_inside(repository: Path):
             text = npz.replace("path: ???", "root: ???")
             text = re.sub("^_target_: .*$", f"_target_: {target}", text, flags=re.MULTILINE)
         else:
-            text = f"# What it is.\n_target_: {target}\n{settings}"
+            place = f"# @package {config.replace('/', '.')}\n" * config.startswith("metric/")
+            text = f"{place}# What it is.\n_target_: {target}\n{settings}"
         (repository / "configs" / f"{config}.yaml").write_text(text)
 
 
@@ -130,10 +148,10 @@ def test_in_the_repository_the_tests_find_them_and_are_green(tmp_path):
             *(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"),
             *(
                 "-k",
-                "smoothed or Smoothed or sketches or Sketches or mean_image or lenet or catalogue",
+                "smoothed or Smoothed or sketches or Sketches or mean_image or lenet or mean_gap or catalogue",
             ),
             *("tests/gan/test_losses.py", "tests/samplers", "tests/test_configs.py"),
-            *("tests/data", "tests/cli/test_catalogue.py"),
+            *("tests/data", "tests/metrics", "tests/cli/test_catalogue.py"),
         ],
         cwd=repository,
         env={**os.environ, "PYTHONPATH": str(repository)},

@@ -105,6 +105,7 @@ class EvaluateSettings(TrackedSettings):
     data: Node
     synthetic: str  # a folder that we wrote, any ImageFolder, or an npz file
     extractor: Node  # name -> node
+    metric: Node  # name -> node
     judge: Node
     reference: Reference
     seeds: Few  # training repetitions of the transfer classifiers, if there is no trial
@@ -148,6 +149,7 @@ class RunSettings(TrainSettings):
     batch_size: BatchSize
     device: str
     extractor: Node
+    metric: Node | None = None  # older runs, which resume= goes on with, don't say it
     judge: Node
     trial: Node | None = None
     fail_on: FailOn | None = None

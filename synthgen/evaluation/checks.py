@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -21,6 +22,7 @@ from synthgen.evaluation.review import require_enough
 from synthgen.evaluation.trial import Trial
 from synthgen.evaluation.trial.endpoints import declared_endpoint, endpoint_score, tail_labels
 from synthgen.images import image_hashes
+from synthgen.metrics import Metric
 
 
 def require_comparable(splits: Splits, synthetic: SyntheticSet) -> None:
@@ -179,7 +181,9 @@ def shape(channels_height_width: tuple[int, int, int]) -> str:
     return f"{width} × {height} pixels in {'grey' if channels == 1 else 'colour'}"
 
 
-def require_options(extractors: Sequence[Extractor], seeds: int, seed: int) -> None:
+def require_options(
+    extractors: Sequence[Extractor], metrics: Sequence[Metric], seeds: int, seed: int
+) -> None:
     """Options that make no sense are refused before they cost minutes."""
     if seeds < 1:
         raise SynthgenError(f"seeds must be at least 1, got {seeds}.\nUse 3 for an interval.")
@@ -187,6 +191,15 @@ def require_options(extractors: Sequence[Extractor], seeds: int, seed: int) -> N
         raise SynthgenError(f"seed must not be negative, got {seed}.")
     if not extractors:
         raise SynthgenError("No extractor was given.\nUse extractor=classifier.")
+    if not metrics:
+        raise SynthgenError("No metric was given.\nUse metric=standard.")
+    counts = Counter(metric.name for metric in metrics)
+    for name, count in counts.items():
+        if count > 1:
+            raise SynthgenError(
+                f"{count} metrics are called {name}, and a report can't tell them apart.\n"
+                "Give each its own name."
+            )
 
 
 # What a report needs and the real images alone can tell: asked before a generator is trained for
@@ -197,6 +210,7 @@ def require_measurable(
     splits: Splits,
     *,
     extractors: Sequence[Extractor],
+    metrics: Sequence[Metric],
     judge: Classifier,
     trial: Trial | None,
     seeds: int,
@@ -205,7 +219,7 @@ def require_measurable(
 ) -> None:
     """Raises what :func:`synthgen.evaluation.evaluate` would raise about its settings and these
     splits, for a set that fits them."""
-    require_options(extractors, seeds, seed)
+    require_options(extractors, metrics, seeds, seed)
     if review is not None:
         require_enough(review)
     if isinstance(judge, NetworkClassifier):

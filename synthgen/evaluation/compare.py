@@ -59,6 +59,10 @@ class Line:
     results: list[Result]  # one of each run
     best: int | None
 
+    @property
+    def label(self) -> str | None:
+        return next((result.label for result in self.results if result.label), None)
+
 
 @dataclass(frozen=True)
 class Difference:
@@ -229,7 +233,7 @@ def render(comparison: Comparison) -> RichTable:
     for line in overall:
         arrow = direction(line.higher_is_better)[:1]
         cells = [_rich_cell(line, index) for index in range(len(line.results))]
-        table.add_row(Text(f"{full_label(line.name)} {arrow}"), Text(measured_by(line)), *cells)
+        table.add_row(Text(f"{full_label(line)} {arrow}"), Text(measured_by(line)), *cells)
     return table
 
 
@@ -280,7 +284,7 @@ def _table(comparison: Comparison, lines: list[Line]) -> Table:
             Cell(*show_part(line, index), strong=index == line.best)
             for index in range(len(line.results))
         ]
-        rows.append(Row(full_label(line.name), "\n".join(filter(None, parts)), cells))
+        rows.append(Row(full_label(line), "\n".join(filter(None, parts)), cells))
     return Table("Results", columns, rows)
 
 
@@ -297,7 +301,7 @@ def _plot(comparison: Comparison, line: Line) -> DotPlot | None:
         marks.append(Mark(label, value, low, high, show_part(line, index)[0], style))
     note = f"{measured_by(line)} · {direction(line.higher_is_better)}"
     axis: Literal["linear", "by_span"] = "linear" if line.higher_is_better else "by_span"
-    plot = dot_plot(full_label(line.name), note, marks, axis=axis)
+    plot = dot_plot(full_label(line), note, marks, axis=axis)
     return plot and drawn(plot)[0]
 
 

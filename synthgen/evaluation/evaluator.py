@@ -25,7 +25,6 @@ from synthgen.evaluation.figures import (
     spectra,
     typical_grid,
 )
-from synthgen.evaluation.metrics.manifold import DENSITY_NEIGHBOURS, halved, membership, points
 from synthgen.evaluation.report.schema import Report
 from synthgen.evaluation.result import Findings
 from synthgen.evaluation.review import choose_questions, review_facts, write_review
@@ -34,6 +33,8 @@ from synthgen.evaluation.statistical_tests import compare_statistics
 from synthgen.evaluation.transfer import add_transfer, add_transfer_references, add_trial
 from synthgen.evaluation.trial import Trial, run_trial
 from synthgen.io import new_folder, write_json
+from synthgen.metrics import STANDARD, Metric
+from synthgen.metrics.manifold import DENSITY_NEIGHBOURS, halved, membership, points
 from synthgen.samplers.base import Sampler
 from synthgen.types import LabelledImages, positions_by_class, spread_by_class
 
@@ -56,6 +57,7 @@ def add_fidelity(
     synthetic: LabelledImages,
     controls: dict[str, LabelledImages],
     extractors: Sequence[Extractor],
+    metrics: Sequence[Metric],
     seed: int,
     folder: Path,
 ) -> None:
@@ -64,7 +66,7 @@ def add_fidelity(
     twins = add_copies(found, splits, synthetic, folder)
     for extractor in extractors:
         extractor.prepare(splits.train, seed)
-        space = measure_space(extractor, splits, synthetic, controls, folder, twins)
+        space = measure_space(extractor, splits, synthetic, controls, folder, twins, metrics)
         found.results += space.results
         found.references += space.references
         found.neighbours.append(space.neighbours)
@@ -194,6 +196,7 @@ def evaluate(
     *,
     extractors: Sequence[Extractor],
     judge: Classifier,
+    metrics: Sequence[Metric] = STANDARD,
     seeds: int = 3,
     seed: int = 0,
     trial: Trial | None = None,
@@ -217,7 +220,7 @@ def evaluate(
     started = time.perf_counter()
     checks.require_comparable(splits, synthetic)
     checks.require_unseen_test(splits, synthetic)
-    checks.require_options(extractors, seeds, seed)
+    checks.require_options(extractors, metrics, seeds, seed)
     training = provenance.training_curves(training_log)
     questions = (
         choose_questions(splits.test, synthetic.images, n=review, seed=seed) if review else []
@@ -255,7 +258,7 @@ def evaluate(
             add_transfer(found, splits, synthetic.images, judge, steps, seeds, seed)
         add_transfer_references(found, splits, synthetic.images, controls, judge, steps, seed)
         add_class_grid(found, splits, synthetic.images, folder)
-        add_fidelity(found, splits, synthetic.images, controls, extractors, seed, folder)
+        add_fidelity(found, splits, synthetic.images, controls, extractors, metrics, seed, folder)
         leaks = checks.leak_sentences(splits, synthetic, found.copying)
         for sentence in leaks:
             log.warning(sentence)
@@ -267,7 +270,7 @@ def evaluate(
             "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             "seconds": round(time.perf_counter() - started, 1),
             "results": [result.to_json() for result in found.results],
-            "references": found.references,
+            "references": [reference.to_json() for reference in found.references],
             "verdict": found.verdict,
             "trial": found.trial,
             "sentences": found.sentences,
@@ -278,7 +281,9 @@ def evaluate(
             "copying": found.copying,
             "statistics": found.statistics,
             "fairness": found.fairness,
-            "protocol": provenance.protocol(judge, steps, taught, seed, extractors, splits),
+            "protocol": provenance.protocol(
+                judge, steps, taught, seed, extractors, metrics, splits
+            ),
             "provenance": provenance.provenance(splits, synthetic, copies, config),
         }
         report = Report.from_json(table, "The report")

@@ -13,10 +13,16 @@ from synthgen.evaluation.classifiers.extractor import ClassifierExtractor
 from synthgen.evaluation.classifiers.scores import recall_of, score_estimate
 from synthgen.evaluation.classifiers.sklearn import EstimatorClassifier
 from synthgen.evaluation.features import Extractor
-from synthgen.evaluation.fidelity import CONTROL_IMAGES, FEWEST, fidelity_results, kernels
-from synthgen.evaluation.metrics import frechet_distance, manifold_estimates, mind_estimate
+from synthgen.evaluation.fidelity import CONTROL_IMAGES, FEWEST, fidelity_results
 from synthgen.evaluation.transfer import ARMS
 from synthgen.evaluation.trial import Trial
+from synthgen.metrics import (
+    Comparison,
+    frechet_distance,
+    kernel_estimates,
+    manifold_estimates,
+    mind_estimate,
+)
 from synthgen.types import LabelledImages, spread_by_class
 
 STEPS = (5, 25)  # optimizer steps that are tried: the difference is the rate
@@ -162,7 +168,9 @@ def comparison_seconds(n_real: int, n_fake: int, size: int) -> float:
         return 0.0
     pairs = (n_real + n_fake) ** 2 / (len(real) + len(fake)) ** 2
     images = (n_real + n_fake) / (len(real) + len(fake))
-    by_pairs = timed(lambda: (kernels(real, fake), manifold_estimates(real=real, fake=fake)))
+    by_pairs = timed(
+        lambda: (kernel_estimates(real=real, fake=fake), manifold_estimates(real=real, fake=fake))
+    )
     by_images = DIRECTIONS_MORE * timed(lambda: mind_estimate(real=real, fake=fake, directions=50))
     real, fake = (rows(min(2 * size, count), size, count) for count in (n_real, n_fake))
     by_features = DISTANCES * timed(lambda: frechet_distance(real=real, fake=fake))
@@ -175,7 +183,9 @@ def class_seconds(n_real: int, n_fake: int, size: int, classes: int) -> float:
     if min(len(real), len(fake)) < FEWEST:
         return 0.0
     more = (n_real + n_fake) / classes / (len(real) + len(fake))
-    return classes * more * timed(lambda: fidelity_results(real, fake, extractor="time"))
+    return (
+        classes * more * timed(lambda: fidelity_results(Comparison(real, fake), extractor="time"))
+    )
 
 
 def rows(count: int, size: int, seed: int) -> torch.Tensor:

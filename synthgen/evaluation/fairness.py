@@ -81,9 +81,9 @@ def add_coverage(
     Args:
         labels: int ``(M,)``, the true classes of the real images that were compared.
         covered: bool ``(M,)``, ``Membership.covered`` of
-            :mod:`synthgen.evaluation.metrics.manifold`.
+            :mod:`synthgen.metrics.manifold`.
         of_halves, half: bool ``(S, M)``, ``covered`` and ``real_half`` of
-            :class:`synthgen.evaluation.metrics.manifold.Halved`.
+            :class:`synthgen.metrics.manifold.Halved`.
         space: name of the extractor whose features were compared.
         groups: as in :func:`fairness`, of these images.
     """

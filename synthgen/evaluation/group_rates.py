@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from synthgen.evaluation.metrics.manifold import HALVINGS, scatter_of
+from synthgen.metrics.manifold import HALVINGS, scatter_of
 from synthgen.stats import (
     LEVEL,
     Estimate,

@@ -11,7 +11,7 @@ from torch import Tensor
 from synthgen.data.splits import Splits
 from synthgen.evaluation.copy_tests import CHANCE, FALSE_ALARMS, FEWEST_HELD
 from synthgen.evaluation.fairness import FEWEST, lowest_of
-from synthgen.evaluation.result import Result
+from synthgen.evaluation.report.schema import Reference, Result
 from synthgen.stats import Estimate
 from synthgen.types import LabelledImages
 
@@ -131,43 +131,39 @@ def group_sentences(splits: Splits) -> list[str]:
 
 def fidelity_sentences(
     results: Sequence[Result],
-    references: Sequence[dict[str, Any]],
+    references: Sequence[Reference],
     extractor: str,
     reference: str,
 ) -> list[str]:
-    """The Fréchet distance among its references, or that there were too few images to say."""
-    model = next(
-        r
-        for r in results
-        if r.name == "fidelity/frechet_distance" and r.extractor == extractor and r.scope is None
-    )
+    """The first metric among its references, or that there were too few images to say."""
+    model = next(r for r in results if r.extractor == extractor and r.scope is None)
     if model.value is None:
         return [
             f"Too few images to say anything about fidelity ({model.n_real:,} real {reference} "
             f"images, {model.n_fake:,} synthetic)."
         ]
     values = {
-        r["reference"]: r
+        r.reference: r
         for r in references
-        if r["name"] == model.name and r["extractor"] == extractor and r["value"] is not None
+        if r.name == model.name and r.extractor == extractor and r.value is not None
     }
     return [
-        f"The Fréchet distance to the real {reference} images in the space {extractor} is "
+        f"The {model.label} to the real {reference} images in the space {extractor} is "
         f"{model.value:.4g}" + beside(values) + "."
     ]
 
 
-def beside(values: dict[str, dict[str, Any]]) -> str:
+def beside(values: dict[str, Reference]) -> str:
     """``; the floor is … at n images, where the set has …``"""
     parts = []
     if "floor" in values and "model_at_floor_n" in values:
         floor = values["floor"]
         parts.append(
-            f"other real images have {floor['value']:.4g} at {floor['n_fake']:,} images, where "
-            f"this set has {values['model_at_floor_n']['value']:.4g}"
+            f"other real images have {floor.value:.4g} at {floor.n_fake:,} images, where "
+            f"this set has {values['model_at_floor_n'].value:.4g}"
         )
     parts += [
-        f"{name.replace('_', '-')} {values[name]['value']:.4g}"
+        f"{name.replace('_', '-')} {values[name].value:.4g}"
         for name in ("pca_gaussian", "noise")
         if name in values
     ]

@@ -21,7 +21,8 @@ from synthgen.dataset.source import SyntheticSet
 from synthgen.errors import SynthgenError
 from synthgen.evaluation.classifiers import Classifier
 from synthgen.evaluation.features import Extractor
-from synthgen.evaluation.fidelity import CONTROL_IMAGES, DEFINITIONS, INTERVALS
+from synthgen.evaluation.fidelity import CONTROL_IMAGES, definitions, intervals
+from synthgen.metrics import Metric
 from synthgen.types import LabelledImages
 
 # A report that may leave the house: the numbers, without what points back to single real images or
@@ -98,6 +99,7 @@ def protocol(
     seeds: int,
     seed: int,
     extractors: Sequence[Extractor],
+    metrics: Sequence[Metric],
     splits: Splits,
 ) -> dict[str, Any]:
     """What was done, in plain JSON."""
@@ -109,8 +111,10 @@ def protocol(
             f"nothing selected on the {splits.reference} split",
         },
         "extractors": {extractor.name: extractor.describe() for extractor in extractors},
-        "metrics": DEFINITIONS,
-        "intervals": TRANSFER_INTERVALS.format(reference=splits.reference) + INTERVALS + SCATTER,
+        "metrics": definitions(metrics),
+        "intervals": TRANSFER_INTERVALS.format(reference=splits.reference)
+        + intervals(metrics)
+        + SCATTER,
         "counts": "fidelity: n_real and n_fake are the images compared; transfer: n_real is the "
         f"number of real {splits.reference} images, n_fake of synthetic training images",
         "controls": f"at most {CONTROL_IMAGES:,} images, in the synthetic set's proportions",

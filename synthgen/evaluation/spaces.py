@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from synthgen.evaluation.copying import find_copies, in_images, planted_features
 from synthgen.evaluation.features import Extractor
 from synthgen.evaluation.fidelity import (
     FeatureSet,
+    compared,
     extract_set,
     fidelity_by_class,
     fidelity_references,
@@ -29,7 +31,8 @@ from synthgen.evaluation.fidelity import (
     logits_of,
 )
 from synthgen.evaluation.figures import MOST_CLASSES, neighbour_figure
-from synthgen.evaluation.result import Result
+from synthgen.evaluation.report.schema import Reference, Result
+from synthgen.metrics import STANDARD, Metric
 from synthgen.types import LabelledImages, positions_by_class
 
 
@@ -42,7 +45,7 @@ class Space:
     """
 
     results: list[Result]
-    references: list[dict[str, Any]]
+    references: list[Reference]
     neighbours: dict[str, Any]
     figure: dict[str, Any]
     copying: dict[str, Any]
@@ -57,6 +60,7 @@ def measure_space(
     controls: dict[str, LabelledImages],
     folder: Path,
     twins: Twins | None = None,
+    metrics: Sequence[Metric] = STANDARD,
 ) -> Space:
     """Extract each set once, then compare. ``extractor`` must be prepared; writes one figure.
     ``twins`` are the exact copies, which need no space."""
@@ -73,13 +77,8 @@ def measure_space(
     fake = extract(synthetic, most, "synthetic images")
     control_sets = {control: extract(images, most, control) for control, images in controls.items()}
     logits = logits_of(extractor)
-    results = fidelity_results(
-        test.features,
-        fake.features,
-        extractor=name,
-        strata=(test.strata, fake.strata),
-        logits=logits,
-    )
+    whole = compared(test, fake, logits)
+    results = fidelity_results(whole, extractor=name, metrics=metrics)
     results += fidelity_by_class(
         test.features,
         test.labels,
@@ -87,6 +86,7 @@ def measure_space(
         fake.labels,
         extractor=name,
         classes=splits.test.classes,
+        metrics=metrics,
         logits=logits,
     )
     references = fidelity_references(
@@ -98,6 +98,7 @@ def measure_space(
         test=test,
         synthetic=fake,
         controls=control_sets,
+        metrics=metrics,
         logits=logits,
     )
     neighbours, figure = find_neighbours(

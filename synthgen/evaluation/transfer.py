@@ -105,7 +105,7 @@ def recall_by_class(
     fake_counts: Sequence[int],
     groups: Tensor | None = None,
 ) -> list[Result]:
-    """``transfer/<arm>/macro_recall``'s terms: the recall of each class that has test images, named
+    """The terms of balanced accuracy: the recall of each class that has test images, named
     ``transfer/<arm>/recall`` with scope ``{"class": name}``."""
     predictions = [examination.predictions["test"] for examination in examinations]
     return [

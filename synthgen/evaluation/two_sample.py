@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from synthgen.evaluation.metrics.arrays import as_pair
+from synthgen.metrics.arrays import as_pair
 from synthgen.seeds import Stream, image_rng
 from synthgen.stats import benjamini_hochberg, holm, wilson
 from synthgen.types import LabelledImages

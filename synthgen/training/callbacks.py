@@ -23,6 +23,7 @@ from torch import Tensor
 from synthgen.errors import SynthgenError
 from synthgen.images import encode_png, grid, to_float
 from synthgen.io import read_json, write_bytes, write_json
+from synthgen.metrics import Comparison, FrechetDistance, Metric
 from synthgen.samplers.base import Sampler
 from synthgen.seeds import row_seeds
 from synthgen.training.module import GenerativeModule
@@ -271,38 +272,42 @@ CURVE = "best.json"
 
 
 class HoldoutDistance:
-    """Fréchet distance (Heusel et al. 2017, eq. 6) between drawn images and a holdout, on the
-    principal components of the training images: cheap, and blind to what is finer than those.
+    """A metric of drawn images against a holdout, on the principal components of the training
+    images: cheap, and blind to what is finer than those.
 
     Always the same seeds are drawn, with the holdout's share of each class, so two generators are
     compared on equal terms; the value itself can't be compared with anybody's.
+
+    Args:
+        train: whose components are taken.
+        holdout: at least two images. Raises SynthgenError for fewer.
+        metric: a distance: lower is better.
     """
 
-    def __init__(self, train: LabelledImages, holdout: LabelledImages) -> None:
+    def __init__(
+        self, train: LabelledImages, holdout: LabelledImages, metric: Metric | None = None
+    ) -> None:
         if len(holdout) < 2:
             raise SynthgenError(
                 f"trainer.best_every compares with the holdout, which has {len(holdout)} image.\n"
                 "Hold more back with data.holdout=, or leave best_every out."
             )
+        self.metric = FrechetDistance() if metric is None else metric
         pixels = to_float(train.images).flatten(1)
         self.mean = pixels.mean(0)
         _, _, axes = torch.linalg.svd(pixels[:SEEN] - self.mean, full_matrices=False)
         self.axes = axes[:COMPONENTS]
-        self.reference = self._gaussian(holdout.images)
+        self.reference = self.features(holdout.images)
         rank = torch.arange(DRAWN) * len(holdout) // DRAWN
         self.labels = holdout.labels.sort().values[rank]
 
     def __call__(self, sampler: Sampler) -> float:
         drawn = sampler.sample(self.labels, row_seeds(0, 0, len(self.labels))).images
-        (mean, covariance), (other_mean, other) = self.reference, self._gaussian(drawn)
-        root = _root(covariance)
-        overlap = torch.linalg.eigvalsh(root @ other @ root).clamp_min(0).sqrt().sum()
-        spread = covariance.trace() + other.trace() - 2 * overlap
-        return float((mean - other_mean).square().sum() + spread)
+        return self.metric.value(Comparison(self.reference, self.features(drawn)))
 
-    def _gaussian(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        scores = ((to_float(images).flatten(1) - self.mean) @ self.axes.T).double()
-        return scores.mean(0), torch.cov(scores.T)
+    def features(self, images: Tensor) -> Tensor:
+        """uint8 ``(N, C, H, W)`` -> float64 ``(N, 32)``."""
+        return ((to_float(images).flatten(1) - self.mean) @ self.axes.T).double()
 
 
 class KeepBest(BetweenBatches):
@@ -361,8 +366,3 @@ class KeepBest(BetweenBatches):
             self.curve.append(row)
             write_json(self.path, self.curve)
         sampler.train(was_training)
-
-
-def _root(covariance: Tensor) -> Tensor:
-    values, vectors = torch.linalg.eigh(covariance)
-    return vectors * values.clamp_min(0).sqrt() @ vectors.T

@@ -6,7 +6,7 @@ import torch
 
 from synthgen.evaluation.fairness import add_coverage, fairness
 from synthgen.evaluation.group_rates import below, newcombe, paired_difference, rate
-from synthgen.evaluation.metrics.manifold import halved, membership, points, scatter_of
+from synthgen.metrics.manifold import halved, membership, points, scatter_of
 
 CLASSES = ("cat", "dog", "emu")
 

@@ -8,16 +8,15 @@ from torch import nn
 from synthgen.evaluation.classifiers.extractor import ClassifierExtractor
 from synthgen.evaluation.features import InceptionExtractor, PixelExtractor
 from synthgen.evaluation.fidelity import (
-    INCEPTION_SCORE,
-    METRICS,
     fidelity_by_class,
     fidelity_results,
     logits_of,
     shared,
 )
-from synthgen.evaluation.metrics import Strata
+from synthgen.metrics import STANDARD, Comparison, Strata
 from synthgen.types import LabelledImages
 
+METRICS = tuple(metric.name for metric in STANDARD if metric.name != "inception_score")
 DISTANCES = ("frechet_distance", "frechet_infinity", "kid", "mmd", "mind")
 
 
@@ -54,12 +53,9 @@ def measured(digits):
         extractor.prepare(train, 0)
         real = extractor.extract(reference.images)
         for name, images in with_faults(fresh, train).items():
-            results = fidelity_results(
-                real,
-                extractor.extract(images.images),
-                extractor=extractor.name,
-                strata=(Strata(reference.labels), Strata(images.labels)),
-            )
+            strata = (Strata(reference.labels), Strata(images.labels))
+            sets = Comparison(real, extractor.extract(images.images), strata)
+            results = fidelity_results(sets, extractor=extractor.name)
             found[space, name] = {r.name.removeprefix("fidelity/"): r for r in results}
     return found
 
@@ -140,7 +136,7 @@ def test_identical_images_are_measured_all_the_same():
     """A collapsed generator: constant features, in any space."""
     collapsed = torch.zeros(40, 6)
     for real in (torch.randn(40, 6), torch.zeros(40, 6)):
-        results = fidelity_results(real, collapsed, extractor="e")
+        results = fidelity_results(Comparison(real, collapsed), extractor="e")
         assert all(r.value is None or r.value == r.value for r in results)
         assert next(r.value for r in results if r.name == "fidelity/vendi") == pytest.approx(1)
 
@@ -152,8 +148,10 @@ def test_inception_score_only_where_its_classes_are_known():
     inception.network = nn.Module()
     inception.network.fc = nn.Linear(6, 11)
     features = torch.randn(40, 6)
-    results = fidelity_results(features, features, extractor="e", logits=logits_of(inception))
-    score = next(r for r in results if r.name == f"fidelity/{INCEPTION_SCORE}")
+    results = fidelity_results(
+        Comparison(features, features, None, logits_of(inception)), extractor="e"
+    )
+    score = next(r for r in results if r.name == "fidelity/inception_score")
     assert 1 < score.value < 11
     assert torch.allclose(
         inception.logits(features) + inception.network.fc.bias, inception.network.fc(features)
@@ -176,7 +174,10 @@ def test_groups_that_hold_each_class_leave_the_class_shares_out_of_the_intervals
     real, fake = (torch.randn(120, 16, generator=random) + 4 * labels[:, None] for _ in range(2))
     strata = (Strata(labels), Strata(labels))
     by_class, freely = (
-        {result.name: result for result in fidelity_results(real, fake, extractor="e", strata=some)}
+        {
+            result.name: result
+            for result in fidelity_results(Comparison(real, fake, some), extractor="e")
+        }
         for some in (strata, None)
     )
     for name in ("frechet_distance", "vendi"):

@@ -7,8 +7,8 @@ import torch
 from synthgen import load_sampler
 from synthgen.data import Digits, prepare
 from synthgen.errors import StoppedByUserError, SynthgenError
-from synthgen.evaluation.metrics import frechet_distance
 from synthgen.images import to_float
+from synthgen.metrics import frechet_distance
 from synthgen.networks import DCGenerator
 from synthgen.samplers import Bootstrap, Noise
 from synthgen.training.callbacks import COMPONENTS, HoldoutDistance, KeepBest

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from synthgen.errors import SynthgenError
-from synthgen.evaluation.metrics.frechet import frechet_distance
+from synthgen.metrics.frechet import frechet_distance
 from synthgen.samplers.neural import DecoderSampler
 from synthgen.seeds import row_seeds
 from synthgen.types import whole_groups

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +21,7 @@ from synthgen.evaluation.features.base import require_writable
 from synthgen.evaluation.review import KEY, PAGE
 from synthgen.evaluation.trial.schema import TrialVerdict
 from synthgen.io import require_absent
+from synthgen.metrics import STANDARD, Metric
 from synthgen.samplers.artifact import load_sampler, read_description, sampler_folder
 from synthgen.tracking import log_report
 
@@ -38,6 +40,7 @@ class Instruments:
     """What a set is measured with."""
 
     extractors: list[Extractor]
+    metrics: Sequence[Metric]
     judge: Classifier
     trial: Trial | None
 
@@ -57,6 +60,7 @@ def instruments_of(settings: EvaluateSettings | RunSettings) -> Instruments:
         build_instance(node, Extractor, key=f"extractor.{name}", allow=settings.allow)
         for name, node in settings.extractor.items()
     ]
+    metrics = metrics_of(settings)
     if settings.cache is not None:
         require_writable(Path(settings.cache))
         for extractor in extractors:
@@ -67,7 +71,21 @@ def instruments_of(settings: EvaluateSettings | RunSettings) -> Instruments:
     )
     if settings.fail_on and not trial:
         raise SynthgenError("fail_on needs a verdict, and that needs a trial.\nAdd trial=standard.")
-    return Instruments(extractors, judge, trial or None)
+    return Instruments(extractors, metrics, judge, trial or None)
+
+
+def metrics_of(settings: EvaluateSettings | RunSettings) -> Sequence[Metric]:
+    if settings.metric is None:
+        return STANDARD
+    if "_target_" in settings.metric:
+        raise SynthgenError(
+            "A metric's YAML must begin with its place: # @package metric.NAME\n"
+            "Add that line to the one that was chosen with metric=."
+        )
+    return [
+        build_instance(node, Metric, key=f"metric.{name}", allow=settings.allow)
+        for name, node in settings.metric.items()
+    ]
 
 
 def require_measurable(settings: RunSettings, instruments: Instruments, splits: Splits) -> None:
@@ -75,6 +93,7 @@ def require_measurable(settings: RunSettings, instruments: Instruments, splits: 
     checks.require_measurable(
         for_choosing(splits) if settings.reference == "holdout" else splits,
         extractors=instruments.extractors,
+        metrics=instruments.metrics,
         judge=instruments.judge,
         trial=instruments.trial,
         seeds=settings.seeds,
@@ -106,6 +125,7 @@ def report(
         drawn,
         out,
         extractors=instruments.extractors,
+        metrics=instruments.metrics,
         judge=instruments.judge,
         seeds=settings.seeds,
         seed=settings.seed,

@@ -146,8 +146,8 @@ def f1_term(right: Tensor, true: Tensor, predicted: Tensor) -> Tensor:
 
 
 accuracy = ClassMean(right_images, true_images)
-# Mean recall of the classes that have test images; the same number as balanced accuracy.
-macro_recall = ClassMean(recall_term, occurs)
+# Mean recall of the classes that have test images, also called macro recall.
+balanced_accuracy = ClassMean(recall_term, occurs)
 # Unweighted mean; a class never predicted counts as 0 (scikit-learn's zero_division=0).
 macro_precision = ClassMean(precision_term, every_class)
 # Unweighted mean of the classes' F1; 0 where a class neither occurs nor is predicted.
@@ -155,9 +155,8 @@ macro_f1 = ClassMean(f1_term, every_class)
 
 SCORES: dict[str, Score] = {
     "accuracy": accuracy,
-    "balanced_accuracy": macro_recall,
+    "balanced_accuracy": balanced_accuracy,
     "macro_precision": macro_precision,
-    "macro_recall": macro_recall,
     "macro_f1": macro_f1,
 }
 

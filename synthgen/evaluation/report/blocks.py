@@ -16,7 +16,6 @@ from typing import Any
 from synthgen.evaluation.report.formatting import (
     ARMS,
     direction,
-    metric_label,
     plain,
     reference_split,
     show,
@@ -205,7 +204,7 @@ def headline_worst(worst: Sequence[Worst]) -> list[Worst]:
     """The two worst classes to name in words: by what synthetic images teach, and by distance.
     All others are marked in the table."""
     taught = [item for item in worst if item.label.startswith(ARMS["synthetic_only"])]
-    far = [item for item in worst if item.label == metric_label("frechet_distance")]
+    far = [item for item in worst if item.name == "fidelity/frechet_distance"]
     return [*taught[:1], *far[:1]] or list(worst[:1])
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import TypeGuard
+from typing import Protocol, TypeGuard
 
 from synthgen.evaluation.report.schema import Report
 from synthgen.evaluation.trial.schema import Interval
+from synthgen.metrics import STANDARD
 
 TOO_FEW = "too few images to say"
 NOT_TESTED = "not tested"
@@ -27,27 +28,32 @@ REFERENCES = {
     "pca_gaussian": "PCA-Gaussian",
     "noise": "Noise",
 }
-_SPELLED = {
-    "frechet_distance": "Fréchet distance",
-    "frechet_infinity": "Fréchet distance at infinite n",
-    "kid": "KID",
-    "mmd": "MMD",
-    "mind": "MIND (sliced Wasserstein)",
-    "vendi": "Vendi score",
+_SPELLED = {  # older reports have no labels
+    **{metric.name: metric.label for metric in STANDARD},
     "macro_f1": "Macro F1",
     "f1": "F1",
 }
 
 
-def metric_label(name: str) -> str:
-    """``fidelity/frechet_distance`` -> ``Fréchet distance``; unknown names become plain words."""
-    last = name.rsplit("/", 1)[-1]
-    return _SPELLED.get(last, last.replace("_", " ").capitalize())
+class Named(Protocol):
+    """A result, or a line of a comparison."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def label(self) -> str | None: ...
 
 
-def full_label(name: str) -> str:
+def metric_label(result: Named) -> str:
+    """The metric's own label; otherwise its name's last part as words."""
+    last = result.name.rsplit("/", 1)[-1]
+    return result.label or _SPELLED.get(last, last.replace("_", " ").capitalize())
+
+
+def full_label(result: Named) -> str:
     """The metric's label, after its arm if it has one: ``Synthetic only: macro F1``."""
-    arm, label = arm_of(name), metric_label(name)
+    arm, label = arm_of(result.name), metric_label(result)
     if arm is None:
         return label
     inner = label if label.isupper() else label[0].lower() + label[1:]

@@ -51,11 +51,11 @@ def transfer_plots(results: Sequence[Result]) -> list[DotPlot]:
         if arm := arm_of(result.name):
             by_metric.setdefault(result.name.rsplit("/", 1)[-1], {})[arm] = result
     plots = []
-    for metric, own in by_metric.items():
+    for own in by_metric.values():
         arms = arms_in_order(own)
         marks = [_mark(ARMS.get(arm, arm), own[arm], arm_style(arm)) for arm in arms]
         note = f"per cent of the real images tested, {direction(own[arms[0]].higher_is_better)}"
-        plots.append(dot_plot(metric_label(metric), note, marks))
+        plots.append(dot_plot(metric_label(own[arms[0]]), note, marks))
     return [plot for plot in plots if plot is not None]
 
 
@@ -67,7 +67,7 @@ def reference_plots(results: Sequence[Result], references: Sequence[Reference]) 
     for beside in overall(references, "fidelity/"):
         by_key.setdefault((beside.name, beside.extractor), {})[beside.reference] = beside
     plots = []
-    for (name, extractor), own in by_key.items():
+    for (_, extractor), own in by_key.items():
         order = [*(k for k in REFERENCES if k in own), *(k for k in own if k not in REFERENCES)]
         marks = [
             _mark(_short(kind), own[kind], "model" if kind == MODEL else "other") for kind in order
@@ -75,7 +75,7 @@ def reference_plots(results: Sequence[Result], references: Sequence[Reference]) 
         higher = own[order[0]].higher_is_better
         axis: Literal["linear", "by_span"] = "linear" if higher else "by_span"
         note = f"{extractor} · {direction(higher)}"
-        plots.append(dot_plot(metric_label(name), note, marks, axis=axis))
+        plots.append(dot_plot(metric_label(own[order[0]]), note, marks, axis=axis))
     return [plot for plot in plots if plot is not None]
 
 

@@ -17,9 +17,17 @@ Scope = dict[str, str]  # {"class": name}
 
 
 class Result(Interval):
-    """One number, identified by (name, extractor, classifier, scope)."""
+    """One number, identified by (name, extractor, classifier, scope).
+
+    ``scope`` is None or ``{"class": name}``; value and interval (95 %) are None when there were too
+    few images to say; ``seconds`` is wall-clock time. ``label`` is the metric's own, None where the
+    name's last part says it. ``settings`` holds what a metric took from the real images (MMD: its
+    kernel's ``bandwidth``); KID of sets drawn class by class has the published estimator's value
+    there, ``plain``.
+    """
 
     name: str
+    label: str | None = None
     extractor: str | None
     classifier: str | None
     scope: Scope | None
@@ -284,11 +292,25 @@ class Provenance(Schema):
     hardware: Hardware
 
 
+def _without_macro_recall(table: dict[str, Any]) -> dict[str, Any]:
+    """Older reports have macro recall too, which is balanced accuracy."""
+    results = table.get("results")
+    if not isinstance(results, list):
+        return table
+    kept = [
+        row
+        for row in results
+        if not (isinstance(row, dict) and str(row.get("name")).endswith("/macro_recall"))
+    ]
+    return {**table, "results": kept}
+
+
 class Report(Document):
     """``verdict`` and ``trial`` are None without a trial."""
 
     FORM: ClassVar[str] = "synthgen-report/1"
     ADVICE: ClassVar[str] = "Evaluate the set again."
+    UPGRADES = (_without_macro_recall,)
 
     format: Literal["synthgen-report/1"]
     created: str

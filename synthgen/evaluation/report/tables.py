@@ -89,7 +89,7 @@ def measured_by(result: Result) -> str:
 def column(result: Result) -> Column:
     """Head of a column. The extractor or classifier is always part of it."""
     notes = [result.extractor, result.classifier, direction(result.higher_is_better)]
-    label, note = metric_label(result.name), "\n".join(filter(None, notes))
+    label, note = metric_label(result), "\n".join(filter(None, notes))
     return Column(label, note, result.name, _protocol(result, "", ""))
 
 
@@ -102,7 +102,7 @@ def protocol_of(result: Result) -> str:
 
 def _protocol(result: Result, scope: str, counts: str) -> str:
     parts = [
-        full_label(result.name) + scope,
+        full_label(result) + scope,
         f"measured by {measured_by(result)}" if measured_by(result) else "",
         counts,
         "no interval" if result.ci_low is None else "95 % interval",
@@ -210,6 +210,7 @@ class Worst:
     surely worse than the others."""
 
     of_class: str
+    name: str
     label: str
     text: str
     measured_by: str
@@ -241,7 +242,7 @@ def class_table(results: Sequence[Result]) -> tuple[Table | None, list[Worst]]:
 
 def _full_column(result: Result) -> Column:
     base = column(result)
-    return Column(full_label(base.name), base.note, base.name, base.tip)
+    return Column(full_label(result), base.note, base.name, base.tip)
 
 
 def _worst(results: Sequence[Result]) -> Result | None:
@@ -280,7 +281,7 @@ def enough_tested(result: Result) -> bool:
 
 def _worst_note(result: Result) -> Worst:
     text = show(result, result.name)[0]
-    return Worst(str(class_of(result)), full_label(result.name), text, measured_by(result))
+    return Worst(str(class_of(result)), result.name, full_label(result), text, measured_by(result))
 
 
 def _measure(result: Result) -> tuple[str, Any, Any]:

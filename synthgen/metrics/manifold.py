@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from synthgen.evaluation.metrics.arrays import check_pair
+from synthgen.metrics.arrays import check_pair
+from synthgen.metrics.base import Comparison, Metric
 from synthgen.neighbors import CHUNK, SURFACE, Block, Points
 from synthgen.seeds import Stream
 from synthgen.stats import Estimate, t_interval, wilson
@@ -26,11 +27,13 @@ SPARSE = (
     0.1  # share of a block's pairs that may be in any ball, below which only these are looked at
 )
 FEW = 8  # times k images, below which halves of a set have balls of k / 2
+PRECISION_NEIGHBOURS = 3
+DENSITY_NEIGHBOURS = 5
 
 
 @dataclass(frozen=True)
 class Halved:
-    """What :class:`~synthgen.evaluation.metrics.manifold.Membership` says of whole sets, of each
+    """What :class:`Membership` says of whole sets, of each
     half of both by itself; S halvings."""
 
     real_half: Tensor  # bool (S, n_real): which half an image is in
@@ -181,9 +184,6 @@ def own_radii(points: Points, half: Tensor, neighbours: tuple[int, ...]) -> list
 # k-th nearest neighbour within its own set (the image itself not counted) and its surface belongs
 # to it (``<=``).
 
-PRECISION_NEIGHBOURS = 3
-DENSITY_NEIGHBOURS = 5
-
 
 @dataclass(frozen=True)
 class Balls:
@@ -237,7 +237,7 @@ def manifold_estimates(
     The intervals are for the expectation of each value over draws of both sets at these numbers of
     images: other real images, and so other balls, belong to their scatter as much as other
     synthetic ones. It comes from random halves of both sets (see
-    :mod:`synthgen.evaluation.metrics.manifold`). Shares have Wilson's interval at the number of
+    :mod:`synthgen.metrics.manifold`). Shares have Wilson's interval at the number of
     independent images that would scatter as much, density a t-interval.
     """
     pair = points(real, fake, max(k_precision, k_density))
@@ -289,3 +289,67 @@ def balls(points: Points, k_precision: int, k_density: int) -> Balls:
     # An entry is off by at most the rounding of the largest terms that were subtracted.
     nearest += SURFACE * (nearest + 4e-6 * points.norms[:, None])
     return Balls(nearest[:, k_precision], nearest[:, k_density])
+
+
+# As metrics of a report: four from one pass over the distances.
+
+HALVES = "scatter between random halves of both sets, 20 times halved; "
+
+
+def four(sets: Comparison) -> dict[str, Estimate]:
+    return manifold_estimates(real=sets.real, fake=sets.fake)
+
+
+class OfBalls(Metric):
+    """What the four share."""
+
+    higher_is_better = True
+    interval = HALVES + "Wilson's interval"
+
+    def estimate(self, sets: Comparison) -> Estimate:
+        return sets.once(four)[self.name]
+
+
+class Precision(OfBalls):
+    """:func:`precision` (Kynkäänniemi et al. 2019)."""
+
+    name = "precision"
+    label = "Precision"
+    definition = "k = 3; a ball's surface belongs to it"
+
+    def value(self, sets: Comparison) -> float:
+        return precision(real=sets.real, fake=sets.fake)
+
+
+class Recall(OfBalls):
+    """:func:`recall` (Kynkäänniemi et al. 2019)."""
+
+    name = "recall"
+    label = "Recall"
+    definition = Precision.definition
+
+    def value(self, sets: Comparison) -> float:
+        return recall(real=sets.real, fake=sets.fake)
+
+
+class Density(OfBalls):
+    """:func:`density` (Naeem et al. 2020)."""
+
+    name = "density"
+    label = "Density"
+    definition = "k = 5; a ball's surface belongs to it"
+    interval = HALVES + "t quantile"
+
+    def value(self, sets: Comparison) -> float:
+        return density(real=sets.real, fake=sets.fake)
+
+
+class Coverage(OfBalls):
+    """:func:`coverage` (Naeem et al. 2020)."""
+
+    name = "coverage"
+    label = "Coverage"
+    definition = Density.definition
+
+    def value(self, sets: Comparison) -> float:
+        return coverage(real=sets.real, fake=sets.fake)

@@ -6,13 +6,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from synthgen.evaluation.metrics.arrays import (
+from synthgen.metrics.arrays import (
     StrataOfBoth,
     as_features,
     as_pair,
@@ -20,7 +20,11 @@ from synthgen.evaluation.metrics.arrays import (
     dealt_out,
     stratified_groups,
 )
+from synthgen.metrics.base import Comparison, Metric
 from synthgen.stats import TOO_FEW, Estimate, jackknife_variance, t_interval
+
+if TYPE_CHECKING:
+    import torchmetrics
 
 # Gaussians with the one quantity that the Fréchet distance finds hard: how far two overlap.
 
@@ -356,3 +360,59 @@ def effective_dimension(features: Tensor) -> float:
     eigenvalues = fit(features).eigenvalues
     total = eigenvalues.sum()
     return float(eigenvalues.sqrt().sum() ** 2 / total) if total > 0 else 1.0
+
+
+# Both as metrics of a report.
+
+LEAST_COMMON_MULTIPLE = 6  # slots that can be joined to 1, 2 or 3 equal parts
+
+
+class FrechetDistance(Metric):
+    """:func:`frechet_distance`; FID in the space of the Inception network (Heusel et al. 2017)."""
+
+    name = "frechet_distance"
+    label = "Fréchet distance"
+    higher_is_better = False
+    definition = "covariance with n - 1, float64"
+    interval = "jackknife over 10 groups of each set in turn, t quantile"
+    slots: ClassVar[int] = 1
+
+    def value(self, sets: Comparison) -> float:
+        return frechet_distance(real=sets.real, fake=sets.fake)
+
+    def estimate(self, sets: Comparison) -> Estimate:
+        return frechet_estimate(real=sets.real, fake=sets.fake, strata=sets.strata)
+
+    def streaming(self, num_features: int, **kwargs: Any) -> torchmetrics.Metric:
+        """As for every metric, but exact for any number of images: memory is ``(D, D)`` of each
+        set. ``centre`` is described in :class:`~synthgen.metrics.streaming.FrechetSums`."""
+        from synthgen.metrics.streaming import FrechetSums
+
+        return FrechetSums(num_features, self.slots, **kwargs)
+
+
+class FrechetInfinity(FrechetDistance):
+    """:func:`frechet_infinity` (Chong & Forsyth 2020). In batches images must arrive in random
+    order, and it takes six times the memory of :class:`FrechetDistance`."""
+
+    name = "frechet_infinity"
+    label = "Fréchet distance at infinite n"
+    definition = "intercept of the line in 1/n through n, n/2 and n/3 images of both sets"
+    interval = "jackknife over 6 groups of both sets together, t quantile"
+    slots = LEAST_COMMON_MULTIPLE
+
+    def value(self, sets: Comparison) -> float:
+        real_strata, fake_strata = strata_of(sets)
+        return frechet_infinity(
+            real=sets.real, fake=sets.fake, real_strata=real_strata, fake_strata=fake_strata
+        )
+
+    def estimate(self, sets: Comparison) -> Estimate:
+        real_strata, fake_strata = strata_of(sets)
+        return frechet_infinity_estimate(
+            real=sets.real, fake=sets.fake, real_strata=real_strata, fake_strata=fake_strata
+        )
+
+
+def strata_of(sets: Comparison) -> tuple[Tensor | None, Tensor | None]:
+    return (sets.strata[0].labels, sets.strata[1].labels) if sets.strata else (None, None)

@@ -3,9 +3,9 @@ import pytest
 import torch
 from torch import nn
 
-from synthgen.evaluation.metrics import frechet_distance, frechet_estimate, frechet_from_moments
-from synthgen.evaluation.metrics.frechet import fit, leave_one_group_out
-from synthgen.evaluation.metrics.torchmetrics import FrechetDistance
+from synthgen.metrics import frechet_distance, frechet_estimate, frechet_from_moments
+from synthgen.metrics.frechet import fit, leave_one_group_out
+from synthgen.metrics.streaming import FrechetSums
 
 
 class Identity(nn.Module):
@@ -73,8 +73,8 @@ def test_constant_features_are_finite():
 
 
 def test_leaving_a_group_out_by_subtraction_equals_fitting_the_rest():
-    from synthgen.evaluation.metrics.arrays import spread_groups
-    from synthgen.evaluation.metrics.frechet import distance
+    from synthgen.metrics.arrays import spread_groups
+    from synthgen.metrics.frechet import distance
 
     values = 1000 + features(203, 7, 4).double()
     group_of = spread_groups(len(values), 5)
@@ -151,7 +151,7 @@ def test_moments_of_other_sizes_are_refused():
 
 def test_module_in_batches_equals_the_function():
     real, fake = 100 + features(90, 12, 5), 100 + features(80, 12, 6)
-    whole, first, second = (FrechetDistance(12, centre=real[0]) for _ in range(3))
+    whole, first, second = (FrechetSums(12, centre=real[0]) for _ in range(3))
     for metric, part in ((first, slice(0, 33)), (second, slice(33, None))):
         metric.update(real=real[part])
         metric.update(fake=fake[part])

@@ -1,5 +1,5 @@
-"""The torchmetrics shells: in batches, copied, and on two processes they give what the functions
-give on everything at once."""
+"""Metrics in batches, as torchmetrics modules: in parts, copied, and on two processes they give
+what the metric gives on everything at once."""
 
 import copy
 import os
@@ -8,28 +8,11 @@ import socket
 
 import pytest
 import torch
+import torchmetrics
 
-from synthgen.evaluation.metrics import (
-    frechet_distance,
-    frechet_infinity,
-    inception_score,
-    kid,
-    manifold_estimates,
-    mind,
-    mmd,
-    vendi_score,
-)
-from synthgen.evaluation.metrics.torchmetrics import (
-    FrechetDistance,
-    FrechetInfinity,
-    InceptionScore,
-    KernelDistance,
-    MaximumMeanDiscrepancy,
-    MongeDistance,
-    PrecisionRecallDensityCoverage,
-    VendiScore,
-    held,
-)
+from synthgen.metrics import CMMD, KID, STANDARD, Comparison, frechet_distance, frechet_infinity
+from synthgen.metrics.frechet import FrechetInfinity
+from synthgen.metrics.streaming import held
 
 SIZE = 6
 
@@ -41,64 +24,47 @@ def features(count, seed):
 REAL, FAKE = features(96, 1), features(84, 2)
 
 
-def all_metrics():
-    return {
-        "frechet": FrechetDistance(SIZE),
-        "kid": KernelDistance(SIZE, capacity=200),
-        "mmd": MaximumMeanDiscrepancy(SIZE, capacity=200, bandwidth=1.0),
-        "mind": MongeDistance(SIZE, capacity=200),
-        "prdc": PrecisionRecallDensityCoverage(SIZE, capacity=200),
-        "vendi": VendiScore(SIZE),
-        "is": InceptionScore(SIZE),
-    }
+# FD∞ deals images to its parts in another order, see below.
+METRICS = {
+    metric.name: metric for metric in (*STANDARD, CMMD()) if metric.name != "frechet_infinity"
+}
 
 
-def expected():
-    four = manifold_estimates(real=REAL, fake=FAKE)
-    return {
-        "frechet": frechet_distance(real=REAL, fake=FAKE),
-        "kid": kid(real=REAL, fake=FAKE),
-        "mmd": mmd(real=REAL, fake=FAKE, bandwidth=1.0),
-        "mind": mind(real=REAL, fake=FAKE),
-        "prdc": {name: estimate.value for name, estimate in four.items()},
-        "vendi": vendi_score(fake=FAKE),
-        "is": inception_score(fake_logits=FAKE),
-    }
-
-
-def feed(metric, name, real, fake):
-    if name == "vendi":
-        metric.update(fake=fake)
-    elif name == "is":
-        metric.update(fake_logits=fake)
-    else:
-        metric.update(real=real)
-        metric.update(fake=fake)
-
-
-def plain(value):
-    if isinstance(value, dict):
-        return {key: float(found) for key, found in value.items()}
-    return float(value)
+def expected(name):
+    return METRICS[name].value(Comparison(REAL, FAKE, logits=lambda features: features))
 
 
 @pytest.mark.filterwarnings("ignore:The ``compute`` method")
-@pytest.mark.parametrize("name", list(all_metrics()))
-def test_in_batches_equals_the_function(name):
-    metric = all_metrics()[name]
+@pytest.mark.parametrize("name", METRICS)
+def test_in_batches_equals_the_value_of_all(name):
+    metric = METRICS[name].streaming(SIZE)
+    assert metric.higher_is_better == METRICS[name].higher_is_better
     for real, fake in zip(REAL.split(32), FAKE.split(28), strict=True):
-        feed(metric, name, real, fake)
+        metric.update(real=real)
+        metric.update(fake=fake)
         metric = pickle.loads(pickle.dumps(copy.deepcopy(metric)))  # as checkpoints do
-    assert plain(metric.compute()) == pytest.approx(expected()[name], rel=1e-5, abs=1e-9)
+    assert float(metric.compute()) == pytest.approx(expected(name), rel=1e-5, abs=1e-9)
     metric.reset()
     with pytest.raises(ValueError, match=r"at least|no similarities"):
         metric.compute()
 
 
+@pytest.mark.filterwarnings("ignore:The ``compute`` method")
+def test_a_collection_keeps_the_images_of_all_its_metrics_once():
+    several = torchmetrics.MetricCollection(
+        {name: METRICS[name].streaming(SIZE) for name in ("precision", "recall", "coverage")}
+    )
+    for real, fake in zip(REAL.split(32), FAKE.split(28), strict=True):
+        several.update(real=real, fake=fake)
+    assert list(several.compute_groups.values()) == [["coverage", "precision", "recall"]]
+    for name, value in several.compute().items():
+        assert float(value) == pytest.approx(expected(name), abs=1e-9)
+
+
 def test_infinity_in_batches_removes_the_bias():
     generator = torch.Generator().manual_seed(0)
     real, fake = torch.randn(2, 3000, 24, generator=generator)
-    metric = FrechetInfinity(24)
+    metric = FrechetInfinity().streaming(24)
     for a, b in zip(real.split(250), fake.split(250), strict=True):
         metric.update(real=a, fake=b)
     assert metric.real_count.tolist() == [500] * 6
@@ -110,7 +76,7 @@ def test_infinity_in_batches_removes_the_bias():
 def test_a_reservoir_stops_growing_and_takes_every_image_alike():
     kept = torch.zeros(100)
     for seed in range(60):
-        metric = KernelDistance(1, capacity=20, seed=1000 * seed)
+        metric = KID().streaming(1, capacity=20, seed=1000 * seed)
         for batch in torch.arange(100.0)[:, None].split(7):
             metric.update(real=batch)
         rows = held(metric.real_rows)
@@ -134,10 +100,11 @@ def one_of_two(rank, port, folder):
     torch.distributed.init_process_group("gloo", rank=rank, world_size=2)
     shares = (slice(0, 31), slice(31, None))  # of unequal size
     found = {}
-    for name, metric in all_metrics().items():
-        feed(metric, name, REAL[shares[rank]], FAKE[shares[rank]])
-        found[name] = plain(metric.compute())
-    small = KernelDistance(SIZE, capacity=20)
+    for name, one in METRICS.items():
+        metric = one.streaming(SIZE)
+        metric.update(real=REAL[shares[rank]], fake=FAKE[shares[rank]])
+        found[name] = float(metric.compute())
+    small = KID().streaming(SIZE, capacity=20)
     small.update(real=REAL[shares[rank]], fake=FAKE[shares[rank]])
     small.sync()
     found["kept"] = held(small.real_rows)
@@ -148,9 +115,9 @@ def one_of_two(rank, port, folder):
 def test_two_processes_equal_one(tmp_path):
     torch.multiprocessing.spawn(one_of_two, (free_port(), str(tmp_path)), nprocs=2)
     ranks = [torch.load(tmp_path / f"{rank}.pt") for rank in range(2)]
-    for name, value in expected().items():
+    for name in METRICS:
         for found in ranks:
-            assert found[name] == pytest.approx(value, rel=1e-5, abs=1e-9), name
+            assert found[name] == pytest.approx(expected(name), rel=1e-5, abs=1e-9), name
     assert torch.equal(ranks[0]["kept"], ranks[1]["kept"])
     first = [bool((row == REAL[:31]).all(1).any()) for row in ranks[0]["kept"]]
     assert len(first) == 20

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from synthgen.evaluation.metrics import mind, mind_estimate, sliced_wasserstein
-from synthgen.evaluation.metrics.kernel import transport, unit_vectors
+from synthgen.metrics import mind, mind_estimate, sliced_wasserstein
+from synthgen.metrics.kernel import transport, unit_vectors
 
 
 def features(count, seed, shift=0.0, size=16):
@@ -42,7 +42,7 @@ def test_a_shift_has_the_closed_form():
 
 def test_sees_what_two_moments_do_not():
     """Same mean and covariance, other shape: two points against a Gaussian."""
-    from synthgen.evaluation.metrics import frechet_infinity
+    from synthgen.metrics import frechet_infinity
 
     real = features(2000, 4, size=2)
     corners = features(2000, 5, size=2).sign()

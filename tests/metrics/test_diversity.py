@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from synthgen.evaluation.metrics import (
+from synthgen.metrics import (
     inception_score,
     inception_score_estimate,
     vendi_estimate,
@@ -34,7 +34,7 @@ def test_vendi_counts_different_images():
 
 @pytest.mark.parametrize(("count", "size"), [(41, 8), (20, 60)])
 def test_vendi_interval_equals_leaving_groups_out_by_hand(count, size):
-    from synthgen.evaluation.metrics.arrays import spread_groups
+    from synthgen.metrics.arrays import spread_groups
     from synthgen.stats import jackknife_variance, t_interval
 
     values = features(count, 2, size)

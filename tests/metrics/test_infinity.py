@@ -2,12 +2,12 @@ import numpy as np
 import pytest
 import torch
 
-from synthgen.evaluation.metrics import (
+from synthgen.metrics import (
     frechet_distance,
     frechet_infinity,
     frechet_infinity_estimate,
 )
-from synthgen.evaluation.metrics.frechet import effective_dimension, intercept
+from synthgen.metrics.frechet import effective_dimension, intercept
 
 
 def draw(count, seed, scale=1.0, size=48):

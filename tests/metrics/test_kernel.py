@@ -3,9 +3,9 @@ import pytest
 import torch
 from sklearn.datasets import load_digits
 
-from synthgen.evaluation.metrics import Strata, cmmd, kernel_estimates, kid, kid_estimate, mmd
-from synthgen.evaluation.metrics.arrays import spread_groups
-from synthgen.evaluation.metrics.kernel import KernelSums, cubic, gaussian, median_distance
+from synthgen.metrics import Strata, cmmd, kernel_estimates, kid, kid_estimate, mmd
+from synthgen.metrics.arrays import spread_groups
+from synthgen.metrics.kernel import KernelSums, cubic, gaussian, median_distance
 
 PARTS = slice(18), slice(18, 54)  # of the images of a class
 

@@ -2,8 +2,8 @@ import pytest
 import torch
 
 from synthgen import neighbors
-from synthgen.evaluation.metrics import coverage, density, manifold_estimates, precision, recall
-from synthgen.evaluation.metrics import manifold as module
+from synthgen.metrics import coverage, density, manifold_estimates, precision, recall
+from synthgen.metrics import manifold as module
 
 
 def features(count, seed, size=12, shift=0.0):

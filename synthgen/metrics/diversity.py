@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from synthgen.evaluation.metrics.arrays import Strata, as_features, dealt_out
-from synthgen.evaluation.metrics.frechet import products
+from synthgen.metrics.arrays import Strata, as_features, dealt_out
+from synthgen.metrics.base import Comparison, Metric
+from synthgen.metrics.frechet import products
 from synthgen.stats import Estimate, jackknife_variance, t_interval
+
+if TYPE_CHECKING:
+    import torchmetrics
 
 GROUPS = 10
 
@@ -113,3 +117,58 @@ def unit_rows(features: Tensor) -> Tensor:
     unlike all others; for the others the last number is 0."""
     empty = (~features.any(1)).to(features)
     return torch.cat([torch.nn.functional.normalize(features, dim=1), empty[:, None]], dim=1)
+
+
+# As metrics of a report.
+
+OF_ONE_SET = "jackknife over 10 groups, t quantile"
+
+
+class VendiScore(Metric):
+    """:func:`vendi_score` (Friedman & Dieng 2023)."""
+
+    name = "vendi"
+    label = "Vendi score"
+    higher_is_better = True
+    definition = "cosine similarities of the synthetic images alone"
+    interval = OF_ONE_SET
+
+    def value(self, sets: Comparison) -> float:
+        return vendi_score(fake=sets.fake)
+
+    def estimate(self, sets: Comparison) -> Estimate:
+        return vendi_estimate(fake=sets.fake, strata=sets.strata and sets.strata[1])
+
+    def streaming(self, num_features: int, **kwargs: Any) -> torchmetrics.Metric:
+        """As for every metric, but exact for any number of images: memory is ``(D, D)``."""
+        from synthgen.metrics.streaming import VendiSums
+
+        return VendiSums(num_features, **kwargs)
+
+
+class InceptionScore(Metric):
+    """:func:`inception_score` (Salimans et al. 2016): only where features lead to published class
+    scores."""
+
+    name = "inception_score"
+    label = "Inception score"
+    higher_is_better = True
+    definition = "of the synthetic images alone, no splits"
+    interval = OF_ONE_SET
+
+    def applies_to(self, sets: Comparison) -> bool:
+        return sets.logits is not None
+
+    def value(self, sets: Comparison) -> float:
+        return inception_score(fake_logits=sets.fake_logits)
+
+    def estimate(self, sets: Comparison) -> Estimate:
+        strata = sets.strata and sets.strata[1]
+        return inception_score_estimate(fake_logits=sets.fake_logits, strata=strata)
+
+    def streaming(self, num_features: int, **kwargs: Any) -> torchmetrics.Metric:
+        """As for every metric, but of class scores ``(B, K)``: ``num_features`` is K, and K + 2
+        numbers are kept."""
+        from synthgen.metrics.streaming import InceptionSums
+
+        return InceptionSums(num_features, **kwargs)

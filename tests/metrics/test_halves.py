@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from synthgen import neighbors
-from synthgen.evaluation.metrics import manifold, manifold_estimates
-from synthgen.evaluation.metrics.manifold import (
+from synthgen.metrics import manifold, manifold_estimates
+from synthgen.metrics.manifold import (
     HALVINGS,
     Scatter,
     halved,
