@@ -148,7 +148,8 @@ def test_in_the_repository_the_tests_find_them_and_are_green(tmp_path):
             *(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"),
             *(
                 "-k",
-                "smoothed or Smoothed or sketches or Sketches or mean_image or lenet or mean_gap or catalogue",
+                "smoothed or Smoothed or sketches or Sketches or mean_image or lenet or mean_gap "
+                "or catalogue",
             ),
             *("tests/gan/test_losses.py", "tests/samplers", "tests/test_configs.py"),
             *("tests/data", "tests/metrics", "tests/cli/test_catalogue.py"),
