@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from synthgen.data import Digits, prepare
+from synthgen.evaluation.fidelity import as_references
 from synthgen.evaluation.narrative import (
     closeness_sentence,
     fidelity_sentences,
@@ -20,7 +21,13 @@ def test_being_nearer_to_train_than_to_test_alone_accuses_nobody():
     to them proves nothing; copying is judged where real images calibrate it."""
     estimate = Estimate(2.0, 1.9, 2.1)
     model = make_result(
-        "fidelity/frechet_distance", estimate, extractor="e", n_real=90, n_fake=90, seconds=0.0
+        "fidelity/frechet_distance",
+        estimate,
+        label="Fréchet distance",
+        extractor="e",
+        n_real=90,
+        n_fake=90,
+        seconds=0.0,
     )
     train = make_result(
         "fidelity/frechet_distance",
@@ -30,9 +37,9 @@ def test_being_nearer_to_train_than_to_test_alone_accuses_nobody():
         n_fake=90,
         seconds=0.0,
     )
-    references = [{**train.to_json(), "reference": "train", "note": ""}]
+    references = as_references("train", [train], "")
     text = " ".join(fidelity_sentences([model], references, "e", "test"))
-    assert "2" in text
+    assert "The Fréchet distance to the real test images in the space e is 2" in text
     assert "cop" not in text
 
 

@@ -18,7 +18,7 @@ def test_a_set_that_lacks_a_class_is_not_taught_alone_nor_blamed_for_it(digits, 
     assert "A classifier trained on the real images got" in text
     arms = {result.name.split("/")[1] for result in found.results}
     assert arms == {"real_only", "real_and_synthetic"} == set(found.confusion)
-    assert not [one for one in found.references if "synthetic_only" in one["name"]]
+    assert not [one for one in found.references if "synthetic_only" in one.name]
 
 
 def test_a_set_of_all_classes_is_taught_alone(digits, drawn):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from synthgen.evaluation.report.formatting import TOO_FEW, direction, metric_label, plain, show
+from synthgen.evaluation.report.schema import Result
 from synthgen.evaluation.trial.schema import Interval
 
 
@@ -38,8 +39,14 @@ def test_transfer_results_are_per_cent():
 
 
 def test_words():
-    assert metric_label("fidelity/frechet_distance") == "Fréchet distance"
-    assert metric_label("privacy/some_new_thing") == "Some new thing"
+    found = {"value": 1.0, "ci_low": 1.0, "ci_high": 1.0, "extractor": "e", "classifier": None}
+    found |= {"scope": None, "n_real": 9, "n_fake": 9, "higher_is_better": True, "seconds": 0.0}
+    assert (
+        metric_label(Result(name="fidelity/mine", label="Gap of means", **found)) == "Gap of means"
+    )
+    older = "fidelity/frechet_distance"  # whose reports hold no labels
+    assert metric_label(Result(name=older, **found)) == "Fréchet distance"
+    assert metric_label(Result(name="privacy/some_new_thing", **found)) == "Some new thing"
     assert direction(True).startswith("↑")
     assert direction(False).startswith("↓")
     assert direction(None) == ""
