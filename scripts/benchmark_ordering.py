@@ -151,10 +151,10 @@ def table(
         for name, images in sets.items()
     }
     for title, cell in (
-        ("exact + near copies", lambda c: f"{c['exact_copies']} + {c['near_copies']}"),
-        ("nearer to train", lambda c: f"{100 * c['share_nearer_train']['value']:.0f} %"),
-        ("AuthPct", lambda c: f"{c['auth_pct']['value']:.0f}"),
-        ("flagged", lambda c: "**yes**" if c["flagged"] else "no"),
+        ("exact + near copies", lambda c: f"{c.exact_copies} + {c.near_copies}"),
+        ("nearer to train", lambda c: f"{100 * c.share_nearer_train.value:.0f} %"),
+        ("AuthPct", lambda c: f"{c.auth_pct.value:.0f}"),
+        ("flagged", lambda c: "**yes**" if c.flagged else "no"),
     ):
         print(f"| {title} | " + " | ".join(cell(found[name]) for name in sets) + " |")
     print(flush=True)

@@ -59,6 +59,8 @@ class Schema(BaseModel):
         allow_inf_nan=False,
         protected_namespaces=(),
         defer_build=True,
+        validate_by_name=True,  # in code; files say the alias
+        validate_by_alias=True,
     )
 
     def to_json(self) -> dict[str, Any]:
@@ -70,7 +72,7 @@ class Schema(BaseModel):
         """Raises SynthgenError, which names ``place`` and the field, for another value."""
         try:
             text = json.dumps(value, ensure_ascii=False, allow_nan=False)
-            return cls.model_validate_json(text)
+            return cls.model_validate_json(text, by_alias=True, by_name=False)
         except ValidationError as error:
             raise SynthgenError(sentence(error, place, advice)) from None
         except (ValueError, TypeError, RecursionError) as error:
@@ -122,7 +124,7 @@ class Row(Schema):
             for number, line in enumerate(lines, start=1):
                 if len(line) >= LONGEST_LINE:
                     raise damaged(place, f"line {number} is longer than a row can be", advice)
-                yield validate(line)
+                yield validate(line, by_alias=True, by_name=False)
         except ValidationError as error:
             raise SynthgenError(sentence(error, place, advice, f"line {number}: ")) from None
 

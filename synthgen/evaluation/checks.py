@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import torch
 
@@ -19,6 +18,7 @@ from synthgen.evaluation.classifiers.trainer import NetworkClassifier
 from synthgen.evaluation.copy_tests import find_twins
 from synthgen.evaluation.features import Extractor
 from synthgen.evaluation.review import require_enough
+from synthgen.evaluation.schema import Copying
 from synthgen.evaluation.trial import Trial
 from synthgen.evaluation.trial.endpoints import declared_endpoint, endpoint_score, tail_labels
 from synthgen.images import image_hashes
@@ -87,14 +87,16 @@ def exact_copies(splits: Splits, synthetic: SyntheticSet) -> dict[str, int]:
     return copies
 
 
-def leak_sentences(splits: Splits, synthetic: SyntheticSet, copying: dict[str, Any]) -> list[str]:
-    """Said if the set holds images that it is tested on; ``copying`` is the report's."""
+def leak_sentences(
+    splits: Splits, synthetic: SyntheticSet, copying: Mapping[str, Copying]
+) -> list[str]:
+    """Said if the set holds images that it is tested on; ``copying`` by space."""
     reference, total = splits.reference, len(synthetic.images)
     twins = find_twins(synthetic.images, [splits.test], [splits.train, splits.holdout])
-    near = {name: found.get("of_reference") or {} for name, found in copying.items()}
-    flagged = {name: one["near_copies"] for name, one in near.items() if one.get("flagged")}
-    if twins.flagged:
-        how = f"{twins.copies:,} of {total:,} synthetic images equal one pixel for pixel"
+    near = {name: found.of_reference for name, found in copying.items()}
+    flagged = {name: one.near_copies for name, one in near.items() if one and one.flagged}
+    if twins.counts.flagged:
+        how = f"{twins.counts.copies:,} of {total:,} synthetic images equal one pixel for pixel"
     elif flagged:
         name = max(flagged, key=lambda one: flagged[one])
         how = f"{flagged[name]:,} synthetic images are near copies of one, by the space {name}"

@@ -21,10 +21,10 @@ from synthgen.evaluation.report.formatting import (
     show,
 )
 from synthgen.evaluation.report.page import environment
-from synthgen.evaluation.report.schema import Report, Result
+from synthgen.evaluation.report.schema import Report
 from synthgen.evaluation.report.tables import Cell, Column, Row, Table
 from synthgen.evaluation.report.verdict import verdict_text
-from synthgen.evaluation.trial.schema import Interval
+from synthgen.evaluation.schema import Interval, Result
 from synthgen.io import new_folder, write_json, write_text
 from synthgen.masking import flatten, masked
 

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
+from synthgen.evaluation.schema import NeighbourRow
 from synthgen.neighbors import CHUNK
 from synthgen.progress import track
 from synthgen.seeds import Stream, step_generator
@@ -231,16 +232,16 @@ def nearest(queries: Tensor, train: Tensor, count: int) -> tuple[Tensor, Tensor]
     return torch.cat(distances), torch.cat(found)
 
 
-def rows(search: Search, classes: tuple[str, ...]) -> list[dict[str, str | float]]:
-    """Plain JSON for the report."""
-    return [
-        {
-            "class": classes[pair.label],
-            "distance": pair.distance,
-            "median_real_distance": pair.median_real_distance,
-        }
+def rows(search: Search, classes: tuple[str, ...]) -> tuple[NeighbourRow, ...]:
+    """For the report."""
+    return tuple(
+        NeighbourRow(
+            label=classes[pair.label],
+            distance=pair.distance,
+            median_real_distance=pair.median_real_distance,
+        )
         for pair in search.pairs
-    ]
+    )
 
 
 def picked(images: LabelledImages, positions: list[int]) -> Tensor:

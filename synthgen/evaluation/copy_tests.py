@@ -1,4 +1,16 @@
-"""How many copies are too many, and how near is too near, by how real images behave."""
+"""How many copies are too many, and how near is too near, by how real images behave.
+
+Exact copies are counted. Near ones have a score: the distance to the nearest training image over
+the mean distance to the next ones, 0 for a copy, towards 1 for an image among its neighbours. Two
+tests of it share the false alarms:
+
+- *One image alone*: a rank among m held-back images can't be rarer than 1 / (m + 1), however near
+  the image lies. So the lower tail is carried on: around any point the distances to its nearest
+  neighbours follow a power law (Amsaleg et al. 2015), so a small score t is a share ∝ t^k of all.
+  The exponent is estimated from the smallest scores (Hill 1975), and a share read off beyond them
+  (Weissman 1978) with the exponent's own uncertainty, times the number of images looked at.
+- *Many together*: how many lie below the smallest scores of the held-back images, by rank alone.
+"""
 
 from __future__ import annotations
 
@@ -9,32 +21,47 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from synthgen.evaluation.schema import Copying, TwinCounts
 from synthgen.images import image_hashes
 from synthgen.types import LabelledImages
 
-# Synthetic images that equal a training image pixel for pixel.
-
 LEVEL = 0.001  # chance below which more twins than real images have are copies
+FALSE_ALARMS = 0.01  # of honest sets that are flagged for near copies, by both tests together
+CHANCE = 0.002  # of held-back images lie below the line from which images count as near copies
+FEWEST_HELD = 20  # held-back images, with fewer nothing is said
+TAIL_SHARE, TAIL_LEAST, TAIL_MOST = 0.01, 10, 50  # of the held-back images make the tail
+MATERIAL = 0.15  # score from which no single image is called a copy: natural twins lie above it
+TINY = 1e-6
+NEARER_TO_TRAIN = 0.55  # share nearer to train from which a set is flagged
+
+
+def exactly_copied(found: Copying) -> bool:
+    return found.twins is not None and found.twins.flagged
+
+
+def nearly_copied(found: Copying) -> bool:
+    return found.p < FALSE_ALARMS
+
+
+def too_close(found: Copying) -> bool:
+    """Whether the set is nearer to its training images than to held-back ones, and more so than
+    real images are."""
+    own, usual = found.share_nearer_train, found.share_nearer_train_real
+    if own is None or own.ci_low is None or usual is None or usual.ci_high is None:
+        return False
+    return own.ci_low > max(NEARER_TO_TRAIN, usual.ci_high)
 
 
 @dataclass(frozen=True)
 class Twins:
-    """``flagged`` if real images that nobody trained on have no such twins, or far fewer."""
+    """Exact copies: how many, and which synthetic images (int64, ascending)."""
 
-    copies: int  # synthetic images that equal a training image
-    sources: int  # training images that they equal, without their own repetitions
-    images: int  # synthetic
-    held_back: int  # held-back real images that equal a training image
-    flagged: bool
-    positions: Tensor  # int64 ascending: which synthetic images
+    counts: TwinCounts
+    positions: Tensor
 
     def among(self, rows: Tensor) -> Tensor:
         """bool ``(N,)``: which of the synthetic images at the positions ``rows`` are copies."""
         return torch.isin(rows, self.positions)
-
-    def to_json(self) -> dict[str, int | bool]:
-        counts = {"copies": self.copies, "sources": self.sources, "images": self.images}
-        return {**counts, "held_back": self.held_back, "flagged": self.flagged}
 
 
 def find_twins(
@@ -60,9 +87,14 @@ def find_twins(
         (single and not twins)
         or more_often(len(set(found)), len(synthetic), twins + repeated, len(fresh) + known.total())
     )
-    return Twins(
-        len(found), len(set(found)), len(synthetic), twins, flagged, equal.nonzero().flatten()
+    counts = TwinCounts(
+        copies=len(found),
+        sources=len(set(found)),
+        images=len(synthetic),
+        held_back=twins,
+        flagged=flagged,
     )
+    return Twins(counts, equal.nonzero().flatten())
 
 
 def more_often(copies: int, count: int, usual: int, among: int) -> bool:
@@ -71,26 +103,6 @@ def more_often(copies: int, count: int, usual: int, among: int) -> bool:
     from scipy.stats import hypergeom
 
     return float(hypergeom.sf(copies - 1, count + among, copies + usual, count)) < LEVEL
-
-
-# How near is too near? Read off how near real images come that nobody trained on.
-#
-# A score here is the distance to the nearest training image over the mean distance to the next
-# ones: 0 for a copy, towards 1 for an image among its neighbours. Two tests share the false alarms:
-#
-# - *One image alone*: a rank among m held-back images can't be rarer than 1 / (m + 1), however near
-# the image lies. So the lower tail is carried on: around any point the distances to its nearest
-# neighbours follow a power law (Amsaleg et al. 2015), so a small score t is a share ∝ t^k of all.
-# The exponent is estimated from the smallest scores (Hill 1975), and a share read off beyond them
-# (Weissman 1978) with the exponent's own uncertainty, times the number of images looked at. - *Many
-# together*: how many lie below the smallest scores of the held-back images, by rank alone.
-
-FALSE_ALARMS = 0.01  # of honest sets that are flagged for near copies, by both tests together
-CHANCE = 0.002  # of held-back images lie below the line from which images count as near copies
-FEWEST_HELD = 20  # held-back images, with fewer nothing is said
-TAIL_SHARE, TAIL_LEAST, TAIL_MOST = 0.01, 10, 50  # of the held-back images make the tail
-MATERIAL = 0.15  # score from which no single image is called a copy: natural twins lie above it
-TINY = 1e-6
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -29,27 +28,34 @@ from torch import Tensor
 
 from synthgen.evaluation.copy_search import AlignedSpace, nearest, plant
 from synthgen.evaluation.copy_tests import (
-    FALSE_ALARMS,
     FEWEST_HELD,
     LEVEL,
     TINY,
     Found,
     Twins,
     Usual,
+    exactly_copied,
     fewest_flagged,
     find_twins,
+    nearly_copied,
+    too_close,
 )
 from synthgen.evaluation.features import Extractor
 from synthgen.evaluation.fidelity import FeatureSet, extract_set
-from synthgen.evaluation.narrative import sentence
+from synthgen.evaluation.narrative import copying_sentence
+from synthgen.evaluation.schema import (
+    CopiedPair,
+    CopiesOfReference,
+    Copying,
+    CountedInterval,
+    Power,
+)
 from synthgen.stats import Estimate, clopper_pearson, wilson
 from synthgen.types import LabelledImages, positions_by_class, spread_by_class
 
 SEARCHED = 5000  # synthetic and reference images at most, in proportion to the classes
 NEXT = 20  # training images beyond the nearest that say what distance is usual
 OTHER_CLASSES = 0.25  # difference of the class shares from which held-back images are cut to match
-NEARER_TO_TRAIN = 0.55  # share nearer to train from which a set is flagged
-POWERS = (0.8, 0.95)
 PAIRS = 24
 
 
@@ -95,7 +101,7 @@ def find_copies(
     planted: Mapping[str, Tensor] | None = None,
     positions: Tensor | None = None,
     known: FeatureSet | None = None,
-) -> dict[str, Any]:
+) -> Copying:
     """The report's ``copying`` entry of one space; positions in ``pairs`` are rows of ``synthetic``
     and ``train``, or of ``known``: all that a generator that knew the ``holdout`` too may have
     copied, which then is no measure of what is usual. ``reference`` says what ``test`` is,
@@ -110,7 +116,7 @@ def find_copies(
     def near(features: Tensor) -> Nearness:
         return Nearness.of(*nearest(features, searched.features, NEXT + 1))
 
-    fake, other = near(queries), near(real)
+    fake, other, different = near(queries), near(real), first_of_equal(queries)
     strangers = [(other, test.labels[usual])]
     if known is None:
         strangers.append((near(held.features), held.labels))
@@ -119,34 +125,31 @@ def find_copies(
         strangers,
         asked=asked,
         labels=synthetic.labels[asked],
-        different=first_of_equal(queries),
+        different=different,
         planted={kind: near(features) for kind, features in (planted or {}).items()},
         twins=twins,
         equal=twins.among(asked if positions is None else positions[asked]) if twins else None,
+        searched_train=len(searched),
     )
-    flags = found.pop("flags")
     if known is None:
         here, there = side(queries, train, holdout), side(real, train, holdout)
-        own, others = here.share(), there.share()
-        if found["n_reference"] >= FEWEST_HELD:
+        if found.n_reference >= FEWEST_HELD:
             usual_ratios = Usual((other.distance / there.to_held.clamp_min(TINY)).sort().values)
             ratios = fake.distance / here.to_held.clamp_min(TINY)
-            beside = usual_ratios.together(ratios, fake.index, found["different"])
-            found["p"] = min(1.0, 2 * min(found["p"], beside))
-            flags["near copies"] = found["p"] < FALSE_ALARMS
-        flags["nearer to train"] = above(own, NEARER_TO_TRAIN) and above(own, others.high)
-        found |= {
-            "share_nearer_train": as_json(own, len(asked)),
-            "share_nearer_train_real": as_json(others, len(usual)),
+            beside = usual_ratios.together(ratios, fake.index, found.different or 0)
+            found = found.model_copy(update={"p": min(1.0, 2 * min(found.p, beside))})
+        shares = {
+            "share_nearer_train": CountedInterval.counted(here.share(), len(asked)),
+            "share_nearer_train_real": CountedInterval.counted(there.share(), len(usual)),
             "n_holdout": min(len(train), len(holdout)),
         }
-    found |= {
-        **authenticity(fake, other, searched.features, real_count=min(len(asked), len(usual))),
-        "searched_train": len(searched),
-        "of_reference": of_reference(queries, synthetic.labels[asked], test=test, holdout=holdout),
-        "flagged": any(flags.values()),
-    }
-    return {**found, "sentence": sentence(found, flags, extractor, reference)}
+        found = found.model_copy(update=shares)
+    own, others = authenticity(
+        fake, other, searched.features, real_count=min(len(asked), len(usual))
+    )
+    tested = of_reference(queries, synthetic.labels[asked], test=test, holdout=holdout)
+    more = {"auth_pct": own, "auth_pct_real": others, "of_reference": tested}
+    return with_verdict(found.model_copy(update=more), extractor, reference)
 
 
 def aligned_copies(
@@ -156,7 +159,7 @@ def aligned_copies(
     synthetic: LabelledImages,
     reference: str = "test",
     twins: Twins | None = None,
-) -> tuple[str, dict[str, Any]]:
+) -> tuple[str, Copying]:
     """The name of the aligned pixels and their ``copying`` entry, for images; positions in
     ``pairs`` are images of ``synthetic`` and ``train``. ``held_back`` are all sets of real images
     that the generator did not know."""
@@ -179,10 +182,9 @@ def aligned_copies(
         },
         twins=twins,
         equal=twins.among(asked) if twins else None,
+        searched_train=len(train),
     )
-    flags = found.pop("flags")
-    found |= {"searched_train": len(train), "flagged": any(flags.values())}
-    return space.name, {**found, "sentence": sentence(found, flags, space.name, reference)}
+    return space.name, with_verdict(found, space.name, reference)
 
 
 def copies_in_space(
@@ -193,7 +195,7 @@ def copies_in_space(
     test: LabelledImages,
     synthetic: LabelledImages,
     reference: str = "test",
-) -> dict[str, Any]:
+) -> Copying:
     """:func:`find_copies` for images, with a prepared extractor; positions in ``pairs`` are images
     of ``synthetic`` and ``train``."""
     most, searched = extractor.max_images, extractor.max_searched
@@ -221,13 +223,24 @@ def planted_features(extractor: Extractor, train: LabelledImages) -> dict[str, T
     }
 
 
-def in_images(found: dict[str, Any], synthetic: Tensor, train: Tensor) -> dict[str, Any]:
+def in_images(found: Copying, synthetic: Tensor, train: Tensor) -> Copying:
     """Rows of features in ``pairs`` -> the images that they were extracted from."""
-    named = [
-        {**pair, "synthetic": int(synthetic[pair["synthetic"]]), "train": int(train[pair["train"]])}
-        for pair in found["pairs"]
-    ]
-    return {**found, "pairs": named}
+    named = tuple(
+        CopiedPair(
+            synthetic=int(synthetic[pair.synthetic]),
+            train=int(train[pair.train]),
+            distance=pair.distance,
+            ratio=pair.ratio,
+        )
+        for pair in found.pairs
+    )
+    return found.model_copy(update={"pairs": named})
+
+
+def with_verdict(found: Copying, extractor: str, reference: str) -> Copying:
+    flagged = exactly_copied(found) or nearly_copied(found) or too_close(found)
+    said = copying_sentence(found, extractor, reference)
+    return found.model_copy(update={"flagged": flagged, "sentence": said})
 
 
 def near_copies(
@@ -239,9 +252,10 @@ def near_copies(
     different: Tensor,
     planted: Mapping[str, Nearness],
     twins: Twins | None,
+    searched_train: int,
     equal: Tensor | None = None,
-) -> dict[str, Any]:
-    """What one space says of near copies: plain JSON, but for the ``flags``.
+) -> Copying:
+    """What one space says of near copies, without the verdict on it.
 
     ``held_back`` holds images that nobody trained on, with their labels; ``asked`` the position of
     each synthetic image and ``labels`` its label; ``different`` the first of equal ones,
@@ -253,36 +267,38 @@ def near_copies(
     found = Found(
         torch.zeros_like(fake.score).bool(), torch.zeros_like(fake.score).bool(), 1.0, 0.0
     )
-    power: dict[str, Any] = {}
+    power: dict[str, Power] = {}
     if len(scores) >= FEWEST_HELD:
         usual = Usual(scores.sort().values)
         repeated = usual.judge(fake.score, fake.index, among)
         once = usual.judge(fake.score[different], fake.index[different], among)
         found = Found(repeated.near, repeated.alone, once.p, once.threshold)
         power = {
-            kind: {str(level): fewest_flagged(usual, near.score, among, level) for level in POWERS}
+            kind: Power(
+                mostly=fewest_flagged(usual, near.score, among, 0.8),
+                nearly_always=fewest_flagged(usual, near.score, among, 0.95),
+            )
             for kind, near in planted.items()
         }
     # By pixels: a mirrored copy may lie at distance 0 too, and an equal one a rounding away.
     exact = found.near & (fake.distance == 0) if equal is None else equal
-    return {
-        "exact_copies": twins.copies if twins else int(exact.sum()),
-        "searched_exact": int(exact.sum()),
-        "near_copies": int((found.near & ~exact).sum()),
-        "unmistakable": int((found.alone & ~exact).sum()),
-        "threshold": found.threshold,
-        "p": found.p,
-        "pairs": pairs(fake, found.near, asked),
-        "searched": len(asked),
-        "different": among,
-        "n_reference": len(scores),
-        "power": power,
-        "twins": twins.to_json() if twins else None,
-        "flags": {
-            "exact copies": bool(twins and twins.flagged),
-            "near copies": found.p < FALSE_ALARMS,
-        },
-    }
+    return Copying(
+        sentence="",
+        flagged=False,
+        exact_copies=twins.counts.copies if twins else int(exact.sum()),
+        searched_exact=int(exact.sum()),
+        near_copies=int((found.near & ~exact).sum()),
+        unmistakable=int((found.alone & ~exact).sum()),
+        threshold=found.threshold,
+        p=found.p,
+        pairs=pairs(fake, found.near, asked),
+        searched=len(asked),
+        searched_train=searched_train,
+        different=among,
+        n_reference=len(scores),
+        power=power,
+        twins=twins.counts if twins else None,
+    )
 
 
 def of_like_classes(labels: Tensor, wanted: Tensor) -> Tensor:
@@ -317,7 +333,7 @@ def first_of_equal(rows: Tensor) -> Tensor:
 
 def of_reference(
     queries: Tensor, labels: Tensor, *, test: FeatureSet, holdout: FeatureSet
-) -> dict[str, Any] | None:
+) -> CopiesOfReference | None:
     """Near copies of the reference images, judged by the holdout's distances to them: such a set
     was made with the images that it is tested on. None with too few held-back images."""
     held = holdout.at_most(SEARCHED)
@@ -329,7 +345,7 @@ def of_reference(
     once = first_of_equal(queries)
     found = Usual(usual.sort().values).judge(near.score[once], near.index[once], len(once))
     count = int((near.score < found.threshold).sum())
-    return {"near_copies": count, "p": found.p, "flagged": found.p < LEVEL}
+    return CopiesOfReference(near_copies=count, p=found.p, flagged=found.p < LEVEL)
 
 
 def side(queries: Tensor, train: FeatureSet, holdout: FeatureSet) -> Side:
@@ -353,7 +369,7 @@ def independent(closest: Tensor) -> float:
 
 def authenticity(
     fake: Nearness, real: Nearness, train: Tensor, *, real_count: int
-) -> dict[str, dict[str, float | int | None]]:
+) -> tuple[CountedInterval, CountedInterval]:
     """AuthPct of both, in per cent: images farther from their nearest training image than that one
     is from the next training image. The real images are cut to ``real_count``, evenly."""
     kept = torch.arange(real_count) * len(real.index) // max(1, real_count)
@@ -363,30 +379,24 @@ def authenticity(
     spacing = nearest(train[used], train, 2)[0]
     authentic = distances > spacing[back, -1]
     own, others = authentic[: len(fake.index)], authentic[len(fake.index) :]
-    return {
-        name: as_json(wilson(int(flags.sum()), len(flags)), len(flags), scale=100)
-        for name, flags in (("auth_pct", own), ("auth_pct_real", others))
-    }
+    return per_cent(own), per_cent(others)
 
 
-def pairs(fake: Nearness, near: Tensor, asked: Tensor) -> list[dict[str, int | float]]:
+def per_cent(flags: Tensor) -> CountedInterval:
+    share = wilson(int(flags.sum()), len(flags))
+    scaled = Estimate(*(None if part is None else 100 * part for part in share))
+    return CountedInterval.counted(scaled, len(flags))
+
+
+def pairs(fake: Nearness, near: Tensor, asked: Tensor) -> tuple[CopiedPair, ...]:
     """The near copies with the smallest score, at most 24."""
     order = fake.score.argsort(stable=True)
-    return [
-        {
-            "synthetic": int(asked[row]),
-            "train": int(fake.index[row]),
-            "distance": float(fake.distance[row]),
-            "ratio": float(fake.score[row]),
-        }
+    return tuple(
+        CopiedPair(
+            synthetic=int(asked[row]),
+            train=int(fake.index[row]),
+            distance=float(fake.distance[row]),
+            ratio=float(fake.score[row]),
+        )
         for row in order[near[order]][:PAIRS].tolist()
-    ]
-
-
-def above(share: Estimate, level: float | None) -> bool:
-    return share.low is not None and level is not None and share.low > level
-
-
-def as_json(estimate: Estimate, count: int, scale: int = 1) -> dict[str, float | int | None]:
-    value, low, high = (None if x is None else scale * x for x in estimate)
-    return {"value": value, "ci_low": low, "ci_high": high, "n": count}
+    )

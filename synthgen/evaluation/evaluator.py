@@ -5,9 +5,8 @@ from __future__ import annotations
 import datetime
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from synthgen.data.splits import Splits
 from synthgen.dataset.source import SyntheticSet
@@ -27,7 +26,8 @@ from synthgen.evaluation.figures import (
 )
 from synthgen.evaluation.report.schema import Report
 from synthgen.evaluation.result import Findings
-from synthgen.evaluation.review import choose_questions, review_facts, write_review
+from synthgen.evaluation.review import choose_questions, write_review
+from synthgen.evaluation.schema import Figure
 from synthgen.evaluation.spaces import Space, measure_space
 from synthgen.evaluation.statistical_tests import compare_statistics
 from synthgen.evaluation.transfer import add_transfer, add_transfer_references, add_trial
@@ -38,7 +38,9 @@ from synthgen.metrics.manifold import DENSITY_NEIGHBOURS, halved, membership, po
 from synthgen.samplers.base import Sampler
 from synthgen.types import LabelledImages, positions_by_class, spread_by_class
 
-# How like the real images the synthetic ones are: metrics, copying, statistics, pictures.
+REVIEW = "review"  # folder of the expert's page and its key
+
+log = logging.getLogger(__name__)
 
 
 def add_class_grid(
@@ -47,8 +49,7 @@ def add_class_grid(
     """The first figure: what the classes look like, real beside synthetic."""
     file = "figures/class_grid.png"
     caption = class_grid(splits.test, synthetic, folder / file, reference=splits.reference)
-    figure = {"file": file, "kind": "class_grid", "class": None, "caption": caption}
-    found.figures.append(figure)
+    found.figures.append(Figure(file=file, kind="class_grid", label=None, caption=caption))
 
 
 def add_fidelity(
@@ -79,7 +80,7 @@ def add_fidelity(
         )
         found.sentences += narrative.extractor_sentence(extractor.name)
         found.copying[extractor.name] = space.copying
-        found.sentences.append(space.copying["sentence"])
+        found.sentences.append(space.copying.sentence)
         features[extractor.name] = (space.test.features, space.fake.features)
         if extractor is extractors[0]:
             add_reach(found, splits, space, extractor)
@@ -107,9 +108,9 @@ def add_copies(found: Findings, splits: Splits, synthetic: LabelledImages, folde
         twins=twins,
     )
     found.copying[name] = copies
-    found.sentences.append(copies["sentence"])
+    found.sentences.append(copies.sentence)
     figure = copy_figure(
-        copies["pairs"],
+        copies.pairs,
         synthetic.images,
         known.images,
         folder,
@@ -173,7 +174,7 @@ def add_portraits(
             file=f"figures/embedding_map_{name}.svg",
         ),
         copy_figure(
-            space.copying["pairs"],
+            space.copying.pairs,
             synthetic.images,
             splits.known.images,
             folder,
@@ -182,11 +183,6 @@ def add_portraits(
         ),
     ]
     found.figures += [figure for figure in figures if figure is not None]
-
-
-log = logging.getLogger(__name__)
-
-REVIEW = "review"  # folder of the expert's page and its key
 
 
 def evaluate(
@@ -202,7 +198,7 @@ def evaluate(
     trial: Trial | None = None,
     sampler: Sampler | None = None,
     training_log: Path | None = None,
-    config: dict[str, Any] | None = None,
+    config: Mapping[str, object] | None = None,
     review: int | None = None,
 ) -> Report:
     """Measure transfer and fidelity, and write ``report.json``, ``report.html``, ``figures/`` and
@@ -229,7 +225,7 @@ def evaluate(
         (folder / "figures").mkdir()
         if questions:
             (folder / REVIEW).mkdir()
-            write_review(questions, folder / REVIEW, facts=review_facts(splits, synthetic, seed))
+            write_review(questions, folder / REVIEW, splits, synthetic, seed)
         said = expected.expectation(
             splits,
             synthetic.images,
@@ -275,20 +271,20 @@ def evaluate(
             "trial": found.trial,
             "sentences": found.sentences,
             "confusion": found.confusion,
-            "curves": {"transfer": found.curves, "training": training},
-            "neighbours": found.neighbours,
-            "figures": found.figures,
-            "copying": found.copying,
-            "statistics": found.statistics,
+            "curves": {"transfer": found.curves, "training": training and training.to_json()},
+            "neighbours": [one.to_json() for one in found.neighbours],
+            "figures": [one.to_json() for one in found.figures],
+            "copying": {name: one.to_json() for name, one in found.copying.items()},
+            "statistics": found.statistics and found.statistics.to_json(),
             "fairness": found.fairness,
             "protocol": provenance.protocol(
                 judge, steps, taught, seed, extractors, metrics, splits
-            ),
-            "provenance": provenance.provenance(splits, synthetic, copies, config),
+            ).to_json(),
+            "provenance": provenance.provenance(splits, synthetic, copies, config).to_json(),
         }
         report = Report.from_json(table, "The report")
         write_json(folder / "report.json", table)
-        write_json(folder / provenance.FILE, provenance.public_report(table))
+        write_json(folder / provenance.FILE, provenance.public_report(report))
         write_html(report, folder)
     if held:
         held.store.remove()

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from synthgen.errors import SynthgenError
 from synthgen.evaluation.features import Extractor, InceptionExtractor
-from synthgen.evaluation.report.schema import Reference, Result
 from synthgen.evaluation.result import make_result
+from synthgen.evaluation.schema import Reference, Result
 from synthgen.metrics import STANDARD, Comparison, Metric
 from synthgen.metrics.arrays import Strata
 from synthgen.progress import track

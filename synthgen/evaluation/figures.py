@@ -8,7 +8,6 @@ import math
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import torch
 from PIL import Image, ImageDraw, ImageFont
@@ -22,6 +21,7 @@ from synthgen.evaluation.report.charts import (
     line_chart,
     write_figure,
 )
+from synthgen.evaluation.schema import CopiedPair, Figure
 from synthgen.images import to_pil
 from synthgen.io import write_bytes
 from synthgen.types import LabelledImages, positions_by_class
@@ -123,14 +123,14 @@ ACROSS = 4
 
 
 def copy_figure(
-    pairs: Sequence[dict[str, Any]],
+    pairs: Sequence[CopiedPair],
     synthetic: Tensor,
     train: Tensor,
     folder: Path,
     *,
     extractor: str,
     file: str,
-) -> dict[str, Any] | None:
+) -> Figure | None:
     """Write a PNG of the first pairs and return its entry for ``figures``; None without pairs.
 
     ``pairs`` name positions in ``synthetic`` and ``train``, uint8 ``(N, C, H, W)`` each. Beside
@@ -139,7 +139,7 @@ def copy_figure(
     shown = pairs[: ROWS * ACROSS]
     if not shown:
         return None
-    blocks = [triple(synthetic[pair["synthetic"]], train[pair["train"]]) for pair in shown]
+    blocks = [triple(synthetic[pair.synthetic], train[pair.train]) for pair in shown]
     rows = [blocks[start : start + ACROSS] for start in range(0, len(blocks), ACROSS)]
     names = [
         str(start + 1) if len(row) == 1 else f"{start + 1}-{start + len(row)}"
@@ -151,8 +151,7 @@ def copy_figure(
         f"The {len(shown)} nearest pairs of {len(pairs)} by {extractor}, nearest first: synthetic "
         "image, training image, and the difference of their pixels (black: equal)."
     )
-    return {"file": file, "kind": "copies", "class": None, "extractor": extractor,
-            "caption": caption}  # fmt: skip
+    return Figure(file=file, kind="copies", label=None, extractor=extractor, caption=caption)
 
 
 def triple(synthetic: Tensor, training: Tensor) -> list[Tensor]:
@@ -178,7 +177,7 @@ def typical_grid(
     *,
     extractor: str,
     file: str = "figures/typical.png",
-) -> dict[str, Any] | None:
+) -> Figure | None:
     """Write a PNG with one row per class, and return its entry for the report's ``figures``.
 
     ``fake_features`` ``(N, D)`` belong to the N images of ``synthetic``, ``real_features``
@@ -216,13 +215,7 @@ def typical_grid(
             f" Not shown: {', '.join(few)}{more} (of each {SHOWN} synthetic and {NEIGHBOUR + 1} "
             f"real images are needed; the first {MOST_CLASSES} classes are shown at most)."
         )
-    return {
-        "file": file,
-        "kind": "typical",
-        "class": None,
-        "extractor": extractor,
-        "caption": caption,
-    }
+    return Figure(file=file, kind="typical", label=None, extractor=extractor, caption=caption)
 
 
 def realism(features: Tensor, real: Tensor, k: int = NEIGHBOUR) -> Tensor:
@@ -259,7 +252,7 @@ def embedding_map(
     extractor: str,
     seed: int = 0,
     file: str = "figures/embedding_map.svg",
-) -> dict[str, Any]:
+) -> Figure:
     """Write an SVG of two panels, real and synthetic, and return its entry for ``figures``.
 
     Features are ``(N, D)``, labels int64 ``(N,)``. The map is UMAP's where umap-learn is installed,
@@ -284,13 +277,7 @@ def embedding_map(
     )
     chart = Scatter(title=f"Map of {extractor}", note=method, clouds=clouds, classes=tuple(classes))
     write_figure(chart, folder, file)
-    return {
-        "file": file,
-        "kind": "embedding_map",
-        "class": None,
-        "extractor": extractor,
-        "caption": caption,
-    }
+    return Figure(file=file, kind="embedding_map", label=None, extractor=extractor, caption=caption)
 
 
 def principal(points: Tensor) -> Tensor:
@@ -324,7 +311,7 @@ NOTABLE = 0.2  # relative difference in fine detail that the caption names
 
 def spectra(
     real: Tensor, synthetic: Tensor, folder: Path, *, file: str = "figures/spectra.svg"
-) -> dict[str, Any] | None:
+) -> Figure | None:
     """Write an SVG of both sets' spectra and return its entry for ``figures``.
 
     Both are uint8 ``(N, C, H, W)`` of the same size. None for images too small to have a spectrum.
@@ -347,12 +334,7 @@ def spectra(
     if chart is None:
         return None
     write_figure(chart, folder, file)
-    return {
-        "file": file,
-        "kind": "spectra",
-        "class": None,
-        "caption": said(frequencies, ours, theirs),
-    }
+    return Figure(file=file, kind="spectra", label=None, caption=said(frequencies, ours, theirs))
 
 
 def said(frequencies: Tensor, real: Tensor, synthetic: Tensor) -> str:

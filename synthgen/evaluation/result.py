@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from synthgen.evaluation.report.schema import Reference, Result
+from synthgen.evaluation.schema import Copying, Figure, Neighbours, Reference, Result, Statistics
 from synthgen.stats import Estimate
 
 
@@ -53,8 +53,8 @@ class Findings:
     curves: dict[str, list[dict[str, float]]] = field(default_factory=dict)
     verdict: dict[str, Any] | None = None
     trial: dict[str, Any] | None = None
-    neighbours: list[dict[str, Any]] = field(default_factory=list)
-    figures: list[dict[str, Any]] = field(default_factory=list)
-    copying: dict[str, Any] = field(default_factory=dict)  # by extractor
-    statistics: dict[str, Any] | None = None
+    neighbours: list[Neighbours] = field(default_factory=list)
+    figures: list[Figure] = field(default_factory=list)
+    copying: dict[str, Copying] = field(default_factory=dict)  # by extractor
+    statistics: Statistics | None = None
     fairness: dict[str, Any] | None = None

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -31,7 +30,7 @@ from synthgen.evaluation.fidelity import (
     logits_of,
 )
 from synthgen.evaluation.figures import MOST_CLASSES, neighbour_figure
-from synthgen.evaluation.report.schema import Reference, Result
+from synthgen.evaluation.schema import Copying, Figure, Neighbours, Reference, Result
 from synthgen.metrics import STANDARD, Metric
 from synthgen.types import LabelledImages, positions_by_class
 
@@ -46,9 +45,9 @@ class Space:
 
     results: list[Result]
     references: list[Reference]
-    neighbours: dict[str, Any]
-    figure: dict[str, Any]
-    copying: dict[str, Any]
+    neighbours: Neighbours
+    figure: Figure
+    copying: Copying
     test: FeatureSet
     fake: FeatureSet
 
@@ -144,7 +143,7 @@ def find_neighbours(
     fake: FeatureSet,
     test: FeatureSet,
     folder: Path,
-) -> tuple[dict[str, Any], dict[str, Any]]:
+) -> tuple[Neighbours, Figure]:
     """The report's ``neighbours`` and ``figures`` entries, and the PNG that they name."""
     search = closest_pairs(
         train=train.features,
@@ -168,20 +167,15 @@ def find_neighbours(
         folder / file,
         across=PER_CLASS,
     )
-    table = {
-        "figure": file,
-        "extractor": extractor.name,
-        "rows": rows(search, synthetic.classes),
-        "searched": search.searched,
-        "share_closer_than_median_real": search.closer,
-    }
-    figure = {
-        "file": file,
-        "kind": "neighbours",
-        "class": None,
-        "caption": caption(search, extractor.name, len(synthetic.classes)),
-    }
-    return table, figure
+    table = Neighbours(
+        figure=file,
+        extractor=extractor.name,
+        rows=rows(search, synthetic.classes),
+        searched=search.searched,
+        share_closer_than_median_real=search.closer,
+    )
+    shown = caption(search, extractor.name, len(synthetic.classes))
+    return table, Figure(file=file, kind="neighbours", label=None, caption=shown)
 
 
 def caption(search: Search, extractor: str, classes: int) -> str:

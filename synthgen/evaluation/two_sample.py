@@ -6,18 +6,31 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 from torch import Tensor
 
+from synthgen.evaluation.schema import LabelTest, StatisticTest, TwoSample
 from synthgen.metrics.arrays import as_pair
 from synthgen.seeds import Stream, image_rng
 from synthgen.stats import benjamini_hochberg, holm, wilson
 from synthgen.types import LabelledImages
 
-# Directions in which real features vary most.
+EFFECTS = ((0.2, "negligible"), (0.5, "small"), (0.8, "medium"))  # Cohen (1988), in SDs
+DISTANCES = ((0.1, "negligible"), (0.2, "small"), (0.35, "medium"))
+"""Kolmogorov-Smirnov's D of two normal distributions whose means lie 0.25, 0.5 and 0.9 SDs apart,
+so that the words mean about the same for both sizes."""
+
+FOLDS = 5  # of the classifier two-sample test
+PERMUTATIONS = 499
+COMPONENTS = 50
+RIDGE = 1e-4  # times the number of training rows
+MOST = 1000  # rows of each set: the time grows with their cube
+FEWEST = 10  # rows of each set, two per fold
+
+Test = tuple[str, ArrayLike, ArrayLike]  # a statistic, its real values (N,), its fake values (M,)
 
 
 @dataclass(frozen=True)
@@ -76,43 +89,8 @@ def _fit(rows: np.ndarray, count: int) -> tuple[np.ndarray, list[float]]:
     return chosen * np.sign(largest), [float(share) for share in shares]
 
 
-EFFECTS = ((0.2, "negligible"), (0.5, "small"), (0.8, "medium"))  # Cohen (1988), in SDs
-DISTANCES = ((0.1, "negligible"), (0.2, "small"), (0.35, "medium"))
-"""Kolmogorov-Smirnov's D of two normal distributions whose means lie 0.25, 0.5 and 0.9 SDs apart,
-so that the words mean about the same for both sizes."""
-
-
-@dataclass(frozen=True)
-class Shift:
-    """How one statistic differs between the two sets.
-
-    Attributes:
-        ks: Kolmogorov-Smirnov's D, 0 (same distribution) .. 1 (no overlap), and its p.
-        wasserstein: 1-Wasserstein distance in the statistic's own unit.
-        effect: (mean fake - mean real) / pooled standard deviation; None if nothing varies.
-        p_adjusted: Holm's, over the whole family; p_bh: Benjamini and Hochberg's.
-    """
-
-    statistic: str
-    ks: float
-    p: float
-    p_adjusted: float
-    p_bh: float
-    wasserstein: float
-    effect: float | None
-    size: str
-    real_mean: float
-    fake_mean: float
-    real_sd: float
-    fake_sd: float
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
-
-
-def compare_each(family: Iterable[tuple[str, Any, Any]]) -> list[Shift]:
-    """Each (statistic, its real values ``(N,)``, its fake values ``(M,)``) of one family of tests.
-    Values are finite; ``p`` is conservative where many are equal."""
+def compare_each(family: Iterable[Test]) -> list[StatisticTest]:
+    """All of one family of tests. Values are finite; ``p`` is conservative where many are equal."""
     from scipy.stats import ks_2samp, wasserstein_distance
 
     rows = []
@@ -129,7 +107,7 @@ def compare_each(family: Iterable[tuple[str, Any, Any]]) -> list[Shift]:
         name, ours, theirs, ks, p, distance = row
         effect = standardised_difference(ours, theirs)
         found.append(
-            Shift(
+            StatisticTest(
                 statistic=name,
                 ks=ks,
                 p=p,
@@ -163,51 +141,38 @@ def size_in_words(effect: float | None, ks: float) -> str:
     return words[max(shift, sum(ks >= limit for limit, _ in DISTANCES))]
 
 
-# Whether both sets hold the classes in the same proportions.
-
-
-def compare_labels(real: LabelledImages, fake: LabelledImages) -> dict[str, Any]:
-    """Chi-squared test of homogeneity (two rows, one column per class that occurs) and total
-    variation, 0 (same proportions) .. 1 (no class in common). ``chi2`` and ``p`` are None where
-    one class only occurs."""
+def compare_labels(real: LabelledImages, fake: LabelledImages) -> LabelTest:
+    """Whether both sets hold the classes in the same proportions: chi-squared test of homogeneity
+    (two rows, one column per class that occurs) and total variation, 0 (same proportions) .. 1 (no
+    class in common). There is no test where one class only occurs."""
     from scipy.stats import chi2_contingency
 
     counts = np.array([real.counts, fake.counts], dtype=np.float64)
     counts = counts[:, counts.sum(0) > 0]
     shares = counts / counts.sum(1, keepdims=True)
-    found: dict[str, Any] = {
-        "chi2": None,
-        "p": None,
-        "degrees": None,
-        "total_variation": float(abs(shares[0] - shares[1]).sum() / 2),
-        "n_real": len(real),
-        "n_fake": len(fake),
-        "balanced": max(fake.counts) - min(fake.counts) <= 1,
-        "missing": [
+    chi2 = p = degrees = None
+    if counts.shape[1] > 1:
+        test = chi2_contingency(counts, correction=False)
+        chi2, p, degrees = float(test[0]), float(test[1]), int(test[2])
+    return LabelTest(
+        chi2=chi2,
+        p=p,
+        degrees=degrees,
+        total_variation=float(abs(shares[0] - shares[1]).sum() / 2),
+        n_real=len(real),
+        n_fake=len(fake),
+        balanced=max(fake.counts) - min(fake.counts) <= 1,
+        missing=[
             name
             for name, ours, theirs in zip(real.classes, real.counts, fake.counts, strict=True)
             if ours and not theirs
         ],
-    }
-    if counts.shape[1] > 1:
-        test = chi2_contingency(counts, correction=False)
-        found |= {"chi2": float(test[0]), "p": float(test[1]), "degrees": int(test[2])}
-    return found
+    )
 
 
-# Classifier two-sample test (Lopez-Paz and Oquab 2017): can a classifier learn to tell the sets
-# apart?
-
-FOLDS = 5
-PERMUTATIONS = 499
-COMPONENTS = 50
-RIDGE = 1e-4  # times the number of training rows
-MOST = 1000  # rows of each set: the time grows with their cube
-FEWEST = 10  # rows of each set, two per fold
-
-
-def classifier_two_sample(real: Tensor, fake: Tensor, *, seed: int) -> dict[str, Any]:
-    """Accuracy on rows that were not trained on, 5-fold cross-fitted; 0.5 is chance.
+def classifier_two_sample(real: Tensor, fake: Tensor, *, space: str, seed: int) -> TwoSample:
+    """Can a classifier learn to tell the sets apart (Lopez-Paz and Oquab 2017), by the features of
+    a ``space``? Accuracy on rows that were not trained on, 5-fold cross-fitted; 0.5 is chance.
 
     The classifier is a kernel least-squares one (Gaussian kernel of the median distance) on the
     first 50 pooled principal components, so it sees any difference, not of means alone. Both sets
@@ -218,7 +183,7 @@ def classifier_two_sample(real: Tensor, fake: Tensor, *, seed: int) -> dict[str,
     """
     rows = min(len(real), len(fake), MOST)
     if rows < FEWEST:
-        return {"accuracy": None, "ci_low": None, "ci_high": None, "p": None, "n": 2 * rows}
+        return TwoSample(accuracy=None, ci_low=None, ci_high=None, p=None, n=2 * rows, space=space)
     random = image_rng(seed, Stream.TWO_SAMPLE)
     ours = real[np.sort(random.permutation(len(real))[:rows])]
     theirs = fake[np.sort(random.permutation(len(fake))[:rows])]
@@ -229,13 +194,14 @@ def classifier_two_sample(real: Tensor, fake: Tensor, *, seed: int) -> dict[str,
     right = _right(points, fold, _relabelled(labels, fold, random))  # column 0: the true labels
     at_least = int((right[1:] >= right[0]).sum())
     estimate = wilson(float(right[0]), 2 * rows)
-    return {
-        "accuracy": estimate.value,
-        "ci_low": estimate.low,
-        "ci_high": estimate.high,
-        "p": (1 + at_least) / (1 + PERMUTATIONS),
-        "n": 2 * rows,
-    }
+    return TwoSample(
+        accuracy=estimate.value,
+        ci_low=estimate.low,
+        ci_high=estimate.high,
+        p=(1 + at_least) / (1 + PERMUTATIONS),
+        n=2 * rows,
+        space=space,
+    )
 
 
 def _relabelled(labels: np.ndarray, fold: np.ndarray, random: np.random.Generator) -> np.ndarray:

@@ -5,6 +5,7 @@ import torch
 
 from synthgen.errors import SynthgenError
 from synthgen.evaluation import checks
+from synthgen.evaluation.schema import CopiesOfReference, Copying
 from synthgen.types import LabelledImages, positions_by_class
 
 
@@ -105,6 +106,11 @@ def test_a_set_of_test_images_is_said_to_be_one(digits, drawn, as_set):
     )
     (said,) = checks.leak_sentences(digits, as_set(mixed), {})
     assert f"The set holds test images: 1 of {len(mixed):,} synthetic images equal" in said
-    near = {"of_reference": {"near_copies": 7, "p": 1e-9, "flagged": True}}
-    (said,) = checks.leak_sentences(digits, as_set(drawn), {"pixels": near, "aligned": {}})
+    none = Copying(
+        sentence="", flagged=False, threshold=0.4, exact_copies=0, near_copies=0, p=1.0,
+        searched=300, searched_train=1000, n_reference=300,
+    )  # fmt: skip
+    tested = CopiesOfReference(near_copies=7, p=1e-9, flagged=True)
+    near = none.model_copy(update={"of_reference": tested})
+    (said,) = checks.leak_sentences(digits, as_set(drawn), {"pixels": near, "aligned": none})
     assert "7 synthetic images are near copies of one, by the space pixels" in said

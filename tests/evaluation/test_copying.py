@@ -9,7 +9,7 @@ from sklearn.datasets import load_digits
 from synthgen.evaluation import copying
 from synthgen.evaluation.classifiers.extractor import ClassifierExtractor
 from synthgen.evaluation.copy_search import KINDS, AlignedSpace
-from synthgen.evaluation.copy_tests import exceedance, find_twins
+from synthgen.evaluation.copy_tests import exceedance, find_twins, nearly_copied
 from synthgen.evaluation.copying import (
     NEXT,
     Nearness,
@@ -21,7 +21,8 @@ from synthgen.evaluation.copying import (
 )
 from synthgen.evaluation.features import PixelExtractor
 from synthgen.evaluation.fidelity import FeatureSet
-from synthgen.evaluation.narrative import sentence
+from synthgen.evaluation.narrative import copying_sentence
+from synthgen.evaluation.schema import Copying, CountedInterval, Power
 from synthgen.types import LabelledImages
 
 CLASSES = tuple("0123456789")
@@ -66,7 +67,7 @@ def test_noisy_test_images_in_a_set_are_told_from_training_images_and_new_ones(k
     parts = cut(seed)
     extractor = space(kind, parts, seed)
     for honest in ("fresh", "train"):
-        assert not judge(parts, parts[honest], extractor)["of_reference"]["flagged"]
+        assert not judge(parts, parts[honest], extractor).of_reference.flagged
     noise = torch.randn(parts["test"].images.shape, generator=torch.Generator().manual_seed(seed))
     noisy = (parts["test"].images + 4 * noise).round().clamp(0, 255).byte()
     tested = LabelledImages(
@@ -74,9 +75,9 @@ def test_noisy_test_images_in_a_set_are_told_from_training_images_and_new_ones(k
         torch.cat([parts["test"].labels[:30], parts["fresh"].labels]),
         CLASSES,
     )
-    found = judge(parts, tested, extractor)["of_reference"]
-    assert found["flagged"]
-    assert 25 <= found["near_copies"] <= 40
+    found = judge(parts, tested, extractor).of_reference
+    assert found.flagged
+    assert 25 <= found.near_copies <= 40
 
 
 @pytest.mark.parametrize("kind", ["pixels", "classifier"])
@@ -85,18 +86,18 @@ def test_five_per_cent_of_copies_are_flagged_and_real_images_are_not(kind, seed)
     parts = cut(seed)
     extractor = space(kind, parts, seed)
     honest = judge(parts, parts["fresh"], extractor)
-    assert not honest["flagged"], honest["sentence"]
-    assert honest["exact_copies"] == 0
-    assert "No sign of copying" in honest["sentence"]
+    assert not honest.flagged, honest.sentence
+    assert honest.exact_copies == 0
+    assert "No sign of copying" in honest.sentence
 
     found = judge(parts, plant(parts, 0.05), extractor)
-    assert found["flagged"]
-    assert found["exact_copies"] == 23
-    assert "Training images were copied" in found["sentence"]
+    assert found.flagged
+    assert found.exact_copies == 23
+    assert "Training images were copied" in found.sentence
     first = len(parts["fresh"]) - 23  # the planted ones come last, in the training images' order
-    for pair in found["pairs"][:23]:
-        assert pair["distance"] == 0
-        assert pair["train"] == pair["synthetic"] - first
+    for pair in found.pairs[:23]:
+        assert pair.distance == 0
+        assert pair.train == pair.synthetic - first
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -108,9 +109,9 @@ def test_noisy_copies_are_near_copies(seed):
         return (images + noise).clamp(0, 255).round().byte()
 
     found = judge(parts, plant(parts, 0.05, noisy), space("pixels", parts, seed))
-    assert found["flagged"]
-    assert found["exact_copies"] == 0
-    assert found["near_copies"] >= 12
+    assert found.flagged
+    assert found.exact_copies == 0
+    assert found.near_copies >= 12
 
 
 def test_a_set_that_is_only_blurred_is_not_accused():
@@ -118,7 +119,7 @@ def test_a_set_that_is_only_blurred_is_not_accused():
     parts = cut(0)
     blurred = torch.nn.functional.avg_pool2d(parts["fresh"].images.float(), 3, 1, 1).byte()
     synthetic = LabelledImages(blurred, parts["fresh"].labels, CLASSES)
-    assert not judge(parts, synthetic, space("pixels", parts, 0))["flagged"]
+    assert not judge(parts, synthetic, space("pixels", parts, 0)).flagged
 
 
 def test_a_set_of_nothing_but_shifted_training_images_is_flagged():
@@ -127,8 +128,8 @@ def test_a_set_of_nothing_but_shifted_training_images_is_flagged():
     noise = 30 * torch.randn(train.images.shape, generator=torch.Generator().manual_seed(0))
     drawn = LabelledImages((train.images + noise).clamp(0, 255).byte(), train.labels, CLASSES)
     found = judge(parts, drawn, space("pixels", parts, 1))
-    assert found["flagged"]
-    assert found["auth_pct"]["value"] < 20 < found["auth_pct_real"]["value"]
+    assert found.flagged
+    assert found.auth_pct.value < 20 < found.auth_pct_real.value
 
 
 def gaussians(count, seed, size=12):
@@ -147,11 +148,11 @@ def test_the_share_is_a_half_for_independent_images_as_often_as_it_says():
         found = find_copies(
             extractor="e", reference="test", train=train, holdout=holdout, test=test, synthetic=fake
         )
-        share = found["share_nearer_train"]
-        assert share["n"] == 900
-        assert share["ci_high"] - share["ci_low"] < 0.4  # and not by saying nothing
-        inside += share["ci_low"] <= 0.5 <= share["ci_high"]
-        plain += abs(share["value"] - 0.5) <= 1.96 * 0.5 / 900**0.5
+        share = found.share_nearer_train
+        assert share.n == 900
+        assert share.ci_high - share.ci_low < 0.4  # and not by saying nothing
+        inside += share.ci_low <= 0.5 <= share.ci_high
+        plain += abs(share.value - 0.5) <= 1.96 * 0.5 / 900**0.5
     assert inside >= 54  # 57 expected
     assert plain < 45
 
@@ -179,8 +180,8 @@ def test_auth_pct_equals_its_definition():
     spacing = torch.cdist(train.features, train.features).fill_diagonal_(torch.inf).min(1).values
     distance, index = torch.cdist(fake.features, train.features).min(1)
     expected = 100 * (distance > spacing[index]).double().mean()
-    assert found["auth_pct"]["value"] == pytest.approx(float(expected))
-    assert found["auth_pct"]["n"] == found["auth_pct_real"]["n"] == 80
+    assert found.auth_pct.value == pytest.approx(float(expected))
+    assert found.auth_pct.n == found.auth_pct_real.n == 80
 
 
 def test_positions_are_those_of_the_images_when_only_some_are_searched(monkeypatch):
@@ -188,9 +189,9 @@ def test_positions_are_those_of_the_images_when_only_some_are_searched(monkeypat
     parts = cut(2)
     extractor = PixelExtractor(max_images=200)
     found = judge(parts, parts["train"], extractor)
-    assert found["searched"] == 100
-    assert len(found["pairs"]) == copying.PAIRS
-    assert all(pair["synthetic"] == pair["train"] for pair in found["pairs"])
+    assert found.searched == 100
+    assert len(found.pairs) == copying.PAIRS
+    assert all(pair.synthetic == pair.train for pair in found.pairs)
 
 
 def test_few_images_say_nothing_and_it_is_said():
@@ -199,25 +200,24 @@ def test_few_images_say_nothing_and_it_is_said():
     found = find_copies(
         extractor="e", reference="test", train=train, holdout=holdout, test=test, synthetic=few
     )
-    assert not found["flagged"]
-    assert found["sentence"].startswith("Only 12 held-back images: too few to say anything")
-    assert "No sign" not in found["sentence"]
+    assert not found.flagged
+    assert found.sentence.startswith("Only 12 held-back images: too few to say anything")
+    assert "No sign" not in found.sentence
 
 
 def test_more_near_copies_than_usual_are_not_called_no_sign():
-    found = {
-        "exact_copies": 0, "searched_exact": 0, "near_copies": 25, "unmistakable": 0,
-        "searched": 400, "searched_train": 220, "n_reference": 63, "p": 0.0232, "power": {},
-        "twins": None,
-        "share_nearer_train": {"value": 0.48, "ci_low": 0.25, "ci_high": 0.71},
-        "share_nearer_train_real": {"value": 0.27, "ci_low": 0.1, "ci_high": 0.51},
-    }  # fmt: skip
-    honest = {"exact copies": False, "near copies": False, "nearer to train": False}
-    text = sentence(found, honest, "pixels", "test")
+    found = Copying(
+        sentence="", flagged=False, threshold=0.4, exact_copies=0, searched_exact=0,
+        near_copies=25, unmistakable=0, searched=400, searched_train=220, n_reference=63, p=0.0232,
+        share_nearer_train=CountedInterval(value=0.48, ci_low=0.25, ci_high=0.71, n=400),
+        share_nearer_train_real=CountedInterval(value=0.27, ci_low=0.1, ci_high=0.51, n=90),
+    )  # fmt: skip
+    text = copying_sentence(found, "pixels", "test")
     assert text.startswith("No proof of copying in the space pixels, but look at the nearest pairs")
     assert "come as near in 2 % of cases (a set is flagged below 1 %)" in text
     assert "50 % on average, and these real test images at 27 % (10–51)" in text
-    assert sentence(found | {"p": 0.4}, honest, "pixels", "test").startswith("No sign of")
+    honest = found.model_copy(update={"p": 0.4})
+    assert copying_sentence(honest, "pixels", "test").startswith("No sign of")
 
 
 def aligned(parts, synthetic):
@@ -231,28 +231,28 @@ def aligned(parts, synthetic):
 def test_one_exact_copy_is_enough():
     parts = cut(0)
     found = aligned(parts, plant(parts, 1 / len(parts["fresh"])))
-    assert found["flagged"]
-    assert found["sentence"].startswith(
+    assert found.flagged
+    assert found.sentence.startswith(
         "Training images were copied: 1 of 457 synthetic images equals one training image"
     )
-    assert judge(parts, plant(parts, 1 / 457), space("pixels", parts, 0))["flagged"]
-    assert not aligned(parts, parts["fresh"])["flagged"]
+    assert judge(parts, plant(parts, 1 / 457), space("pixels", parts, 0)).flagged
+    assert not aligned(parts, parts["fresh"]).flagged
 
 
 def test_exact_copies_are_not_counted_as_near_ones_and_mirrored_ones_are():
     parts = cut(0)
     exact = plant(parts, 0.1)
     for found in (aligned(parts, exact), judge(parts, exact, space("pixels", parts, 0))):
-        assert found["searched_exact"] == found["exact_copies"] == 46
-        assert found["near_copies"] <= 2
-        assert "Of 411 other synthetic images" in found["sentence"]
-        assert "p = " not in found["sentence"]
+        assert found.searched_exact == found.exact_copies == 46
+        assert found.near_copies <= 2
+        assert "Of 411 other synthetic images" in found.sentence
+        assert "p = " not in found.sentence
     mirrored = aligned(parts, plant(parts, 0.1, lambda images: images.flip(3)))
-    assert mirrored["exact_copies"] == 0
-    assert mirrored["near_copies"] >= 46
+    assert mirrored.exact_copies == 0
+    assert mirrored.near_copies >= 46
     alone = aligned(parts, parts["train"])
-    assert alone["searched_exact"] == 800
-    assert "suspiciously" not in alone["sentence"]
+    assert alone.searched_exact == 800
+    assert "suspiciously" not in alone.sentence
 
 
 def test_real_images_that_repeat_themselves_excuse_as_many_twins():
@@ -266,12 +266,12 @@ def test_real_images_that_repeat_themselves_excuse_as_many_twins():
 
     known = with_blanks(train, 40)  # 5 %, all in training: equal images share a split
     usual = find_twins(with_blanks(fresh, 20), [known], [parts["test"]])
-    assert (usual.copies, usual.sources, usual.flagged) == (20, 1, False)
+    assert (usual.counts.copies, usual.counts.sources, usual.counts.flagged) == (20, 1, False)
     once = LabelledImages(torch.cat([fresh.images[1:], known.images[-1:]]), fresh.labels, CLASSES)
-    assert find_twins(once, [known], [parts["test"]]).flagged
+    assert find_twins(once, [known], [parts["test"]]).counts.flagged
     held = LabelledImages(known.images[-30:], known.labels[-30:], CLASSES)  # 30 have a twin
-    assert not find_twins(once, [known], [held]).flagged
-    assert find_twins(known, [known], [parts["test"], held]).flagged
+    assert not find_twins(once, [known], [held]).counts.flagged
+    assert find_twins(known, [known], [parts["test"], held]).counts.flagged
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -280,10 +280,10 @@ def test_copies_are_found_however_they_were_changed(kind):
     parts = cut(0)
     copies = {"noise": 0.02, "JPEG": 0.05}.get(kind, 1 / len(parts["fresh"]))
     found = aligned(parts, plant(parts, copies, KINDS[kind]))
-    assert found["exact_copies"] == 0
-    assert found["flagged"], found["sentence"]
+    assert found.exact_copies == 0
+    assert found.flagged, found.sentence
     first = len(parts["fresh"]) - round(copies * len(parts["fresh"]))
-    assert found["pairs"][0]["train"] == found["pairs"][0]["synthetic"] - first
+    assert found.pairs[0].train == found.pairs[0].synthetic - first
 
 
 class Scored:
@@ -319,6 +319,7 @@ class Scored:
             different=torch.cat([first, torch.arange(len(asked), len(fake.score))]),
             planted=dict(planted),
             twins=None,
+            searched_train=len(self.train),
         )
 
 
@@ -346,7 +347,7 @@ def test_honest_collapsed_and_one_sided_sets_are_rarely_flagged(scored, held):
         one = rest[scored.labels[rest] == turn % 10]
         sets = {"honest": rest, "collapsed": rest[:20].repeat(100), "one class": one}
         for name, asked in sets.items():
-            flagged[name] += scored.verdict(known, asked)["flags"]["near copies"]
+            flagged[name] += nearly_copied(scored.verdict(known, asked))
     assert max(flagged.values()) <= 5, flagged
 
 
@@ -354,9 +355,9 @@ def test_the_power_stated_is_the_power_there_is(scored):
     """Copies of other training images than those that it was measured on."""
     known, rest = scored.draw(359, 600)
     planted = {kind: scored.near(KINDS[kind](scored.train.images[:60])) for kind in KINDS}
-    power = scored.verdict(known, rest, planted=planted.items())["power"]
-    assert power["mirror"] == power["shift"] == {"0.8": 1, "0.95": 1}
-    least = power["noise"]["0.95"]
+    power = scored.verdict(known, rest, planted=planted.items()).power
+    assert power["mirror"] == power["shift"] == Power(mostly=1, nearly_always=1)
+    least = power["noise"].nearly_always
     assert 1 < least < 60
     copies = scored.near(KINDS["noise"](scored.train.images[200:500]))
 
@@ -365,18 +366,18 @@ def test_the_power_stated_is_the_power_there_is(scored):
         for _ in range(60):
             some = torch.randperm(300, generator=scored.random)[:count]
             verdict = scored.verdict(known, rest[count:], taken(copies, some))
-            found += verdict["flags"]["near copies"]
+            found += nearly_copied(verdict)
         return found / 60
 
     assert noticed(2 * least) > 0.9
-    assert noticed(max(1, power["noise"]["0.8"] // 4)) < 0.8
+    assert noticed(max(1, power["noise"].mostly // 4)) < 0.8
 
 
 def test_without_held_back_images_enough_nothing_is_claimed(scored):
     known, rest = scored.draw(19, 100)
     found = scored.verdict(known, rest, planted={"noise": taken(scored.real, rest)}.items())
-    assert found["power"] == {}
-    assert not found["flags"]["near copies"]
+    assert found.power == {}
+    assert not nearly_copied(found)
 
 
 def test_a_set_of_other_classes_is_compared_with_images_of_these():
@@ -410,5 +411,5 @@ def test_honest_and_collapsed_sets_are_rarely_flagged_by_all_questions_together(
                 train=train,
                 **{part: FeatureSet(images[rows], labels[rows]) for part, rows in sets.items()},
             )
-            flagged[name] += found["flagged"]
+            flagged[name] += found.flagged
     assert max(flagged.values()) <= 10, flagged

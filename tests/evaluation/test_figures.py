@@ -18,7 +18,7 @@ from synthgen.evaluation.figures import (
     typical_grid,
 )
 from synthgen.evaluation.report.blocks import embed
-from synthgen.evaluation.report.schema import Figure
+from synthgen.evaluation.schema import CopiedPair, Figure
 from synthgen.types import LabelledImages
 
 
@@ -70,14 +70,14 @@ def test_wrong_labels_are_the_least_realistic(real, held, folder, monkeypatch):
     for one in ones.images:
         assert any(torch.equal(one, image) for image in worst[:2])
         assert not any(torch.equal(one, image) for image in [*best, *typical])
-    assert "Not shown: 1, 2, 3, 4, 5, 6, 7, 8 and 1 more (of each 5 synthetic" in figure["caption"]
+    assert "Not shown: 1, 2, 3, 4, 5, 6, 7, 8 and 1 more (of each 5 synthetic" in figure.caption
 
 
 def test_the_grid_of_typical_images_opens(real, held, folder):
     figure = typical_grid(held, pixels(held), pixels(real), real.labels, folder, extractor="pixels")
-    with Image.open(folder / figure["file"]) as picture:
+    with Image.open(folder / figure.file) as picture:
         assert min(picture.size) > 200
-    assert "pixels" in figure["caption"]
+    assert "pixels" in figure.caption
     nothing = held.subset([])
     assert typical_grid(nothing, pixels(nothing), pixels(real), real.labels, folder,
                         extractor="pixels") is None  # fmt: skip
@@ -99,19 +99,19 @@ def test_the_map_shows_both_sets_and_the_missing_class(real, held, folder):
         pixels(real), real.labels, pixels(fake), fake.labels, held.classes, folder,
         extractor="pixels",
     )  # fmt: skip
-    text = (folder / figure["file"]).read_text()
+    text = (folder / figure.file).read_text()
     assert text.count('class="halo"') == 10 + 9
-    shown = embed(Figure.from_json(figure), folder)
+    shown = embed(figure, folder)
     assert shown.uri.startswith("data:image/svg+xml;base64,")
     assert not re.search(r"<script|href=|url\(", text)
     assert (folder / "charts/embedding_map.pdf").read_bytes().startswith(b"%PDF")
-    assert shown.file == f"{figure['file']} · charts/embedding_map.pdf"
-    again = (folder / figure["file"]).read_bytes()
+    assert shown.file == f"{figure.file} · charts/embedding_map.pdf"
+    again = (folder / figure.file).read_bytes()
     embedding_map(
         pixels(real), real.labels, pixels(fake), fake.labels, held.classes, folder,
         extractor="pixels",
     )  # fmt: skip
-    assert (folder / figure["file"]).read_bytes() == again
+    assert (folder / figure.file).read_bytes() == again
 
 
 def test_the_power_of_a_wave_lies_at_its_frequency():
@@ -126,20 +126,20 @@ def test_the_power_of_a_wave_lies_at_its_frequency():
 def test_blur_and_noise_are_told_apart(real, folder):
     images = real.images
     blurred = torch.nn.functional.avg_pool2d(images.float(), 3, 1, 1).to(torch.uint8)
-    assert "weaker: blur" in spectra(images, blurred, folder)["caption"]
-    assert "stronger: noise" in spectra(blurred, images, folder)["caption"]
-    assert "about as strong" in spectra(images, images, folder)["caption"]
+    assert "weaker: blur" in spectra(images, blurred, folder).caption
+    assert "stronger: noise" in spectra(blurred, images, folder).caption
+    assert "about as strong" in spectra(images, images, folder).caption
     assert spectra(images[..., :4, :4], images[..., :4, :4], folder) is None
 
 
 def test_pairs_are_drawn_with_their_difference(real, held, folder):
-    pairs = [{"synthetic": i, "train": i, "distance": 0.0} for i in range(5)]
+    pairs = [CopiedPair(synthetic=i, train=i, distance=0.0, ratio=0.0) for i in range(5)]
     figure = copy_figure(
         pairs, held.images, held.images, folder, extractor="pixels", file="figures/copies.png"
     )
-    assert figure["kind"] == "copies"
-    assert figure["extractor"] == "pixels"
-    with Image.open(folder / figure["file"]) as picture:
+    assert figure.kind == "copies"
+    assert figure.extractor == "pixels"
+    with Image.open(folder / figure.file) as picture:
         assert picture.size[0] > 4 * 3 * 48
     assert copy_figure([], held.images, held.images, folder, extractor="p", file="x.png") is None
 

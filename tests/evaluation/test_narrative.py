@@ -12,6 +12,7 @@ from synthgen.evaluation.narrative import (
     worst_class_sentence,
 )
 from synthgen.evaluation.result import make_result
+from synthgen.evaluation.schema import Copying, CountedInterval, Neighbours
 from synthgen.stats import Estimate
 from synthgen.types import LabelledImages
 
@@ -43,9 +44,12 @@ def test_being_nearer_to_train_than_to_test_alone_accuses_nobody():
     assert "cop" not in text
 
 
+def nearest(closer):
+    return Neighbours(extractor="e", searched=100, share_closer_than_median_real=closer)
+
+
 def test_closeness_does_not_accuse_either():
-    neighbours = {"share_closer_than_median_real": 0.9, "searched": 100}
-    assert "as often as copies" in closeness_sentence(neighbours, "test")
+    assert "as often as copies" in closeness_sentence(nearest(0.9), "test")
 
 
 @pytest.mark.parametrize(
@@ -57,9 +61,12 @@ def test_closeness_does_not_accuse_either():
     ],
 )
 def test_closeness_is_explained_by_what_the_held_back_images_say(share, low, flagged, words):
-    neighbours = {"share_closer_than_median_real": 1.0, "searched": 100}
-    copying = {"share_nearer_train": {"value": share, "ci_low": low}, "flagged": flagged}
-    assert words in closeness_sentence(neighbours, "test", copying)
+    copying = Copying(
+        sentence="", flagged=flagged, threshold=0.4, exact_copies=0, near_copies=0, p=1.0,
+        searched=100, searched_train=100, n_reference=100,
+        share_nearer_train=CountedInterval(value=share, ci_low=low, ci_high=0.9, n=100),
+    )  # fmt: skip
+    assert words in closeness_sentence(nearest(1.0), "test", copying)
 
 
 def taught(values, seeds=1):

@@ -1,5 +1,3 @@
-import json
-
 import numpy as np
 import pytest
 import torch
@@ -8,6 +6,7 @@ from scipy import stats
 from synthgen.evaluation import statistical_tests as comparing
 from synthgen.evaluation import two_sample as module
 from synthgen.evaluation.image_statistics import image_statistics
+from synthgen.evaluation.schema import Statistics
 from synthgen.evaluation.statistical_tests import compare_statistics
 from synthgen.evaluation.two_sample import (
     classifier_two_sample,
@@ -117,14 +116,15 @@ def test_components_find_the_direction_of_most_variance():
 
 def test_labels_in_equal_and_in_other_proportions():
     same = compare_labels(labelled([50, 30, 20]), labelled([100, 60, 40]))
-    assert same["total_variation"] == pytest.approx(0)
-    assert same["p"] == pytest.approx(1)
+    assert same.total_variation == pytest.approx(0)
+    assert same.p == pytest.approx(1)
     other = compare_labels(labelled([50, 30, 20]), labelled([20, 30, 50]))
     expected = stats.chi2_contingency([[50, 30, 20], [20, 30, 50]])
-    assert (other["chi2"], other["p"]) == pytest.approx((expected.statistic, expected.pvalue))
-    assert other["total_variation"] == pytest.approx(0.3)
-    assert compare_labels(labelled([5, 5, 5]), labelled([5, 5, 0]))["missing"] == ["emu"]
-    assert compare_labels(labelled([5, 0, 0]), labelled([9, 0, 0]))["p"] is None
+    assert (other.chi2, other.p) == pytest.approx((expected.statistic, expected.pvalue))
+    assert other.total_variation == pytest.approx(0.3)
+    assert compare_labels(labelled([5, 5, 5]), labelled([5, 5, 0])).missing == ["emu"]
+    alone = compare_labels(labelled([5, 0, 0]), labelled([9, 0, 0]))
+    assert alone.p is alone.degrees is None
 
 
 def test_the_classifier_rejects_as_often_as_announced(everything, monkeypatch):
@@ -133,8 +133,8 @@ def test_the_classifier_rejects_as_often_as_announced(everything, monkeypatch):
     rejected = 0
     for seed in range(200):
         order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(seed))
-        found = classifier_two_sample(rows[order[:40]], rows[order[40:80]], seed=seed)
-        rejected += found["p"] <= 0.05
+        found = classifier_two_sample(rows[order[:40]], rows[order[40:80]], space="e", seed=seed)
+        rejected += found.p <= 0.05
     assert 0.015 <= rejected / 200 <= 0.095
 
 
@@ -144,26 +144,26 @@ def test_the_classifier_finds_a_shift_and_a_change_of_spread_alone(seed):
     rows = torch.randn(300, 8, generator=generator)
     for changed in (torch.randn(300, 8, generator=generator) + 0.5,
                     torch.randn(300, 8, generator=generator) * 1.5):  # fmt: skip
-        found = classifier_two_sample(rows, changed, seed=seed)
-        assert found["p"] == pytest.approx(1 / (1 + module.PERMUTATIONS))
-        assert found["ci_low"] > 0.55
-        assert found["ci_low"] < found["accuracy"] < found["ci_high"]
-    assert classifier_two_sample(rows, rows.flip(0)[:9], seed=0)["accuracy"] is None
+        found = classifier_two_sample(rows, changed, space="e", seed=seed)
+        assert found.p == pytest.approx(1 / (1 + module.PERMUTATIONS))
+        assert found.ci_low > 0.55
+        assert found.ci_low < found.accuracy < found.ci_high
+    assert classifier_two_sample(rows, rows.flip(0)[:9], space="e", seed=0).accuracy is None
 
 
 def test_the_report_of_real_against_real_finds_nothing(everything):
     ours, theirs = halves(everything, 0)
     features = {"pixels": (ours.images.flatten(1).float(), theirs.images.flatten(1).float())}
     found = compare_statistics(ours, theirs, features=features, seed=0)
-    rows = [*found["image"], *found["features"]["pixels"]]
+    rows = [*found.image, *found.features["pixels"]]
     assert len(rows) == 16
-    assert all(row["p_adjusted"] > 0.05 for row in rows)
-    assert found["two_sample"]["p"] > 0.05
-    assert found["two_sample"]["space"] == "pixels"
-    assert "None of the 6" in found["sentence"][0]
-    assert "can't tell" in found["sentence"][-1]
-    assert found["n_real"] == len(ours)
-    json.dumps(found, allow_nan=False)
+    assert all(row.p_adjusted > 0.05 for row in rows)
+    assert found.two_sample.p > 0.05
+    assert found.two_sample.space == "pixels"
+    assert "None of the 6" in found.sentence[0]
+    assert "can't tell" in found.sentence[-1]
+    assert found.n_real == len(ours)
+    assert Statistics.from_json(found.to_json()) == found
 
 
 def test_the_report_finds_what_was_changed(everything):
@@ -172,38 +172,38 @@ def test_the_report_finds_what_was_changed(everything):
         (theirs.images.float() * 0.8 + 40).to(torch.uint8), theirs.labels, theirs.classes
     )
     found = compare_statistics(ours, brighter, seed=0)
-    rows = {row["statistic"]: row for row in found["image"]}
-    assert rows["brightness"]["effect"] > 0.8
-    assert rows["brightness"]["p_adjusted"] < 0.001
-    assert rows["contrast"]["effect"] < -0.8
-    assert "brightness is" in found["sentence"][0]
-    assert "SD higher" in found["sentence"][0]
-    assert found["two_sample"]["ci_low"] > 0.9
-    assert " tells real from synthetic" in found["sentence"][-1]
+    rows = {row.statistic: row for row in found.image}
+    assert rows["brightness"].effect > 0.8
+    assert rows["brightness"].p_adjusted < 0.001
+    assert rows["contrast"].effect < -0.8
+    assert "brightness is" in found.sentence[0]
+    assert "SD higher" in found.sentence[0]
+    assert found.two_sample.ci_low > 0.9
+    assert " tells real from synthetic" in found.sentence[-1]
     assert found == compare_statistics(ours, brighter, seed=0)
 
 
 def test_another_mix_of_classes_is_said(everything):
     keep = (everything.labels < 5) | (torch.arange(len(everything)) % 3 == 0)
     found = compare_statistics(everything, everything.subset(keep), seed=0)
-    assert any("mixed differently" in said for said in found["sentence"])
+    assert any("mixed differently" in said for said in found.sentence)
     least = min(everything.counts)
     even = torch.cat([(everything.labels == k).nonzero()[: min(20, least), 0] for k in range(10)])
-    said = compare_statistics(everything.subset(keep), everything.subset(even), seed=0)["sentence"]
+    said = compare_statistics(everything.subset(keep), everything.subset(even), seed=0).sentence
     assert not any("mixed differently" in one for one in said)
     assert any("is balanced and the real images are not" in one for one in said)
 
 
 def test_too_few_images_is_an_answer(everything):
     found = compare_statistics(everything, everything.subset([0, 1, 2]), seed=0)
-    assert found["image"] == []
-    assert found["two_sample"] is None
-    assert found["sentence"] == ["Too few images for statistical tests: 1797 real, 3 synthetic."]
-    json.dumps(found, allow_nan=False)
+    assert found.image == []
+    assert found.two_sample is None
+    assert found.sentence == ["Too few images for statistical tests: 1797 real, 3 synthetic."]
+    assert Statistics.from_json(found.to_json()) == found
 
 
 def test_large_sets_and_large_images_are_cut_in_proportion(everything, monkeypatch):
     monkeypatch.setattr(comparing, "MOST_PIXELS", 64 * 200)
     found = compare_statistics(everything, everything.subset(everything.labels < 5), seed=0)
-    assert (found["n_real"], found["n_fake"], found["at_most"]) == (200, 200, 200)
-    assert found["labels"]["n_real"] == len(everything)
+    assert (found.n_real, found.n_fake, found.at_most) == (200, 200, 200)
+    assert found.labels.n_real == len(everything)

@@ -14,7 +14,6 @@ from synthgen.evaluation.review import (
     KEY,
     PAGE,
     choose_questions,
-    review_facts,
     score_files,
     write_review,
 )
@@ -49,7 +48,7 @@ def ask(settings: ReviewSettings, synthetic: str, out: Path) -> Path:
     drawn = read_synthetic(synthetic, real.classes, channels=real.image.channels)
     questions = choose_questions(real, drawn.images, n=settings.images, seed=settings.seed)
     with new_folder(out) as folder:
-        write_review(questions, folder, facts=review_facts(splits, drawn, settings.seed))
+        write_review(questions, folder, splits, drawn, settings.seed)
     log.info(
         "%d images. Give the expert %s alone: %s holds the truth.",
         len(questions), out / PAGE, KEY,
@@ -60,7 +59,7 @@ def ask(settings: ReviewSettings, synthetic: str, out: Path) -> Path:
 def answered(answers: Path, key: Path, out: Path) -> Path:
     found = score_files(answers, key)
     with new_folder(out) as folder:
-        write_json(folder / RESULT, found)
-    for sentence in found["sentences"]:
+        write_json(folder / RESULT, found.to_json())
+    for sentence in found.sentences:
         log.info(sentence)
     return out

@@ -10,7 +10,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -168,7 +167,7 @@ class Extractor(nn.Module, ABC):
         """One batch of uint8 images on the extractor's device -> float32 ``(N, D)``."""
 
     @abstractmethod
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> dict[str, object]:
         """Plain JSON for the report's protocol: what the features are and where they came from."""
 
     def extract(self, images: Tensor, description: str = "features") -> Tensor:
@@ -241,7 +240,7 @@ class PixelExtractor(Extractor):
             pixels = F.interpolate(pixels, size=size, mode="area")
         return pixels.flatten(1)
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> dict[str, object]:
         return {
             "kind": "pixels",
             "features": self.name.removeprefix("pixels-"),

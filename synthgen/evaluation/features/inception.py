@@ -7,7 +7,6 @@ import pickle
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -61,7 +60,7 @@ class InceptionExtractor(Extractor):
         weight = self.network.get_parameter("fc.weight").detach().cpu()
         return features @ weight.T
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> dict[str, object]:
         return {
             "kind": "inception",
             "features": int(LAYER),

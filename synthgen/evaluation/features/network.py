@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -66,7 +66,7 @@ class Preprocessing:
         mean, std = (pixels.new_tensor(v).view(1, -1, 1, 1) for v in (self.mean, self.std))
         return (pixels / 255 - mean) / std
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         return {
             **{name: list(v) if isinstance(v, tuple) else v for name, v in asdict(self).items()},
             "resizing": "antialiased bicubic of the whole image, float32",
@@ -205,7 +205,7 @@ class NetworkExtractor(Extractor):
         *,
         title: str,
         preprocessing: Preprocessing,
-        facts: dict[str, Any],
+        facts: dict[str, object],
         weights_file: str | None,
         batch_size: int,
         max_images: int,
@@ -235,7 +235,7 @@ class NetworkExtractor(Extractor):
             )
         return features
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> dict[str, object]:
         return {
             **self.facts,
             "preprocessing": self.preprocessing.to_json(),

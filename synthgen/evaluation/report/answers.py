@@ -6,9 +6,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from synthgen.evaluation.report.formatting import reference_split, share_label, show, show_points
-from synthgen.evaluation.report.schema import Copying, Report, Result
+from synthgen.evaluation.report.schema import Report
 from synthgen.evaluation.report.tables import overall, protocol_of
 from synthgen.evaluation.report.verdict import SIGNS, style_of, trial_protocol
+from synthgen.evaluation.schema import Copying, Result
 from synthgen.evaluation.trial.schema import Comparison, Copies, OtherClasses
 from synthgen.stats import clopper_pearson
 

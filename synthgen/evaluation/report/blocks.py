@@ -20,8 +20,7 @@ from synthgen.evaluation.report.formatting import (
     reference_split,
     show,
 )
-from synthgen.evaluation.report.schema import Confusion, NeighbourRow, Report
-from synthgen.evaluation.report.schema import Figure as Drawn
+from synthgen.evaluation.report.schema import Report
 from synthgen.evaluation.report.tables import (
     Cell,
     Column,
@@ -31,6 +30,8 @@ from synthgen.evaluation.report.tables import (
     overall,
     protocol_of,
 )
+from synthgen.evaluation.schema import Confusion, NeighbourRow
+from synthgen.evaluation.schema import Figure as Drawn
 from synthgen.masking import flatten, masked
 
 # Figures as data URIs, so that a page is one file that can be mailed.

@@ -8,18 +8,18 @@ from pathlib import Path
 
 from synthgen.evaluation.report.blocks import Figure, embed
 from synthgen.evaluation.report.formatting import NOT_TESTED, plain, show, show_p
-from synthgen.evaluation.report.schema import (
+from synthgen.evaluation.report.schema import Report
+from synthgen.evaluation.report.slices import counted, share_cell
+from synthgen.evaluation.report.tables import Cell, Column, Row, Table
+from synthgen.evaluation.schema import (
     CopiedPair,
     Copying,
+    Interval,
     LabelTest,
-    Report,
     Statistics,
     StatisticTest,
     TwoSample,
 )
-from synthgen.evaluation.report.slices import counted, share_cell
-from synthgen.evaluation.report.tables import Cell, Column, Row, Table
-from synthgen.evaluation.trial.schema import Interval
 
 COPIES = "copies"  # kind of the figure that shows pairs
 

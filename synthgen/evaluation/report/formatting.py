@@ -6,7 +6,7 @@ import math
 from typing import Protocol, TypeGuard
 
 from synthgen.evaluation.report.schema import Report
-from synthgen.evaluation.trial.schema import Interval
+from synthgen.evaluation.schema import Interval
 from synthgen.metrics import STANDARD
 
 TOO_FEW = "too few images to say"

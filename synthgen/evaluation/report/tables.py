@@ -20,7 +20,7 @@ from synthgen.evaluation.report.formatting import (
     metric_label,
     show,
 )
-from synthgen.evaluation.report.schema import Reference, Result
+from synthgen.evaluation.schema import Reference, Result
 from synthgen.stats import simultaneous, t_critical
 
 Found = TypeVar("Found", bound=Result)

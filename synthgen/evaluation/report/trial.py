@@ -40,7 +40,8 @@ from synthgen.evaluation.report.verdict import (
     trial_protocol,
     unsigned,
 )
-from synthgen.evaluation.trial.schema import Copies, Interval, OtherClasses, Trial, TrialVerdict
+from synthgen.evaluation.schema import Interval
+from synthgen.evaluation.trial.schema import Copies, OtherClasses, Trial, TrialVerdict
 
 
 def comparison_table(verdict: TrialVerdict, labels: dict[str, str], protocol: str) -> Table | None:

@@ -6,27 +6,15 @@ Every score lies in 0..1, every difference is one of scores (0.01: a point), int
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
+from synthgen.evaluation.schema import Count, CountedInterval, Interval
 from synthgen.schema import Schema
 
 Verdict = Literal["helped", "harmed", "no evidence"]
 ArmKind = Literal["real", "cheap", "synthetic", "combined", "baseline", "fraction", "control"]
-Count = Annotated[int, Field(ge=0)]
-
-
-class Interval(Schema):
-    value: float | None
-    ci_low: float | None
-    ci_high: float | None
-
-
-class CountedInterval(Interval):
-    """``n``: the images that it rests on."""
-
-    n: Count
 
 
 class OtherClasses(Schema):

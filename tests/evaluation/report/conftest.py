@@ -176,7 +176,12 @@ def fake_report(classes: tuple[str, ...], space: str = SPACE) -> dict[str, Any]:
             "data": {
                 "name": "digits",
                 "digest": "d" * 64,
-                "recipe": {"split_seed": 0, "size": [8, 8]},
+                "recipe": {
+                    "format": "synthgen-split/1", "source": "synthgen.data.Digits",
+                    "name": "digits", "fingerprint": "f" * 64, "images": 200, "channels": 1,
+                    "size": [8, 8], "classes": list(classes), "fit": "pad", "holdout": 0.1,
+                    "test": 0.2, "split_seed": 0,
+                },
                 "counts": {"train": dict.fromkeys(classes, 100)},
             },
             "synthetic": {

@@ -12,7 +12,7 @@ from trials import verdict
 
 from synthgen.errors import SynthgenError
 from synthgen.evaluation.compare import clear_best, compare, labels, render
-from synthgen.evaluation.trial.schema import Interval
+from synthgen.evaluation.schema import Interval
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from trials import typed, with_trial
 
 from synthgen.evaluation.figures import copy_figure, embedding_map, spectra, typical_grid
 from synthgen.evaluation.report import write_page
+from synthgen.evaluation.schema import CopiedPair
 from synthgen.types import LabelledImages
 
 pytestmark = pytest.mark.browser
@@ -68,7 +69,7 @@ def portraits(folder, space):
     real = LabelledImages(images[:900], labels[:900], classes)
     fake = LabelledImages(blurred, labels[900:], classes)
     features, other = real.images.flatten(1).float(), fake.images.flatten(1).float()
-    pairs = [{"synthetic": i, "train": i + 5, "distance": 0.1 * i} for i in range(7)]
+    pairs = [CopiedPair(synthetic=i, train=i + 5, distance=0.1 * i, ratio=0.0) for i in range(7)]
     made = [
         typical_grid(fake, other, features, real.labels, folder, extractor=space),
         embedding_map(features, real.labels, other, fake.labels, classes, folder, extractor=space),
@@ -77,7 +78,7 @@ def portraits(folder, space):
             pairs, fake.images, real.images, folder, extractor=space, file="figures/copies.png"
         ),
     ]
-    return [figure for figure in made if figure]
+    return [figure.to_json() for figure in made if figure]
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,6 @@ from trials import typed, verdict
 
 from synthgen.evaluation.report import blocks, write_page
 from synthgen.evaluation.report.blocks import tiles
-from synthgen.evaluation.report.schema import Fairness, Result
 from synthgen.evaluation.report.slices import fairness_tables
 from synthgen.evaluation.report.tables import (
     class_table,
@@ -20,6 +19,7 @@ from synthgen.evaluation.report.tables import (
     reference_tables,
     transfer_table,
 )
+from synthgen.evaluation.schema import Fairness, Result
 from synthgen.images import encode_png
 from synthgen.masking import MASK, flatten, masked
 

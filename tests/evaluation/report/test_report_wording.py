@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from synthgen.evaluation.report.formatting import TOO_FEW, direction, metric_label, plain, show
-from synthgen.evaluation.report.schema import Result
-from synthgen.evaluation.trial.schema import Interval
+from synthgen.evaluation.schema import Interval, Result
 
 
 def shown(value, low, high, name="fidelity/kid"):

@@ -29,8 +29,8 @@ def browser(tmp_path):
 
 
 @pytest.fixture
-def page(questions, tmp_path):
-    write_review(questions, tmp_path)
+def page(questions, digits, drawn, as_set, tmp_path):
+    write_review(questions, tmp_path, digits, as_set(drawn), 0)
     return tmp_path / "review.html"
 
 
@@ -64,8 +64,8 @@ def test_an_expert_with_a_keyboard(browser, page, questions, tmp_path):
     while not (found := list(saved.glob("answers-*.json"))) and time.monotonic() < deadline:
         time.sleep(0.1)
     result = score_files(found[0], tmp_path / "key.json")
-    assert result["told_apart"]["value"] == 1
-    assert result["judged"] == len(questions)
+    assert result.told_apart.value == 1
+    assert result.judged == len(questions)
     wrong = json.loads(found[0].read_text())["answers"]
     assert [one["label"] for one in wrong] == ["wrong", "right", "right", "right"] * 10
     assert browser.errors == []

@@ -69,8 +69,8 @@ def test_what_can_not_be_asked_is_refused(digits, drawn):
         choose_questions(digits.test, drawn.subset([0]), n=40, seed=0)
 
 
-def test_the_page_holds_the_images_and_no_origin(questions, tmp_path):
-    write_review(questions, tmp_path, facts={"seed": 0})
+def test_the_page_holds_the_images_and_no_origin(questions, digits, drawn, as_set, tmp_path):
+    write_review(questions, tmp_path, digits, as_set(drawn), 0)
     page, key = (
         (tmp_path / "review.html").read_text(),
         json.loads((tmp_path / "key.json").read_text()),
