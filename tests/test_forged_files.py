@@ -16,6 +16,7 @@ import torch
 
 from synthgen.data import Digits, prepare, write_split
 from synthgen.dataset.formats import NPZ
+from synthgen.dataset.provenance import Training
 from synthgen.dataset.source import Synthetic, read_synthetic
 from synthgen.errors import SynthgenError
 from synthgen.evaluation.checks import provenance_sentences, require_unseen_test
@@ -63,7 +64,7 @@ def sound(splits, tmp_path_factory) -> Path:
     write_split(splits, folder / "run")
     start = {"images_seen": 64, "new_classes": [], "images_known": True}
     record = {"images_seen": 1259, "seconds": 0.25, "start": start, "seed": 0}
-    sampler = export(model, splits, folder / "run", record)
+    sampler = export(model, splits, folder / "run", Training.from_json(record))
     for seed in range(2):
         synthesize(sampler, Balanced(1), folder / "set", seed=seed, append=seed > 0)
     synthesize(sampler, Balanced(1), folder / "shards", format=NPZ())

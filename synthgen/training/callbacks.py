@@ -20,6 +20,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from torch import Tensor
 
+from synthgen.dataset.provenance import Training
 from synthgen.errors import SynthgenError
 from synthgen.images import encode_png, grid, to_float
 from synthgen.io import read_json, write_bytes, write_json
@@ -325,7 +326,7 @@ class KeepBest(BetweenBatches):
         self,
         finish: Callable[[GenerativeModule], Sampler],
         distance: Callable[[Sampler], float],
-        save: Callable[[Sampler, dict[str, Any]], object],
+        save: Callable[[Sampler, Training], object],
         folder: Path,
         every: int,
     ) -> None:
@@ -333,19 +334,21 @@ class KeepBest(BetweenBatches):
             raise ValueError(f"best_every must be at least 1, got {every}")
         self.finish, self.distance, self.save, self.every = finish, distance, save, every
         self.path = Path(folder) / CURVE
-        self.curve: list[dict[str, Any]] = []
+        self.curve: list[Training] = []
         self._done = 0
 
     @property
-    def best(self) -> dict[str, Any] | None:
-        """The comparison with the smallest distance, of those that are numbers."""
-        return min(self.curve, key=lambda row: float(row["distance"]), default=None)
+    def best(self) -> float:
+        """The smallest distance so far."""
+        found = [row.distance for row in self.curve if row.distance is not None]
+        return min(found, default=math.inf)
 
     def start(self, trainer: Trainer, module: GenerativeModule) -> None:
         seen = module.clock.images_seen
         before = read_json(self.path) if seen and self.path.is_file() else []
         # What came after the state that the run goes on from is about to be repeated.
-        self.curve = [row for row in before if row["images_seen"] <= seen]
+        rows = [Training.from_json(row, str(self.path), "Remove it.") for row in before]
+        self.curve = [row for row in rows if (row.images_seen or 0) <= seen]
         self._done = seen // self.every
 
     def after_batch(self, trainer: Trainer, module: GenerativeModule) -> None:
@@ -358,11 +361,11 @@ class KeepBest(BetweenBatches):
         sampler = self.finish(module)
         was_training = sampler.training
         value = self.distance(sampler.eval())
-        row = {"images_seen": module.clock.images_seen, "distance": value}
         if math.isfinite(value):
-            if self.best is None or value < self.best["distance"]:
+            row = Training(images_seen=module.clock.images_seen, distance=value)
+            if value < self.best:
                 self.save(sampler, row)
-                log.info("Best on the holdout so far: %s", json.dumps(row))
+                log.info("Best on the holdout so far: %s", json.dumps(row.to_json()))
             self.curve.append(row)
-            write_json(self.path, self.curve)
+            write_json(self.path, [one.to_json() for one in self.curve])
         sampler.train(was_training)

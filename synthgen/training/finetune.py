@@ -7,14 +7,13 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from synthgen.data.assign import SPLITS
 from synthgen.data.splits import Splits, read_split
-from synthgen.dataset.provenance import Provenance, Recipe
+from synthgen.dataset.provenance import Provenance, Recipe, Start
 from synthgen.errors import SynthgenError
 from synthgen.io import file_digest, read_json, write_json
 from synthgen.networks.base import Generator
@@ -37,7 +36,7 @@ def begin_from(
     out: Path,
     allow: Iterable[str],
     known: Known | None,
-) -> dict[str, Any] | None:
+) -> Start | None:
     """:func:`start_from` for a new run in ``out``; a resumed one, for which nothing is ``known``,
     goes on with what it has. Returns what is recorded of the start, None if there was none."""
     if start is None:
@@ -48,16 +47,13 @@ def begin_from(
             "Leave start= out, or train a GAN or VAE."
         )
     if known is None:
-        found: dict[str, Any] = read_json(out / START)
-        return found
-    found = start_from(model, start, allow) | {"images_known": known.complete}
-    write_json(out / START, found)
+        return Start.from_json(read_json(out / START), str(out / START), "Train again.")
+    found = start_from(model, start, allow).model_copy(update={"images_known": known.complete})
+    write_json(out / START, found.to_json())
     return found
 
 
-def start_from(
-    module: GenerativeModule, path: str | Path, allow: Iterable[str] = ()
-) -> dict[str, Any]:
+def start_from(module: GenerativeModule, path: str | Path, allow: Iterable[str] = ()) -> Start:
     """Copy weights from the finished run ``path``, or from a sampler alone, into ``module``.
 
     A run gives all of its networks. A sampler gives the averaged generator; what it doesn't hold,
@@ -82,13 +78,14 @@ def start_from(
     taken = _copy(source, module, rows, path)
     _log(taken, module, rows, sampler.image.classes, path)
     training = description.provenance.training
-    return {
-        "sampler_sha256": description.sha256,
-        "checkpoint_sha256": file_digest(state) if whole else None,
-        "images_seen": None if training is None else training.images_seen,
-        "new_classes": [n for n in module.image.classes if n not in sampler.image.classes],
-        "dropped_classes": [n for n in sampler.image.classes if n not in module.image.classes],
-    }
+    ours, theirs = module.image.classes, sampler.image.classes
+    return Start(
+        sampler_sha256=description.sha256,
+        checkpoint_sha256=file_digest(state) if whole else None,
+        images_seen=None if training is None else training.images_seen,
+        new_classes=tuple(name for name in ours if name not in theirs),
+        dropped_classes=tuple(name for name in theirs if name not in ours),
+    )
 
 
 @dataclass(frozen=True)
@@ -194,7 +191,7 @@ def rows_by_name(old: tuple[str, ...], new: tuple[str, ...]) -> Tensor:
 
 
 def _of_checkpoint(path: Path, module: GenerativeModule) -> dict[str, Tensor]:
-    state: Mapping[str, Any] = read_state(path)
+    state = read_state(path)
     mine = dict(module.state_dict())
     source = {n: t for n, t in state["state_dict"].items() if not ANEW & set(n.split("."))}
     parameters = {name for name, _ in module.named_parameters()}

@@ -25,6 +25,7 @@ from synthgen.io import readable_os_errors, write_partial
 
 LAST, PREVIOUS, DAMAGED = "last.ckpt", "previous.ckpt", "damaged.ckpt"
 DIGEST = 64  # hexadecimal digits of a SHA-256
+State = dict[str, Any]  # Lightning's, and whatever modules and optimizers put into it
 NO_COMMENT = b"\0\0"  # the last two bytes of a ZIP archive say how long its comment is
 log = logging.getLogger(__name__)
 
@@ -32,14 +33,12 @@ log = logging.getLogger(__name__)
 class CheckedStates(CheckpointIO):
     """How Lightning is to write and read states."""
 
-    def save_checkpoint(
-        self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None
-    ) -> None:
+    def save_checkpoint(self, checkpoint: State, path: Any, storage_options: Any = None) -> None:
         write_state(checkpoint, Path(path))
 
     def load_checkpoint(
         self, path: Any, map_location: Any = None, weights_only: bool | None = None
-    ) -> dict[str, Any]:
+    ) -> State:
         return read_state(Path(path))
 
     def remove_checkpoint(self, path: Any) -> None:
@@ -76,7 +75,7 @@ def _require_fitting(optimizer: Optimizer) -> None:
                 raise ValueError(f"{name} of an optimizer belongs to another network")
 
 
-def write_state(state: dict[str, Any], path: Path) -> None:
+def write_state(state: State, path: Path) -> None:
     """Write ``path``, in its own folder from the first byte on; one that is there already becomes
     ``previous.ckpt`` once the new one is on the disk."""
     buffer = io.BytesIO()
@@ -92,7 +91,7 @@ def write_state(state: dict[str, Any], path: Path) -> None:
         temporary.replace(path)
 
 
-def read_state(path: Path) -> dict[str, Any]:
+def read_state(path: Path) -> State:
     """The state, on the CPU. Only tensors and plain values are read, never code.
 
     Raises SynthgenError if the file is damaged, or holds anything else.
@@ -100,7 +99,7 @@ def read_state(path: Path) -> dict[str, Any]:
     if not is_whole(path):
         raise _damaged(path)
     try:
-        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        state: State = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, ValueError, EOFError, KeyError) as error:
         reason = str(error).partition("\n")[0][:200]
         raise SynthgenError(

@@ -7,10 +7,11 @@ import platform
 import shutil
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import torch
 from annotated_types import Interval
@@ -110,17 +111,15 @@ def train(
         started = time.monotonic()
         model.fit(splits.train)
         sampler: Sampler = model
-        record: dict[str, Any] = {
-            "images_seen": len(splits.train),
-            "seconds": time.monotonic() - started,
-        }
+        record = Training(images_seen=len(splits.train), seconds=time.monotonic() - started)
     else:
-        settings = {
-            "accelerator": accelerator,
-            "devices": devices,
-            "strategy": strategy,
-            "logger": list(loggers) or False,
-        }
+        new_trainer = partial(
+            Trainer,
+            accelerator=accelerator,
+            devices=devices,
+            strategy=strategy,
+            logger=list(loggers) or False,
+        )
         model.precision, model.run_seed = precision, seed
         model.order = order or Shuffled()
         if compile is not None:
@@ -128,13 +127,15 @@ def train(
         model.clock.start(max_images, None if max_minutes is None else max_minutes * 60)
         watching = watchers(model, splits, out, previews, best_every)
         stream = RealBatches(splits, model, order)
-        record = fit(model, stream, out, settings, checkpoint_minutes, watching, state)
+        record = fit(model, stream, out, new_trainer, checkpoint_minutes, watching, state)
         sampler = model.finish(splits.train)
-    if begun is not None:
-        record["start"] = begun
-    record |= {"seed": seed, "torch": str(torch.__version__), "machine": platform.machine()}
+    about: dict[str, object] = {} if begun is None else {"start": begun}
+    about |= {"seed": seed, "torch": str(torch.__version__), "machine": platform.machine()}
+    record = record.model_copy(update=about)
     exported = export(sampler.cpu(), splits, out, record)
-    write_json(out / "training.json", record)  # last: its presence says that the run is complete
+    write_json(
+        out / "training.json", record.to_json()
+    )  # last: its presence says that the run is complete
     return exported
 
 
@@ -177,7 +178,7 @@ def watchers(
             )
         distance = HoldoutDistance(splits.train, splits.holdout)
 
-        def save(sampler: Sampler, record: dict[str, Any]) -> None:
+        def save(sampler: Sampler, record: Training) -> None:
             export(sampler, splits, out, record, name="best")
 
         def finish(one: GenerativeModule) -> Sampler:
@@ -191,11 +192,11 @@ def fit(
     module: GenerativeModule,
     stream: RealBatches,
     out: Path,
-    settings: dict[str, Any],
+    new_trainer: Callable[..., Trainer],
     checkpoint_minutes: float,
     watching: Sequence[BetweenBatches],
     state: Path | None,
-) -> dict[str, Any]:
+) -> Training:
     """Run Lightning, from ``state`` if there is one, until the clock says stop; returns what
     ``training.json`` records."""
     _refuse_foreign_states(out)
@@ -206,8 +207,7 @@ def fit(
     callbacks: list[Callback] = [restored, stop, WatchLosses(), *watching, keep, ShowProgress()]
     module.to(memory_format=torch.channels_last)
     with quiet_lightning():
-        trainer = Trainer(
-            **settings,
+        trainer = new_trainer(
             callbacks=callbacks,
             max_epochs=-1,
             enable_checkpointing=False,
@@ -243,16 +243,16 @@ def fit(
             f"Stopped after {clock.images_seen:,} images; the state is in {keep.path}.\n"
             f"Go on with: synthgen train resume={out}"
         )
-    return {
-        "images_seen": clock.images_seen,
-        "seconds": round(clock.seconds, 3),
-        "images_per_second": round(clock.images_seen / max(clock.seconds, 1e-9), 1),
-        "batch_size": module.batch_size,
-        "parameters": sum(p.numel() for p in module.parameters() if p.requires_grad),
-        "compute_dtype": str(compute_dtype(module.precision, device)).split(".")[1],
-        "device": str(device),
-        "threads": torch.get_num_threads(),
-    }
+    return Training(
+        images_seen=clock.images_seen,
+        seconds=round(clock.seconds, 3),
+        images_per_second=round(clock.images_seen / max(clock.seconds, 1e-9), 1),
+        batch_size=module.batch_size,
+        parameters=sum(p.numel() for p in module.parameters() if p.requires_grad),
+        compute_dtype=str(compute_dtype(module.precision, device)).split(".")[1],
+        device=str(device),
+        threads=torch.get_num_threads(),
+    )
 
 
 def _last_line(error: BaseException) -> str:
@@ -293,7 +293,7 @@ class RealBatches(LightningDataModule):
 
 
 def export(
-    sampler: Sampler, splits: Splits, out: Path, record: dict[str, Any], name: str = "sampler"
+    sampler: Sampler, splits: Splits, out: Path, record: Training, name: str = "sampler"
 ) -> Path:
     """Write ``out/name``, replacing the one of an earlier part of a resumed run only once the
     new one is complete. Its provenance holds no list of training images."""
@@ -304,7 +304,7 @@ def export(
             recipe=splits.recipe,
             class_counts=dict(zip(splits.train.classes, splits.train.counts, strict=True)),
         ),
-        training=Training.from_json(record, "The record of the training"),
+        training=record,
         model=type(sampler).__name__,
         exposes_real=sampler.exposes_real,
         synthgen=synthgen.__version__,

@@ -76,9 +76,9 @@ def test_a_run_gives_all_its_networks_and_neither_clock_nor_density(
     for name, value in parameters(module).items():
         assert torch.equal(value, expected[name]), name
     assert module.clock.images_seen == 0
-    assert record["images_seen"] == 320
-    assert record["new_classes"] == record["dropped_classes"] == []
-    assert len(record["checkpoint_sha256"]) == 64
+    assert record.images_seen == 320
+    assert record.new_classes == record.dropped_classes == ()
+    assert len(record.checkpoint_sha256) == 64
     assert "anew: nothing" in caplog.text
 
 
@@ -93,7 +93,7 @@ def test_a_sampler_alone_gives_the_generator_to_network_and_average(
     for network in (module.generator, module.ema.average):
         assert all(torch.equal(v, expected[k]) for k, v in network.state_dict().items())
     assert all((p == 7).all() for p in module.critic.discriminator.parameters())
-    assert record["checkpoint_sha256"] is None
+    assert record.checkpoint_sha256 is None
     assert "anew: discriminator;" in caplog.text
 
 
@@ -120,8 +120,8 @@ def test_classes_are_matched_by_name(classes, gan_run, image, build_gan):
             assert torch.allclose(row, known, atol=1e-6)
     for name in found.keys() - set(tables):
         assert torch.equal(found[name], expected[name])
-    assert record["new_classes"] == [one for one in classes if one == "new"]
-    assert len(record["dropped_classes"]) == (8 if "new" in classes else 0)
+    assert record.new_classes == tuple(one for one in classes if one == "new")
+    assert len(record.dropped_classes) == (8 if "new" in classes else 0)
 
 
 @pytest.mark.parametrize("classes", [("3", "new", "0", "other"), tuple("0123456789")])
