@@ -32,7 +32,7 @@ class Rebuildable:
     lists, tuples and dicts of these.
     """
 
-    constructor_arguments: dict[str, Any]
+    constructor_arguments: dict[str, object]
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -54,9 +54,9 @@ def _recording(init: Any) -> Any:
     return wrapper
 
 
-def _by_name(signature: inspect.Signature, bound: inspect.BoundArguments) -> dict[str, Any]:
+def _by_name(signature: inspect.Signature, bound: inspect.BoundArguments) -> dict[str, object]:
     """The arguments without ``self``, as keywords; ``**settings`` are spread out again."""
-    arguments: dict[str, Any] = {}
+    arguments: dict[str, object] = {}
     for name, value in list(bound.arguments.items())[1:]:
         kind = signature.parameters[name].kind
         if kind is inspect.Parameter.VAR_POSITIONAL:
@@ -121,7 +121,7 @@ def from_spec(value: Any, allow: Iterable[str] = (), role: Any = Any) -> Any:
         raise SynthgenError(f"{target} can't be rebuilt: {error}") from error
 
 
-def _slots(cls: type[Rebuildable], allow: Iterable[str]) -> dict[str, Any]:
+def _slots(cls: type[Rebuildable], allow: Iterable[str]) -> dict[str, object]:
     """What each argument wants; one that doesn't say takes plain values, except in packages of the
     user's own, which may leave annotations out."""
     slots = slots_of(cls)  # type: ignore[arg-type]

@@ -82,7 +82,7 @@ def check(node: Any, *, key: str, role: Any = Any, allow: Iterable[str] = ()) ->
     elif isinstance(node, dict):
         _refuse_unknown_directives(node, key)
         parameters: Mapping[str, inspect.Parameter] = {}
-        slots: dict[str, Any] = {}
+        slots: dict[str, object] = {}
         if TARGET in node:
             target = find_target(node[TARGET], key, allow)
             _require_role(target, node, role, key)
@@ -103,12 +103,12 @@ def _is_plain(item: Any) -> bool:
     return not isinstance(item, list) or all(map(_is_plain, item))
 
 
-def _named(node: dict[str, Any]) -> dict[str, Any]:
+def _named(node: dict[str, object]) -> dict[str, object]:
     return {name: item for name, item in node.items() if name not in (TARGET, PARTIAL)}
 
 
 def _construct(
-    node: dict[str, Any], key: str, role: Any, allow: tuple[str, ...], facts: Mapping[str, Any]
+    node: dict[str, object], key: str, role: Any, allow: tuple[str, ...], facts: Mapping[str, Any]
 ) -> Any:
     _refuse_unknown_directives(node, key)
     target = find_target(node[TARGET], key, allow)
@@ -148,7 +148,7 @@ def _try_optimizer(partial: functools.partial[Any], key: str) -> None:
             raise SynthgenError(f"{key}: {str(error).splitlines()[0]}") from None
 
 
-def _require_role(target: Callable[..., Any], node: dict[str, Any], role: Any, key: str) -> None:
+def _require_role(target: Callable[..., Any], node: dict[str, object], role: Any, key: str) -> None:
     """Raises SynthgenError for a class that its place has no use for, while it is only a name."""
     partial = coerce(node.get(PARTIAL, False), bool, f"{key}.{PARTIAL}")
     if not plays(target, role, partial=partial):
@@ -161,7 +161,7 @@ def _require_role(target: Callable[..., Any], node: dict[str, Any], role: Any, k
 
 def _slots(
     target: Callable[..., Any], parameters: Mapping[str, inspect.Parameter], allow: tuple[str, ...]
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """What each parameter wants. One that doesn't say takes plain values, except in the person's
     own packages, which may leave annotations out."""
     own = _inside(target.__module__, allowed_packages(allow) - {"synthgen"})
@@ -209,7 +209,7 @@ def _inside(module_name: str, packages: Iterable[str]) -> bool:
     return any(module_name == one or module_name.startswith(f"{one}.") for one in packages)
 
 
-def _refuse_unknown_directives(node: dict[str, Any], key: str) -> None:
+def _refuse_unknown_directives(node: dict[str, object], key: str) -> None:
     for name in node:
         directive = isinstance(name, str) and name.startswith("_") and name.endswith("_")
         if directive and (name not in (TARGET, PARTIAL) or TARGET not in node):
@@ -220,7 +220,7 @@ def _refuse_unknown_directives(node: dict[str, Any], key: str) -> None:
 
 
 def _check_names(
-    named: dict[str, Any], parameters: Mapping[str, inspect.Parameter], key: str, target: str
+    named: dict[str, object], parameters: Mapping[str, inspect.Parameter], key: str, target: object
 ) -> None:
     kinds = {parameter.kind for parameter in parameters.values()}
     if inspect.Parameter.VAR_KEYWORD in kinds:
@@ -234,7 +234,10 @@ def _check_names(
 
 
 def _check_complete(
-    arguments: dict[str, Any], parameters: Mapping[str, inspect.Parameter], key: str, target: str
+    arguments: dict[str, object],
+    parameters: Mapping[str, inspect.Parameter],
+    key: str,
+    target: object,
 ) -> None:
     variadic = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
     missing = [

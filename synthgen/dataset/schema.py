@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from annotated_types import Interval, Len
-from pydantic import Field, JsonValue, model_validator
+from pydantic import Field, model_validator
 
 from synthgen.dataset import DESCRIPTION, MANIFEST, README
 from synthgen.dataset.provenance import Natural, Provenance
@@ -117,6 +117,7 @@ class Fact(Schema):
     keeps_of_real_per_class: dict[str, Share] | None = None
     too_few_to_promise: bool | None = None
     misses: str | None = None  # what the filter doesn't see
+    accuracy_on_held_out_real: Share | None = None  # of a filter that is a classifier
 
 
 class Acceptance(Schema):
@@ -137,8 +138,21 @@ class PartSource(Schema):
     attributes: dict[str, str] = Field(default_factory=dict)
 
 
-class SetPart(Schema):
-    """The rows that were ordered at once, numbered from ``first`` on."""
+class Request(Schema):
+    """What rows were ordered with: it decides every pixel."""
+
+    plan: Spec
+    seed: Seed
+    mode: Literal["synthetic", "augment"]
+    samplers: Annotated[tuple[PartSource, ...], Len(1)]
+    shares: dict[str, Natural] | None
+    latents: Latents
+    filters: tuple[Spec, ...]
+    attempts: Annotated[int, Interval(ge=1, le=MOST)] | None
+
+
+class Numbers(Schema):
+    """Where rows that were ordered at once stand in their set: from number ``first`` on."""
 
     id: Annotated[Word, Len(0, 64)]
     first: RowCount
@@ -148,14 +162,11 @@ class SetPart(Schema):
     quotas: Counts
     real_counts: Counts
     data_digest: Digest | None = None
-    plan: Spec
-    seed: Seed
-    mode: Literal["synthetic", "augment"]
-    samplers: Annotated[tuple[PartSource, ...], Len(1)]
-    shares: dict[str, Natural] | None
-    latents: Latents
-    filters: tuple[Spec, ...]
-    attempts: Annotated[int, Interval(ge=1, le=MOST)] | None
+
+
+class SetPart(Request, Numbers):  # pydantic puts the fields of the last base first
+    """The rows that were ordered at once."""
+
     facts: dict[str, Fact]
     acceptance: dict[ClassName, Acceptance] | None = None
 
@@ -249,7 +260,7 @@ class JobFile(Document):
     ADVICE: ClassVar[str] = "Remove the folder of the unfinished set, and draw it again."
 
     format: Literal["synthgen-job/1"]
-    request: dict[str, JsonValue]
+    request: Request
     first: RowCount
     count: RowCount
     quotas: Counts
@@ -257,6 +268,23 @@ class JobFile(Document):
     shard_size: ShardSize
     execution: Execution
     base: Sha256 | None  # of the description of the set that is appended to
+
+
+class ShardFile(Schema):
+    file: FilePath
+    bytes: Natural
+    sha256: Sha256
+
+
+class ShardHeader(Row):
+    """First line of a finished shard's record, in a set under way: its files, and what was rejected
+    while it was drawn, by filter and label."""
+
+    shard: Natural
+    first: RowCount
+    count: RowCount
+    files: tuple[ShardFile, ...]
+    rejected: dict[str, Tally]
 
 
 class PublicSampler(Schema):
@@ -357,6 +385,7 @@ def require_dataset(one: Dataset | PublicDataset, place: str) -> Dataset:
 __all__ = [
     "ADVICE", "DESCRIPTION", "MANIFEST", "REAL", "SYNTHETIC", "Acceptance", "CardAnswers",
     "Dataset", "Execution", "Fact", "FileFormat", "IndexRow", "JobFile", "Latents", "ManifestRow",
-    "PartSource", "PublicDataset", "PublicPart", "PublicRow", "PublicSampler", "SamplerMark",
-    "SetPart", "described", "own_digest", "require_dataset", "signed",
+    "PartSource", "PublicDataset", "PublicPart", "PublicRow", "PublicSampler", "Request",
+    "SamplerMark", "SetPart", "ShardFile", "ShardHeader", "described", "own_digest",
+    "require_dataset", "signed",
 ]  # fmt: skip

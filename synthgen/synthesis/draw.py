@@ -8,13 +8,12 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from synthgen.dataset.formats import Encoded, Shard
-from synthgen.dataset.schema import SYNTHETIC
+from synthgen.dataset.schema import SYNTHETIC, ShardFile, ShardHeader
 from synthgen.errors import SynthgenError
 from synthgen.synthesis.job import Job
 from synthgen.synthesis.manifest import manifest_lines
@@ -186,21 +185,18 @@ def content_of(order: SynthesisRequest, shard: int, drawn: Drawn) -> Shard:
 
 def shard_header(
     order: SynthesisRequest, shard: int, drawn: Drawn, encoded: Encoded
-) -> dict[str, Any]:
-    """The first line of a shard's record: its files, and what was rejected while it was drawn."""
-    files = []
-    if order.format.in_shards:
-        files = [
-            {"file": path, "bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
-            for path, content in encoded.files
-        ]
-    return {
-        "shard": shard,
-        "first": drawn.part.numbers[0],
-        "count": len(drawn.part),
-        "files": files,
-        "rejected": {
+) -> ShardHeader:
+    files = encoded.files if order.format.in_shards else ()
+    return ShardHeader(
+        shard=shard,
+        first=drawn.part.numbers[0],
+        count=len(drawn.part),
+        files=tuple(
+            ShardFile(file=path, bytes=len(content), sha256=hashlib.sha256(content).hexdigest())
+            for path, content in files
+        ),
+        rejected={
             name: {str(label): count for label, count in sorted(counts.items())}
             for name, counts in drawn.rejected.items()
         },
-    }
+    )

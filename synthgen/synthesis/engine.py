@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import json
 import logging
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from synthgen.dataset import DESCRIPTION
 from synthgen.dataset.card import Papers
 from synthgen.dataset.formats import Format
-from synthgen.dataset.schema import Dataset, described, require_dataset
+from synthgen.dataset.schema import Dataset, JobFile, described, require_dataset
 from synthgen.dataset.storage import LocalStore, Store, open_store
 from synthgen.errors import SynthgenError
 from synthgen.moved import specs_today
 from synthgen.progress import track
-from synthgen.serialization import to_spec
 from synthgen.synthesis import job as jobs
 from synthgen.synthesis.draw import draw_shard, write_shards
 from synthgen.synthesis.filters.base import Filter, SetFilter
@@ -235,30 +232,31 @@ def fit_filters(order: SynthesisRequest) -> None:
     if order.real is None:
         return
     for one in order.all_filters:
-        one.fit(order.real, order.request["seed"])
+        one.fit(order.real, order.request.seed)
 
 
-def content_of(order: SynthesisRequest, base: Base | None) -> dict[str, Any]:
+def content_of(order: SynthesisRequest, base: Base | None) -> JobFile:
     """The job file: everything that decides a byte of the set."""
-    return {
-        "request": order.request,
-        "first": order.rows.first,
-        "count": len(order.rows),
-        "quotas": order.quotas,
-        "file_format": to_spec(order.format),
-        "shard_size": order.shard_size,
-        "execution": order.execution(),
-        "base": None if base is None else base.digest,
-    }
+    return JobFile(
+        format="synthgen-job/1",
+        request=order.request,
+        first=order.rows.first,
+        count=len(order.rows),
+        quotas=order.quotas,
+        file_format=format_record(order.format).spec,
+        shard_size=order.shard_size,
+        execution=order.execution(),
+        base=None if base is None else base.digest,
+    )
 
 
 def _is_done(dataset: Dataset, order: SynthesisRequest, *, append: bool) -> bool:
     """Whether the set that was only tidied up is the one that is asked for now."""
     part = dataset.parts[-1]
-    found, request = specs_today(part.to_json()), json.loads(json.dumps(order.request))
+    found, request = specs_today(part.to_json()), order.request.to_json()
     return (
         all(found.get(key) == value for key, value in request.items())
-        and specs_today(dataset.file_format.to_json()) == format_record(order.format)
+        and specs_today(dataset.file_format.to_json()) == format_record(order.format).to_json()
         and dataset.shard_size == order.shard_size
         and part.quotas == order.quotas
         and (len(dataset.parts) > 1) == append
@@ -317,7 +315,7 @@ def continued(order: SynthesisRequest, base: Base) -> SynthesisRequest:
 def _require_same_kind(order: SynthesisRequest, base: Dataset) -> None:
     """Images of one size and the same classes, in files of one format."""
     image, form = ImageSpec.from_json(base.image.to_json()), specs_today(base.file_format.to_json())
-    settings = format_record(order.format)
+    settings = format_record(order.format).to_json()
     if image.shape != order.image.shape:
         what = f"The set's images are {words_of(image)}; the sampler's {words_of(order.image)}"
     elif image.classes != order.image.classes:

@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -32,7 +31,6 @@ from synthgen.dataset.schema import (
     Acceptance,
     CardAnswers,
     Dataset,
-    Execution,
     FileFormat,
     SetPart,
     signed,
@@ -136,8 +134,8 @@ def _part(order: SynthesisRequest) -> SetPart:
         "quotas": order.quotas,
         "real_counts": order.real_counts,
         "data_digest": order.samplers.data_digest,
-        **order.request,
-        "facts": {one.name: one.facts() for one in order.all_filters},
+        **order.request.to_json(),
+        "facts": {one.name: one.facts().to_json() for one in order.all_filters},
     }
     return SetPart.from_json(content, "What was asked for")
 
@@ -169,9 +167,9 @@ def describe(
         or bool(order.real_counts)
         or bool(base and base.exposes_real),
         provenance=_provenance(order, base),
-        execution=Execution.from_json(order.execution()),
+        execution=order.execution(),
         versions={"synthgen": synthgen.__version__},
-        file_format=FileFormat.from_json(format_record(order.format)),
+        file_format=format_record(order.format),
         shard_size=order.shard_size,
         parts=(*(base.parts if base else ()), part),
         index_lines=index_lines,
@@ -183,9 +181,9 @@ def describe(
     return dataset.model_copy(update=curated)
 
 
-def format_record(format: Format) -> dict[str, Any]:
+def format_record(format: Format) -> FileFormat:
     """A file format as ``dataset.json`` names it."""
-    return {"name": format.name, "spec": to_spec(format)}
+    return FileFormat.from_json({"name": format.name, "spec": to_spec(format)})
 
 
 def _provenance(order: SynthesisRequest, base: Dataset | None) -> Provenance:
@@ -216,15 +214,15 @@ def _manifest(job: Job, order: SynthesisRequest, settled: Settled | None) -> Ite
 def _index(job: Job, order: SynthesisRequest) -> Iterator[bytes]:
     for shard in order.shards:
         header = job.header(shard)
-        for file in header["files"]:
-            entry = {**file, "first": header["first"], "count": header["count"]}
+        for one in header.files:
+            entry = one.to_json() | {"first": header.first, "count": header.count}
             yield (json.dumps(entry, ensure_ascii=False) + "\n").encode()
 
 
 def _index_lines(job: Job, order: SynthesisRequest, base: Dataset | None) -> int:
     if not order.format.in_shards:
         return 0
-    per_shard = len(job.header(order.shards[0])["files"])
+    per_shard = len(job.header(order.shards[0]).files)
     return per_shard * len(order.shards) + (base.index_lines if base else 0)
 
 
@@ -288,7 +286,7 @@ def _rejected(
     total: dict[str, Counter[int]] = {name: Counter() for name in names}
     if not names:
         return total
-    found = [counted(job.header(shard)["rejected"]) for shard in order.shards]
+    found = [counted(job.header(shard).rejected) for shard in order.shards]
     for counts in [*found, settled.rejected if settled else {}]:
         for name, by_label in counts.items():
             total[name].update(by_label)

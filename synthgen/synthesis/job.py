@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING
 
 from synthgen.dataset import DESCRIPTION
 from synthgen.dataset.storage import WORK, LocalStore, Store
@@ -22,7 +22,7 @@ from synthgen.errors import SynthgenError
 from synthgen.io import made_folder, readable_os_errors
 
 if TYPE_CHECKING:
-    from synthgen.dataset.schema import Dataset, JobFile
+    from synthgen.dataset.schema import Dataset, JobFile, ShardHeader
 
 
 # Which process of how many this is, told by whatever launched it.
@@ -219,7 +219,6 @@ def _taken(target: str) -> SynthgenError:
 # the lock, and ``shards/<number>.jsonl``, which appears once the shard's files are on the disk.
 
 JOB, BASE, RECORDS = f"{WORK}/job.json", f"{WORK}/base.json", f"{WORK}/shards"
-FORMAT = "synthgen-job/1"
 
 
 class FinishedMeanwhileError(SynthgenError):
@@ -228,10 +227,10 @@ class FinishedMeanwhileError(SynthgenError):
 
 @dataclass(frozen=True)
 class Job:
-    """A set under way in ``store``; ``content`` is plain JSON and equal for equal commands."""
+    """A set under way in ``store``; ``content`` is equal for equal commands."""
 
     store: Store
-    content: dict[str, Any]
+    content: JobFile
     launch: Launch
 
     def finished(self) -> set[int]:
@@ -239,13 +238,17 @@ class Job:
         names = self.store.names(RECORDS)
         return {int(name.removesuffix(".jsonl")) for name in names if name.endswith(".jsonl")}
 
-    def record(self, shard: int, header: dict[str, Any], lines: list[str]) -> None:
+    def record(self, shard: int, header: ShardHeader, lines: list[str]) -> None:
         """Make a shard whose files are on the disk part of the set."""
-        text = json.dumps(header, allow_nan=False) + "\n" + "".join(lines)
+        text = json.dumps(header.to_json()) + "\n" + "".join(lines)
         self.store.write(record_path(shard), [text.encode()])
 
-    def header(self, shard: int) -> dict[str, Any]:
-        return json.loads(next(iter(self.store.lines(record_path(shard)))))
+    def header(self, shard: int) -> ShardHeader:
+        from synthgen.dataset.schema import JobFile, ShardHeader
+
+        place = f"{self.store.place}/{record_path(shard)}"
+        lines = self.store.lines(record_path(shard))
+        return next(ShardHeader.read_lines(lines, place, JobFile.ADVICE))
 
     def lines(self, shard: int) -> Iterator[bytes]:
         """The shard's lines of the manifest."""
@@ -274,13 +277,13 @@ def record_path(shard: int) -> str:
 
 
 @contextmanager
-def opened_job(store: Store, content: dict[str, Any], launch: Launch) -> Iterator[Job]:
+def opened_job(store: Store, content: JobFile, launch: Launch) -> Iterator[Job]:
     """Hold the set in ``store`` for the job ``content``: begin it, or go on with it.
 
     Raises SynthgenError if something else lies there or is being written there. A job that ends
     with an error before its first shard leaves nothing behind.
     """
-    if content["base"] is None and launch.rank == 0:
+    if content.base is None and launch.rank == 0:
         require_free(store)
     with _held(store, launch):
         job = Job(store, content, launch)
@@ -331,27 +334,26 @@ def require_free(store: Store) -> None:
     )
 
 
-def _begin(store: Store, content: dict[str, Any], launch: Launch) -> None:
-    content = {"format": FORMAT, **content}
+def _begin(store: Store, content: JobFile, launch: Launch) -> None:
     if not store.exists(JOB):
         if launch.rank > 0:  # only process 0 begins a job
             if store.exists(DESCRIPTION):
                 store.remove_folder(WORK)  # which locking has just made again
             raise FinishedMeanwhileError(f"{store.place} is finished.")
         others = [name for name in store.names() if name != WORK]
-        if others and content["base"] is None:
+        if others and content.base is None:
             raise SynthgenError(
                 f"{store.place} holds {others[0]}, which is not this set's.\nChoose another out=."
             )
-        store.write(JOB, [json.dumps(content, indent=1, ensure_ascii=False).encode()])
+        store.write(JOB, [json.dumps(content.to_json(), indent=1, ensure_ascii=False).encode()])
     else:
-        _require_same(store, _job_file(store).to_json(), content)
+        _require_same(store, _job_file(store), content)
     if store.exists(DESCRIPTION) and not store.exists(BASE):
         store.move(DESCRIPTION, BASE)  # from now on, and until the end, it is work in progress
 
 
-def _require_same(store: Store, found: dict[str, Any], content: dict[str, Any]) -> None:
-    before, now = flatten(found), flatten(content)
+def _require_same(store: Store, found: JobFile, content: JobFile) -> None:
+    before, now = flatten(found.to_json()), flatten(content.to_json())
     if before.pop("execution.cpu", None) != now.pop("execution.cpu", None):
         log.warning(
             "%s was begun on another processor: its images may differ in single levels.",
@@ -367,10 +369,10 @@ def _require_same(store: Store, found: dict[str, Any], content: dict[str, Any]) 
             )
 
 
-def flatten(value: Any, key: str = "") -> dict[str, Any]:
+def flatten(value: dict[str, object] | list[object], key: str = "") -> dict[str, object]:
     """Nested JSON as one table with dotted keys."""
     items = value.items() if isinstance(value, dict) else enumerate(value)
-    table: dict[str, Any] = {}
+    table: dict[str, object] = {}
     for name, item in items:
         full = f"{key}.{name}" if key else str(name)
         table.update(flatten(item, full) if isinstance(item, dict | list) else {full: item})
@@ -386,7 +388,7 @@ def _job_file(store: Store) -> JobFile:
 
 def _leave_nothing(job: Job) -> None:
     store = job.store
-    if store.exists(JOB) and _job_file(store).to_json() != {"format": FORMAT, **job.content}:
+    if store.exists(JOB) and _job_file(store).to_json() != job.content.to_json():
         return  # another's
     if job.launch.world > 1 or job.finished() or store.exists(BASE) or store.names() != [WORK]:
         return

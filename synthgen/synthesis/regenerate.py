@@ -162,7 +162,7 @@ def _order_of(
         samplers=samplers,
         sources=_sources_of(part, samplers),
         rows=rows,
-        request={},
+        request=part,
         id=part.id,
         quotas={},
         format=format,

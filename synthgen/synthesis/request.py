@@ -8,12 +8,12 @@ import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 
 from synthgen.dataset.formats import PNG, Format
-from synthgen.dataset.schema import REAL
+from synthgen.dataset.schema import REAL, Execution, Request
 from synthgen.errors import SynthgenError
 from synthgen.io import canonical_digest
 from synthgen.samplers.base import Sampler
@@ -44,12 +44,12 @@ Mode = Literal["synthetic", "augment"]
 
 @dataclass(frozen=True)
 class SynthesisRequest:
-    """What :func:`synthesize` draws. ``request`` is plain JSON and decides every pixel."""
+    """What :func:`synthesize` draws."""
 
     samplers: Samplers
     sources: tuple[Source, ...]
     rows: PlannedRows
-    request: dict[str, Any]
+    request: Request
     id: str  # stands in every image of these rows; empty: images are not marked
     quotas: dict[str, int]  # synthetic images by class
     format: Format
@@ -85,7 +85,7 @@ class SynthesisRequest:
         start = self.rows.first + (shard - self.first_shard) * self.shard_size
         return range(start, min(start + self.shard_size, self.rows.stop))
 
-    def execution(self) -> dict[str, Any]:
+    def execution(self) -> Execution:
         return execution_record(next(iter(self.samplers.named.values())))
 
     def table(self) -> str:
@@ -152,12 +152,14 @@ def plan_request(
         "filters": [to_spec(one) for one in filters],
         "attempts": attempts if filters else None,
     }
+    rows = PlannedRows(image.classes, tuple(segments), seed)
+    ordered = Request.from_json(request, "What was asked for")
     return SynthesisRequest(
         samplers=samplers,
         sources=tuple(sources),
-        rows=PlannedRows(image.classes, tuple(segments), seed),
-        request=request,
-        id=order_id(request, first=0),
+        rows=rows,
+        request=ordered,
+        id=order_id(ordered, first=0),
         quotas=quotas,
         format=chosen,
         shard_size=checked_shard_size(shard_size, image),
@@ -170,9 +172,9 @@ def plan_request(
     )
 
 
-def order_id(request: dict[str, Any], first: int) -> str:
+def order_id(request: Request, first: int) -> str:
     """16 hex digits for the rows of ``request`` that are numbered from ``first``."""
-    return canonical_digest({**request, "first": first})[:16]
+    return canonical_digest({**request.to_json(), "first": first})[:16]
 
 
 def _rows_of_samplers(
@@ -288,16 +290,16 @@ def plan_table(order: SynthesisRequest) -> str:
     )
 
 
-def execution_record(sampler: Sampler) -> dict[str, Any]:
+def execution_record(sampler: Sampler) -> Execution:
     """What the bytes may depend on beside the seeds."""
-    return {
-        "chunk": sampler.chunk,
-        "threads": sampler.threads,
-        "device": sampler.device.type,
-        "torch": torch.__version__,
-        "zlib": zlib.ZLIB_RUNTIME_VERSION,
-        "cpu": cpu_model(),
-    }
+    return Execution(
+        chunk=sampler.chunk,
+        threads=sampler.threads,
+        device="cuda" if sampler.device.type == "cuda" else "cpu",
+        torch=str(torch.__version__),
+        zlib=zlib.ZLIB_RUNTIME_VERSION,
+        cpu=cpu_model(),
+    )
 
 
 def cpu_model() -> str:

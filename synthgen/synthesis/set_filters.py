@@ -171,7 +171,7 @@ def _replace_rows(job: Job, order: SynthesisRequest, settled: Settled) -> None:
         numbers = order.numbers(shard)
         attempts = torch.tensor(_attempts(job, numbers, shard, settled))
         drawn = draw_part(order, numbers, attempts)
-        return replace(drawn, rejected=counted(job.header(shard)["rejected"]))
+        return replace(drawn, rejected=counted(job.header(shard).rejected))
 
     images = sum(len(order.numbers(shard)) for shard in stale)
     with track(images, "Replacing", unit="images") as advance:

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from synthgen.dataset.formats import NPZ, PNG
+from synthgen.dataset.schema import Fact
 from synthgen.dataset.source import read_synthetic
 from synthgen.errors import SynthgenError
 from synthgen.samplers import Noise, save_sampler
@@ -37,7 +38,7 @@ class FirstPixel(Filter):
         return Verdicts(first >= self.least, first.float())
 
     def facts(self):
-        return {"fitted_on": self.fitted_on}
+        return Fact.from_json({"fitted_on": self.fitted_on})
 
 
 class LastPixel(FirstPixel):

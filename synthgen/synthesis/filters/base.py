@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
+from synthgen.dataset.schema import Fact
 from synthgen.serialization import Rebuildable
 from synthgen.types import LabelledImages
 
@@ -43,9 +44,9 @@ class Filter(Rebuildable, ABC):
     def examine(self, images: Tensor, labels: Tensor) -> Verdicts:
         """uint8 ``(N, C, H, W)``, int64 ``(N,)`` -> a verdict per image."""
 
-    def facts(self) -> dict[str, Any]:
-        """Plain JSON for the set's papers once fitted: thresholds, share of real images kept."""
-        return {}
+    def facts(self) -> Fact:
+        """For the set's papers once fitted: thresholds, share of real images kept."""
+        return Fact()
 
 
 class SetFilter(Rebuildable, ABC):
@@ -70,6 +71,6 @@ class SetFilter(Rebuildable, ABC):
         """The next images: uint8 ``(N, C, H, W)``, int64 ``(N,)`` -> a verdict per image, given all
         images since :meth:`begin` that were kept."""
 
-    def facts(self) -> dict[str, Any]:
+    def facts(self) -> Fact:
         """As :meth:`Filter.facts`."""
-        return {}
+        return Fact()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from synthgen.dataset.schema import Fact
 from synthgen.device import torch_threads
 from synthgen.images import to_float
 from synthgen.neighbors import nearest, nearest_others
@@ -150,8 +151,10 @@ class NearCopies(Filter):
             found = nearest(self.space.encode(images), self.references, self._count())
         return self.gate.verdicts(_relative(found[0]), labels)
 
-    def facts(self) -> dict[str, Any]:
-        return {} if self.gate is None else {**self.gate.facts, "misses": MISSES}
+    def facts(self) -> Fact:
+        return (
+            Fact() if self.gate is None else self.gate.facts.model_copy(update={"misses": MISSES})
+        )
 
     def _count(self) -> int:
         """As many for a new image as for a training image among the others."""
@@ -249,8 +252,8 @@ class LowDensity(Filter):
                 scores[mine] = self._of_new(points[mine], label)
         return self.gate.verdicts(scores, labels)
 
-    def facts(self) -> dict[str, Any]:
-        return {} if self.gate is None else self.gate.facts
+    def facts(self) -> Fact:
+        return Fact() if self.gate is None else self.gate.facts
 
     def _keep(self, references: Tensor) -> None:
         """The references of the next class, with two neighbours each beyond those that count."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from synthgen.dataset.schema import Fact
 from synthgen.device import torch_threads
 from synthgen.images import to_float
 from synthgen.progress import track
@@ -150,10 +151,11 @@ class LabelAgreement(Filter):
             raise RuntimeError("fit() must come before examine()")
         return self.gate.verdicts(_margins(logits_of(self.network, images), labels), labels)
 
-    def facts(self) -> dict[str, Any]:
+    def facts(self) -> Fact:
         if self.gate is None:
-            return {}
-        return {**self.gate.facts, "accuracy_on_held_out_real": round(self.accuracy, 4)}
+            return Fact()
+        right = {"accuracy_on_held_out_real": round(self.accuracy, 4)}
+        return self.gate.facts.model_copy(update=right)
 
 
 def _margins(logits: Tensor, labels: Tensor) -> Tensor:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
+from synthgen.dataset.schema import Fact
 from synthgen.device import torch_threads
 from synthgen.errors import SynthgenError
 from synthgen.neighbors import exact_distances, nearest
@@ -118,21 +119,20 @@ class NearDuplicates(SetFilter):
                 earlier[part] = pairs.amin(1)
         return earlier, drawn.labels, others
 
-    def _of_whole(self, facts: dict[str, Any], smaller: float) -> dict[str, Any]:
+    def _of_whole(self, facts: Fact, smaller: float) -> Fact:
         """What the facts of a set of ``smaller`` times the size say of one as large as training."""
-        if self.threshold is None:
-            facts = {**facts, "asked_to_keep_of_real": self.keep_real}
 
         def whole(share: float) -> float:
             return round(max(0.0, 1 - (1 - share) / smaller), 4)
 
-        per_class = facts["keeps_of_real_per_class"]
-        return {
-            **facts,
-            "keeps_of_real": whole(facts["keeps_of_real"]),
-            "keeps_of_real_95": [whole(share) for share in facts["keeps_of_real_95"]],
-            "keeps_of_real_per_class": {name: whole(share) for name, share in per_class.items()},
+        per_class = (facts.keeps_of_real_per_class or {}).items()
+        said = {
+            "keeps_of_real": whole(facts.keeps_of_real or 0),
+            "keeps_of_real_95": tuple(whole(share) for share in facts.keeps_of_real_95 or ()),
+            "keeps_of_real_per_class": {name: whole(share) for name, share in per_class},
         }
+        asked = {"asked_to_keep_of_real": self.keep_real} if self.threshold is None else {}
+        return facts.model_copy(update=said | asked)
 
     def begin(self) -> None:
         self.kept = [Growing(self.space.axes.shape[1] + 1) for _ in self.usual]
@@ -149,8 +149,8 @@ class NearDuplicates(SetFilter):
                 distances[mine] = torch.cat([self._settle(p, label, self.gate) for p in parts])
         return self.gate.verdicts(self._score(distances, labels), labels)
 
-    def facts(self) -> dict[str, Any]:
-        return {} if self.gate is None else self.gate.facts
+    def facts(self) -> Fact:
+        return Fact() if self.gate is None else self.gate.facts
 
     def _settle(self, points: Tensor, label: int, line: Threshold) -> Tensor:
         """Distances of the next rows of a class to their nearest kept row before, float64."""

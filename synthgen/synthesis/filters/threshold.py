@@ -6,11 +6,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 
+from synthgen.dataset.schema import Fact
 from synthgen.errors import SynthgenError
 from synthgen.images import image_hashes
 from synthgen.seeds import Stream, step_generator
@@ -98,12 +98,11 @@ MANTISSA_BITS = 15  # of a score: its last digits could depend on the order of a
 class Threshold:
     """Keeps images whose score is at least ``thresholds[label]``, float32 ``(classes,)``.
 
-    ``facts`` is plain JSON for the set's papers: the thresholds, and how many held-out real images
-    pass them.
+    ``facts`` are for the set's papers: the thresholds, and how many held-out real images pass them.
     """
 
     thresholds: Tensor
-    facts: dict[str, Any]
+    facts: Fact
 
     def verdicts(self, scores: Tensor, labels: Tensor) -> Verdicts:
         """Float ``(N,)`` scores (higher is better) and int64 ``(N,)`` labels."""
@@ -210,13 +209,13 @@ def checked_share(keep_real: float) -> float:
     return keep_real
 
 
-def _interval(passed: int, count: int) -> list[float]:
+def _interval(passed: int, count: int) -> tuple[float, float]:
     """95 % interval of a share (Clopper & Pearson 1934): how far this one fit may be off."""
     from scipy.stats import beta
 
     low = beta.ppf(0.025, passed, count - passed + 1) if passed else 0.0
     high = beta.ppf(0.975, passed + 1, count - passed) if passed < count else 1.0
-    return [round(float(low), 4), round(float(high), 4)]
+    return round(float(low), 4), round(float(high), 4)
 
 
 def _facts(
@@ -226,22 +225,22 @@ def _facts(
     lines: Tensor,
     keep_real: float,
     threshold: float | None,
-) -> dict[str, Any]:
+) -> Fact:
     """``passed`` bool ``(N,)``: did each held-out image pass the thresholds of the others? A share
     of one image's verdict alone would be 0 or 1, so a class without 20 has none of its own."""
     counts = torch.bincount(labels, minlength=len(classes))
     passing = torch.bincount(labels[passed], minlength=len(classes)) / counts.clamp(min=1)
-    return {
-        "keeps": "scores of at least the threshold",
-        "thresholds": dict(zip(classes, lines.tolist(), strict=True)),
-        "asked_to_keep_of_real": keep_real if threshold is None else None,
-        "held_out_real_images": len(labels),
-        "keeps_of_real": round(float(passed.double().mean()), 4),
-        "keeps_of_real_95": _interval(int(passed.sum()), len(passed)),
-        "keeps_of_real_per_class": {
+    return Fact(
+        keeps="scores of at least the threshold",
+        thresholds=dict(zip(classes, lines.tolist(), strict=True)),
+        asked_to_keep_of_real=keep_real if threshold is None else None,
+        held_out_real_images=len(labels),
+        keeps_of_real=round(float(passed.double().mean()), 4),
+        keeps_of_real_95=_interval(int(passed.sum()), len(passed)),
+        keeps_of_real_per_class={
             name: round(float(passing[label]), 4)
             for label, name in enumerate(classes)
             if counts[label] >= SPEAKS
         },
-        "too_few_to_promise": threshold is None and not rank(keep_real, len(labels)),
-    }
+        too_few_to_promise=threshold is None and not rank(keep_real, len(labels)),
+    )

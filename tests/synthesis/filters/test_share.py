@@ -54,7 +54,7 @@ def shares(name, images, per_class, fits):
             if name == "near_duplicates":
                 one.begin()
             kept.append(one.examine(part.images, part.labels).keep.double().mean().item())
-        found.append([one.keep_real, one.facts()["keeps_of_real"], *kept])
+        found.append([one.keep_real, one.facts().keeps_of_real, *kept])
     return np.mean(found, axis=0)
 
 
@@ -87,7 +87,7 @@ def test_the_interval_beside_the_share_holds_for_single_fits(digits):
             one.begin()
             _, new = parted(digits, 10, 100 + 2 * seed + again)
             kept.append(one.examine(new.images, new.labels).keep.double().mean().item())
-        low, high = one.facts()["keeps_of_real_95"]
+        low, high = one.facts().keeps_of_real_95
         held.append(low <= np.mean(kept))
         widths.append(high - low)
     assert sum(held) >= 9

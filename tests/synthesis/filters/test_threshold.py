@@ -23,7 +23,7 @@ def test_a_common_class_does_not_set_the_line_of_another():
     )
     labels = torch.tensor([0] * 200 + [1] * 100 + [2])
     made = threshold(scores, labels, "abc", keep_real=0.9, threshold=None)
-    kept = made.facts["keeps_of_real_per_class"]
+    kept = made.facts.keeps_of_real_per_class
     assert kept["a"] == pytest.approx(0.9, abs=0.02)
     assert kept["b"] == pytest.approx(0.9, abs=0.02)
     assert "c" not in kept  # one image says nothing of a share
@@ -41,7 +41,7 @@ def test_what_is_stated_is_what_new_images_meet(counts):
         draw, new = (torch.rand(len(labels), generator=random) + shift for _ in range(2))
         made = threshold(draw, labels, [str(c) for c in range(len(counts))], keep_real=0.95,
                     threshold=None)  # fmt: skip
-        stated.append(made.facts["keeps_of_real"])
+        stated.append(made.facts.keeps_of_real)
         passed.append(float(made.verdicts(new, labels).keep.double().mean()))
     mean = sum(passed) / 300
     assert sum(stated) / 300 == pytest.approx(mean, abs=0.01)
@@ -50,11 +50,11 @@ def test_what_is_stated_is_what_new_images_meet(counts):
 
 def test_too_few_to_promise_is_said(caplog):
     made = threshold(torch.rand(30), torch.zeros(30).long(), "a", keep_real=0.99, threshold=None)
-    assert made.facts["too_few_to_promise"] is True
-    assert made.facts["keeps_of_real"] == pytest.approx(29 / 30, abs=1e-4)
+    assert made.facts.too_few_to_promise is True
+    assert made.facts.keeps_of_real == pytest.approx(29 / 30, abs=1e-4)
     assert "30 held-out real images are too few to keep 0.99" in caplog.text
     enough = threshold(torch.rand(99), torch.zeros(99).long(), "a", keep_real=0.99, threshold=None)
-    assert enough.facts["too_few_to_promise"] is False
+    assert enough.facts.too_few_to_promise is False
 
 
 def test_rounded_scores_forget_the_last_digits():
