@@ -19,18 +19,6 @@ from synthgen.progress import track
 from synthgen.seeds import Stream, step_generator
 from synthgen.types import LabelledImages, positions_by_class, spread_by_class
 
-# Distances between images that forgive what leaves a copy a copy: mirrored, shifted by a few
-# pixels, brighter or darker, of more or less contrast.
-#
-# Each image is compared in all its views: mirrored or not, shifted by up to a twelfth of its side,
-# always cut to the part that all shifts have in common. Pixels are centred and scaled to length 1
-# within the cut, so that brightness and contrast fall away and a squared distance is 2 - 2ρ for
-# their correlation ρ; 0 is the same, √2 unrelated. Noise and re-encoding change ρ little.
-#
-# Cost: views × images × training images × 64 multiplications on principal components pick the
-# candidates, on every other shift; all views of these are then compared in full. On one core 10,000
-# images of 28 × 28 against 20,000 take about a minute, against 60,000 less than three.
-
 LONGEST = 32  # larger images are averaged down first
 PART_OF_SIDE = 12  # a shift is at most 1 / 12 of the side
 LEAST_SIDE = 4  # of the part that all views have in common
@@ -40,9 +28,31 @@ SPARE_ALIGNED = 4
 CHUNK_ALIGNED = 64  # images at a time: 64 × training images distances, 64 × views × pixels
 FLAT = 2.0  # grey levels: an image that varies less is as good as constant
 
+SEARCHED_FROM = 5000  # synthetic images, in proportion to the classes
+CALIBRATED_ON = 2000  # real reference images
+PER_CLASS = 3
+NEAREST = 3
+SPARE_NEIGHBOURS = 8  # candidates measured exactly beyond those asked for
+
+PLANTED = 60  # training images, each in every way
+NOISE = 8.0  # grey levels
+QUALITY = 75
+
 
 class AlignedSpace:
-    """Nearest training images, uint8 ``(M, C, H, W)``, under the best view of each query."""
+    """Nearest training images, uint8 ``(M, C, H, W)``, under the best view of each query: by
+    distances that forgive what leaves a copy a copy.
+
+    Each image is compared in all its views: mirrored or not, shifted by up to a twelfth of its
+    side, always cut to the part that all shifts have in common. Pixels are centred and scaled to
+    length 1 within the cut, so that brightness and contrast fall away and a squared distance is
+    2 - 2ρ for their correlation ρ; 0 is the same, √2 unrelated. Noise and re-encoding change ρ
+    little.
+
+    Cost: views × images × training images × 64 multiplications on principal components pick the
+    candidates, on every other shift; all views of these are then compared in full. On one core
+    10,000 images of 28 × 28 against 20,000 take about a minute, against 60,000 less than three.
+    """
 
     def __init__(self, train: Tensor) -> None:
         self.train = small(train)
@@ -149,15 +159,6 @@ def unit_rows(images: Tensor) -> Tensor:
     return rows / rows.norm(dim=1, keepdim=True).clamp_min(FLAT * rows.shape[1] ** 0.5)
 
 
-# Which training image is nearest to a synthetic one, and how near would a new real image be?
-
-SEARCHED_FROM = 5000  # synthetic images, in proportion to the classes
-CALIBRATED_ON = 2000  # real reference images
-PER_CLASS = 3
-NEAREST = 3
-SPARE_NEIGHBOURS = 8  # candidates measured exactly beyond those asked for
-
-
 @dataclass(frozen=True)
 class Pair:
     """A synthetic image, its nearest training images (nearest first), and distances."""
@@ -248,15 +249,9 @@ def picked(images: LabelledImages, positions: list[int]) -> Tensor:
     return images.images[torch.tensor(positions, dtype=torch.int64)]
 
 
-# Copies of training images as generators and files leave them: to see which a check finds.
-
-PLANTED = 60  # training images, each in every way
-NOISE = 8.0  # grey levels
-QUALITY = 75
-
-
 def plant(train: LabelledImages) -> dict[str, LabelledImages]:
-    """At most 60 training images in each of :data:`KINDS`, spread over the classes."""
+    """At most 60 training images as generators and files leave copies, in each of :data:`KINDS`,
+    spread over the classes: to see which a check finds."""
     some = spread_by_class(train, PLANTED)
     return {
         kind: LabelledImages(change(some.images), some.labels, some.classes)

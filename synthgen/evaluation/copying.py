@@ -225,14 +225,10 @@ def planted_features(extractor: Extractor, train: LabelledImages) -> dict[str, T
 
 def in_images(found: Copying, synthetic: Tensor, train: Tensor) -> Copying:
     """Rows of features in ``pairs`` -> the images that they were extracted from."""
+    places = [(int(synthetic[pair.synthetic]), int(train[pair.train])) for pair in found.pairs]
     named = tuple(
-        CopiedPair(
-            synthetic=int(synthetic[pair.synthetic]),
-            train=int(train[pair.train]),
-            distance=pair.distance,
-            ratio=pair.ratio,
-        )
-        for pair in found.pairs
+        pair.model_copy(update={"synthetic": ours, "train": theirs})
+        for pair, (ours, theirs) in zip(found.pairs, places, strict=True)
     )
     return found.model_copy(update={"pairs": named})
 

@@ -32,6 +32,22 @@ CELL = 48  # pixels that an image takes at least, enlarged without smoothing
 GAP = 3
 LETTER = 13
 MARGIN = 8
+ROWS, ACROSS = 6, 4  # of copied pairs
+
+SHOWN = 5  # images of each kind in a row of the typical ones
+CHUNK_TYPICAL = 1024
+NAMED = 8  # classes that a caption names
+NEIGHBOUR = 3  # k of the balls around real images
+MOST_REAL = 2000  # of one class; more change no ranking that an eye could see
+
+MOST_ON_MAP = 1200  # points per panel
+NEIGHBOURS = 15  # UMAP's n_neighbors
+
+CHUNK_SPECTRA = 1000
+MOST_IN_SPECTRA = 5000  # images of each set
+SPREAD = (0.1, 0.9)  # quantiles of single images around the mean
+FINE = 0.35  # cycles per pixel from which detail counts as fine; 0.5 is the finest
+NOTABLE = 0.2  # relative difference in fine detail that the caption names
 
 
 def class_grid(
@@ -116,12 +132,6 @@ def save_png(picture: Image.Image, path: Path) -> None:
     write_bytes(path, buffer.getvalue())
 
 
-# Synthetic images beside the training images that they lie suspiciously near to.
-
-ROWS = 6
-ACROSS = 4
-
-
 def copy_figure(
     pairs: Sequence[CopiedPair],
     synthetic: Tensor,
@@ -131,7 +141,8 @@ def copy_figure(
     extractor: str,
     file: str,
 ) -> Figure | None:
-    """Write a PNG of the first pairs and return its entry for ``figures``; None without pairs.
+    """Write a PNG of the synthetic images that lie suspiciously near to training images, and
+    return its entry for ``figures``; None without pairs.
 
     ``pairs`` name positions in ``synthetic`` and ``train``, uint8 ``(N, C, H, W)`` each. Beside
     each pair stands the absolute difference of its pixels: black means equal.
@@ -157,15 +168,6 @@ def copy_figure(
 def triple(synthetic: Tensor, training: Tensor) -> list[Tensor]:
     difference = (synthetic.short() - training.short()).abs().to(synthetic.dtype)
     return [synthetic, training, difference]
-
-
-# The best, the worst and the most typical synthetic images of each class.
-
-SHOWN = 5
-CHUNK_TYPICAL = 1024
-NAMED = 8  # classes that a caption names
-NEIGHBOUR = 3  # k of the balls around real images
-MOST_REAL = 2000  # of one class; more change no ranking that an eye could see
 
 
 def typical_grid(
@@ -235,12 +237,6 @@ def realism(features: Tensor, real: Tensor, k: int = NEIGHBOUR) -> Tensor:
     return torch.cat(scores)
 
 
-# A map of real and synthetic images: two dimensions of a feature space.
-
-MOST_ON_MAP = 1200  # points per panel
-NEIGHBOURS = 15  # UMAP's n_neighbors
-
-
 def embedding_map(
     real: Tensor,
     real_labels: Tensor,
@@ -300,19 +296,11 @@ def umap(points: Tensor, seed: int) -> Tensor:
     return torch.from_numpy(found).double()
 
 
-# Mean power spectra: at which sizes synthetic images have more or less detail than real ones.
-
-CHUNK_SPECTRA = 1000
-MOST_IN_SPECTRA = 5000  # images of each set
-SPREAD = (0.1, 0.9)  # quantiles of single images around the mean
-FINE = 0.35  # cycles per pixel from which detail counts as fine; 0.5 is the finest
-NOTABLE = 0.2  # relative difference in fine detail that the caption names
-
-
 def spectra(
     real: Tensor, synthetic: Tensor, folder: Path, *, file: str = "figures/spectra.svg"
 ) -> Figure | None:
-    """Write an SVG of both sets' spectra and return its entry for ``figures``.
+    """Write an SVG of both sets' mean power spectra, which shows at which sizes synthetic images
+    have more or less detail than real ones, and return its entry for ``figures``.
 
     Both are uint8 ``(N, C, H, W)`` of the same size. None for images too small to have a spectrum.
     """

@@ -142,6 +142,12 @@ class Review(Document):
     sentences: tuple[str, ...] = ()
 
 
+class Judged(KeyItem):
+    """The truth about an image of the page, and what was answered."""
+
+    answer: Answer
+
+
 @dataclass(frozen=True)
 class Question:
     """One image ``(C, H, W)`` with the class that it is said to be of, and where it came from."""
@@ -280,15 +286,6 @@ def _source_hash(text: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
-@dataclass(frozen=True)
-class Judged:
-    """An image of the page: the truth, and what was answered."""
-
-    origin: Origin
-    label: str
-    answer: Answer
-
-
 def score_files(answers: Path, key: Path) -> Review:
     """:func:`score` of two files. Raises SynthgenError if one is missing, damaged, something else,
     if they belong to different reviews, and if no question was answered."""
@@ -384,7 +381,7 @@ def _joined(answers: Sequence[Answer], items: Sequence[KeyItem]) -> list[Judged]
             )
         given[one.item] = one
     return [
-        Judged(known.origin, known.label, given.get(number, Answer(item=number)))
+        Judged(**dict(known), answer=given.get(number, Answer(item=number)))
         for number, known in truth.items()
     ]
 
