@@ -40,7 +40,7 @@ from synthgen.data import MNIST, Digits
 from synthgen.data.splits import Splits, prepare
 from synthgen.evaluation.classifiers import Classifier, LinearClassifier, MLPClassifier
 from synthgen.evaluation.trial import Trial
-from synthgen.evaluation.trial.analysis import contrast_of, control_of, guard_of, pair_of
+from synthgen.evaluation.trial.analysis import contrast_of, control_of, others_of, pair_of
 from synthgen.evaluation.trial.arms import FixedFolder, FreshDraws, SyntheticSource, rank_in_class
 from synthgen.evaluation.trial.contrast import guarded_verdict
 from synthgen.evaluation.trial.endpoints import ENDPOINTS, TAIL_RECALL
@@ -206,7 +206,7 @@ def said(outcome: Outcome, splits: Splits, ratio: float, endpoint: str) -> dict[
     contrast = contrast_of(pair, splits)
     control = control_of(pair, splits)
     return {
-        "verdict": guarded_verdict(contrast, guard_of(pair, splits), control),
+        "verdict": guarded_verdict(contrast, others_of(pair, splits), control),
         "one_sided": contrast.verdict,
         "control": control and control.to_json(),
         **{key: getattr(contrast, key) for key in ("difference", "ci_low", "ci_high", "p")},

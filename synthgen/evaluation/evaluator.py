@@ -14,7 +14,7 @@ from synthgen.evaluation import checks, expected, narrative, provenance
 from synthgen.evaluation.classifiers import Classifier
 from synthgen.evaluation.copy_tests import Twins, find_twins
 from synthgen.evaluation.copying import aligned_copies
-from synthgen.evaluation.fairness import add_coverage
+from synthgen.evaluation.fairness import with_coverage
 from synthgen.evaluation.features import Extractor
 from synthgen.evaluation.fidelity import CONTROL_IMAGES, FEWEST, draw_controls
 from synthgen.evaluation.figures import (
@@ -27,7 +27,7 @@ from synthgen.evaluation.figures import (
 from synthgen.evaluation.report.schema import Report
 from synthgen.evaluation.result import Findings
 from synthgen.evaluation.review import choose_questions, write_review
-from synthgen.evaluation.schema import Figure
+from synthgen.evaluation.schema import Curves, Figure
 from synthgen.evaluation.spaces import Space, measure_space
 from synthgen.evaluation.statistical_tests import compare_statistics
 from synthgen.evaluation.transfer import add_transfer, add_transfer_references, add_trial
@@ -130,7 +130,7 @@ def add_reach(found: Findings, splits: Splits, space: Space, extractor: Extracto
     parts = halved(*pair, *sizes)
     compared = positions_by_class(splits.test.labels, extractor.max_images)
     column = splits.test_attributes
-    add_coverage(
+    found.fairness = with_coverage(
         found.fairness,
         space.test.labels,
         classes=splits.test.classes,
@@ -261,29 +261,26 @@ def evaluate(
         found.sentences = leaks + found.sentences
         found.sentences += checks.class_sentences(splits, synthetic)
         found.sentences += checks.provenance_sentences(splits, synthetic, copies) + problems
-        table = {
-            "format": Report.FORM,
-            "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-            "seconds": round(time.perf_counter() - started, 1),
-            "results": [result.to_json() for result in found.results],
-            "references": [reference.to_json() for reference in found.references],
-            "verdict": found.verdict,
-            "trial": found.trial,
-            "sentences": found.sentences,
-            "confusion": found.confusion,
-            "curves": {"transfer": found.curves, "training": training and training.to_json()},
-            "neighbours": [one.to_json() for one in found.neighbours],
-            "figures": [one.to_json() for one in found.figures],
-            "copying": {name: one.to_json() for name, one in found.copying.items()},
-            "statistics": found.statistics and found.statistics.to_json(),
-            "fairness": found.fairness,
-            "protocol": provenance.protocol(
-                judge, steps, taught, seed, extractors, metrics, splits
-            ).to_json(),
-            "provenance": provenance.provenance(splits, synthetic, copies, config).to_json(),
-        }
-        report = Report.from_json(table, "The report")
-        write_json(folder / "report.json", table)
+        report = Report(
+            format="synthgen-report/1",
+            created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            seconds=round(time.perf_counter() - started, 1),
+            results=found.results,
+            references=found.references,
+            verdict=found.verdict,
+            trial=found.trial,
+            sentences=found.sentences,
+            confusion=found.confusion,
+            curves=Curves(transfer=found.curves, training=training),
+            neighbours=found.neighbours,
+            figures=tuple(found.figures),
+            copying=found.copying,
+            statistics=found.statistics,
+            fairness=found.fairness,
+            protocol=provenance.protocol(judge, steps, taught, seed, extractors, metrics, splits),
+            provenance=provenance.provenance(splits, synthetic, copies, config),
+        )
+        write_json(folder / "report.json", report.to_json())
         write_json(folder / provenance.FILE, provenance.public_report(report))
         write_html(report, folder)
     if held:

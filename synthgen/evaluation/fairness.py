@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 from torch import Tensor
 
 from synthgen.evaluation.group_rates import (
@@ -17,23 +17,24 @@ from synthgen.evaluation.group_rates import (
     paired_difference,
     rate,
 )
+from synthgen.evaluation.schema import CountedInterval, Fairness, Group, Interval, WorstGroup
 from synthgen.stats import TOO_FEW, Estimate, simultaneous
 
 FEWEST = 10  # real images of a class or group, below which nothing is said about it
-Row = dict[str, Any]
 Members = dict[str, np.ndarray]  # ascending positions of the images of each class or group
+Both = tuple[np.ndarray, np.ndarray]  # (seeds, N), 1 where a prediction is right: before, after
 
 
 def fairness(
-    labels: Any,
+    labels: ArrayLike,
     *,
     classes: Sequence[str],
-    before: Any,
-    after: Any,
+    before: ArrayLike,
+    after: ArrayLike,
     groups: Sequence[str | None] | None = None,
-    units: Any = None,
-) -> dict[str, Any]:
-    """Plain JSON: a row per class, a row per group, the worst of both, and sentences.
+    units: ArrayLike | None = None,
+) -> Fairness:
+    """A row per class, a row per group, the worst of both, and sentences.
 
     The recall of a class or group is the share of its real images that were classified rightly,
     the mean over trainings. Intervals of the rows are 95 %, each for itself, over images (or
@@ -49,34 +50,35 @@ def fairness(
         units: int ``(N,)``, equal for images that belong together; None: each stands for itself.
     """
     truth = np.asarray(labels)
-    right = {"before": _right(before, truth, "before"), "after": _right(after, truth, "after")}
+    right = _right(before, truth, "before"), _right(after, truth, "after")
     unit = None if units is None else _of_length(np.asarray(units), truth, "units")
     of_class, of_group = _members(truth, classes, groups)
-    found: dict[str, Any] = {"sentences": []}
-    for kind, members in (("class", of_class), ("group", of_group)):
-        rows = [_row(name, own, right, unit) for name, own in members.items()]
-        worst = _worst(rows, members, right["after"], unit)
-        lost = _losers(rows, members, right, unit)
-        found |= {f"by_{kind}": rows, f"worst_{kind}": worst}
-        found["sentences"] += _sentences(rows, kind, worst, lost)
-    return found
+    by_class, worst_class, about_classes = _looked_at(of_class, "class", right, unit)
+    by_group, worst_group, about_groups = _looked_at(of_group, "group", right, unit)
+    return Fairness(
+        sentences=about_classes + about_groups,
+        by_class=by_class,
+        worst_class=worst_class,
+        by_group=by_group,
+        worst_group=worst_group,
+    )
 
 
-def add_coverage(
-    found: dict[str, Any],
-    labels: Any,
+def with_coverage(
+    found: Fairness,
+    labels: ArrayLike,
     *,
     classes: Sequence[str],
-    covered: Any,
+    covered: ArrayLike,
     of_halves: Tensor,
     half: Tensor,
     space: str,
     groups: Sequence[str | None] | None = None,
-) -> None:
-    """Fill the ``coverage`` of the rows that :func:`fairness` made: the share of a class's or
-    group's real images that the synthetic set reaches, with an interval over draws of both sets;
-    and name the least covered, if it is surely covered less than the others. Its ``n`` may be below
-    the row's, because few extractors look at every image.
+) -> Fairness:
+    """The same with the ``coverage`` of each row: the share of a class's or group's real images
+    that the synthetic set reaches, with an interval over draws of both sets; and with the least
+    covered named, if it is surely covered less than the others. Its ``n`` may be below the row's,
+    because few extractors look at every image.
 
     Args:
         labels: int ``(M,)``, the true classes of the real images that were compared.
@@ -90,15 +92,28 @@ def add_coverage(
     truth = np.asarray(labels)
     reached = _of_length(np.asarray(covered, bool), truth, "covered")
     of_class, of_group = _members(truth, classes, groups)
-    found["coverage_extractor"] = space
-    for kind, members in (("class", of_class), ("group", of_group)):
+
+    def rows(whole: Sequence[Group], members: Members, kind: str) -> tuple[list[Group], list[str]]:
         large = {name: own for name, own in members.items() if len(own) >= FEWEST}
         reach = Reach(reached, of_halves, half, large)
-        for row in found[f"by_{kind}"]:
-            own = members.get(row["name"], np.zeros(0, int))
-            share = reach.share(own) if len(own) >= FEWEST else TOO_FEW
-            row["coverage"] = {**_json(share), "n": len(own)}
-        found["sentences"] += _least_covered(reach, kind)
+        filled = []
+        for row in whole:
+            count = len(members[row.name]) if row.name in members else 0
+            share = reach.share(large[row.name]) if row.name in large else TOO_FEW
+            coverage = CountedInterval.counted(share, count)
+            filled.append(row.model_copy(update={"coverage": coverage}))
+        return filled, _least_covered(reach, kind)
+
+    by_class, least_class = rows(found.by_class, of_class, "class")
+    by_group, least_group = rows(found.by_group, of_group, "group")
+    return found.model_copy(
+        update={
+            "sentences": [*found.sentences, *least_class, *least_group],
+            "by_class": by_class,
+            "by_group": by_group,
+            "coverage_extractor": space,
+        }
+    )
 
 
 def _members(
@@ -122,7 +137,7 @@ def _positions(numbers: np.ndarray, count: int) -> list[np.ndarray]:
     return [order[start:stop] for start, stop in pairwise(edges)]
 
 
-def _right(predictions: Any, truth: np.ndarray, name: str) -> np.ndarray:
+def _right(predictions: ArrayLike, truth: np.ndarray, name: str) -> np.ndarray:
     """float64 ``(seeds, N)``, 1 where the prediction is right."""
     found = np.atleast_2d(np.asarray(predictions))
     if found.shape[1:] != truth.shape:
@@ -136,32 +151,41 @@ def _of_length(values: np.ndarray, truth: np.ndarray, name: str) -> np.ndarray:
     return values
 
 
-def _row(
-    name: str,
-    own: np.ndarray,
-    right: Mapping[str, np.ndarray],
-    units: np.ndarray | None,
-) -> Row:
-    count = len(own)
-    before, after = right["before"][:, own], right["after"][:, own]
+def _looked_at(
+    members: Members, kind: str, right: Both, units: np.ndarray | None
+) -> tuple[list[Group], WorstGroup | None, list[str]]:
+    """A row for each, the worst of them, and what is to be said."""
+    rows = [_row(name, own, right, units) for name, own in members.items()]
+    worst = _worst(rows, members, right[1], units)
+    lost = _losers(rows, members, right, units)
+    return rows, worst, _sentences(rows, kind, worst, lost)
+
+
+def _row(name: str, own: np.ndarray, right: Both, units: np.ndarray | None) -> Group:
+    before, after = (side[:, own] for side in right)
     unit = None if units is None else units[own]
-    enough = count >= FEWEST
-    return {
-        "name": name,
-        "n": count,
-        "before": _json(rate(before, unit) if enough else TOO_FEW),
-        "after": _json(rate(after, unit) if enough else TOO_FEW),
-        "difference": _json(paired_difference(before, after, unit) if enough else TOO_FEW),
-        "coverage": None,
-    }
+    enough = len(own) >= FEWEST
+    change = paired_difference(before, after, unit) if enough else TOO_FEW
+    return Group(
+        name=name,
+        n=len(own),
+        before=Interval.of(rate(before, unit) if enough else TOO_FEW),
+        after=Interval.of(rate(after, unit) if enough else TOO_FEW),
+        difference=Interval.of(change),
+        coverage=None,
+    )
 
 
-def _json(estimate: Estimate) -> dict[str, float | None]:
-    return {"value": estimate.value, "ci_low": estimate.low, "ci_high": estimate.high}
+def _measured(rows: Sequence[Group]) -> list[Group]:
+    return [row for row in rows if row.n >= FEWEST]
 
 
-def _measured(rows: Sequence[Row]) -> list[Row]:
-    return [row for row in rows if row["after"]["value"] is not None]
+def _known(found: Interval) -> tuple[float, float, float]:
+    """Value and ends, of a row with enough images."""
+    assert found.value is not None
+    assert found.ci_low is not None
+    assert found.ci_high is not None
+    return found.value, found.ci_low, found.ci_high
 
 
 def lowest_of(
@@ -180,65 +204,58 @@ def lowest_of(
 
 
 def _worst(
-    rows: Sequence[Row], members: Members, after: np.ndarray, units: np.ndarray | None
-) -> dict[str, Any] | None:
+    rows: Sequence[Group], members: Members, after: np.ndarray, units: np.ndarray | None
+) -> WorstGroup | None:
     """The row of lowest recall after; the distance between best and worst on both sides, and what
     chance would make of it; whether it is ``clear``ly worse than the others, and its interval as
     one of many, ``together``. None if fewer than two rows have enough images."""
     enough = _measured(rows)
     if len(enough) < 2:
         return None
-    gaps = {
-        f"gap_{side}": max(row[side]["value"] for row in enough)
-        - min(row[side]["value"] for row in enough)
-        for side in ("before", "after")
-    }
-    lowest = min(enough, key=lambda row: (row["after"]["value"], row["name"]))
-    large = {row["name"]: members[row["name"]] for row in enough}
-    one, others, clear = lowest_of(after, large, lowest["name"], units)
-    ends = [(row["after"]["ci_low"], row["after"]["ci_high"]) for row in enough]
-    return {
-        **lowest,
-        **gaps,
-        "gap_by_chance": distance_by_chance(ends),
-        "clear": clear,
-        "together": _json(one),
-        "others": others.value,
-    }
+    before = [_known(row.before)[0] for row in enough]
+    recall = {row.name: _known(row.after)[0] for row in enough}
+    lowest = min(enough, key=lambda row: (recall[row.name], row.name))
+    large = {row.name: members[row.name] for row in enough}
+    one, others, clear = lowest_of(after, large, lowest.name, units)
+    return WorstGroup(
+        **vars(lowest),
+        gap_before=max(before) - min(before),
+        gap_after=max(recall.values()) - min(recall.values()),
+        gap_by_chance=distance_by_chance([_known(row.after)[1:] for row in enough]),
+        clear=clear,
+        together=Interval.of(one),
+        others=others.value,
+    )
 
 
 def _losers(
-    rows: Sequence[Row],
-    members: Members,
-    right: Mapping[str, np.ndarray],
-    units: np.ndarray | None,
-) -> list[Row]:
+    rows: Sequence[Group], members: Members, right: Both, units: np.ndarray | None
+) -> list[Group]:
     """Rows whose recall surely fell, all rows looked at."""
     enough = _measured(rows)
     level, lost = simultaneous(len(enough)), []
     for row in enough:
-        own = members[row["name"]]
+        own = members[row.name]
         unit = None if units is None else units[own]
-        before, after = right["before"][:, own], right["after"][:, own]
-        change = paired_difference(before, after, unit, level)
+        change = paired_difference(right[0][:, own], right[1][:, own], unit, level)
         if change.high is not None and change.high < 0:
             lost.append(row)
     return lost
 
 
 def _sentences(
-    rows: Sequence[Row], kind: str, worst: dict[str, Any] | None, lost: Sequence[Row]
+    rows: Sequence[Group], kind: str, worst: WorstGroup | None, lost: Sequence[Group]
 ) -> list[str]:
     if worst is None:
         return []
-    few = [f"{row['name']} ({row['n']:,})" for row in rows if row["after"]["value"] is None]
+    few = [f"{row.name} ({row.n:,})" for row in rows if row.n < FEWEST]
     measured = _measured(rows)
-    plural = {"class": "classes"}.get(kind, f"{kind}s")
+    plural = "classes" if kind == "class" else f"{kind}s"
     among = f", of the {len(measured)} with at least {FEWEST} images," if few else ""
     said = [_worst_sentence(worst, kind, among, len(measured))]
     if lost:
         names = ", ".join(
-            f"{row['name']} ({100 * row['difference']['value']:+.0f} points)" for row in lost
+            f"{row.name} ({100 * _known(row.difference)[0]:+.0f} points)" for row in lost
         )
         said.append(f"Recall fell, with all {len(measured)} {plural} looked at, for {names}.")
     if few:
@@ -255,30 +272,34 @@ def listed(names: Sequence[str], at_most: int = 20) -> str:
     return ", ".join(names[:at_most]) + (f" and {more:,} more" if more > 0 else "")
 
 
-def _worst_sentence(worst: Mapping[str, Any], kind: str, among: str, count: int) -> str:
-    if worst["gap_after"] == 0:
+def _worst_sentence(worst: WorstGroup, kind: str, among: str, count: int) -> str:
+    assert worst.together is not None
+    if worst.gap_after == 0:
         return (
             f"No {kind}{among} is worse than another with the synthetic images: all are at "
-            f"{100 * worst['after']['value']:.0f} %."
+            f"{100 * _known(worst.after)[0]:.0f} %."
         )
+    before, after, by_chance, others = (
+        100 * (share or 0)
+        for share in (worst.gap_before, worst.gap_after, worst.gap_by_chance, worst.others)
+    )
     gaps = (
-        f"the distance between best and worst {kind} goes from {100 * worst['gap_before']:.0f} to "
-        f"{100 * worst['gap_after']:.0f} points, where chance alone makes about "
-        f"{100 * worst['gap_by_chance']:.0f}"
+        f"the distance between best and worst {kind} goes from {before:.0f} to {after:.0f} "
+        f"points, where chance alone makes about {by_chance:.0f}"
     )
-    picked = _percent(worst["together"])[:-1] + f", wider because it was picked from {count})"
+    picked = _percent(worst.together)[:-1] + f", wider because it was picked from {count})"
     recognised = (
-        f"{picked} of its {worst['n']:,} images are recognised with the "
-        f"synthetic images, {_percent(worst['before'])} without"
+        f"{picked} of its {worst.n:,} images are recognised with the "
+        f"synthetic images, {_percent(worst.before)} without"
     )
-    if worst["clear"]:
+    if worst.clear:
         return (
-            f"The worst {kind}{among} is {worst['name']}: {recognised}, and "
-            f"{100 * worst['others']:.0f} % of the others; {gaps}."
+            f"The worst {kind}{among} is {worst.name}: {recognised}, and "
+            f"{others:.0f} % of the others; {gaps}."
         )
     return (
         f"No {kind}{among} is surely worse than the others with the synthetic images. One of "
-        f"{count} is always the lowest, here {worst['name']}: {recognised}; {gaps}."
+        f"{count} is always the lowest, here {worst.name}: {recognised}; {gaps}."
     )
 
 
@@ -292,12 +313,13 @@ def _least_covered(reach: Reach, kind: str) -> list[str]:
     if not below(one, others):
         return []
     return [
-        f"The {kind} that the synthetic images cover least is {name}: {_percent(_json(one))} of "
-        f"its {len(reach.members[name]):,} real images have one in their neighbourhood, "
+        f"The {kind} that the synthetic images cover least is {name}: "
+        f"{_percent(Interval.of(one))} of its {len(reach.members[name]):,} real images have one in "
+        "their neighbourhood, "
         f"{100 * (others.value or 0):.0f} % of the others, of {len(reach.members)} looked at."
     ]
 
 
-def _percent(rate: Mapping[str, Any]) -> str:
-    low, high = 100 * rate["ci_low"], 100 * rate["ci_high"]
-    return f"{100 * rate['value']:.0f} % ({low:.0f}–{high:.0f} %)"
+def _percent(found: Interval) -> str:
+    value, low, high = (100 * share for share in _known(found))
+    return f"{value:.0f} % ({low:.0f}–{high:.0f} %)"

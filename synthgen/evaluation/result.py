@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
-from synthgen.evaluation.schema import Copying, Figure, Neighbours, Reference, Result, Statistics
+from synthgen.evaluation.schema import (
+    Confusion,
+    Copying,
+    Fairness,
+    Figure,
+    Neighbours,
+    Reference,
+    Result,
+    Statistics,
+    TransferStep,
+)
+from synthgen.evaluation.trial.schema import Trial, TrialVerdict
 from synthgen.stats import Estimate
 
 
@@ -49,12 +59,12 @@ class Findings:
     results: list[Result] = field(default_factory=list)
     references: list[Reference] = field(default_factory=list)
     sentences: list[str] = field(default_factory=list)
-    confusion: dict[str, Any] = field(default_factory=dict)
-    curves: dict[str, list[dict[str, float]]] = field(default_factory=dict)
-    verdict: dict[str, Any] | None = None
-    trial: dict[str, Any] | None = None
+    confusion: dict[str, Confusion] = field(default_factory=dict)  # by arm
+    curves: dict[str, list[TransferStep]] = field(default_factory=dict)
+    verdict: TrialVerdict | None = None
+    trial: Trial | None = None
     neighbours: list[Neighbours] = field(default_factory=list)
     figures: list[Figure] = field(default_factory=list)
     copying: dict[str, Copying] = field(default_factory=dict)  # by extractor
     statistics: Statistics | None = None
-    fairness: dict[str, Any] | None = None
+    fairness: Fairness | None = None

@@ -4,7 +4,6 @@ without."""
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,6 +15,7 @@ from synthgen.evaluation.classifiers.scores import SCORES, confusion, recall_of,
 from synthgen.evaluation.fairness import fairness
 from synthgen.evaluation.fidelity import CONTROL_NOTES, as_references
 from synthgen.evaluation.result import Findings, Result, make_result
+from synthgen.evaluation.schema import Confusion, Fairness, TransferStep
 from synthgen.evaluation.trial import TrialReport, main_arms
 from synthgen.evaluation.trial.arms import proportional
 from synthgen.evaluation.trial.runner import lacking, lacking_sentence
@@ -130,7 +130,7 @@ def recall_by_class(
     ]
 
 
-def summed_confusion(examinations: Sequence[Predictions], test: LabelledImages) -> dict[str, Any]:
+def summed_confusion(examinations: Sequence[Predictions], test: LabelledImages) -> Confusion:
     """``matrix``: rows = true class, columns = predicted class, summed over seeds. With more than
     100 classes nearly all of it is zeros; then ``cells`` holds ``[true, predicted, count]`` of the
     others, in the order of their numbers."""
@@ -139,20 +139,20 @@ def summed_confusion(examinations: Sequence[Predictions], test: LabelledImages) 
     said = torch.cat([examination.predictions["test"] for examination in examinations])
     if classes <= MOST_IN_MATRIX:
         matrix = confusion(labels, said, classes).long().tolist()
-        return {"classes": list(test.classes), "matrix": matrix}
+        return Confusion(classes=list(test.classes), matrix=matrix)
     cells, counts = (labels * classes + said).unique(return_counts=True)
     rows = torch.stack([cells // classes, cells % classes, counts], dim=1)
-    return {"classes": list(test.classes), "cells": rows.tolist()}
+    return Confusion(classes=list(test.classes), cells=rows.tolist())
 
 
-def mean_curve(examinations: Sequence[Predictions]) -> list[dict[str, float]]:
+def mean_curve(examinations: Sequence[Predictions]) -> list[TransferStep]:
     """Accuracy on real holdout images by optimizer step, mean over seeds."""
     curves = [examination.curve for examination in examinations]
     return [
-        {
-            "step": points[0][0],
-            "accuracy_holdout": sum(accuracy for _, accuracy in points) / len(points),
-        }
+        TransferStep(
+            step=points[0][0],
+            accuracy_holdout=sum(accuracy for _, accuracy in points) / len(points),
+        )
         for points in zip(*curves, strict=True)
     ]
 
@@ -206,7 +206,7 @@ def add_trial(
 ) -> None:
     """The verdict; and the trial's three main arms where a report without one has its own."""
     found.verdict, found.trial = held.verdict, held.trial
-    found.sentences.append(held.verdict["sentence"])
+    found.sentences.append(held.verdict.sentence)
     for arm, trained in main_arms(held.outcome).items():
         counts = proportional(synthetic.counts, trained.arm.n_synthetic)
         add_arm(found, splits, arm, trained.examinations, judge, counts)
@@ -257,7 +257,7 @@ def worst_taught(splits: Splits, predictions: dict[str, Tensor]) -> list[str]:
     )
 
 
-def gains(splits: Splits, predictions: dict[str, Tensor]) -> dict[str, Any]:
+def gains(splits: Splits, predictions: dict[str, Tensor]) -> Fairness:
     """Recall of each class before and after the synthetic images were added."""
     found = fairness(
         splits.test.labels,
@@ -267,8 +267,8 @@ def gains(splits: Splits, predictions: dict[str, Tensor]) -> dict[str, Any]:
         groups=splits.test_attributes,
         units=splits.test_groups,
     )
-    found["sentences"] += narrative.group_sentences(splits)
-    return found
+    said = [*found.sentences, *narrative.group_sentences(splits)]
+    return found.model_copy(update={"sentences": said})
 
 
 def add_transfer_references(

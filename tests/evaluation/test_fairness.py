@@ -1,11 +1,10 @@
-import json
-
 import numpy as np
 import pytest
 import torch
 
-from synthgen.evaluation.fairness import add_coverage, fairness
+from synthgen.evaluation.fairness import fairness, with_coverage
 from synthgen.evaluation.group_rates import below, newcombe, paired_difference, rate
+from synthgen.evaluation.schema import Fairness, Interval
 from synthgen.metrics.manifold import halved, membership, points, scatter_of
 
 CLASSES = ("cat", "dog", "emu")
@@ -27,34 +26,34 @@ def test_recall_before_and_after_by_class_and_group(labels):
     after = wrong_for(labels, (labels == 1) & (position % 10 == 0))
     groups = ["north" if i % 2 == 0 else "south" for i in range(300)]
     found = fairness(labels, classes=CLASSES, before=before, after=after, groups=groups)
-    cat, dog, _ = found["by_class"]
-    assert (cat["before"]["value"], dog["before"]["value"]) == (1, 0.5)
-    assert dog["after"]["value"] == 0.9
-    assert dog["difference"]["value"] == pytest.approx(0.4)
-    assert 0.25 < dog["difference"]["ci_low"] < 0.4 < dog["difference"]["ci_high"] < 0.55
-    assert cat["difference"]["ci_low"] < 0 < cat["difference"]["ci_high"]
-    assert found["worst_class"]["name"] == "dog"
-    assert found["worst_class"]["gap_before"] == pytest.approx(0.5)
-    assert found["worst_class"]["gap_after"] == pytest.approx(0.1)
-    north, south = found["by_group"]
-    assert north["before"]["value"] == pytest.approx(2 / 3)
-    assert north["after"]["value"] == pytest.approx(1 - 10 / 150)
-    assert south["n"] == 150
-    assert found["worst_group"]["name"] == "north"
-    assert found["worst_class"]["clear"]
-    assert found["sentences"][0].startswith("The worst class is dog: 90 % (")
-    assert "without, and 100 % of the others" in found["sentences"][0]
-    assert "from 50 to 10 points, where chance alone makes about" in found["sentences"][0]
-    together, alone = found["worst_class"]["together"], dog["after"]
-    assert together["ci_high"] - together["ci_low"] > alone["ci_high"] - alone["ci_low"]
-    json.dumps(found, allow_nan=False)
+    cat, dog, _ = found.by_class
+    assert (cat.before.value, dog.before.value) == (1, 0.5)
+    assert dog.after.value == 0.9
+    assert dog.difference.value == pytest.approx(0.4)
+    assert 0.25 < dog.difference.ci_low < 0.4 < dog.difference.ci_high < 0.55
+    assert cat.difference.ci_low < 0 < cat.difference.ci_high
+    assert found.worst_class.name == "dog"
+    assert found.worst_class.gap_before == pytest.approx(0.5)
+    assert found.worst_class.gap_after == pytest.approx(0.1)
+    north, south = found.by_group
+    assert north.before.value == pytest.approx(2 / 3)
+    assert north.after.value == pytest.approx(1 - 10 / 150)
+    assert south.n == 150
+    assert found.worst_group.name == "north"
+    assert found.worst_class.clear
+    assert found.sentences[0].startswith("The worst class is dog: 90 % (")
+    assert "without, and 100 % of the others" in found.sentences[0]
+    assert "from 50 to 10 points, where chance alone makes about" in found.sentences[0]
+    together, alone = found.worst_class.together, dog.after
+    assert together.ci_high - together.ci_low > alone.ci_high - alone.ci_low
+    assert Fairness.from_json(found.to_json()) == found
 
 
 def test_coverage_by_class_and_group_and_the_least_covered(labels):
     groups = ["north" if i < 150 else "south" for i in range(300)]
     found = fairness(labels, classes=CLASSES, before=labels, after=labels, groups=groups)
     few = np.arange(300) % 2 == 0  # what was compared
-    add_coverage(
+    found = with_coverage(
         found,
         labels[few],
         classes=CLASSES,
@@ -63,13 +62,13 @@ def test_coverage_by_class_and_group_and_the_least_covered(labels):
         space="pixels",
         groups=[group for group, kept in zip(groups, few, strict=True) if kept],
     )
-    cat, dog, emu = (row["coverage"] for row in found["by_class"])
-    assert (cat["value"], dog["value"], emu["value"], emu["n"]) == (1, 1, 0, 50)
-    north, south = (row["coverage"] for row in found["by_group"])
-    assert (north["value"], north["n"]) == (1, 75)
-    assert south["value"] == pytest.approx(25 / 75)
-    assert south["ci_low"] < 1 / 3 < south["ci_high"]
-    by_class, by_group = found["sentences"][-2:]
+    cat, dog, emu = (row.coverage for row in found.by_class)
+    assert (cat.value, dog.value, emu.value, emu.n) == (1, 1, 0, 50)
+    north, south = (row.coverage for row in found.by_group)
+    assert (north.value, north.n) == (1, 75)
+    assert south.value == pytest.approx(25 / 75)
+    assert south.ci_low < 1 / 3 < south.ci_high
+    by_class, by_group = found.sentences[-2:]
     # 0 of 50, one of three: Wilson's interval at 1 - 0.05 / 3 and 20 degrees of freedom
     assert by_class.startswith(
         "The class that the synthetic images cover least is emu: 0 % (0–12 %"
@@ -102,11 +101,9 @@ def test_where_all_are_alike_none_is_called_worst_and_none_lost(classes, seeds):
     for seed in range(100):
         truth, before, after = alike(seed, 20 * classes, classes, seeds, (0.6, 1.0))
         found = fairness(truth, classes=names, before=before, after=after)
-        assert (
-            "is always the lowest, here" in found["sentences"][0] or found["worst_class"]["clear"]
-        )
+        assert "is always the lowest, here" in found.sentences[0] or found.worst_class.clear
         for words in said:
-            said[words] += any(one.startswith(words) for one in found["sentences"])
+            said[words] += any(one.startswith(words) for one in found.sentences)
     assert all(count <= 0.05 * 100 + 4 for count in said.values()), said
 
 
@@ -116,8 +113,8 @@ def test_a_class_that_is_worse_is_named_among_many():
         truth, before, after = alike(seed, 800, 20, 3, (0.8, 1.0))
         hard = (truth == 7) & (np.arange(800) % 2 == 0)
         found = fairness(truth, classes=names, before=before, after=np.where(hard, 0, after))
-        named += found["sentences"][0].startswith("The worst class is 7: ")
-        named += any("for 7 (-" in one for one in found["sentences"][1:])
+        named += found.sentences[0].startswith("The worst class is 7: ")
+        named += any("for 7 (-" in one for one in found.sentences[1:])
     assert named >= 36
 
 
@@ -135,7 +132,7 @@ def coverage_reports(draws, n_real, n_fake, classes):
         parts = halved(*pair, 5, 5)
         labels = truth[0].numpy()
         found = fairness(labels, classes=names, before=labels, after=labels)
-        add_coverage(
+        found = with_coverage(
             found,
             labels,
             classes=names,
@@ -150,7 +147,7 @@ def coverage_reports(draws, n_real, n_fake, classes):
 def test_no_class_is_called_least_covered_where_all_are_covered_alike():
     """79 of 100 such reports named one when balls were fixed and classes were not corrected for."""
     reports = coverage_reports(40, 200, 200, 10)
-    said = sum(any("cover least" in one for one in found["sentences"]) for found in reports)
+    said = sum(any("cover least" in one for one in found.sentences) for found in reports)
     assert said <= 4
 
 
@@ -160,19 +157,19 @@ def test_coverage_by_class_over_draws_of_both_sets(n_real, n_fake, classes):
     """Named in at most 5 % of null reports; and intervals hold each class's mean."""
     reports, said = list(coverage_reports(200, n_real, n_fake, classes)), 0
     for found in reports:
-        said += any("cover least" in one for one in found["sentences"])
+        said += any("cover least" in one for one in found.sentences)
     assert said <= 10
-    rows = [[row["coverage"] for row in found["by_class"]] for found in reports]
+    rows = [[row.coverage for row in found.by_class] for found in reports]
     held = []
     for of_class in zip(*rows, strict=True):
-        mean = np.mean([row["value"] for row in of_class])
-        held += [row["ci_low"] <= mean <= row["ci_high"] for row in of_class]
+        mean = np.mean([row.value for row in of_class])
+        held += [row.ci_low <= mean <= row.ci_high for row in of_class]
     assert np.mean(held) >= 0.94
 
 
 def test_a_class_that_the_set_lacks_is_the_least_covered():
     found = next(coverage_reports(1, 300, 300, 5))
-    assert not any("cover least" in one for one in found["sentences"])
+    assert not any("cover least" in one for one in found.sentences)
     centres = 6 * torch.eye(5, 8)
     random = torch.Generator().manual_seed(0)
     truth = torch.arange(300) % 5
@@ -184,7 +181,7 @@ def test_a_class_that_the_set_lacks_is_the_least_covered():
     found = fairness(labels, classes=names, before=labels, after=labels)
     covered = membership(*pair, 5, 5).covered
     assert scatter_of(parts.covered, parts.real_half).at_half == pytest.approx(0.77, abs=0.06)
-    add_coverage(
+    found = with_coverage(
         found,
         labels,
         classes=names,
@@ -193,7 +190,7 @@ def test_a_class_that_the_set_lacks_is_the_least_covered():
         half=parts.real_half,
         space="features",
     )
-    assert "cover least is 4: 0 % (" in found["sentences"][-1]
+    assert "cover least is 4: 0 % (" in found.sentences[-1]
 
 
 def test_newcombes_interval_by_its_published_example():
@@ -208,38 +205,38 @@ def test_newcombes_interval_by_its_published_example():
 
 def test_a_class_that_was_hardly_compared_has_no_coverage(labels):
     found = fairness(labels, classes=CLASSES, before=labels, after=labels)
-    said = len(found["sentences"])
+    said = len(found.sentences)
     seen = np.r_[np.zeros(100, int), np.full(9, 2)]
     reached = seen == 0
-    add_coverage(
+    found = with_coverage(
         found, seen, classes=CLASSES, covered=reached, **by_halves(reached), space="pixels"
     )
-    cat, dog, emu = (row["coverage"] for row in found["by_class"])
-    assert (cat["n"], dog["n"], emu["n"]) == (100, 0, 9)
-    assert (dog["value"], emu["value"]) == (None, None)
-    assert len(found["sentences"]) == said
+    cat, dog, emu = (row.coverage for row in found.by_class)
+    assert (cat.n, dog.n, emu.n) == (100, 0, 9)
+    assert (dog.value, emu.value) == (None, None)
+    assert len(found.sentences) == said
 
 
 def test_who_loses_is_named(labels):
     after = wrong_for(labels, (labels == 2) & (np.arange(300) % 3 > 0))
     found = fairness(labels, classes=CLASSES, before=labels, after=after)
     said = "Recall fell, with all 3 classes looked at, for emu (-67 points)."
-    assert said in found["sentences"]
-    assert found["by_group"] == []
-    assert found["worst_group"] is None
+    assert said in found.sentences
+    assert found.by_group == []
+    assert found.worst_group is None
 
 
 def test_a_small_group_and_images_without_one(labels):
     groups = ["few"] * 5 + [None] * 95 + ["many"] * 100 + ["more"] * 100
     found = fairness(labels, classes=CLASSES, before=labels, after=labels, groups=groups)
-    rows = {row["name"]: row for row in found["by_group"]}
+    rows = {row.name: row for row in found.by_group}
     assert set(rows) == {"few", "many", "more"}
-    assert rows["few"]["after"] == {"value": None, "ci_low": None, "ci_high": None}
-    assert found["worst_group"]["name"] == "many"
-    assert found["sentences"][-1] == (
+    assert rows["few"].after == Interval(value=None, ci_low=None, ci_high=None)
+    assert found.worst_group.name == "many"
+    assert found.sentences[-1] == (
         "Too few real images (fewer than 10) to say anything about the group few (5) alone."
     )
-    assert found["sentences"][-2] == (
+    assert found.sentences[-2] == (
         "No group, of the 2 with at least 10 images, is worse than another with the synthetic "
         "images: all are at 100 %."
     )
@@ -313,5 +310,5 @@ def test_units_are_taken_apart_by_class(labels):
     units = np.arange(300) // 50
     alone = fairness(labels, classes=CLASSES, before=labels, after=after)
     found = fairness(labels, classes=CLASSES, before=labels, after=after, units=units)
-    for one, other in zip(found["by_class"], alone["by_class"], strict=True):
-        assert one["before"]["ci_low"] < other["before"]["ci_low"] - 0.2
+    for one, other in zip(found.by_class, alone.by_class, strict=True):
+        assert one.before.ci_low < other.before.ci_low - 0.2

@@ -54,7 +54,7 @@ def test_a_thousand_classes_make_no_matrix(monkeypatch):
     transfer.recall_by_class(
         "real_only", found, test, classifier="c", fake_counts=[0] * 1000
     )  # before, this alone took minutes
-    cells = transfer.summed_confusion(found, test)["cells"]
+    cells = transfer.summed_confusion(found, test).cells
     sparse = torch.zeros(1000, 1000, dtype=torch.float64)
     for true, predicted, count in cells:
         sparse[true, predicted] = count

@@ -25,4 +25,4 @@ def test_a_set_of_all_classes_is_taught_alone(digits, drawn):
     found = Findings(sentences=[])
     add_transfer(found, digits, drawn, MLPClassifier(steps=16), 16, 2, 0)
     assert set(found.confusion) == {"real_only", "synthetic_only", "real_and_synthetic"}
-    assert torch.tensor(found.confusion["synthetic_only"]["matrix"]).sum() == 2 * len(digits.test)
+    assert torch.tensor(found.confusion["synthetic_only"].matrix).sum() == 2 * len(digits.test)

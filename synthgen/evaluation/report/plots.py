@@ -32,8 +32,9 @@ from synthgen.evaluation.report.formatting import (
 )
 from synthgen.evaluation.report.slices import names_of
 from synthgen.evaluation.report.tables import MODEL, overall
-from synthgen.evaluation.report.verdict import badge, capital, label_of, style_of
+from synthgen.evaluation.report.verdict import badge, label_of, style_of
 from synthgen.evaluation.schema import Reference, Result, TrainingLog, TransferStep
+from synthgen.evaluation.trial.narrative import capital
 from synthgen.evaluation.trial.schema import Scenario, Trial, TrialVerdict
 
 CLOCKS = ("images_seen", "step", "epoch")

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from synthgen.evaluation.fairness import FEWEST
 from synthgen.evaluation.report.formatting import NOT_TESTED, show_points, show_share
 from synthgen.evaluation.report.tables import Cell, Column, Row, Table
-from synthgen.evaluation.report.verdict import capital, label_of
+from synthgen.evaluation.report.verdict import label_of
 from synthgen.evaluation.schema import CountedInterval, Fairness, Group, Interval
+from synthgen.evaluation.trial.narrative import capital
 from synthgen.evaluation.trial.schema import GanTest, Scenario, Tail, Trial
 
 

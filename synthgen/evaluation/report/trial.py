@@ -33,7 +33,6 @@ from synthgen.evaluation.report.slices import (
 from synthgen.evaluation.report.tables import Cell, Column, Row, Table
 from synthgen.evaluation.report.verdict import (
     badge,
-    capital,
     label_of,
     labels_of,
     style_of,
@@ -41,6 +40,7 @@ from synthgen.evaluation.report.verdict import (
     unsigned,
 )
 from synthgen.evaluation.schema import Interval
+from synthgen.evaluation.trial.narrative import capital
 from synthgen.evaluation.trial.schema import Copies, OtherClasses, Trial, TrialVerdict
 
 

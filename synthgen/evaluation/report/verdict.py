@@ -13,7 +13,7 @@ from synthgen.evaluation.report.formatting import (
     show_points,
 )
 from synthgen.evaluation.report.schema import Report
-from synthgen.evaluation.trial.real_equivalent import spans_curve, worth_interval
+from synthgen.evaluation.trial.narrative import capital, worth_interval
 from synthgen.evaluation.trial.schema import (
     Comparison,
     RealEquivalent,
@@ -201,12 +201,11 @@ def equivalent_facts(found: RealEquivalent | None, by: str = "") -> list[Fact]:
 
 def replaces_fact(replaces: Replaces, by: str) -> Fact:
     """Where synthetic only meets the learning curve. A bound never stands without its interval."""
-    ends = replaces.model_dump()
     value = f"{show_count(replaces.images)[0]} real images"
     value = f"{replaces.bound} {value}" if replaces.bound else value  # beyond an end of the curve
-    interval = f"{worth_interval(ends)} (95 % interval)"
+    interval = f"{worth_interval(replaces)} (95 % interval)"
     under = [interval, f"Synthetic only{by}, read off the learning curve"]
-    if spans_curve(ends):
+    if replaces.spans_curve:
         value = "not to be said"
         under[0] = f"{interval}: the whole learning curve"
     return Fact(
@@ -221,7 +220,3 @@ def replaces_fact(replaces: Replaces, by: str) -> Fact:
 def unsigned(value: float) -> str:
     points = 100 * abs(value)
     return f"{points:.{2 if points < 1 else 1}f}"
-
-
-def capital(text: str) -> str:
-    return text[:1].upper() + text[1:]

@@ -4,21 +4,14 @@ and whether the holdout, by which choices were made, is like the test images."""
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
-import torch
 from torch import Tensor
 
 from synthgen.data.splits import Splits
 from synthgen.evaluation.classifiers.base import HOLDOUT
-from synthgen.evaluation.classifiers.scores import (
-    Criterion,
-    left_out_scores,
-    value_of,
-    variance_of,
-)
+from synthgen.evaluation.classifiers.scores import Criterion, variance_of
 from synthgen.evaluation.trial.arms import (
     AUGMENTED,
     AUGMENTED_COMBINED,
@@ -27,18 +20,17 @@ from synthgen.evaluation.trial.arms import (
     POST_HOC,
     REAL,
     SYNTHETIC,
-    Arm,
 )
 from synthgen.evaluation.trial.contrast import (
     LEVEL,
     Contrast,
-    Control,
-    Guard,
-    Verdict,
+    against_copies,
     guarded_p,
     guarded_verdict,
-    holm,
+    mean_left_out,
+    non_inferiority,
     paired_contrast,
+    seed_scores,
 )
 from synthgen.evaluation.trial.endpoints import (
     BALANCED_ACCURACY,
@@ -53,71 +45,25 @@ from synthgen.evaluation.trial.endpoints import (
     other_classes,
 )
 from synthgen.evaluation.trial.runner import Trained
+from synthgen.evaluation.trial.schema import Comparison, Copies, HoldoutGap, OtherClasses
 from synthgen.evaluation.trial.trial import TEST, Outcome, holdout_score, tied
-from synthgen.stats import t_interval
+from synthgen.stats import holm, t_interval
 
 OTHER_ENDPOINTS = ("accuracy", "balanced_accuracy", "macro_f1")
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """One arm against another on one endpoint. ``p_adjusted`` is Holm's over all secondary
-    comparisons; the primary one's is its own p. ``guard``: what ``tail_recall`` must not cost;
-    ``control``: what must be beaten where the classes' shares were moved."""
-
-    arm: Arm
-    against: Arm
-    endpoint: str
-    primary: bool
-    contrast: Contrast
-    p_adjusted: float
-    guard: Guard | None = None
-    control: Control | None = None
-
-    @property
-    def alone(self) -> Verdict:
-        """The intervals', without a correction for many comparisons."""
-        return guarded_verdict(self.contrast, self.guard, self.control)
-
-    @property
-    def moved(self) -> bool:
-        """Whether the rare classes gained and the others lost more than they may."""
-        return self.guard is not None and self.contrast.verdict == "helped" and self.guard.lost
-
-    @property
-    def verdict(self) -> Verdict:
-        """The intervals', if the adjusted p agrees; the others' loss, which is harm, needs none."""
-        lost = self.guard is not None and self.alone == "harmed" and self.guard.lost
-        return self.alone if lost or self.p_adjusted < LEVEL else "no evidence"
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "name": self.arm.name,
-            "label": self.arm.label,
-            "against": self.against.name,
-            "endpoint": self.endpoint,
-            "ratio": self.arm.ratio,
-            "primary": self.primary,
-            "verdict": self.verdict,
-            "difference": self.contrast.difference,
-            "ci_low": self.contrast.ci_low,
-            "ci_high": self.contrast.ci_high,
-            "p": guarded_p(self.contrast, self.guard, self.control),
-            "p_adjusted": self.p_adjusted,
-            "smallest_detectable": self.contrast.smallest_detectable,
-            "others": self.guard and self.guard.to_json(),
-            "control": self.control and self.control.to_json(),
-        }
-
-
-@dataclass(frozen=True)
 class Comparisons:
     """All comparisons of a trial, the primary one first; ``best_cheap`` is among them, None if the
-    trial has no cheap arm."""
+    trial has no cheap arm. ``endpoint`` is the primary one's, ``labels`` are the arms' by their
+    names."""
 
+    endpoint: str
     primary: Comparison
     secondary: list[Comparison]
     best_cheap: Comparison | None
+    labels: Mapping[str, str]
+    findable: float  # had been detectable where it was looked for: over the copies if they decided
     tied_cheap: int = 1  # cheap arms that were as good on the holdout, the best among them
 
     @property
@@ -223,16 +169,18 @@ def compare_arms(outcome: Outcome, splits: Splits, endpoint: str) -> Comparisons
     made = [looked_at(pair, splits) for pair in secondary]
     adjusted = holm([guarded_p(*one) for one in made])
     found = [
-        Comparison(pair.ours.arm, pair.theirs.arm, pair.endpoint, False, contrast, p, guard, copies)
-        for pair, (contrast, guard, copies), p in zip(secondary, made, adjusted, strict=True)
+        comparison(pair, looked, p)
+        for pair, looked, p in zip(secondary, made, adjusted, strict=True)
     ]
-    main, kept, beaten = looked_at(primary, splits)
-    own_p = guarded_p(main, kept, beaten)
+    main = looked_at(primary, splits)
     cheap = [holdout_score(one, outcome.choosing, splits) for one in cheap_arms(outcome)]
     return Comparisons(
-        primary=Comparison(chosen.arm, real.arm, endpoint, True, main, own_p, kept, beaten),
+        endpoint=endpoint,
+        primary=comparison(primary, main, guarded_p(*main), primary=True),
         secondary=found,
         best_cheap=found[secondary.index(against_cheap)] if against_cheap else None,
+        labels={name: trained.arm.label for name, trained in outcome.arms.items()},
+        findable=findable(primary, main[0], splits),
         tied_cheap=tied(cheap),
     )
 
@@ -263,30 +211,65 @@ def other_endpoints(endpoint: str, outcome: Outcome, splits: Splits) -> list[str
     return [name for name in names if name != endpoint]
 
 
-def looked_at(pair: Pair, splits: Splits) -> tuple[Contrast, Guard | None, Control | None]:
+Looked = tuple[Contrast, OtherClasses | None, Copies | None]
+
+
+def looked_at(pair: Pair, splits: Splits) -> Looked:
     """The gain, and all that is needed beside it."""
-    return contrast_of(pair, splits), guard_of(pair, splits), control_of(pair, splits)
+    return contrast_of(pair, splits), others_of(pair, splits), control_of(pair, splits)
+
+
+def comparison(pair: Pair, looked: Looked, p_adjusted: float, primary: bool = False) -> Comparison:
+    """The verdict is the intervals', if the adjusted p agrees; the others' loss, which is harm,
+    needs none. The adjusted p of the primary comparison is its own."""
+    contrast, others, control = looked
+    verdict, arm = guarded_verdict(*looked), pair.ours.arm
+    lost = others is not None and others.lost and verdict == "harmed"
+    return Comparison(
+        name=arm.name,
+        label=arm.label,
+        against=pair.theirs.arm.name,
+        endpoint=pair.endpoint,
+        ratio=arm.ratio,
+        primary=primary,
+        verdict=verdict if lost or p_adjusted < LEVEL else "no evidence",
+        difference=contrast.difference,
+        ci_low=contrast.ci_low,
+        ci_high=contrast.ci_high,
+        p=guarded_p(*looked),
+        p_adjusted=p_adjusted,
+        smallest_detectable=contrast.smallest_detectable,
+        others=others,
+        control=control,
+    )
+
+
+def findable(pair: Pair, contrast: Contrast, splits: Splits) -> float:
+    if pair.copies is None or contrast.verdict != "helped":
+        return contrast.smallest_detectable
+    over_copies = contrast_of(replace(pair, theirs=pair.copies), splits)
+    return max(contrast.smallest_detectable, over_copies.smallest_detectable)
 
 
 def contrast_of(pair: Pair, splits: Splits) -> Contrast:
     return contrast_by(pair, splits, pair.score, pair.among)
 
 
-def control_of(pair: Pair, splits: Splits) -> Control | None:
+def control_of(pair: Pair, splits: Splits) -> Copies | None:
     """The same arm against copies of real images, where the classes' shares were moved."""
     if pair.copies is None:
         return None
-    against = replace(pair, theirs=pair.copies)
-    return Control(pair.copies.arm.label, contrast_of(against, splits))
+    contrast = contrast_of(replace(pair, theirs=pair.copies), splits)
+    return against_copies(contrast, pair.copies.arm.label)
 
 
-def guard_of(pair: Pair, splits: Splits) -> Guard | None:
+def others_of(pair: Pair, splits: Splits) -> OtherClasses | None:
     """The other classes' contrast, for an endpoint that could be bought with it."""
     if not pair.guarded:
         return None
     among = of_classes(pair.guarded, splits.test.labels)
     contrast = contrast_by(pair, splits, mean_recall_of(pair.guarded), among)
-    return Guard(contrast, pair.margin)
+    return non_inferiority(contrast, pair.margin)
 
 
 def contrast_by(pair: Pair, splits: Splits, score: Criterion, among: Tensor | None) -> Contrast:
@@ -305,38 +288,17 @@ def contrast_by(pair: Pair, splits: Splits, score: Criterion, among: Tensor | No
 # Is the holdout like the test images? If it is far easier, choices made on it may not hold.
 
 
-@dataclass(frozen=True)
-class Gap:
-    """Holdout minus test of what is chosen by, for one arm, with its 95 % interval. The images are
-    others, so their variances add up; each seed's difference is one value."""
-
-    arm: str
-    label: str
-    holdout: float
-    test: float
-    ci_low: float
-    ci_high: float
-
-    def to_json(self) -> dict[str, Any]:
-        return dict(vars(self))
-
-
-def holdout_gaps(outcome: Outcome, splits: Splits, arms: Sequence[Trained]) -> list[Gap]:
-    """For each of ``arms``."""
-    return [gap_of(trained, outcome.choosing, splits) for trained in arms]
-
-
-def gap_of(trained: Trained, score: Criterion, splits: Splits) -> Gap:
+def gap_of(trained: Trained, score: Criterion, splits: Splits, minimum: float) -> HoldoutGap:
+    """Of one arm. The images are others, so their variances add up; each seed's difference is one
+    value. ``minimum``: the smallest difference that matters."""
     classes = len(splits.test.classes)
 
     def part(
         exam: str, labels: Tensor, groups: Tensor | None
     ) -> tuple[Tensor, list[tuple[float, float]]]:
         answers = trained.answers(exam)
-        values = torch.stack([value_of(score, labels, one, classes) for one in answers])
-        left_out = torch.stack(
-            [left_out_scores(score, labels, one, classes, groups) for one in answers]
-        ).mean(0)
+        values = seed_scores(score, labels, answers, classes)
+        left_out = mean_left_out(score, labels, answers, classes, groups)
         parts = variance_of(score, labels, left_out, values[:1], among=None, groups=groups)
         return values, parts
 
@@ -348,16 +310,12 @@ def gap_of(trained: Trained, score: Criterion, splits: Splits) -> Gap:
     found = t_interval(float(difference.mean()), parts)
     assert found.low is not None
     assert found.high is not None
-    return Gap(
-        trained.arm.name,
-        trained.arm.label,
-        float(held.mean()),
-        float(test.mean()),
-        found.low,
-        found.high,
+    return HoldoutGap(
+        arm=trained.arm.name,
+        label=trained.arm.label,
+        holdout=float(held.mean()),
+        test=float(test.mean()),
+        ci_low=found.low,
+        ci_high=found.high,
+        far_above=found.low > minimum,
     )
-
-
-def far_above(gaps: Sequence[Gap], minimum: float) -> list[Gap]:
-    """Those whose whole interval lies above the smallest difference that matters."""
-    return [gap for gap in gaps if gap.ci_low > minimum]

@@ -5,12 +5,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from synthgen.evaluation.classifiers.base import Augment, TrainingRecipe
+from synthgen.evaluation.trial.schema import ArmKind, Source
 from synthgen.ranges import MAX_PLAN_SEED
 from synthgen.samplers.base import Sampler
 from synthgen.seeds import row_seeds, step_generator
@@ -25,7 +26,7 @@ class SyntheticSource(Protocol):
     """Labelled images for the ``repetition``-th seed of every arm. Of the same repetition a smaller
     set is a part of a larger one, so that ratios are compared on nested sets."""
 
-    kind: str  # "sampler" | "folder"
+    kind: Source
     most: int  # images that one repetition can have
 
     def draw(self, count: int, repetition: int) -> LabelledImages: ...
@@ -39,7 +40,7 @@ class FreshDraws:
     and kept until another repetition is asked for. ``seed`` fixes all draws.
     """
 
-    kind = "sampler"
+    kind: Source = "sampler"
 
     def __init__(self, sampler: Sampler, counts: Sequence[int], *, most: int, seed: int) -> None:
         self.sampler = sampler
@@ -65,7 +66,7 @@ class FixedFolder:
     """Always the images of one folder: a smaller set is another random part of it for each
     repetition. What is found holds for this folder only."""
 
-    kind = "folder"
+    kind: Source = "folder"
 
     def __init__(self, images: LabelledImages, *, seed: int) -> None:
         self.images = images
@@ -123,7 +124,6 @@ def proportional(counts: Sequence[int], total: int) -> list[int]:
     return [times * count + more for count, more in zip(counts, extra, strict=True)]
 
 
-Kind = Literal["real", "cheap", "synthetic", "combined", "baseline", "fraction", "control"]
 REAL, SYNTHETIC = "real_only", "synthetic_only"
 OVERSAMPLING, CLASS_WEIGHTS, MIXUP = "oversampling", "class_weights", "mixup"
 LOGIT_ADJUSTMENT, THRESHOLDS = "logit_adjustment", "tuned_thresholds"
@@ -156,7 +156,7 @@ class Arm:
 
     name: str
     label: str
-    kind: Kind
+    kind: ArmKind
     lesson: Callable[[int], TrainingRecipe]
     n_real: int
     n_synthetic: int = 0

@@ -6,7 +6,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -18,8 +17,8 @@ from synthgen.evaluation.classifiers.scores import (
     value_of,
     variance_of,
 )
+from synthgen.evaluation.trial.schema import Comparison, Copies, McNemar, OtherClasses, Verdict
 
-Verdict = Literal["helped", "harmed", "no evidence"]
 LEVEL = 0.05
 POWER = 0.8
 LARGEST = 1.0  # difference of two scores that lie in 0..1, as all endpoints do
@@ -45,10 +44,14 @@ class Contrast:
 
     @property
     def verdict(self) -> Verdict:
-        """Whether the interval leaves out zero, and on which side."""
-        if self.ci_low > 0:
-            return "helped"
-        return "harmed" if self.ci_high < 0 else "no evidence"
+        return side_of(self)
+
+
+def side_of(found: Contrast | Comparison | Copies) -> Verdict:
+    """Whether the interval leaves out zero, and on which side."""
+    if found.ci_low > 0:
+        return "helped"
+    return "harmed" if found.ci_high < 0 else "no evidence"
 
 
 def paired_contrast(
@@ -75,8 +78,8 @@ def paired_contrast(
     """
     if len(ours) != len(theirs) or len(ours) < 2:
         raise ValueError("a paired contrast needs the same two or more seeds on both sides")
-    values = _scores(score, labels, ours, classes) - _scores(score, labels, theirs, classes)
-    left_out = _left_out(score, labels, ours, classes, groups) - _left_out(
+    values = seed_scores(score, labels, ours, classes) - seed_scores(score, labels, theirs, classes)
+    left_out = mean_left_out(score, labels, ours, classes, groups) - mean_left_out(
         score, labels, theirs, classes, groups
     )
     parts = variance_of(score, labels, left_out, values, among=among, groups=groups)
@@ -106,42 +109,25 @@ def from_parts(values: Tensor, parts: Sequence[tuple[float, float]]) -> Contrast
     )
 
 
-def holm(values: Sequence[float]) -> list[float]:
-    """p-values adjusted for their number (Holm 1979), in the order given."""
-    order = sorted(range(len(values)), key=values.__getitem__)
-    adjusted, least = [0.0] * len(values), 0.0
-    for rank, position in enumerate(order):
-        least = max(least, min(1.0, (len(values) - rank) * values[position]))
-        adjusted[position] = least
-    return adjusted
-
-
-@dataclass(frozen=True)
-class McNemar:
-    """One seed's disagreements: images that only one of the two classifiers gets right, and the
-    exact two-sided binomial p-value (McNemar 1947). Describes this pair of classifiers on these
-    images; says nothing about other seeds, so it is never pooled and never the verdict."""
-
-    only_ours: int
-    only_theirs: int
-    p: float
-
-
-def mcnemar(labels: Tensor, ours: Tensor, theirs: Tensor) -> McNemar:
+def mcnemar(labels: Tensor, ours: Tensor, theirs: Tensor, seed: int) -> McNemar:
+    """``ours`` and ``theirs`` are the answers of the classifiers of this seed."""
     from scipy.stats import binomtest
 
     right, other = said(ours) == labels, said(theirs) == labels
     only_ours, only_theirs = int((right & ~other).sum()), int((other & ~right).sum())
     disagreements = only_ours + only_theirs
     p = float(binomtest(only_ours, disagreements).pvalue) if disagreements else 1.0
-    return McNemar(only_ours, only_theirs, p)
+    return McNemar(seed=seed, only_this_right=only_ours, only_real_right=only_theirs, p=p)
 
 
-def _scores(score: Criterion, labels: Tensor, answers: Sequence[Tensor], classes: int) -> Tensor:
+def seed_scores(
+    score: Criterion, labels: Tensor, answers: Sequence[Tensor], classes: int
+) -> Tensor:
+    """``(seeds,)``."""
     return torch.stack([value_of(score, labels, one, classes) for one in answers])
 
 
-def _left_out(
+def mean_left_out(
     score: Criterion,
     labels: Tensor,
     answers: Sequence[Tensor],
@@ -161,87 +147,51 @@ def _left_out(
 # must be one over them.
 
 
-@dataclass(frozen=True)
-class Guard:
-    """The contrast in mean recall of the other classes. They are ``kept`` if its whole 95 %
-    interval lies above ``-margin`` (non-inferiority), ``lost`` if all of it lies below."""
+def non_inferiority(contrast: Contrast, margin: float) -> OtherClasses:
+    """Of the other classes, from the contrast in their mean recall."""
+    from scipy.stats import t
 
-    contrast: Contrast
-    margin: float
-
-    @property
-    def kept(self) -> bool:
-        return self.contrast.ci_low > -self.margin
-
-    @property
-    def lost(self) -> bool:
-        return self.contrast.ci_high < -self.margin
-
-    @property
-    def p(self) -> float:
-        """Twice the one-sided p of non-inferiority: below 0.05 exactly where they are kept."""
-        from scipy.stats import t
-
-        beyond = (self.contrast.difference + self.margin) / self.contrast.standard_error
-        return float(min(1.0, 2 * t.sf(beyond, self.contrast.degrees)))
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "difference": self.contrast.difference,
-            "ci_low": self.contrast.ci_low,
-            "ci_high": self.contrast.ci_high,
-            "margin": self.margin,
-            "kept": self.kept,
-            "p": self.p,
-        }
+    beyond = (contrast.difference + margin) / contrast.standard_error
+    return OtherClasses(
+        difference=contrast.difference,
+        ci_low=contrast.ci_low,
+        ci_high=contrast.ci_high,
+        margin=margin,
+        kept=contrast.ci_low > -margin,
+        p=float(min(1.0, 2 * t.sf(beyond, contrast.degrees))),
+    )
 
 
-@dataclass(frozen=True)
-class Control:
-    """The contrast with copies of real images, as many of each class: ``label`` is that arm's. They
-    are ``beaten`` if the whole 95 % interval lies above 0."""
-
-    label: str
-    contrast: Contrast
-
-    @property
-    def beaten(self) -> bool:
-        return self.contrast.verdict == "helped"
-
-    @property
-    def p(self) -> float:
-        """Two-sided where the copies did worse, else 1: below 0.05 exactly where they are
-        beaten."""
-        return self.contrast.p if self.contrast.difference > 0 else 1.0
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "label": self.label,
-            "difference": self.contrast.difference,
-            "ci_low": self.contrast.ci_low,
-            "ci_high": self.contrast.ci_high,
-            "beaten": self.beaten,
-            "p": self.p,
-        }
+def against_copies(contrast: Contrast, label: str) -> Copies:
+    """From the contrast with that arm. Its p is two-sided where the copies did worse, else 1."""
+    return Copies(
+        label=label,
+        difference=contrast.difference,
+        ci_low=contrast.ci_low,
+        ci_high=contrast.ci_high,
+        beaten=contrast.verdict == "helped",
+        p=contrast.p if contrast.difference > 0 else 1.0,
+    )
 
 
 def guarded_verdict(
-    contrast: Contrast, guard: Guard | None = None, control: Control | None = None
+    contrast: Contrast | Comparison,
+    others: OtherClasses | None = None,
+    control: Copies | None = None,
 ) -> Verdict:
     """Helped needs all: the gain, the other classes kept, the copies beaten. Where the rare classes
     gained and the others lost, the decision was moved, which is neither help nor harm."""
-    if contrast.verdict == "helped":
-        kept = guard is None or guard.kept
+    side = side_of(contrast)
+    if side == "helped":
+        kept = others is None or others.kept
         return "helped" if kept and (control is None or control.beaten) else "no evidence"
-    if contrast.verdict == "no evidence" and guard is not None and guard.lost:
-        return "harmed"
-    return contrast.verdict
+    return "harmed" if side == "no evidence" and others is not None and others.lost else side
 
 
 def guarded_p(
-    contrast: Contrast, guard: Guard | None = None, control: Control | None = None
+    contrast: Contrast, others: OtherClasses | None = None, control: Copies | None = None
 ) -> float:
     """The greatest where all are needed (intersection-union test, Berger 1982)."""
     if contrast.difference <= 0:
         return contrast.p
-    return max([contrast.p, *(one.p for one in (guard, control) if one is not None)])
+    return max([contrast.p, *(one.p for one in (others, control) if one is not None)])

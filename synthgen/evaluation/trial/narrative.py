@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import torch
 
 from synthgen.data.splits import Splits
 from synthgen.evaluation.classifiers.scores import rests_on
 from synthgen.evaluation.fairness import FEWEST
-from synthgen.evaluation.trial.analysis import Comparison, Comparisons, Gap
-from synthgen.evaluation.trial.arms import REAL
-from synthgen.evaluation.trial.contrast import LARGEST, Contrast, Control
+from synthgen.evaluation.trial.analysis import Comparisons
+from synthgen.evaluation.trial.contrast import LARGEST, guarded_verdict, side_of
 from synthgen.evaluation.trial.endpoints import (
     FOR_IMBALANCED,
     TAIL_RECALL,
     choosing_name,
     looks_at_no_threshold,
 )
-from synthgen.evaluation.trial.real_equivalent import Equivalent, spans_curve, worth_interval
+from synthgen.evaluation.trial.schema import (
+    Comparison,
+    Copies,
+    HoldoutGap,
+    OtherClasses,
+    RealEquivalent,
+    Replaces,
+    Source,
+    Step,
+    Verdict,
+)
 from synthgen.evaluation.trial.trial import Outcome
 
 ENOUGH_SEEDS = 5
@@ -28,8 +36,17 @@ NOT_COMPARED = (
     "They were not compared with oversampling, classic augmentation or any other cheap "
     "alternative: this trial has no such arm (trial=standard has)."
 )
+NO_CURVE = (
+    "This trial has no learning curve of real images (two or more trial.shares), so nothing can be "
+    "expressed in real images."
+)
+NOT_TESTED = "Synthetic only was not tested: {}."
+NO_SYNTHETIC_ONLY = (
+    "This trial has no arm of synthetic images only (trial.arms), so nothing can be expressed in "
+    "real images."
+)
 STILL_RISING = 0.005  # of the score, over the last quarter of the training
-SOURCES = {
+SOURCES: dict[Source, str] = {
     "sampler": "each seed has its own draw from the sampler",
     "folder": "this holds for this folder of images only, not for other draws of its generator",
 }
@@ -40,23 +57,23 @@ def verdict_sentence(
     minimum: float,
     splits: Splits,
     seeds: int,
-    source: str,
+    source: Source,
     *,
     tail: Sequence[int] = (),
     missing: Sequence[str] = (),
     ceiling: str | None = None,
-    gap: str | None = None,
+    gaps: Sequence[HoldoutGap] = (),
+    equivalent: RealEquivalent | None = None,
 ) -> str:
     """The verdict with everything that it rests on. ``tail``: labels of the rare classes;
-    ``missing``: classes that the synthetic set lacks; ``ceiling`` of :func:`ceiling_sentence`;
-    ``gap`` of :func:`gap_sentence`."""
-    primary = comparisons.primary
-    rare = list(tail) if primary.endpoint == TAIL_RECALL else None
-    weighty = list(tail) if rare or looks_at_no_threshold(primary.endpoint) else []
+    ``missing``: classes that the synthetic set lacks; ``ceiling`` of :func:`ceiling_sentence`."""
+    primary, labels = comparisons.primary, comparisons.labels
+    rare = list(tail) if comparisons.endpoint == TAIL_RECALL else None
+    weighty = list(tail) if rare or looks_at_no_threshold(comparisons.endpoint) else []
     parts = [
         opening(primary, minimum),
-        f"{capital(primary.arm.label)} against {primary.against.label}: {interval(primary)} in "
-        f"{endpoint_words(primary.endpoint)}, on {tested(splits, rare)} with {seeds} seeds "
+        f"{capital(labels[primary.name])} against {labels[primary.against]}: {interval(primary)} "
+        f"in {endpoint_words(comparisons.endpoint)}, on {tested(splits, rare)} with {seeds} seeds "
         f"({SOURCES[source]}).",
     ]
     parts += guard_sentence(primary)
@@ -72,44 +89,46 @@ def verdict_sentence(
     if ceiling is not None:
         parts.append(ceiling)
     elif primary.verdict == "no evidence":
-        parts.append(f"{found_sentence('A difference', smallest_found(primary))}.")
-    if gap is not None:
-        parts.append(gap)
+        parts.append(f"{found_sentence('A difference', comparisons.findable)}.")
+    parts += gap_sentence(gaps, splits, choosing_name(comparisons.endpoint))
     if seeds < ENOUGH_SEEDS:
         parts.append(
             f"With {seeds} seeds this interval misses the truth more often than 1 time in 20; take "
             f"{ENOUGH_SEEDS}."
         )
     if comparisons.best_cheap is not None:
-        parts.append(cheap_sentence(comparisons.best_cheap, comparisons.tied_cheap))
+        cheap = comparisons.best_cheap
+        parts.append(cheap_sentence(cheap, labels[cheap.against], comparisons.tied_cheap))
     else:
         parts.append(NOT_COMPARED)
+    if equivalent is not None and equivalent.replaces is not None:
+        parts.append(equivalent_sentence(equivalent, choosing_name(comparisons.endpoint)))
     return " ".join(parts)
 
 
 def opening(primary: Comparison, minimum: float) -> str:
-    contrast = primary.contrast
-    if primary.moved:
+    gained = side_of(primary) == "helped"
+    if gained and primary.others is not None and primary.others.lost:
         return (
             "The synthetic images moved the decision: more images of the rare classes are "
             "recognised, and fewer of the others."
         )
     if primary.verdict == "harmed":
         return "The synthetic images harmed."
-    if primary.guard is not None and contrast.verdict == "helped" and not primary.guard.kept:
+    if gained and primary.others is not None and not primary.others.kept:
         return (
             "No evidence that the synthetic images helped: the rare classes gained, but it is not "
             "shown that the others didn't lose."
         )
-    if primary.control is not None and contrast.verdict == "helped" and not primary.control.beaten:
+    if gained and primary.control is not None and not primary.control.beaten:
         return copies_opening(primary.control)
     if primary.verdict == "no evidence":
         return "No evidence that the synthetic images helped or harmed."
     if not minimum:
         return "The synthetic images helped."
-    if contrast.ci_low >= minimum:
+    if primary.ci_low >= minimum:
         return f"The synthetic images helped, by at least the {points(minimum)} that matter."
-    if contrast.ci_high < minimum:
+    if primary.ci_high < minimum:
         return f"The synthetic images helped, but by less than the {points(minimum)} that matter."
     return (
         f"The synthetic images helped; whether by the {points(minimum)} that matter is not settled."
@@ -118,18 +137,17 @@ def opening(primary: Comparison, minimum: float) -> str:
 
 def guard_sentence(primary: Comparison) -> list[str]:
     """The other half of ``tail_recall``."""
-    if primary.guard is None:
+    if primary.others is None:
         return []
-    contrast, margin = primary.guard.contrast, primary.guard.margin
     return [
-        f"Mean recall of the other classes: {interval_of(contrast)}; for 'helped' all of this "
-        f"interval must lie above {signed(-margin)}."
+        f"Mean recall of the other classes: {interval(primary.others)}; for 'helped' all of this "
+        f"interval must lie above {signed(-primary.others.margin)}."
     ]
 
 
-def copies_opening(control: Control) -> str:
+def copies_opening(control: Copies) -> str:
     """A gain over real only that copies of real images, class by class as many, may have too."""
-    if control.contrast.verdict == "harmed":
+    if side_of(control) == "harmed":
         return "No evidence that the synthetic images helped: copies of real images did more."
     return (
         "No evidence that the synthetic images helped: it is not shown that they did more than "
@@ -143,17 +161,8 @@ def control_sentence(primary: Comparison) -> list[str]:
         return []
     return [
         f"Against {primary.control.label}, as many of each class: "
-        f"{interval_of(primary.control.contrast)}; for 'helped' all of this interval must lie "
-        "above 0 too."
+        f"{interval(primary.control)}; for 'helped' all of this interval must lie above 0 too."
     ]
-
-
-def smallest_found(primary: Comparison) -> float:
-    """What had been detectable where it was looked for: against the copies, if they decided."""
-    contrasts = [primary.contrast]
-    if primary.control is not None and primary.contrast.verdict == "helped":
-        contrasts.append(primary.control.contrast)
-    return max(contrast.smallest_detectable for contrast in contrasts)
 
 
 def moved_sentence(comparisons: Comparisons) -> list[str]:
@@ -163,31 +172,27 @@ def moved_sentence(comparisons: Comparisons) -> list[str]:
     if primary.verdict != "helped":
         return []
     return [
-        f"A classifier that only says the rare classes more often can gain in "
-        f"{endpoint_words(primary.endpoint)}; in {endpoint_words(one.endpoint)}, where it can't, "
-        f"the difference is {interval(one)}."
+        "A classifier that only says the rare classes more often can gain in "
+        f"{endpoint_words(comparisons.endpoint)}; in {endpoint_words(FOR_IMBALANCED)}, where it "
+        f"can't, the difference is {interval(one)}."
         for one in comparisons.secondary
-        if one.endpoint == FOR_IMBALANCED and same_arms(one, primary)
+        if (one.endpoint, one.name, one.against) == (FOR_IMBALANCED, primary.name, primary.against)
     ]
 
 
-def same_arms(one: Comparison, other: Comparison) -> bool:
-    return (one.arm.name, one.against.name) == (other.arm.name, other.against.name)
-
-
-def gap_sentence(gaps: Sequence[Gap], splits: Splits, chosen_by: str) -> str | None:
-    """Said if the holdout is much easier than the test images: see :func:`gap.far_above`."""
-    if not gaps:
-        return None
-    worst = max(gaps, key=lambda gap: gap.ci_low)
+def gap_sentence(gaps: Sequence[HoldoutGap], splits: Splits, chosen_by: str) -> list[str]:
+    """Said if the holdout is much easier than the test images."""
+    worst = max((gap for gap in gaps if gap.far_above), key=lambda gap: gap.ci_low, default=None)
+    if worst is None:
+        return []
     difference = worst.holdout - worst.test
-    return (
+    return [
         f"The {splits.held_back} images are easier than the {splits.reference} images: "
         f"{worst.label} scores {100 * worst.holdout:.1f} % there and {100 * worst.test:.1f} % here "
         f"in {endpoint_words(chosen_by)} ({signed(difference)} points, 95 % interval "
         f"{signed(worst.ci_low)} to {signed(worst.ci_high)}), so what was chosen there may "
         "not hold."
-    )
+    ]
 
 
 def tested(splits: Splits, rare: Sequence[int] | None) -> str:
@@ -216,7 +221,7 @@ def ceiling_sentence(primary: Comparison, real: float | None) -> str | None:
     """Said if real only, at ``real``, leaves less room than this trial would have found."""
     if real is None or primary.verdict != "no evidence":
         return None
-    room, found = 1 - real, primary.contrast.smallest_detectable
+    room, found = 1 - real, primary.smallest_detectable
     if room > found:
         return None
     if room < 1e-9:
@@ -240,55 +245,65 @@ def found_sentence(what: str, found: float) -> str:
     return f"{what} of {points(found)} would have been found in 8 of 10 such trials"
 
 
-def cheap_sentence(comparison: Comparison, tied: int = 1) -> str:
+def cheap_sentence(comparison: Comparison, against: str, tied: int = 1) -> str:
     """The question that a person has: is the generator worth its cost?"""
-    words = {
+    words: dict[Verdict, str] = {
         "helped": "They were better than the best cheap alternative",
         "harmed": "They were worse than the best cheap alternative",
         "no evidence": "There is no evidence that they were better than the best cheap alternative",
     }
     tie = f", the first of {tied} that tied on the holdout" if tied > 1 else ""
-    text = f"{words[comparison.verdict]}, {comparison.against.label}{tie}: {interval(comparison)}"
-    if comparison.guard is not None:
-        text += f", and {interval_of(comparison.guard.contrast)} in the other classes"
-    if comparison.verdict != comparison.alone:
+    text = f"{words[comparison.verdict]}, {against}{tie}: {interval(comparison)}"
+    if comparison.others is not None:
+        text += f", and {interval(comparison.others)} in the other classes"
+    if comparison.verdict != guarded_verdict(comparison, comparison.others, comparison.control):
         return f"{text}, which is too little after the correction for many comparisons."
     return f"{text}."
 
 
-def equivalent_sentence(equivalent: Equivalent, endpoint: str) -> str:
+def equivalent_sentence(equivalent: RealEquivalent, endpoint: str) -> str:
     """What the images are worth, counted in real ones."""
     text = replaced_sentence(equivalent.replaces, endpoint) if equivalent.replaces else ""
     adds = equivalent.adds
     if adds is None:
         return f"{text} {equivalent.reason}".strip()
     return (
-        f"{text} Added to the real images they score as about {adds['images']:,} more real images "
-        f"would ({adds['ci_low']:,} to {adds['ci_high']:,}; extrapolated)."
+        f"{text} Added to the real images they score as about {adds.images:,} more real images "
+        f"would ({adds.ci_low:,} to {adds.ci_high:,}; extrapolated)."
     )
 
 
-def replaced_sentence(replaces: Mapping[str, Any], endpoint: str) -> str:
+def replaced_sentence(replaces: Replaces, endpoint: str) -> str:
     """An interval's end that is an end of the learning curve is a bound as well."""
-    if spans_curve(replaces):
+    if replaces.spans_curve:
         return (
             f"By {endpoint_words(endpoint)} it can't be said how many real images the synthetic "
             "ones alone are worth: the 95 % interval spans the whole learning curve, "
-            f"{replaces['fewest']:,} to {replaces['most']:,} real images."
+            f"{replaces.fewest:,} to {replaces.most:,} real images."
         )
     like = {
         None: "as one trained on about {} real images",
         "at most": "no better than one trained on {} real images, the fewest that were tried",
         "at least": "as one trained on {} real images or more",
-    }[replaces["bound"]].format(f"{replaces['images']:,}")
+    }[replaces.bound].format(f"{replaces.images:,}")
     return (
         f"By {endpoint_words(endpoint)} a classifier trained on the synthetic images alone scores "
         f"{like} (95 % interval {worth_interval(replaces)})."
     )
 
 
-def choice_sentences(outcome: Outcome, comparisons: Comparisons, splits: Splits) -> list[str]:
-    """What was chosen, and on which images."""
+def worth_interval(found: Replaces) -> str:
+    """``49 to 220 or more``: an end on the learning curve's end is only a bound."""
+    low, high = found.ci_low, found.ci_high
+    first = f"{low:,} or fewer" if low <= found.fewest else f"{low:,}"
+    last = f"{high:,} or more" if high >= found.most else f"{high:,}"
+    return f"{first} to {last}" if low != high else max(first, last, key=len)
+
+
+def choice_sentences(
+    outcome: Outcome, comparisons: Comparisons, splits: Splits, convergence: Sequence[Step]
+) -> list[str]:
+    """What was chosen, and on which images; ``convergence`` is that of real only."""
     where = f"{len(splits.holdout):,} real {splits.held_back} images"
     if outcome.choosing is not outcome.score:
         where += f", by {endpoint_words(choosing_name(outcome.endpoint))}"
@@ -296,7 +311,7 @@ def choice_sentences(outcome: Outcome, comparisons: Comparisons, splits: Splits)
         f"The ratio {outcome.choices.ratio:g} was chosen by the mean over seeds on {where}"
         f"{tie(outcome.choices.tied_ratios, 'ratios')}."
     ]
-    if len(outcome.arms[REAL].examinations[0].curve) > 1:
+    if len(convergence) > 1:
         sentences.append(
             "The moment in each training at which its classifier was taken was chosen on the same "
             "images."
@@ -308,10 +323,11 @@ def choice_sentences(outcome: Outcome, comparisons: Comparisons, splits: Splits)
         )
     if comparisons.best_cheap is not None:
         sentences.append(
-            f"So was the best cheap alternative: {comparisons.best_cheap.against.label}"
+            "So was the best cheap alternative: "
+            f"{comparisons.labels[comparisons.best_cheap.against]}"
             f"{tie(comparisons.tied_cheap, 'cheap arms')}."
         )
-    return sentences
+    return sentences + convergence_sentence(convergence)
 
 
 def tie(count: int, what: str) -> str:
@@ -319,17 +335,17 @@ def tie(count: int, what: str) -> str:
     return f", the first of {count} {what} that tied there" if count > 1 else ""
 
 
-def convergence_sentence(curve: Sequence[tuple[int, float]]) -> str | None:
+def convergence_sentence(curve: Sequence[Step]) -> list[str]:
     """A warning if real only was still getting better when its training ended."""
     if len(curve) < LAST_PART:
-        return None
-    before, end = curve[-(len(curve) // LAST_PART) - 1][1], curve[-1][1]
+        return []
+    before, end = curve[-(len(curve) // LAST_PART) - 1].holdout, curve[-1].holdout
     if end - before <= STILL_RISING:
-        return None
-    return (
+        return []
+    return [
         f"Real only was still improving when its training ended (by {points(end - before)} in the "
         "last quarter on the holdout): a longer one (judge.steps) would be a fairer comparison."
-    )
+    ]
 
 
 def endpoint_words(name: str) -> str:
@@ -345,14 +361,10 @@ def capital(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def interval(comparison: Comparison) -> str:
-    return interval_of(comparison.contrast)
-
-
-def interval_of(contrast: Contrast) -> str:
+def interval(found: Comparison | OtherClasses | Copies) -> str:
     return (
-        f"{signed(contrast.difference)} points (95 % interval {signed(contrast.ci_low)} to "
-        f"{signed(contrast.ci_high)})"
+        f"{signed(found.difference)} points (95 % interval {signed(found.ci_low)} to "
+        f"{signed(found.ci_high)})"
     )
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
+
+from synthgen.evaluation.trial.schema import Adds, Bound, RealEquivalent, Replaces
 
 DRAWS = 2000  # of the curve and the score, each from its own uncertainty, for the intervals
 MOST_TIMES = 100.0  # an extrapolation beyond so many times the real images is not a number
@@ -28,24 +30,9 @@ class Point:
     standard_error: float
 
 
-@dataclass(frozen=True)
-class Equivalent:
-    """``replaces``: real images that score as the synthetic set alone does; its ``bound`` is
-    "at most" or "at least" where that score is beyond the learning curve's ends, which are
-    ``fewest`` and ``most``. ``adds``: further real images that would score as real + synthetic
-    does. Where one is None, ``reason`` says why."""
-
-    replaces: dict[str, Any] | None
-    adds: dict[str, Any] | None
-    reason: str | None
-
-    def to_json(self) -> dict[str, Any]:
-        return {"replaces": self.replaces, "adds": self.adds, "reason": self.reason}
-
-
 def real_equivalent(
     curve: Sequence[Point], synthetic_only: Point, combined: Point, *, seed: int
-) -> Equivalent:
+) -> RealEquivalent:
     """Both equivalents with 95 % intervals by simulation.
 
     ``curve`` rises in images and ends with all of them. It is made to rise in value too (isotonic
@@ -73,17 +60,19 @@ def real_equivalent(
     replaced = [replaces(some, float(value)) for some, value in zip(draws, alone, strict=True)]
     adds, reason = _adds(curve, combined.value, draws, both, rng)
     images = replaces(curve, synthetic_only.value)
-    return Equivalent(
-        replaces={
-            "images": round(images),
-            **_interval(replaced, images),
-            "bound": bound_of(curve, synthetic_only.value),
-            "fewest": curve[0].images,
-            "most": curve[-1].images,
-            "explained": "bound: 'at least' or 'at most' where synthetic only scores beyond the "
+    low, high = _interval(replaced, images)
+    return RealEquivalent(
+        replaces=Replaces(
+            images=round(images),
+            ci_low=low,
+            ci_high=high,
+            bound=bound_of(curve, synthetic_only.value),
+            fewest=curve[0].images,
+            most=curve[-1].images,
+            explained="bound: 'at least' or 'at most' where synthetic only scores beyond the "
             "learning curve's ends, fewest and most real images; an interval's end that lies on "
             "one of them means 'or fewer', 'or more'",
-        },
+        ),
         adds=adds,
         reason=reason,
     )
@@ -106,7 +95,7 @@ def replaces(curve: Sequence[Point], value: float) -> float:
     return float(math.exp(images[above - 1] + share * (images[above] - images[above - 1])))
 
 
-def bound_of(curve: Sequence[Point], value: float) -> str | None:
+def bound_of(curve: Sequence[Point], value: float) -> Bound | None:
     """On which side of the truth :func:`replaces` can lie: None within the curve."""
     from sklearn.isotonic import isotonic_regression
 
@@ -116,29 +105,13 @@ def bound_of(curve: Sequence[Point], value: float) -> str | None:
     return "at least" if value >= rising[-1] else None
 
 
-def spans_curve(found: Mapping[str, Any]) -> bool:
-    """Whether the interval of ``replaces`` reaches from one end of the curve to the other."""
-    low, high = found.get("fewest"), found.get("most")
-    if low is None or high is None:
-        return False
-    return bool(found["ci_low"] <= low and found["ci_high"] >= high)
-
-
-def worth_interval(found: Mapping[str, Any]) -> str:
-    """``49 to 220 or more``: an end on the learning curve's end is only a bound."""
-    low, high = found["ci_low"], found["ci_high"]
-    first = f"{low:,} or fewer" if low <= found.get("fewest", -1) else f"{low:,}"
-    last = f"{high:,} or more" if high >= found.get("most", math.inf) else f"{high:,}"
-    return f"{first} to {last}" if low != high else max(first, last, key=len)
-
-
 def _adds(
     curve: Sequence[Point],
     combined: float,
     draws: Sequence[Sequence[Point]],
     combined_draws: np.ndarray,
     rng: np.random.Generator,
-) -> tuple[dict[str, Any] | None, str | None]:
+) -> tuple[Adds | None, str | None]:
     first, last = curve[0], curve[-1]
     error = math.hypot(first.standard_error, last.standard_error)
     rise = last.value - first.value
@@ -165,8 +138,7 @@ def _adds(
     )
     further = np.minimum(reached, MOST_TIMES * last.images) - last.images
     middle = float(np.median(further))
-    found = _interval(further.tolist(), middle)
-    low, high = found["ci_low"], found["ci_high"]
+    low, high = _interval(further.tolist(), middle)
     ceiling = round((MOST_TIMES - 1) * last.images)
     if low >= ceiling:
         return None, (
@@ -180,10 +152,10 @@ def _adds(
             f"or {most}{high:,}, depending on where the learning curve levels off, which its "
             f"{len(curve)} points don't show."
         )
-    return {"images": round(middle), **found, "extrapolated": True}, None
+    return Adds(images=round(middle), ci_low=low, ci_high=high, extrapolated=True), None
 
 
-def errors_of(values: Any) -> np.ndarray:
+def errors_of(values: ArrayLike) -> np.ndarray:
     return np.maximum(1 - np.asarray(values, dtype=np.float64), LEAST_ERROR)
 
 
@@ -222,10 +194,7 @@ def extrapolated(
     return images[-1] * np.where(targets >= last, 1.0, times)
 
 
-def _interval(values: Sequence[float], estimate: float) -> dict[str, int]:
+def _interval(values: Sequence[float], estimate: float) -> tuple[int, int]:
     """The middle 95 %; made to hold the estimate, which the curve's ends can leave outside."""
     low, high = np.percentile(values, [TAIL, 100 - TAIL])
-    return {
-        "ci_low": round(min(float(low), estimate)),
-        "ci_high": round(max(float(high), estimate)),
-    }
+    return round(min(float(low), estimate)), round(max(float(high), estimate))

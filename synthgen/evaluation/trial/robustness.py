@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from torch import Tensor
 
@@ -12,8 +11,9 @@ from synthgen.errors import SynthgenError
 from synthgen.evaluation.classifiers.scores import SCORES, score_estimate
 from synthgen.evaluation.features.base import Extractor
 from synthgen.evaluation.trial.runner import Trained
+from synthgen.evaluation.trial.schema import Scenario
 from synthgen.seeds import row_seeds
-from synthgen.stats import wilson
+from synthgen.stats import Estimate, wilson
 from synthgen.types import positions_by_class, spread_by_class
 
 SCENARIO_IMAGES = 1000  # of the test split, so that many strengths stay affordable
@@ -51,7 +51,7 @@ def scenario_exams(
 
 def own_answers(
     classifiers: Mapping[str, Extractor], exams: Mapping[str, Tensor], splits: Splits
-) -> list[dict[str, Any]]:
+) -> list[Scenario]:
     """Accuracy of finished classifiers on each exam of :func:`scenario_exams`, as the report shows
     it beside the arms. Raises SynthgenError where one doesn't give a logit for each class."""
     labels, classes, found = scenario_labels(splits), len(splits.test.classes), []
@@ -65,21 +65,22 @@ def own_answers(
                     f"there are {classes} classes.\nGive a network whose outputs are logits in "
                     f"the order of the classes: {', '.join(splits.test.classes[:20])}"
                 )
-            _, name, strength = exam.split("/")
             right = int((logits.argmax(1) == labels).sum())
-            accuracy = wilson(right, len(labels))
-            found.append(
-                {
-                    "name": name,
-                    "strength": float(strength),
-                    "arm": title,
-                    "n": len(labels),
-                    "accuracy": accuracy.value,
-                    "ci_low": accuracy.low,
-                    "ci_high": accuracy.high,
-                }
-            )
+            found.append(scenario(exam, title, len(labels), wilson(right, len(labels))))
     return found
+
+
+def scenario(exam: str, arm: str, n: int, accuracy: Estimate) -> Scenario:
+    _, name, strength = exam.split("/")
+    return Scenario(
+        name=name,
+        strength=float(strength),
+        arm=arm,
+        n=n,
+        accuracy=accuracy.value,
+        ci_low=accuracy.low,
+        ci_high=accuracy.high,
+    )
 
 
 def scenario_labels(splits: Splits) -> Tensor:
@@ -94,31 +95,18 @@ def scenario_groups(splits: Splits) -> Tensor | None:
     return splits.test_groups[positions_by_class(splits.test.labels, SCENARIO_IMAGES)]
 
 
-def scenarios_json(shown: Sequence[Trained], splits: Splits) -> list[dict[str, Any]]:
+def scenarios(shown: Sequence[Trained], splits: Splits) -> list[Scenario]:
     """Accuracy of every arm's classifiers on each corrupted copy of (part of) the test images."""
-    found = []
-    for trained in shown:
-        for exam in trained.examinations[0].answers:
-            if not exam.startswith(SCENARIO):
-                continue
-            _, name, strength = exam.split("/")
-            labels = scenario_labels(splits)
-            estimate = score_estimate(
-                SCORES["accuracy"],
-                labels,
-                trained.predictions(exam),
-                len(splits.test.classes),
-                groups=scenario_groups(splits),
-            )
-            found.append(
-                {
-                    "name": name,
-                    "strength": float(strength),
-                    "arm": trained.arm.name,
-                    "n": len(labels),
-                    "accuracy": estimate.value,
-                    "ci_low": estimate.low,
-                    "ci_high": estimate.high,
-                }
-            )
-    return found
+    labels, groups = scenario_labels(splits), scenario_groups(splits)
+
+    def asked(trained: Trained, exam: str) -> Scenario:
+        answers, classes = trained.predictions(exam), len(splits.test.classes)
+        accuracy = score_estimate(SCORES["accuracy"], labels, answers, classes, groups=groups)
+        return scenario(exam, trained.arm.name, len(labels), accuracy)
+
+    return [
+        asked(trained, exam)
+        for trained in shown
+        for exam in trained.examinations[0].answers
+        if exam.startswith(SCENARIO)
+    ]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -20,13 +19,15 @@ from synthgen.evaluation.trial.arms import FixedFolder, FreshDraws, SyntheticSou
 from synthgen.evaluation.trial.record import (
     SYNTHETIC_EXAM,
     equivalent_of,
-    gan_test_json,
-    trial_json,
-    verdict_json,
+    gan_test,
+    trial_record,
+    trial_verdict,
     write_predictions,
 )
 from synthgen.evaluation.trial.robustness import own_answers, scenario_exams
 from synthgen.evaluation.trial.runner import TrialStore
+from synthgen.evaluation.trial.schema import Trial as TrialRecord
+from synthgen.evaluation.trial.schema import TrialIdentity, TrialVerdict
 from synthgen.evaluation.trial.trial import Outcome, Trial
 from synthgen.images import image_hashes, lines_digest
 from synthgen.samplers.base import FittedSampler, Sampler
@@ -43,8 +44,8 @@ BASELINE_SEEDS = 7  # keeps the baseline's draws apart from the model's
 class TrialReport:
     """What goes into report.json, and the trainings behind it."""
 
-    verdict: dict[str, Any]
-    trial: dict[str, Any]
+    verdict: TrialVerdict
+    trial: TrialRecord
     outcome: Outcome
     store: TrialStore
 
@@ -68,21 +69,23 @@ def run_trial(
     source = source_of(trial, splits, synthetic.images, sampler, seed)
     examined = spread_by_class(synthetic.images, EXAMINED_SYNTHETIC)
     steps = judge.steps_for(splits.train)
-    identity = {
-        "format": FORMAT,
-        "data": splits.digest,
-        "images": {  # the digest says nothing of what reference=holdout cuts off
+    identity = TrialIdentity(
+        format=FORMAT,
+        data=splits.digest,
+        images={  # the digest says nothing of what reference=holdout cuts off
             part: lines_digest(image_hashes(getattr(splits, part).images)) for part in SPLITS
         },
-        "reference": splits.reference,
-        "synthetic": synthetic.digest,
-        "source": source.kind,
-        "sampler": sampler and fingerprint(sampler),
-        "versions": [synthgen.__version__, str(torch.__version__)],
-        "trial": trial.describe(),
-        "judge": judge.describe(steps),
-        "seed": seed,
-    }
+        reference=splits.reference,
+        synthetic=synthetic.digest,
+        source=source.kind,
+        sampler=None if sampler is None else fingerprint(sampler),
+        versions=[synthgen.__version__, str(torch.__version__)],
+        trial=trial.options(),
+        seeds=trial.seeds,
+        endpoint=trial.endpoint,
+        judge=judge.describe(steps),
+        seed=seed,
+    )
     store = TrialStore(out, identity)
     if len(store):
         log.info("Going on with a trial that was interrupted: %d trainings are there.", len(store))
@@ -110,26 +113,27 @@ def run_trial(
         raise
     comparisons = compare_arms(outcome, splits, outcome.endpoint)
     write_predictions(folder / "predictions.npz", outcome, splits)
-    record = trial_json(trial, outcome, comparisons, splits, source.kind)
-    record["protocol"]["judge"] = identity["judge"]
-    record["scenarios"] += own
-    record["gan_test"] = gan_test_json(outcome, examined.labels, splits.train.classes)
-    equivalent = equivalent_of(outcome, splits, seed)
+    counts = zip(splits.train.classes, synthetic.images.counts, strict=True)
     return TrialReport(
-        verdict=verdict_json(
+        verdict=trial_verdict(
             trial,
             outcome,
             comparisons,
-            equivalent,
+            equivalent_of(outcome, splits, seed),
             splits,
             source.kind,
-            missing=[
-                name
-                for name, count in zip(splits.train.classes, synthetic.images.counts, strict=True)
-                if not count
-            ],
+            missing=[name for name, count in counts if not count],
         ),
-        trial=record,
+        trial=trial_record(
+            trial,
+            outcome,
+            comparisons,
+            splits,
+            source.kind,
+            judge=identity.judge,
+            own=own,
+            asked=gan_test(outcome, examined.labels, splits.train.classes),
+        ),
         outcome=outcome,
         store=store,
     )

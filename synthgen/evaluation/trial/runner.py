@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.lib.npyio import NpzFile
 from torch import Tensor
 
 from synthgen.data.splits import Splits
@@ -29,6 +30,7 @@ from synthgen.evaluation.trial.arms import Arm
 from synthgen.evaluation.trial.corrections import Correction, logit_adjustment
 from synthgen.io import canonical_digest, readable_os_errors, write_bytes
 from synthgen.progress import track
+from synthgen.schema import Schema
 from synthgen.types import LabelledImages
 
 # Finished trainings on disk, so that a trial killed half-way goes on where it stopped.
@@ -41,14 +43,16 @@ CHECKSUM = 32  # bytes of SHA-256 before the arrays
 class TrialStore:
     """A file per finished training (SHA-256, then an ``.npz``), hidden beside the report to be.
 
-    The folder's name holds a digest of ``identity`` (plain JSON: data, synthetic images, judge,
-    options): a trial with other settings never reads these files. Nothing in them is unpickled, and
+    The folder's name holds a digest of ``identity``: a trial with other settings never reads these
+    files. Nothing in them is unpickled, and
     a damaged file is a training that has not been done.
     """
 
-    def __init__(self, report: Path, identity: dict[str, Any]) -> None:
+    def __init__(self, report: Path, identity: Schema) -> None:
         report = Path(report).absolute()
-        self.folder = report.parent / f".{report.name}.trial-{canonical_digest(identity)[:12]}"
+        self.folder = (
+            report.parent / f".{report.name}.trial-{canonical_digest(identity.to_json())[:12]}"
+        )
 
     def read(self, arm: str, repetition: int, sizes: Mapping[str, int]) -> Predictions | None:
         """A finished training, or None. ``sizes``: the number of images in each of its exams."""
@@ -109,7 +113,7 @@ def _packed(examination: Predictions) -> dict[str, Any]:
     return packed
 
 
-def _unpacked(stored: Any) -> Predictions:
+def _unpacked(stored: NpzFile) -> Predictions:
     return Predictions(
         answers={
             name.removeprefix(ANSWERS): torch.from_numpy(stored[name])

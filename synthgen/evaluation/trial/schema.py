@@ -6,7 +6,7 @@ Every score lies in 0..1, every difference is one of scores (0.01: a point), int
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field
 
@@ -15,10 +15,14 @@ from synthgen.schema import Schema
 
 Verdict = Literal["helped", "harmed", "no evidence"]
 ArmKind = Literal["real", "cheap", "synthetic", "combined", "baseline", "fraction", "control"]
+Bound = Literal["at least", "at most"]
+Source = Literal["sampler", "folder"]  # a new draw for each seed, or always the same images
 
 
 class OtherClasses(Schema):
-    """What ``tail_recall`` must not cost."""
+    """Mean recall of the other classes, which ``tail_recall`` must not cost. They are ``kept`` if
+    the whole interval lies above ``-margin`` (non-inferiority), ``lost`` if all of it lies below;
+    ``p`` is twice the one-sided p of non-inferiority: below 0.05 exactly where they are kept."""
 
     difference: float
     ci_low: float
@@ -27,9 +31,14 @@ class OtherClasses(Schema):
     kept: bool
     p: float
 
+    @property
+    def lost(self) -> bool:
+        return self.ci_high < -self.margin
+
 
 class Copies(Schema):
-    """What copies of real images, class by class as many, leave of the difference."""
+    """What copies of real images, class by class as many, leave of the difference. They are
+    ``beaten`` if the whole interval lies above 0; ``p`` is below 0.05 exactly where they are."""
 
     label: str
     difference: float
@@ -60,15 +69,21 @@ class Comparison(Schema):
 
 
 class Replaces(Schema):
-    """Where synthetic only meets the learning curve of real images."""
+    """Real images that score as synthetic only does, read off their learning curve, which goes from
+    ``fewest`` to ``most``; beyond its ends ``bound`` says on which side the truth lies."""
 
     images: Count
     ci_low: Count
     ci_high: Count
-    bound: Literal["at least", "at most"] | None
+    bound: Bound | None
     fewest: Count
     most: Count
     explained: str = ""
+
+    @property
+    def spans_curve(self) -> bool:
+        """Whether the interval reaches from one end of the learning curve to the other."""
+        return self.ci_low <= self.fewest and self.ci_high >= self.most
 
 
 class Adds(Schema):
@@ -81,12 +96,17 @@ class Adds(Schema):
 
 
 class RealEquivalent(Schema):
+    """Where one is None, ``reason`` says why."""
+
     replaces: Replaces | None
     adds: Adds | None
     reason: str | None
 
 
 class HoldoutGap(Schema):
+    """What is chosen by, for one arm, on the holdout and on the test images; the interval is of
+    their difference. ``far_above``: all of it lies above the smallest difference that matters."""
+
     arm: str
     label: str
     holdout: float
@@ -99,9 +119,9 @@ class HoldoutGap(Schema):
 class TrialVerdict(Schema):
     endpoint: str
     minimum_difference: float
+    holdout_gaps: tuple[HoldoutGap, ...] = ()
     sentence: str
     ceiling: str | None = None
-    holdout_gaps: tuple[HoldoutGap, ...] = ()
     against_best_cheap: Comparison | None
     real_equivalent: RealEquivalent | None = None
     arms: list[Comparison]
@@ -112,6 +132,10 @@ class TrialVerdict(Schema):
 
 
 class McNemar(Schema):
+    """One seed's disagreements: images that only one of two classifiers gets right, and the exact
+    two-sided binomial p-value (McNemar 1947). Describes this pair of classifiers on these images;
+    says nothing about other seeds, so it is never pooled and never the verdict."""
+
     seed: int
     only_this_right: Count
     only_real_right: Count
@@ -172,13 +196,13 @@ class Tail(Schema):
 
 
 class Scenario(Schema):
-    arm: str
     name: str
     strength: float
+    arm: str
+    n: Count
     accuracy: float | None
     ci_low: float | None
     ci_high: float | None
-    n: Count
 
 
 class GanTest(Schema):
@@ -187,9 +211,11 @@ class GanTest(Schema):
     label_agreement: dict[str, CountedInterval]
 
 
-class TrialProtocol(Schema):
-    seeds: list[int]
-    endpoint: str
+class TrialOptions(Schema):
+    """What a trial was asked for, beside its seeds and its endpoint."""
+
+    tail_margin: float | None = None
+    correction: str = "none"
     minimum_difference: float
     ratios: list[float]
     shares: list[float]
@@ -199,15 +225,39 @@ class TrialProtocol(Schema):
     scenarios: list[str]
     strengths: list[float]
     arms: list[str]
+    classifiers: dict[str, object] = Field(default_factory=dict)
+
+
+class TrialProtocol(TrialOptions):
+    """How it was held; ``endpoint`` is what was decided on, asked for or not."""
+
+    seeds: list[int]
+    endpoint: str
+    chosen_by: str | None = None
     steps: Count
-    source: Literal["sampler", "folder"]
+    source: Source
     choices: list[str]
     units: str
-    judge: dict[str, Any] | None = None
-    tail_margin: float | None = None
-    correction: str = "none"
-    chosen_by: str | None = None
-    classifiers: dict[str, Any] = Field(default_factory=dict)
+    judge: dict[str, object] | None = None
+
+
+class TrialIdentity(Schema):
+    """All that a finished training depends on: a trial that differs in any of it never goes on with
+    the training. ``images`` and ``sampler`` are digests."""
+
+    format: str
+    data: str
+    images: dict[str, str]
+    reference: str
+    synthetic: str
+    source: Source
+    sampler: str | None
+    versions: list[str]
+    trial: TrialOptions
+    seeds: Count
+    endpoint: str | None
+    judge: dict[str, object]
+    seed: int
 
 
 class Trial(Schema):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -62,6 +62,7 @@ from synthgen.evaluation.trial.runner import (
     corrected,
     possible_arms,
 )
+from synthgen.evaluation.trial.schema import TrialOptions
 from synthgen.ranges import Few, Inner, Positive, Share
 from synthgen.types import LabelledImages
 
@@ -217,24 +218,22 @@ class Trial:
         if self.classifiers and not self.scenarios:
             raise ValueError("classifiers are asked about scenarios, and there are none")
 
-    def describe(self) -> dict[str, Any]:
-        """Plain JSON: all options."""
-        return {
-            "seeds": self.seeds,
-            "endpoint": self.endpoint,
-            "tail_margin": self.tail_margin,
-            "correction": self.correction,
-            "minimum_difference": self.minimum_difference,
-            "ratios": self.ratios,
-            "shares": self.shares,
-            "augmentations": {name: repr(one) for name, one in self.augmentations.items()},
-            "tail": list(self.tail) if self.tail is not None else None,
-            "baseline": self.baseline,
-            "scenarios": self.scenarios,
-            "strengths": self.strengths,
-            "arms": self.arms,
-            "classifiers": {name: one.describe() for name, one in self.classifiers.items()},
-        }
+    def options(self) -> TrialOptions:
+        """What was asked for, beside seeds and endpoint."""
+        return TrialOptions(
+            tail_margin=self.tail_margin,
+            correction=self.correction,
+            minimum_difference=self.minimum_difference,
+            ratios=self.ratios,
+            shares=self.shares,
+            augmentations={name: repr(one) for name, one in self.augmentations.items()},
+            tail=list(self.tail) if self.tail is not None else None,
+            baseline=self.baseline,
+            scenarios=self.scenarios,
+            strengths=self.strengths,
+            arms=self.arms,
+            classifiers={name: one.describe() for name, one in self.classifiers.items()},
+        )
 
     def run(
         self,

@@ -11,20 +11,22 @@ from synthgen.evaluation.trial import Trial
 from synthgen.evaluation.trial.analysis import (
     chosen_arm,
     compare_arms,
-    far_above,
+    contrast_of,
     gap_of,
-    holdout_gaps,
+    pair_of,
 )
 from synthgen.evaluation.trial.arms import FixedFolder
 from synthgen.evaluation.trial.contrast import (
-    Control,
-    Guard,
+    Contrast,
+    against_copies,
     guarded_p,
     guarded_verdict,
+    non_inferiority,
     paired_contrast,
+    side_of,
 )
 from synthgen.evaluation.trial.endpoints import mean_recall_of, of_classes
-from synthgen.evaluation.trial.record import equivalent_of, tail_json, trial_json, verdict_json
+from synthgen.evaluation.trial.record import equivalent_of, tail_recall, trial_record, trial_verdict
 from synthgen.types import LabelledImages
 
 ONE = "real_and_synthetic_1"
@@ -83,9 +85,9 @@ def test_more_of_the_rare_class_alone_was_help_and_is_not(hold, moved, two):
     assert outcome.endpoint == "macro_average_precision"
     found = compare_arms(outcome, two, outcome.endpoint)
     assert found.primary.verdict == "no evidence"
-    assert found.primary.contrast.difference == pytest.approx(0, abs=0.002)
+    assert found.primary.difference == pytest.approx(0, abs=0.002)
     pair = next(c for c in found.secondary if c.endpoint == "tail_recall")
-    assert (pair.contrast.verdict, pair.verdict, pair.moved) == ("helped", "no evidence", True)
+    assert (side_of(pair), pair.verdict, pair.others.lost) == ("helped", "no evidence", True)
 
 
 def test_help_by_a_score_that_can_be_bought_stands_beside_one_that_cannot(hold, moved, two):
@@ -96,7 +98,7 @@ def test_help_by_a_score_that_can_be_bought_stands_beside_one_that_cannot(hold, 
     found = compare_arms(outcome, two, "balanced_accuracy")
     assert found.primary.verdict == "helped"
     nothing = equivalent_of(outcome, two, 0)
-    text = verdict_json(Trial(**options), outcome, found, nothing, two, "folder")["sentence"]
+    text = trial_verdict(Trial(**options), outcome, found, nothing, two, "folder").sentence
     assert "can gain in balanced accuracy; in macro average precision, where it can't" in text
     assert re.search(r"the difference is [+−]0\.\d+ points", text)
 
@@ -114,25 +116,28 @@ def test_what_copies_of_real_images_do_too_is_no_help(hold, moved, two, ours, of
     options = {"endpoint": "balanced_accuracy", "seeds": 5, "arms": []}
     outcome = hold(moved, splits=two, source=set_of((0, 60)), **options)
     found = compare_arms(outcome, two, "balanced_accuracy")
-    assert found.primary.contrast.verdict == "helped"
+    assert side_of(found.primary) == "helped"
     assert found.primary.verdict == "no evidence"
+    copies = outcome.arms["real_and_copies"]
+    pair = pair_of(outcome, two, chosen_arm(outcome), copies, "balanced_accuracy")
+    least = max(found.primary.smallest_detectable, contrast_of(pair, two).smallest_detectable)
     nothing = equivalent_of(outcome, two, 0)
-    verdict = verdict_json(Trial(**options), outcome, found, nothing, two, "folder")
-    assert verdict["sentence"].startswith(f"No evidence that the synthetic images helped: {words}")
-    control = verdict["arms"][0]["control"]
-    assert control["beaten"] is False
-    assert (
-        "Against real + 0.5 × copies of real images, as many of each class: "
-        in (verdict["sentence"])
+    verdict = trial_verdict(Trial(**options), outcome, found, nothing, two, "folder")
+    assert verdict.sentence.startswith(f"No evidence that the synthetic images helped: {words}")
+    assert f"A difference of {100 * least:.1f} points would have been found" in verdict.sentence
+    control = verdict.arms[0].control
+    assert control.beaten is False
+    assert "Against real + 0.5 × copies of real images, as many of each class: " in (
+        verdict.sentence
     )
-    assert verdict["arms"][0]["p"] == max(found.primary.contrast.p, control["p"]) > 0.05
+    assert verdict.arms[0].p == control.p > 0.05
 
 
 def test_every_other_arm_with_synthetic_images_must_beat_the_copies_too(hold, moved, two):
     options = {"endpoint": "balanced_accuracy", "ratios": [0.5, 1.0], "arms": ["mixup"]}
     outcome = hold(moved, splits=two, source=set_of((0, 60)), **options)
     found = compare_arms(outcome, two, "balanced_accuracy").every
-    asked = {(one.arm.name, one.against.name): one.control is not None for one in found}
+    asked = {(one.name, one.against): one.control is not None for one in found}
     assert asked["real_and_synthetic_0.5", "real_only"]
     assert asked["real_and_synthetic_1", "real_only"]
     assert not asked["mixup", "real_only"]
@@ -160,20 +165,19 @@ def test_the_pair_says_both_numbers(hold, moved, two):
     outcome = hold(moved, splits=two, source=set_of((0, 60)), **options)
     found = compare_arms(outcome, two, "tail_recall")
     trial, nothing = Trial(**options), equivalent_of(outcome, two, 0)
-    verdict = verdict_json(trial, outcome, found, nothing, two, "folder")
-    assert verdict["sentence"].startswith(
+    verdict = trial_verdict(trial, outcome, found, nothing, two, "folder")
+    assert verdict.sentence.startswith(
         "The synthetic images moved the decision: more images of the rare classes are recognised, "
         "and fewer of the others."
     )
-    others = verdict["arms"][0]["others"]
-    assert others["kept"] is False
-    assert (
-        f"Mean recall of the other classes: −{-100 * others['difference']:.1f} points"
-        in (verdict["sentence"])
+    others = verdict.arms[0].others
+    assert others.kept is False
+    assert f"Mean recall of the other classes: −{-100 * others.difference:.1f} points" in (
+        verdict.sentence
     )
-    assert "must lie above −2.0." in verdict["sentence"]
-    assert verdict["arms"][0]["verdict"] == "no evidence"
-    choices = trial_json(trial, outcome, found, two, "folder")["protocol"]["choices"]
+    assert "must lie above −2.0." in verdict.sentence
+    assert verdict.arms[0].verdict == "no evidence"
+    choices = trial_record(trial, outcome, found, two, "folder").protocol.choices
     assert "images, by macro average precision" in choices[0]
 
 
@@ -185,13 +189,11 @@ def test_a_gain_within_the_margin_is_help_and_stands_beside_what_ranks_say(hold,
     found = compare_arms(outcome, two, "tail_recall")
     assert found.primary.verdict == "helped"
     nothing = equivalent_of(outcome, two, 0)
-    text = verdict_json(Trial(**options), outcome, found, nothing, two, "folder")["sentence"]
+    text = trial_verdict(Trial(**options), outcome, found, nothing, two, "folder").sentence
     assert "in macro average precision, where it can't" in text
 
 
 def contrast(low, high, p=0.001):
-    from synthgen.evaluation.trial.contrast import Contrast
-
     return Contrast((low + high) / 2, low, high, p, (high - low) / 4, 30.0, 0.03, ())
 
 
@@ -207,7 +209,7 @@ def contrast(low, high, p=0.001):
     ],
 )
 def test_both_intervals_are_needed(rare, others, verdict):
-    guard = Guard(contrast(*others), 0.02)
+    guard = non_inferiority(contrast(*others), 0.02)
     assert guarded_verdict(contrast(*rare), guard) == verdict
     if verdict == "helped":
         assert guarded_p(contrast(*rare), guard) < 0.05
@@ -226,7 +228,9 @@ def test_both_intervals_are_needed(rare, others, verdict):
     ],
 )
 def test_real_only_and_the_copies_are_both_to_be_beaten(gain, over_copies, verdict):
-    control = Control("copies", contrast(*over_copies, p=0.002 if over_copies[0] > 0 else 0.2))
+    control = against_copies(
+        contrast(*over_copies, p=0.002 if over_copies[0] > 0 else 0.2), "copies"
+    )
     assert guarded_verdict(contrast(*gain), control=control) == verdict
     if gain[0] > 0:
         assert (guarded_p(contrast(*gain), control=control) < 0.05) == (verdict == "helped")
@@ -236,16 +240,16 @@ def test_moved_decisions_are_cheap_arms_that_cost_no_training(hold, moved, two):
     options = {"arms": ["logit_adjustment", "tuned_thresholds", "mixup"], "endpoint": "macro_f1"}
     outcome = hold(moved, splits=two, source=set_of((0, 60)), **options)
     found = compare_arms(outcome, two, "macro_f1")
-    names = {(c.arm.name, c.against.name, c.endpoint) for c in found.secondary}
+    names = {(c.name, c.against, c.endpoint) for c in found.secondary}
     assert ("logit_adjustment", "real_only", "macro_f1") in names
-    assert found.best_cheap.against.name in {"tuned_thresholds", "logit_adjustment", "mixup"}
+    assert found.best_cheap.against in {"tuned_thresholds", "logit_adjustment", "mixup"}
     adjusted = outcome.arms["logit_adjustment"]
     assert adjusted.arm.kind == "cheap"
     assert sum(one.seconds for one in adjusted.examinations) == 0
-    tail = tail_json([outcome.arms["real_only"], adjusted], outcome, two)
-    assert tail["recall"]["logit_adjustment"]["value"] > tail["recall"]["real_only"]["value"] + 0.1
-    assert tail["others"]["logit_adjustment"]["value"] < tail["others"]["real_only"]["value"]
-    assert (tail["n"], tail["n_others"]) == (50, 450)
+    tail = tail_recall([outcome.arms["real_only"], adjusted], outcome, two)
+    assert tail.recall["logit_adjustment"].value > tail.recall["real_only"].value + 0.1
+    assert tail.others["logit_adjustment"].value < tail.others["real_only"].value
+    assert (tail.n, tail.n_others) == (50, 450)
 
 
 def test_where_ranks_decide_they_are_compared_by_balanced_accuracy(hold, moved, two):
@@ -253,7 +257,7 @@ def test_where_ranks_decide_they_are_compared_by_balanced_accuracy(hold, moved, 
     outcome = hold(moved, splits=two, source=set_of((0, 60)), **options)
     found = compare_arms(outcome, two, outcome.endpoint)
     assert found.best_cheap is None
-    names = {(c.arm.name, c.against.name, c.endpoint) for c in found.secondary}
+    names = {(c.name, c.against, c.endpoint) for c in found.secondary}
     for arm in options["arms"]:
         assert (arm, "real_only", "balanced_accuracy") in names
         assert (chosen_arm(outcome).arm.name, arm, "balanced_accuracy") in names
@@ -301,20 +305,21 @@ def test_a_holdout_far_easier_than_the_test_images_is_said(hold, judge_of, split
     outcome = hold(judge_of(easy), endpoint="accuracy", seeds=5)
     found = compare_arms(outcome, splits, "accuracy")
     nothing = equivalent_of(outcome, splits, 0)
-    verdict = verdict_json(Trial(), outcome, found, nothing, splits, "folder")
-    assert "The holdout images are easier than the test images: " in verdict["sentence"]
-    assert "so what was chosen there may not hold." in verdict["sentence"]
-    assert [gap["far_above"] for gap in verdict["holdout_gaps"]] == [True, True]
+    verdict = trial_verdict(Trial(), outcome, found, nothing, splits, "folder")
+    assert "The holdout images are easier than the test images: " in verdict.sentence
+    assert "so what was chosen there may not hold." in verdict.sentence
+    assert [gap.far_above for gap in verdict.holdout_gaps] == [True, True]
     even = hold(judge_of({"real_only": (12, 60), ONE: (10, 50)}), endpoint="accuracy", seeds=5)
     arms = [even.arms["real_only"], even.arms[ONE]]
-    assert far_above(holdout_gaps(even, splits, arms), 0.0) == []
+    assert not any(gap_of(one, even.choosing, splits, 0.0).far_above for one in arms)
 
 
 def test_the_gap_is_large_against_its_own_interval(hold, judge_of, splits):
     """6 of 60 mistakes against 60 of 300: 10 points, too uncertain for so few images."""
     outcome = hold(judge_of({"real_only": (6, 60)}), endpoint="accuracy", seeds=5)
-    gap = gap_of(outcome.arms["real_only"], outcome.choosing, splits)
+    real = outcome.arms["real_only"]
+    gap = gap_of(real, outcome.choosing, splits, 0.05)
     assert gap.holdout - gap.test == pytest.approx(0.1)
     assert gap.ci_low < gap.holdout - gap.test < gap.ci_high
-    assert far_above([gap], 0.05) == []
-    assert far_above([gap], gap.ci_low - 1e-9) == [gap]
+    assert not gap.far_above
+    assert gap_of(real, outcome.choosing, splits, gap.ci_low - 1e-9).far_above

@@ -3,15 +3,15 @@ import math
 import numpy as np
 import pytest
 
+from synthgen.evaluation.trial.narrative import worth_interval
 from synthgen.evaluation.trial.real_equivalent import (
     Point,
     bound_of,
     extrapolated,
     real_equivalent,
     replaces,
-    spans_curve,
-    worth_interval,
 )
+from synthgen.evaluation.trial.schema import Replaces
 
 IMAGES = (80, 160, 320, 640, 1280)
 
@@ -55,8 +55,8 @@ def test_beyond_the_curves_ends_it_is_a_bound(value, images, bound):
     assert replaces(points, value) == pytest.approx(images)
     assert bound_of(points, value) == bound
     found = worth(value, 0.95, points).replaces
-    assert (found["images"], found["bound"]) == (images, bound)
-    assert (found["fewest"], found["most"]) == (80, 1280)
+    assert (found.images, found.bound) == (images, bound)
+    assert (found.fewest, found.most) == (80, 1280)
 
 
 def test_as_good_as_a_plateau_is_at_least_its_beginning():
@@ -70,9 +70,9 @@ def test_adds_follows_an_exact_power_law(times, exponent):
     points = [Point(n, power_law(n, 2, exponent), 1e-6) for n in IMAGES]
     both = power_law(1280 * times, 2, exponent)
     found = real_equivalent(points, Point(0, 0.5, 1e-6), Point(0, both, 1e-6), seed=0).adds
-    assert found["images"] == pytest.approx(1280 * (times - 1), abs=2)
-    assert found["ci_low"] <= found["images"] <= found["ci_high"]
-    assert found["extrapolated"] is True
+    assert found.images == pytest.approx(1280 * (times - 1), abs=2)
+    assert found.ci_low <= found.images <= found.ci_high
+    assert found.extrapolated is True
 
 
 def test_the_extrapolation_starts_at_the_last_point_whatever_the_fit():
@@ -101,7 +101,7 @@ def test_a_curve_that_levels_off_is_followed_as_far_as_is_known(floor, scale, ex
             points, Point(0, 0.5, 0.01), Point(0, both, 0.001), seed=number
         ).adds
         said += found is not None
-        held += found is not None and found["ci_low"] <= 3000 <= found["ci_high"]
+        held += found is not None and found.ci_low <= 3000 <= found.ci_high
     assert said >= 15
     assert held >= 0.85 * said
 
@@ -130,10 +130,10 @@ def test_where_the_floor_is_not_known_no_number_is_given():
     ],
 )
 def test_no_number_is_better_than_a_wrong_one(values, both, reason):
-    found = worth(0.7, both, curve(values)).to_json()
-    assert found["adds"] is None
-    assert found["reason"].startswith(reason)
-    assert found["replaces"]["images"] in range(80, 1281)
+    found = worth(0.7, both, curve(values))
+    assert found.adds is None
+    assert found.reason.startswith(reason)
+    assert found.replaces.images in range(80, 1281)
 
 
 @pytest.mark.parametrize("alone", [0.0, 0.88, 0.9, 0.93, 0.97, 1.0])
@@ -141,16 +141,16 @@ def test_no_number_is_better_than_a_wrong_one(values, both, reason):
 def test_intervals_hold_their_estimate_and_stay_on_the_curve(alone, values):
     found = worth(alone, 0.975, curve(values, error=0.01), error=0.01)
     replaced = found.replaces
-    assert 80 <= replaced["ci_low"] <= replaced["images"] <= replaced["ci_high"] <= 1280
+    assert 80 <= replaced.ci_low <= replaced.images <= replaced.ci_high <= 1280
     if found.adds is not None:
-        assert 0 <= found.adds["ci_low"] <= found.adds["images"] <= found.adds["ci_high"]
+        assert 0 <= found.adds.ci_low <= found.adds.images <= found.adds.ci_high
 
 
 def test_less_certain_scores_make_wider_intervals():
     narrow = worth(0.93, 0.98, curve(error=0.0002), error=0.0002)
     wide = worth(0.93, 0.98, curve(error=0.0008), error=0.0008)
     for one, other in ((narrow.replaces, wide.replaces), (narrow.adds, wide.adds)):
-        assert other["ci_high"] - other["ci_low"] > 2 * (one["ci_high"] - one["ci_low"])
+        assert other.ci_high - other.ci_low > 2 * (one.ci_high - one.ci_low)
 
 
 def test_the_interval_of_replaces_holds_the_truth():
@@ -160,7 +160,7 @@ def test_the_interval_of_replaces_holds_the_truth():
         points = [Point(n, power_law(n) + rng.normal(0, 0.003), 0.003) for n in IMAGES]
         alone = Point(0, power_law(400) + rng.normal(0, 0.003), 0.003)
         found = real_equivalent(points, alone, Point(0, 0.5, 0.003), seed=number).replaces
-        held += found["ci_low"] <= 400 <= found["ci_high"]
+        held += found.ci_low <= 400 <= found.ci_high
     assert held >= 34
 
 
@@ -183,6 +183,6 @@ def test_a_curve_that_rises_uncertainly_is_not_called_flat():
     ],
 )
 def test_an_interval_that_ends_with_the_curve_is_open(low, high, words, spans):
-    found = {"images": high, "ci_low": low, "ci_high": high, "fewest": 80, "most": 1280}
+    found = Replaces(images=high, ci_low=low, ci_high=high, bound=None, fewest=80, most=1280)
     assert worth_interval(found) == words
-    assert spans_curve(found) == spans
+    assert found.spans_curve == spans

@@ -7,7 +7,9 @@ from synthgen.errors import SynthgenError
 from synthgen.evaluation.trial import Trial
 from synthgen.evaluation.trial.arms import FixedFolder
 from synthgen.evaluation.trial.runner import TrialStore
+from synthgen.evaluation.trial.schema import TrialIdentity, TrialOptions
 from synthgen.evaluation.trial.trial import at_most
+from synthgen.schema import Schema
 from synthgen.types import LabelledImages
 
 HALF, ONE, TWO = "real_and_synthetic_0.5", "real_and_synthetic_1", "real_and_synthetic_2"
@@ -191,7 +193,7 @@ def test_a_killed_trial_goes_on_to_the_same_end(
     whole = judge_of(table)
     wanted = hold(whole, **options)
     assert len(whole.taught) == 3 * 7
-    store = TrialStore(tmp_path / "report", {"this": "trial"})
+    store = TrialStore(tmp_path / "report", Schema(this="trial"))
     killed, second = judge_of(table, interrupt_at=interrupt_at), judge_of(table)
     monkeypatch.setattr(type(killed), "jobs_at_once", jobs_at_once)
     with pytest.raises(KeyboardInterrupt):
@@ -209,7 +211,7 @@ def test_a_killed_trial_goes_on_to_the_same_end(
 
 
 def test_a_finished_trial_trains_nothing_twice(hold, judge_of, tmp_path):
-    store = TrialStore(tmp_path / "report", {})
+    store = TrialStore(tmp_path / "report", Schema())
     hold(judge_of({}), store=store)
     second = judge_of({})
     hold(second, store=store)
@@ -218,11 +220,10 @@ def test_a_finished_trial_trains_nothing_twice(hold, judge_of, tmp_path):
     assert len(second.taught) == 12  # none of the stored ones has seen these images
 
 
-def test_options_are_plain_json_and_say_everything():
+def test_a_trial_of_another_option_is_another_trial():
     import inspect
-    import json
 
-    options = set(inspect.signature(Trial).parameters)
-    described = Trial(augmentations={"light": "as it is"}).describe()
-    assert set(described) == options
-    assert json.loads(json.dumps(described)) == described
+    options = Trial(augmentations={"light": "as it is"}).options()
+    assert TrialOptions.from_json(options.to_json()) == options
+    assert set(inspect.signature(Trial).parameters) == {*options.to_json(), "seeds", "endpoint"}
+    assert {"trial", "seeds", "endpoint"} < set(TrialIdentity.model_fields)

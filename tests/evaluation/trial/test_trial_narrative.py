@@ -1,11 +1,6 @@
-from dataclasses import replace
-
 import pytest
 
-from synthgen.evaluation.classifiers.base import TrainingRecipe
-from synthgen.evaluation.trial.analysis import Comparison, Comparisons
-from synthgen.evaluation.trial.arms import Arm
-from synthgen.evaluation.trial.contrast import Contrast
+from synthgen.evaluation.trial.analysis import Comparisons
 from synthgen.evaluation.trial.narrative import (
     ceiling_sentence,
     cheap_sentence,
@@ -17,19 +12,32 @@ from synthgen.evaluation.trial.narrative import (
     signed,
     verdict_sentence,
 )
-from synthgen.evaluation.trial.real_equivalent import Equivalent
+from synthgen.evaluation.trial.schema import Adds, Comparison, RealEquivalent, Replaces, Step
+
+LABELS = {"both": "real + 2 × synthetic", "real_only": "real only", "mixup": "real + mixup"}
 
 
-def arm(name, label):
-    return Arm(name, label, "combined", lambda _: TrainingRecipe(data=None), n_real=1)
-
-
-def comparison(low, high, *, p_adjusted=None, against="real only"):
+def comparison(low, high, *, p_adjusted=None, against="real_only"):
     p = 0.5 if low <= 0 <= high else 0.001
-    contrast = Contrast((low + high) / 2, low, high, p, 0.01, 9.0, 0.0321, ())
-    ours, theirs = arm("both", "real + 2 × synthetic"), arm("other", against)
     p_adjusted = p if p_adjusted is None else p_adjusted
-    return Comparison(ours, theirs, "macro_f1", True, contrast, p_adjusted)
+    side = "helped" if low > 0 else "harmed" if high < 0 else "no evidence"
+    return Comparison(
+        name="both",
+        against=against,
+        endpoint="macro_f1",
+        verdict=side if p_adjusted < 0.05 else "no evidence",
+        difference=(low + high) / 2,
+        ci_low=low,
+        ci_high=high,
+        p=p,
+        p_adjusted=p_adjusted,
+        smallest_detectable=0.0321,
+    )
+
+
+def comparisons(primary, cheap=None):
+    others = [cheap] if cheap else []
+    return Comparisons("macro_f1", primary, others, cheap, LABELS, primary.smallest_detectable)
 
 
 @pytest.mark.parametrize(
@@ -72,10 +80,8 @@ def test_points_are_percentage_points():
 
 @pytest.mark.parametrize("source", ["sampler", "folder"])
 def test_the_verdict_says_what_it_rests_on(splits, source):
-    cheap = comparison(0.01, 0.03, against="real + mixup")
-    text = verdict_sentence(
-        Comparisons(comparison(-0.01, 0.03), [cheap], cheap), 0.01, splits, 5, source
-    )
+    cheap = comparison(0.01, 0.03, against="mixup")
+    text = verdict_sentence(comparisons(comparison(-0.01, 0.03), cheap), 0.01, splits, 5, source)
     assert "Real + 2 × synthetic against real only: +1.0 points" in text
     assert "(95 % interval −1.0 to +3.0) in macro F1, on 300 real test images with 5 seeds" in text
     assert ("this folder of images only" in text) == (source == "folder")
@@ -85,7 +91,7 @@ def test_the_verdict_says_what_it_rests_on(splits, source):
 
 
 def test_two_seeds_are_said_to_be_too_few(splits):
-    found = Comparisons(comparison(0.02, 0.04), [], None)
+    found = comparisons(comparison(0.02, 0.04))
     text = verdict_sentence(found, 0.01, splits, 2, "sampler")
     assert (
         "With 2 seeds this interval misses the truth more often than 1 time in 20; take 5." in text
@@ -94,16 +100,22 @@ def test_two_seeds_are_said_to_be_too_few(splits):
 
 
 def test_the_best_cheap_arm_is_spoken_of_as_it_was_found():
-    assert cheap_sentence(comparison(-0.03, -0.01)).startswith("They were worse than the best")
-    assert cheap_sentence(comparison(-0.03, 0.01)).startswith("There is no evidence that they were")
-    corrected = cheap_sentence(comparison(0.001, 0.03, p_adjusted=0.2))
+    assert cheap_sentence(comparison(-0.03, -0.01), "mixup").startswith(
+        "They were worse than the best"
+    )
+    assert cheap_sentence(comparison(-0.03, 0.01), "mixup").startswith(
+        "There is no evidence that they were"
+    )
+    corrected = cheap_sentence(comparison(0.001, 0.03, p_adjusted=0.2), "mixup")
     assert corrected.startswith("There is no evidence")
     assert corrected.endswith("which is too little after the correction for many comparisons.")
 
 
 def equivalent(bound, adds=None):
-    replaces = {"images": 1280, "ci_low": 900, "ci_high": 1280, "bound": bound}
-    return Equivalent(replaces, adds, None if adds else "The curve is flat.")
+    ends = {"ci_low": 900, "ci_high": 1280, "fewest": 80, "most": 2560}
+    replaces = Replaces(images=1280, bound=bound, **ends)
+    reason = None if adds else "The curve is flat."
+    return RealEquivalent(replaces=replaces, adds=adds, reason=reason)
 
 
 @pytest.mark.parametrize(
@@ -124,19 +136,21 @@ def test_beyond_the_learning_curve_only_the_bound_is_claimed(bound, words):
 
 
 def test_added_images_are_said_to_be_extrapolated():
-    adds = {"images": 450, "ci_low": 0, "ci_high": 3200, "extrapolated": True}
+    adds = Adds(images=450, ci_low=0, ci_high=3200)
     text = equivalent_sentence(equivalent(None, adds), "macro_f1")
     assert text.endswith("score as about 450 more real images would (0 to 3,200; extrapolated).")
 
 
 def test_a_training_that_was_cut_short_is_said_to_be():
-    rising = [(step, step / 10) for step in range(1, 9)]
-    assert "by 20.0 points in the last quarter" in convergence_sentence(rising)
-    flat = rising[:4] + [(step, 0.4) for step in range(5, 9)]
-    assert convergence_sentence(flat) is None
-    falling = [(step, 1 - step / 10) for step in range(1, 9)]
-    assert convergence_sentence(falling) is None
-    assert convergence_sentence(rising[:1]) is None
+    def said(*scores):
+        curve = [Step(step=step, holdout=score) for step, score in enumerate(scores, 1)]
+        return convergence_sentence(curve)
+
+    rising = [step / 10 for step in range(1, 9)]
+    assert "by 20.0 points in the last quarter" in said(*rising)[0]
+    assert said(*rising[:4], *[0.4] * 4) == []
+    assert said(*[1 - score for score in rising]) == []
+    assert said(*rising[:1]) == []
 
 
 def test_endpoints_in_words():
@@ -146,18 +160,16 @@ def test_endpoints_in_words():
 
 
 def test_an_interval_over_the_whole_curve_says_nothing():
-    replaces = {
-        "images": 110, "ci_low": 14, "ci_high": 220, "bound": "at least", "fewest": 14, "most": 220
-    }  # fmt: skip
-    text = equivalent_sentence(Equivalent(replaces, None, "Flat."), "macro_f1")
+    replaces = Replaces(images=110, ci_low=14, ci_high=220, bound="at least", fewest=14, most=220)
+    found = RealEquivalent(replaces=replaces, adds=None, reason="Flat.")
+    text = equivalent_sentence(found, "macro_f1")
     assert "it can't be said how many real images" in text
     assert "110" not in text
 
 
 def test_no_difference_above_100_points_is_spoken_of(splits):
-    wide = comparison(-0.9, 0.9)
-    hopeless = replace(wide, contrast=replace(wide.contrast, smallest_detectable=1.596))
-    text = verdict_sentence(Comparisons(hopeless, [], None), 0.01, splits, 5, "sampler")
+    hopeless = comparison(-0.9, 0.9).model_copy(update={"smallest_detectable": 1.596})
+    text = verdict_sentence(comparisons(hopeless), 0.01, splits, 5, "sampler")
     said = [text, ceiling_sentence(hopeless, 1.0), ceiling_sentence(hopeless, 0.4)]
     assert all("missed in more than 2 of 10 such trials" in sentence for sentence in said)
     assert not any("159" in sentence for sentence in said)

@@ -76,10 +76,10 @@ def test_a_classifier_of_ones_own_is_asked_about_every_scenario(few):
     clean, hard = own_answers({"mine": own(Answers(few))}, exams, few)
     nearest = Answers(few)(few.test.images.float() / 255).argmax(1)
     expected = (nearest == few.test.labels).float().mean().item()
-    assert clean["accuracy"] == pytest.approx(expected)
-    assert hard["accuracy"] < clean["accuracy"]
-    assert clean["ci_low"] < clean["accuracy"] < clean["ci_high"]
-    assert (clean["arm"], clean["name"], clean["strength"], clean["n"]) == ("mine", "noise", 0, 60)
+    assert clean.accuracy == pytest.approx(expected)
+    assert hard.accuracy < clean.accuracy
+    assert clean.ci_low < clean.accuracy < clean.ci_high
+    assert (clean.arm, clean.name, clean.strength, clean.n) == ("mine", "noise", 0, 60)
 
 
 def test_a_classifier_of_other_classes_is_refused(few):

@@ -58,7 +58,7 @@ def test_trainings_on_other_images_of_one_split_are_not_gone_on_with(
         pass
 
     def ask(report, identity):
-        raise Asked(canonical_digest(identity))
+        raise Asked(canonical_digest(identity.to_json()))
 
     monkeypatch.setattr(run, "TrialStore", ask)
 

@@ -8,6 +8,7 @@ import torch
 
 from synthgen.evaluation.classifiers.base import Predictions, answers_of
 from synthgen.evaluation.trial.runner import TrialStore
+from synthgen.schema import Schema
 
 SIZES = {"test": 300, "holdout": 60}
 
@@ -21,7 +22,7 @@ def examination():
 
 @pytest.fixture
 def store(tmp_path, examination):
-    store = TrialStore(tmp_path / "report", {"seed": 1})
+    store = TrialStore(tmp_path / "report", Schema(seed=1))
     store.write("real_only", 0, examination)
     return store
 
@@ -50,10 +51,10 @@ def test_what_was_written_is_read_to_the_last_digit(store, examination):
 
 
 def test_a_trial_with_other_settings_reads_nothing(store, tmp_path, examination):
-    assert TrialStore(tmp_path / "report", {"seed": 2}).read("real_only", 0, SIZES) is None
-    assert TrialStore(tmp_path / "other", {"seed": 1}).read("real_only", 0, SIZES) is None
+    assert TrialStore(tmp_path / "report", Schema(seed=2)).read("real_only", 0, SIZES) is None
+    assert TrialStore(tmp_path / "other", Schema(seed=1)).read("real_only", 0, SIZES) is None
     assert same(
-        TrialStore(tmp_path / "report", {"seed": 1}).read("real_only", 0, SIZES), examination
+        TrialStore(tmp_path / "report", Schema(seed=1)).read("real_only", 0, SIZES), examination
     )
 
 
@@ -100,7 +101,7 @@ def test_nothing_foreign_is_read_or_run(store):
 
 
 def test_the_folder_is_there_from_the_first_training_to_the_report(tmp_path, examination):
-    store = TrialStore(tmp_path / "deep" / "report", {})
+    store = TrialStore(tmp_path / "deep" / "report", Schema())
     assert store.read("real_only", 0, SIZES) is None
     assert not (tmp_path / "deep").exists()
     store.write("real_only", 0, examination)
@@ -111,12 +112,12 @@ def test_the_folder_is_there_from_the_first_training_to_the_report(tmp_path, exa
 
 
 def test_trainings_of_another_version_are_found_beside_it(store, tmp_path):
-    now = TrialStore(tmp_path / "report", {"seed": 1, "format": "newer"})
+    now = TrialStore(tmp_path / "report", Schema(seed=1, format="newer"))
     assert now.others() == [store.folder]
     assert store.others() == []
-    assert TrialStore(tmp_path / "report2", {}).others() == []
+    assert TrialStore(tmp_path / "report2", Schema()).others() == []
 
 
 def test_who_stops_a_trial_learns_what_is_kept(store, tmp_path):
     assert store.kept().startswith(f"Finished trainings of the trial, kept in {store.folder}: 1.")
-    assert "No training" in TrialStore(tmp_path / "other", {"seed": 1}).kept()
+    assert "No training" in TrialStore(tmp_path / "other", Schema(seed=1)).kept()
