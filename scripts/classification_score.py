@@ -23,7 +23,12 @@ from machine import machine
 
 from synthgen.data import CIFAR10, Splits, prepare
 from synthgen.dataset.source import read_synthetic
-from synthgen.evaluation.classifiers import CropFlip, ResNet56Classifier, TrainingRecipe
+from synthgen.evaluation.classifiers import (
+    ClassifierRequest,
+    CropFlip,
+    ResNet56Classifier,
+    TrainingRecipe,
+)
 from synthgen.evaluation.classifiers.scores import accuracy, score_estimate
 from synthgen.io import read_json, write_json
 from synthgen.types import LabelledImages
@@ -36,13 +41,14 @@ def score(
 ) -> dict[str, Any]:
     """One training, and the labels that it gave the test images."""
     assert judge.steps is not None
-    taken = judge.examine(
-        TrainingRecipe(data=data),
+    request = ClassifierRequest(
+        recipe=TrainingRecipe(data=data),
+        seed=seed,
+        steps=judge.steps,
         holdout=splits.holdout,
         exams={"test": splits.test.images},
-        steps=judge.steps,
-        seed=seed,
     )
+    taken = judge.examine(request)
     right = taken.predictions["test"] == splits.test.labels
     return {
         "images": len(data),

@@ -24,7 +24,7 @@ import torch
 from synthgen import load_sampler
 from synthgen.cli.main import main as synthgen
 from synthgen.data import MNIST, Splits, prepare
-from synthgen.evaluation.classifiers import SmallCNNClassifier, TrainingRecipe
+from synthgen.evaluation.classifiers import ClassifierRequest, SmallCNNClassifier, TrainingRecipe
 from synthgen.evaluation.classifiers.extractor import ClassifierExtractor
 from synthgen.io import read_json, write_json
 from synthgen.metrics import frechet_distance
@@ -51,13 +51,14 @@ class Instruments:
     def measure(self, images: LabelledImages) -> dict[str, float]:
         """Fréchet distance of the features, and what a small CNN learns from ``images`` alone."""
         drawn = self.extractor.extract(images.images)
-        taken = SmallCNNClassifier().examine(
-            TrainingRecipe(data=images),
+        request = ClassifierRequest(
+            recipe=TrainingRecipe(data=images),
+            seed=0,
+            steps=STEPS,
             holdout=self.whole.holdout,
             exams={"test": self.whole.test.images},
-            steps=STEPS,
-            seed=0,
         )
+        taken = SmallCNNClassifier().examine(request)
         right = taken.predictions["test"] == self.whole.test.labels
         return {
             DISTANCE: round(frechet_distance(real=self.real, fake=drawn), 3),

@@ -202,7 +202,6 @@ CLASSES = {
     "synthgen.evaluation.judges.ResNet56Judge": "synthgen.evaluation.classifiers.ResNet56Classifier",
     "synthgen.evaluation.judges.SmallCNNJudge": "synthgen.evaluation.SmallCNNClassifier",
     "synthgen.evaluation.judges.base.Examination": "synthgen.evaluation.Predictions",
-    "synthgen.evaluation.judges.base.Job": "synthgen.evaluation.classifiers.Job",
     "synthgen.evaluation.judges.base.Judge": "synthgen.evaluation.Classifier",
     "synthgen.evaluation.judges.base.Lesson": "synthgen.evaluation.TrainingRecipe",
     "synthgen.evaluation.judges.linear.LinearJudge": "synthgen.evaluation.classifiers.LinearClassifier",

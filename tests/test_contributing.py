@@ -35,7 +35,7 @@ INSIDE = {  # module, its class, its YAML, of which settings are those of anothe
     "gan/losses": ("Smoothed", "gan/loss/smoothed", "target: 0.9\n"),
     "data/sketches": ("Sketches", "data/sketches", None),
     "samplers/mean_image": ("MeanImage", "model/mean_image", "noise: 0.1\n"),
-    "evaluation/judges/lenet": ("LeNetJudge", "judge/lenet", SETTINGS_OF_LENET),
+    "evaluation/classifiers/lenet": ("LeNetJudge", "judge/lenet", SETTINGS_OF_LENET),
     "metrics/mean_gap": ("MeanGap", "metric/mean_gap", ""),
 }
 

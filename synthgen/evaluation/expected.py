@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import torch
 
 from synthgen.data.splits import Splits
-from synthgen.evaluation.classifiers import Classifier, TrainingRecipe
+from synthgen.evaluation.classifiers import Classifier, ClassifierRequest, TrainingRecipe
 from synthgen.evaluation.classifiers.extractor import ClassifierExtractor
 from synthgen.evaluation.classifiers.scores import recall_of, score_estimate
 from synthgen.evaluation.classifiers.sklearn import EstimatorClassifier
@@ -101,16 +101,17 @@ def per_step(work: Callable[[int], object], steps: int) -> float:
 
 def training_seconds(judge: Classifier, splits: Splits) -> float:
     """One classifier, trained and asked."""
-    exams = {"test": splits.test.images}
 
     def examine(data: LabelledImages, steps: int) -> None:
         judge.examine(
-            TrainingRecipe(data=data),
-            holdout=splits.holdout,
-            exams=exams,
-            steps=steps,
-            seed=0,
-            description="time",
+            ClassifierRequest(
+                recipe=TrainingRecipe(data=data),
+                seed=0,
+                steps=steps,
+                holdout=splits.holdout,
+                exams={"test": splits.test.images},
+                description="time",
+            )
         )
 
     steps = judge.steps_for(splits.train)

@@ -10,7 +10,12 @@ from torch import Tensor
 
 from synthgen.data.splits import Splits
 from synthgen.evaluation import narrative
-from synthgen.evaluation.classifiers import Classifier, Predictions, TrainingRecipe
+from synthgen.evaluation.classifiers import (
+    Classifier,
+    ClassifierRequest,
+    Predictions,
+    TrainingRecipe,
+)
 from synthgen.evaluation.classifiers.scores import SCORES, confusion, recall_of, score_estimate
 from synthgen.evaluation.fairness import fairness
 from synthgen.evaluation.fidelity import CONTROL_NOTES, as_references
@@ -51,12 +56,14 @@ def examine_arm(
     """One training per seed; the same seeds give all arms the same initial weights."""
     return [
         judge.examine(
-            TrainingRecipe(data=data),
-            holdout=holdout,
-            exams={"test": test.images},
-            steps=steps,
-            seed=seed,
-            description=f"{arm.replace('_', ' ')}, classifier {number}/{len(seeds)}",
+            ClassifierRequest(
+                recipe=TrainingRecipe(data=data),
+                seed=seed,
+                steps=steps,
+                holdout=holdout,
+                exams={"test": test.images},
+                description=f"{arm.replace('_', ' ')}, classifier {number}/{len(seeds)}",
+            )
         )
         for number, seed in enumerate(seeds, 1)
     ]

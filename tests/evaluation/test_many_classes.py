@@ -70,8 +70,8 @@ class Clockwork(LinearClassifier):
     def steps_for(self, real_train):
         return 1000
 
-    def examine(self, lesson, *, steps, **asked):
-        self.now += 2 + 0.5 * steps
+    def examine(self, request):
+        self.now += 2 + 0.5 * request.steps
 
 
 def test_what_is_expected_follows_from_the_measured_rate(monkeypatch, digits):

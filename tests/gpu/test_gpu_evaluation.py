@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from synthgen.evaluation.classifiers import (
+    ClassifierRequest,
     CropAffine,
     CropFlip,
     LinearClassifier,
@@ -33,13 +34,14 @@ JUDGES = [
 
 @pytest.mark.parametrize("judge", JUDGES, ids=lambda judge: judge.name)
 def test_every_judge_learns_digits_there(judge, digits):
-    found = judge.examine(
-        TrainingRecipe(data=digits.train, augment=CropAffine(0.5)),
+    request = ClassifierRequest(
+        recipe=TrainingRecipe(data=digits.train, augment=CropAffine(0.5)),
+        seed=0,
+        steps=150,
         holdout=digits.holdout,
         exams={"test": digits.test.images},
-        steps=150,
-        seed=0,
     )
+    found = judge.examine(request)
     assert (found.predictions["test"] == digits.test.labels).double().mean() > 0.9
 
 

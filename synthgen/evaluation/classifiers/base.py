@@ -41,11 +41,6 @@ def moments_of(steps: int) -> list[int]:
     return sorted({round(steps * (i + 1) / CURVE_POINTS) for i in range(CURVE_POINTS)} - {0})
 
 
-def images_to_look_at(holdout: LabelledImages, score: Criterion | None) -> LabelledImages:
-    """A curve is only looked at, so a part will do; a choice rests on all there is."""
-    return spread_by_class(holdout, CURVE_IMAGES) if score is None else holdout
-
-
 class EarlyStopping:
     """The curve of one training. Without a score every moment replaces the one before."""
 
@@ -145,25 +140,56 @@ def diverged() -> SynthgenError:
     )
 
 
-@dataclass(frozen=True)
-class Job:
-    """One training: what is learned from, and the seed of weights, order and augmentation."""
+@dataclass(frozen=True, kw_only=True)
+class ClassifierRequest:
+    """One training, and what the classifier is asked afterwards.
 
-    lesson: TrainingRecipe
+    Attributes:
+        recipe: what is learned from, and how; all that is learned from.
+        seed: of the initial weights, the order and the augmentation.
+        steps: optimizer steps, as by :meth:`Classifier.steps_for`.
+        holdout: real images for the curve; predicted in the end as the exam ``"holdout"``.
+        exams: per name uint8 ``(N, C, H, W)`` images, predicted once.
+        score: higher is better. With it the classifier of the best holdout score among the curve's
+            moments takes the exams, the later one of equals; without, the last.
+        description: stands beside the progress bar.
+    """
+
+    recipe: TrainingRecipe
     seed: int
+    steps: int
+    holdout: LabelledImages
+    exams: Mapping[str, Tensor]
+    score: Criterion | None = None
+    description: str = "classifier"
+
+    @property
+    def asked(self) -> dict[str, Tensor]:
+        """Per exam, ``"holdout"`` among them, uint8 ``(N, C, H, W)``."""
+        return {**self.exams, HOLDOUT: self.holdout.images}
+
+    @cached_property
+    def looked_at(self) -> LabelledImages:
+        """The holdout's images for the curve: a curve is only looked at, so 2,000 will do; a choice
+        rests on all there is."""
+        return spread_by_class(self.holdout, CURVE_IMAGES) if self.score is None else self.holdout
+
+    def early_stopping(self) -> EarlyStopping:
+        """A fresh curve, of :attr:`looked_at`."""
+        return EarlyStopping(self.looked_at.labels, len(self.holdout.classes), self.score)
 
 
 class Classifier(ABC):
-    """Trains one classifier per lesson, always for the same number of steps.
+    """Trains one classifier per request.
 
-    The outcome depends on the lesson, the options, the seed and the hardware alone; the same seed
-    gives the same initial weights for every lesson.
+    The outcome depends on the request, the options and the hardware alone; the same seed gives the
+    same initial weights for every recipe.
     """
 
     name: str
     batch_size: int
     steps: int | None  # optimizer steps, equal for all arms; None: by the number of real images
-    jobs_at_once: ClassVar[int] = 1  # how many trainings gain from being done together
+    requests_at_once: ClassVar[int] = 1  # how many trainings gain from being done together
 
     def steps_for(self, real_train: LabelledImages) -> int:
         """The number of steps of every arm, from the real training split alone."""
@@ -174,47 +200,17 @@ class Classifier(ABC):
         return None
 
     @abstractmethod
-    def examine(
-        self,
-        lesson: TrainingRecipe,
-        *,
-        holdout: LabelledImages,
-        exams: Mapping[str, Tensor],
-        steps: int,
-        seed: int,
-        score: Criterion | None = None,
-        description: str = "classifier",
-    ) -> Predictions:
-        """Train on the lesson alone, then predict each exam's uint8 ``(N, C, H, W)`` images once.
+    def examine(self, request: ClassifierRequest) -> Predictions:
+        """Train by the recipe alone, then predict each exam and the holdout once.
 
-        With ``score`` (higher is better) the classifier of the best holdout
-        score among the curve's moments takes the exams, the later one of equals; without, the last.
+        Raises:
+            SynthgenError: the training diverged, or the classifier can't follow the recipe.
         """
 
-    def examine_all(
-        self,
-        jobs: Sequence[Job],
-        *,
-        holdout: LabelledImages,
-        exams: Mapping[str, Tensor],
-        steps: int,
-        score: Criterion | None = None,
-        description: str = "classifier",
-    ) -> list[Predictions]:
-        """:meth:`examine` for each job, in order. A judge may train them side by side; no outcome
-        depends on the other jobs, but for rounding."""
-        return [
-            self.examine(
-                job.lesson,
-                holdout=holdout,
-                exams=exams,
-                steps=steps,
-                seed=job.seed,
-                score=score,
-                description=description,
-            )
-            for job in jobs
-        ]
+    def examine_all(self, requests: Sequence[ClassifierRequest]) -> list[Predictions]:
+        """:meth:`examine` for each request, in order. A classifier may train them side by side; no
+        outcome depends on the other requests, but for rounding."""
+        return [self.examine(request) for request in requests]
 
     @abstractmethod
     def describe(self, steps: int) -> dict[str, Any]:

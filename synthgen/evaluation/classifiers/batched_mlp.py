@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Any, ClassVar
 
@@ -14,17 +14,12 @@ from torch.nn import functional as F
 
 from synthgen.device import default_device
 from synthgen.evaluation.classifiers.base import (
-    HOLDOUT,
     Classifier,
-    EarlyStopping,
-    Job,
+    ClassifierRequest,
     Predictions,
-    TrainingRecipe,
     answers_of,
-    images_to_look_at,
     moments_of,
 )
-from synthgen.evaluation.classifiers.scores import Criterion
 from synthgen.evaluation.classifiers.trainer import (
     AUGMENT,
     WARM_UP,
@@ -118,7 +113,7 @@ def logits(network: Weights, inputs: Tensor) -> Tensor:
 
 
 class Learner:
-    """What belongs to one job alone.
+    """What belongs to one request alone.
 
     Pixels reach it in [0, 1], not [-1, 1]: black is 0, so that black pixels need no arithmetic.
 
@@ -129,42 +124,40 @@ class Learner:
 
     def __init__(
         self,
-        job: Job,
+        request: ClassifierRequest,
         sizes: Sequence[int],
         batch_size: int,
-        looked_at: LabelledImages,
-        score: Criterion | None,
     ) -> None:
-        self.job, self.batch_size = job, batch_size
-        self.weights: Weights = initial_weights(sizes, job.seed)
+        self.recipe, self.seed, self.batch_size = request.recipe, request.seed, batch_size
+        self.weights: Weights = initial_weights(sizes, request.seed)
         self.kept: Weights = self.weights
-        self.watch = EarlyStopping(looked_at.labels, len(looked_at.classes), score)
+        self.watch = request.early_stopping()
 
     def open(self, phase: Phase, used: Tensor, device: torch.device) -> None:
         """Get the phase's images and targets ready. Without augmentation only ``used`` pixels, bool
         ``(D,)``, are kept."""
         images = phase.data.images
-        if self.job.lesson.augment is None:
+        if self.recipe.augment is None:
             images = images.flatten(1)[:, used.cpu()]
         self.images = images.to(device)
         targets = F.one_hot(phase.data.labels, len(phase.data.classes)).float()
         if phase.class_weights is not None:
             targets *= class_factors(phase)
         self.targets = (targets / self.batch_size).to(device)  # the loss is a mean over the batch
-        generator = step_generator(self.job.seed, phase.stream)
+        generator = step_generator(self.seed, phase.stream)
         self.order = batches(len(images), self.batch_size, phase.sampling_weights, generator)
 
     def read(self, step: int, inputs: Tensor, targets: Tensor) -> None:
         """Fill ``inputs`` ``(B, D)`` and ``targets`` ``(B, K)`` with the step's batch."""
-        lesson, seed = self.job.lesson, self.job.seed
+        recipe, seed = self.recipe, self.seed
         index = next(self.order).to(self.images.device)
         images = self.images.index_select(0, index)
-        if lesson.augment is not None:
-            images = lesson.augment(images, step_generator(seed, AUGMENT, step))
+        if recipe.augment is not None:
+            images = recipe.augment(images, step_generator(seed, AUGMENT, step))
         inputs.copy_(images.flatten(1)).mul_(1 / 255)
         torch.index_select(self.targets, 0, index, out=targets)
-        if lesson.mixup:
-            share, partners = mixing(lesson.mixup, len(index), seed, step)
+        if recipe.mixup:
+            share, partners = mixing(recipe.mixup, len(index), seed, step)
             partners = partners.to(self.images.device)
             for values in (inputs, targets):
                 values.copy_(values * share + values[partners] * (1 - share))
@@ -184,7 +177,7 @@ class Probe(Classifier):
         hidden: units of each hidden layer.
     """
 
-    jobs_at_once: ClassVar[int] = 16
+    requests_at_once: ClassVar[int] = 16
 
     def __init__(
         self, steps: int | None, batch_size: int, learning_rate: float, hidden: Sequence[int]
@@ -194,47 +187,20 @@ class Probe(Classifier):
         self.learning_rate = learning_rate
         self.hidden = tuple(hidden)
 
-    def examine(
-        self,
-        lesson: TrainingRecipe,
-        *,
-        holdout: LabelledImages,
-        exams: Mapping[str, Tensor],
-        steps: int,
-        seed: int,
-        score: Criterion | None = None,
-        description: str = "classifier",
-    ) -> Predictions:
-        return self.examine_all(
-            [Job(lesson, seed)],
-            holdout=holdout,
-            exams=exams,
-            steps=steps,
-            score=score,
-            description=description,
-        )[0]
+    def examine(self, request: ClassifierRequest) -> Predictions:
+        return self.examine_all([request])[0]
 
-    def examine_all(
-        self,
-        jobs: Sequence[Job],
-        *,
-        holdout: LabelledImages,
-        exams: Mapping[str, Tensor],
-        steps: int,
-        score: Criterion | None = None,
-        description: str = "classifier",
-    ) -> list[Predictions]:
-        """Jobs that change their images half-way are trained apart from those that don't."""
+    def examine_all(self, requests: Sequence[ClassifierRequest]) -> list[Predictions]:
+        """Those that ask for something else, or change their images half-way, are trained apart."""
         found: dict[int, Predictions] = {}
-        looked_at = images_to_look_at(holdout, score)
-        asked = {**exams, HOLDOUT: holdout.images}
-        with track(steps * len(jobs), description, "steps") as advance:
-            for positions in self.groups(jobs):
-                started = time.perf_counter()
-                pupils = [self.pupil(jobs[position], looked_at, score) for position in positions]
-                for done in self.train(pupils, looked_at.images, steps):
+        total = sum(request.steps for request in requests)
+        with track(total, requests[0].description, "steps") as advance:
+            for positions in self.groups(requests):
+                started, shared = time.perf_counter(), requests[positions[0]]
+                pupils = [self.pupil(requests[position]) for position in positions]
+                for done in self.train(pupils, shared.looked_at.images, shared.steps):
                     advance(done * len(pupils))
-                answers = {name: answer(pupils, images) for name, images in asked.items()}
+                answers = {name: answer(pupils, images) for name, images in shared.asked.items()}
                 seconds = (time.perf_counter() - started) / len(pupils)
                 for number, (position, pupil) in enumerate(zip(positions, pupils, strict=True)):
                     found[position] = Predictions(
@@ -243,25 +209,29 @@ class Probe(Classifier):
                         pupil.watch.chosen_step,
                         seconds,
                     )
-        return [found[position] for position in range(len(jobs))]
+        return [found[position] for position in range(len(requests))]
 
-    def groups(self, jobs: Sequence[Job]) -> list[list[int]]:
-        """Positions of jobs to train at a time: so many that their weights stay in near memory."""
+    def groups(self, requests: Sequence[ClassifierRequest]) -> list[list[int]]:
+        """Positions of requests to train at a time: so many that their weights stay in near
+        memory."""
+        together: dict[Any, list[int]] = {}
+        for position, one in enumerate(requests):
+            exams = tuple((name, id(images)) for name, images in one.exams.items())
+            alike = (bool(one.recipe.pretrain), one.steps, id(one.holdout), exams, id(one.score))
+            together.setdefault(alike, []).append(position)
         groups = []
-        for pretrained in (False, True):
-            alike = [i for i, job in enumerate(jobs) if bool(job.lesson.pretrain) == pretrained]
-            if alike:
-                sizes = self.sizes(jobs[alike[0]].lesson.data)
-                numbers = sum(a * b for a, b in pairwise(sizes))
-                size = max(1, NEAR_MEMORY[default_device().type] // (4 * numbers))
-                groups += [alike[start : start + size] for start in range(0, len(alike), size)]
+        for positions in together.values():
+            sizes = self.sizes(requests[positions[0]].recipe.data)
+            numbers = sum(a * b for a, b in pairwise(sizes))
+            size = max(1, NEAR_MEMORY[default_device().type] // (4 * numbers))
+            groups += [positions[start : start + size] for start in range(0, len(positions), size)]
         return groups
 
     def sizes(self, data: LabelledImages) -> list[int]:
         return [data.images[0].numel(), *self.hidden, len(data.classes)]
 
-    def pupil(self, job: Job, looked_at: LabelledImages, score: Criterion | None) -> Learner:
-        return Learner(job, self.sizes(job.lesson.data), self.batch_size, looked_at, score)
+    def pupil(self, request: ClassifierRequest) -> Learner:
+        return Learner(request, self.sizes(request.recipe.data), self.batch_size)
 
     def train(self, pupils: Sequence[Learner], looked_at: Tensor, steps: int) -> Iterator[int]:
         """Yields the number of steps done since the last time."""
@@ -271,9 +241,9 @@ class Probe(Classifier):
         stack = StackedPerceptrons(initial, device)
         shape = (len(pupils), self.batch_size)
         inputs = torch.empty(*shape, int(used.sum()), device=device)
-        targets = torch.empty(*shape, len(pupils[0].job.lesson.data.classes), device=device)
+        targets = torch.empty(*shape, len(pupils[0].recipe.data.classes), device=device)
         moments, step, last = set(moments_of(steps)), 0, 0
-        for phases in zip(*(phases_of(p.job.lesson, steps) for p in pupils), strict=True):
+        for phases in zip(*(phases_of(p.recipe, steps) for p in pupils), strict=True):
             for pupil, phase in zip(pupils, phases, strict=True):
                 pupil.open(phase, used, device)
             stack.forget()
@@ -312,13 +282,13 @@ class Probe(Classifier):
 
 
 def used_pixels(pupils: Sequence[Learner]) -> Tensor:
-    """bool ``(D,)``: where an image of any lesson isn't black. Weights of the other pixels have no
+    """bool ``(D,)``: where an image of any recipe isn't black. Weights of the other pixels have no
     gradient, so they needn't take part in training: the outcome is the same, and often cheaper."""
     used = torch.zeros(pupils[0].weights[0].shape[1], dtype=torch.bool)
-    for lesson in {id(pupil.job.lesson): pupil.job.lesson for pupil in pupils}.values():
-        if lesson.augment is not None:
+    for recipe in {id(pupil.recipe): pupil.recipe for pupil in pupils}.values():
+        if recipe.augment is not None:
             return torch.ones_like(used)
-        for part in (lesson.data, lesson.pretrain):
+        for part in (recipe.data, recipe.pretrain):
             if part is not None:
                 used |= part.images.flatten(1).amax(0).cpu() > 0
     return used
@@ -354,7 +324,7 @@ def predict_all(
     for batch in images.split(IMAGES_AT_A_TIME):
         inputs = batch.to(networks[0][0].device).flatten(1).float().mul_(1 / 255)
         for pupil, network, said in zip(pupils, networks, found, strict=True):
-            said.append(answers_of(logits(network, inputs), pupil.job.lesson.offsets))
+            said.append(answers_of(logits(network, inputs), pupil.recipe.offsets))
     return [torch.cat(said) for said in found]
 
 

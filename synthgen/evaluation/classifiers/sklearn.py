@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 import warnings
 from abc import abstractmethod
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -16,12 +15,12 @@ from synthgen.errors import SynthgenError
 from synthgen.evaluation.classifiers.base import (
     HOLDOUT,
     Classifier,
+    ClassifierRequest,
     EarlyStopping,
     Predictions,
     TrainingRecipe,
     answers_of,
 )
-from synthgen.evaluation.classifiers.scores import Criterion
 from synthgen.evaluation.classifiers.trainer import AUGMENT
 from synthgen.evaluation.features.base import Extractor
 from synthgen.ranges import Count, Few, Positive
@@ -72,28 +71,19 @@ class EstimatorClassifier(Classifier):
             return f"{self.name} is fitted in one go, so it can't be pre-trained."
         return None
 
-    def examine(
-        self,
-        lesson: TrainingRecipe,
-        *,
-        holdout: LabelledImages,
-        exams: Mapping[str, Tensor],
-        steps: int,
-        seed: int,
-        score: Criterion | None = None,
-        description: str = "classifier",
-    ) -> Predictions:
-        reason = self.why_not(lesson)
+    def examine(self, request: ClassifierRequest) -> Predictions:
+        recipe, classes = request.recipe, len(request.holdout.classes)
+        reason = self.why_not(recipe)
         if reason:
             raise SynthgenError(f"{reason}\nLeave that arm out, or choose another judge.")
         started = time.perf_counter()
-        images, labels, weights = self.learned(lesson, seed)
+        images, labels, weights = self.learned(recipe, request.seed)
         rows = self.rows(images)
         centre, scale = (
             rows.mean(0),
             rows.std(0, correction=0).square().mean().sqrt().clamp_min(1e-6),
         )
-        estimator = self.estimator(seed % SEEDS)
+        estimator = self.estimator(request.seed % SEEDS)
         with warnings.catch_warnings():
             from sklearn.exceptions import ConvergenceWarning
 
@@ -101,14 +91,14 @@ class EstimatorClassifier(Classifier):
             inputs = ((rows - centre) / scale).numpy()
             estimator.fit(inputs, labels.numpy(), sample_weight=weights)
         answers = {}
-        for name, asked in {**exams, HOLDOUT: holdout.images}.items():
-            found = probabilities(
-                estimator, ((self.rows(asked) - centre) / scale).numpy(), len(holdout.classes)
+        for name, asked in request.asked.items():
+            inputs = ((self.rows(asked) - centre) / scale).numpy()
+            answers[name] = answers_of(
+                probabilities(estimator, inputs, classes).log(), recipe.offsets
             )
-            answers[name] = answers_of(found.log(), lesson.offsets)
-        watch = EarlyStopping(holdout.labels, len(holdout.classes), score)
-        watch.see(steps, answers[HOLDOUT])
-        return Predictions(answers, watch.curve, steps, time.perf_counter() - started)
+        watch = EarlyStopping(request.holdout.labels, classes, request.score)
+        watch.see(request.steps, answers[HOLDOUT])
+        return Predictions(answers, watch.curve, request.steps, time.perf_counter() - started)
 
     def learned(self, lesson: TrainingRecipe, seed: int) -> tuple[Tensor, Tensor, Any]:
         """Images, labels, and weights (float64 array of mean 1, or None), with augmented copies."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import time
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,18 +16,15 @@ from torch.nn import functional as F
 
 from synthgen.device import autocast, compute_dtype, default_device
 from synthgen.evaluation.classifiers.base import (
-    HOLDOUT,
     Augment,
     Classifier,
-    EarlyStopping,
+    ClassifierRequest,
     Predictions,
     TrainingRecipe,
     answers_of,
     diverged,
-    images_to_look_at,
     moments_of,
 )
-from synthgen.evaluation.classifiers.scores import Criterion
 from synthgen.images import to_float
 from synthgen.progress import track
 from synthgen.seeds import image_rng, step_generator
@@ -269,48 +266,36 @@ class NetworkClassifier(Classifier):
     def architecture(self) -> str:
         """The network in words, for the report's protocol."""
 
-    def examine(
-        self,
-        lesson: TrainingRecipe,
-        *,
-        holdout: LabelledImages,
-        exams: Mapping[str, Tensor],
-        steps: int,
-        seed: int,
-        score: Criterion | None = None,
-        description: str = "classifier",
-    ) -> Predictions:
+    def examine(self, request: ClassifierRequest) -> Predictions:
         started = time.perf_counter()
-        seen = images_to_look_at(holdout, score)
-        watch = EarlyStopping(seen.labels, len(holdout.classes), score)
-        moments = set(moments_of(steps))
+        recipe, steps, looked_at = request.recipe, request.steps, request.looked_at.images
+        watch, moments = request.early_stopping(), set(moments_of(steps))
         kept: dict[str, Any] = {}
 
         def answers(network: nn.Module, images: Tensor) -> Tensor:
-            return answers_of(predict_logits(network, images), lesson.offsets)
+            return answers_of(predict_logits(network, images), recipe.offsets)
 
-        with track(steps, description, "steps") as advance:
+        with track(steps, request.description, "steps") as advance:
 
             def look(step: int, network: nn.Module) -> None:
                 advance(1)
-                better = step in moments and watch.see(step, answers(network, seen.images))
+                better = step in moments and watch.see(step, answers(network, looked_at))
                 if better and step < steps:
-                    kept.update(copy.deepcopy(network.state_dict()) if score else {})
+                    kept.update(copy.deepcopy(network.state_dict()) if request.score else {})
 
             network = train(
                 self.network,
-                replace(lesson, augment=lesson.augment or self.augment),
+                replace(recipe, augment=recipe.augment or self.augment),
                 steps=steps,
                 batch_size=self.batch_size,
                 learning_rate=self.learning_rate,
-                seed=seed,
+                seed=request.seed,
                 device=default_device(),
                 on_step=look,
             )
         if watch.chosen_step < steps:
             network.load_state_dict(kept)
-        said = {name: answers(network, images) for name, images in exams.items()}
-        said[HOLDOUT] = answers(network, holdout.images)
+        said = {name: answers(network, images) for name, images in request.asked.items()}
         seconds = time.perf_counter() - started
         return Predictions(said, watch.curve, watch.chosen_step, seconds)
 

@@ -21,7 +21,7 @@ from synthgen.data.splits import Splits
 from synthgen.evaluation.classifiers.base import (
     HOLDOUT,
     Classifier,
-    Job,
+    ClassifierRequest,
     Predictions,
     TrainingRecipe,
 )
@@ -175,8 +175,8 @@ class ArmRunner:
                 missing.append(arm)
             else:
                 yield arm, known
-        for first in range(0, len(missing), self.judge.jobs_at_once):
-            some = missing[first : first + self.judge.jobs_at_once]
+        for first in range(0, len(missing), self.judge.requests_at_once):
+            some = missing[first : first + self.judge.requests_at_once]
             for arm, made in zip(some, self._examine(some, repetition), strict=True):
                 if self.store is not None:
                     self.store.write(arm.name, repetition, made)
@@ -189,14 +189,19 @@ class ArmRunner:
         return self.store.read(arm.name, repetition, {name: len(e) for name, e in asked.items()})
 
     def _examine(self, arms: Sequence[Arm], repetition: int) -> list[Predictions]:
-        jobs = [Job(arm.lesson(repetition), self.seeds[repetition]) for arm in arms]
         return self.judge.examine_all(
-            jobs,
-            holdout=self.splits.holdout,
-            exams=self.exams,
-            steps=self.steps,
-            score=self.score,
-            description=arms[0].label,
+            [
+                ClassifierRequest(
+                    recipe=arm.lesson(repetition),
+                    seed=self.seeds[repetition],
+                    steps=self.steps,
+                    holdout=self.splits.holdout,
+                    exams=self.exams,
+                    score=self.score,
+                    description=arm.label,
+                )
+                for arm in arms
+            ]
         )
 
 

@@ -4,8 +4,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from synthgen.evaluation.classifiers import (
+    ClassifierRequest,
     CropAffine,
-    Job,
     LinearClassifier,
     MLPClassifier,
     TrainingRecipe,
@@ -60,11 +60,17 @@ def lessons(digits):
 )
 @pytest.mark.parametrize("score", [None, accuracy])
 def test_together_or_alone_is_the_same(judge, score, digits):
-    jobs = [Job(lesson, seed) for seed in (0, 5) for lesson in lessons(digits)]
-    asked = {"holdout": digits.holdout, "exams": {"test": digits.test.images}, "steps": 100}
-    together = judge.examine_all(jobs, **asked, score=score)
-    for job, found in zip(jobs, together, strict=True):
-        alone = judge.examine(job.lesson, **asked, score=score, seed=job.seed)
+    exams = {"test": digits.test.images}
+    requests = [
+        ClassifierRequest(
+            recipe=recipe, seed=seed, steps=100, holdout=digits.holdout, exams=exams, score=score
+        )
+        for seed in (0, 5)
+        for recipe in lessons(digits)
+    ]
+    together = judge.examine_all(requests)
+    for request, found in zip(requests, together, strict=True):
+        alone = judge.examine(request)
         alike = (found.predictions["test"] == alone.predictions["test"]).double().mean()
         assert alike >= 0.999 - 1 / len(digits.test)
         assert [step for step, _ in found.curve] == [step for step, _ in alone.curve]
@@ -83,12 +89,11 @@ def test_neither_weights_nor_batches_depend_on_the_other_jobs(digits, monkeypatc
             super().step(inputs, targets, learning_rate)
 
     monkeypatch.setattr(batched_mlp, "StackedPerceptrons", Recorder)
-    asked = {"holdout": digits.holdout, "exams": {}, "steps": 6}
-    jobs = [
-        Job(TrainingRecipe(data=digits.train, mixup=m, augment=CropAffine()), 4) for m in (0, 0.5)
-    ]
-    MLPClassifier().examine_all(jobs, **asked)
-    MLPClassifier().examine_all(jobs[1:], **asked)
+    asked = {"holdout": digits.holdout, "exams": {}, "steps": 6, "seed": 4}
+    recipes = [TrainingRecipe(data=digits.train, mixup=m, augment=CropAffine()) for m in (0, 0.5)]
+    requests = [ClassifierRequest(recipe=recipe, **asked) for recipe in recipes]
+    MLPClassifier().examine_all(requests)
+    MLPClassifier().examine_all(requests[1:])
     both, alone = seen
     for ours, theirs in zip(both["weights"], alone["weights"], strict=True):
         assert torch.equal(ours[1], theirs[0])
@@ -104,24 +109,31 @@ def test_pixels_that_are_always_black_may_be_left_out(digits, monkeypatch):
     train = LabelledImages(digits.train.images.clone(), digits.train.labels, digits.train.classes)
     train.images[..., :2] = 0
     asked = {"holdout": digits.holdout, "exams": {"test": digits.test.images}, "steps": 100}
-    short = MLPClassifier().examine(TrainingRecipe(data=train), **asked, seed=0)
+    request = ClassifierRequest(recipe=TrainingRecipe(data=train), **asked, seed=0)
+    short = MLPClassifier().examine(request)
     monkeypatch.setattr(batched_mlp, "used_pixels", lambda pupils: torch.ones(64, dtype=torch.bool))
-    long = MLPClassifier().examine(TrainingRecipe(data=train), **asked, seed=0)
+    long = MLPClassifier().examine(request)
     alike = (short.predictions["test"] == long.predictions["test"]).double().mean()
     assert alike >= 0.999 - 1 / len(digits.test)
 
 
-def test_many_jobs_are_answered_in_their_order(digits):
-    train = digits.train
-    jobs = [
-        Job(
-            TrainingRecipe(data=train.of_class(k), pretrain=train.of_class(k) if k % 2 else None), k
+def test_many_requests_are_answered_in_their_order(digits):
+    """Whatever each asks for: other steps, other exams, images that change half-way."""
+    parts = [digits.train.of_class(k) for k in range(10)]
+    requests = [
+        ClassifierRequest(
+            recipe=TrainingRecipe(data=part, pretrain=part if k % 2 else None),
+            seed=k,
+            steps=20 + k // 5,
+            holdout=digits.holdout,
+            exams={"test": digits.test.images} if k % 3 else {},
         )
-        for k in range(10)
+        for k, part in enumerate(parts)
     ]
-    found = LinearClassifier().examine_all(jobs, holdout=digits.holdout, exams={}, steps=20)
-    for label, examination in enumerate(found):
+    for label, examination in enumerate(LinearClassifier().examine_all(requests)):
         assert (examination.predictions["holdout"] == label).all()
+        assert set(examination.answers) == {"holdout", *(["test"] if label % 3 else [])}
+        assert examination.chosen_step == 20 + label // 5
 
 
 def test_the_learning_rate_rises_once_and_falls_to_nothing(digits):

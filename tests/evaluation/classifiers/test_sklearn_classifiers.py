@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from synthgen.evaluation.classifiers import (
+    ClassifierRequest,
     ForestClassifier,
     LogisticRegressionClassifier,
     TrainingRecipe,
@@ -37,13 +38,14 @@ def test_any_extractors_features_will_do(digits):
     extractor = ClassifierExtractor(steps=40)
     judge = LogisticRegressionClassifier(features=extractor)
     steps = judge.steps_for(digits.train)
-    found = judge.examine(
-        TrainingRecipe(data=digits.train.subset(torch.arange(200))),
+    request = ClassifierRequest(
+        recipe=TrainingRecipe(data=digits.train.subset(torch.arange(200))),
+        seed=2**40,
+        steps=steps,
         holdout=digits.holdout,
         exams={"test": digits.test.images},
-        steps=steps,
-        seed=2**40,
     )
+    found = judge.examine(request)
     assert (found.predictions["test"] == digits.test.labels).double().mean() > 0.95
     assert extractor.name in judge.describe(steps)["network"]
     assert found.chosen_step == steps

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from synthgen.evaluation.classifiers import SmallCNNClassifier, TrainingRecipe
+from synthgen.evaluation.classifiers import ClassifierRequest, SmallCNNClassifier, TrainingRecipe
 from synthgen.evaluation.classifiers.base import automatic_steps
 from synthgen.evaluation.classifiers.networks import SmallCNN
 from synthgen.types import ImageSpec
@@ -24,15 +24,14 @@ def test_steps_follow_the_real_data_within_limits():
 
 
 def examine(digits, seed=0, data=None):
-    judge = SmallCNNClassifier(batch_size=64)
-    return judge.examine(
-        TrainingRecipe(data=data or digits.train),
+    request = ClassifierRequest(
+        recipe=TrainingRecipe(data=data or digits.train),
+        seed=seed,
+        steps=80,
         holdout=digits.holdout,
         exams={"test": digits.test.images},
-        steps=80,
-        seed=seed,
-        description="test",
     )
+    return SmallCNNClassifier(batch_size=64).examine(request)
 
 
 def test_learns_real_digits_and_records_the_way(digits):

@@ -1,10 +1,12 @@
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 
 from synthgen.errors import SynthgenError
 from synthgen.evaluation.classifiers import (
+    ClassifierRequest,
     LinearClassifier,
     MLPClassifier,
     SmallCNNClassifier,
@@ -13,7 +15,6 @@ from synthgen.evaluation.classifiers import (
 from synthgen.evaluation.classifiers.base import (
     EarlyStopping,
     answers_of,
-    images_to_look_at,
     moments_of,
 )
 from synthgen.evaluation.classifiers.scores import accuracy
@@ -46,9 +47,10 @@ def test_steps_are_shared_between_before_and_after(digits):
 @pytest.mark.parametrize("score", [None, accuracy])
 @pytest.mark.parametrize("judge", [SmallCNNClassifier, MLPClassifier, LinearClassifier])
 def test_a_training_that_diverges_is_no_result(digits, judge, score):
-    lesson, given = TrainingRecipe(data=digits.train), {"steps": 16, "seed": 0, "score": score}
+    given = {"steps": 16, "seed": 0, "score": score, "holdout": digits.holdout, "exams": {}}
+    request = ClassifierRequest(recipe=TrainingRecipe(data=digits.train), **given)
     with pytest.raises(SynthgenError, match=r"diverged.*\n.*judge\.learning_rate"):
-        judge(learning_rate=1e30).examine(lesson, holdout=digits.holdout, exams={}, **given)
+        judge(learning_rate=1e30).examine(request)
 
 
 def test_weights_that_exploded_are_told_from_large_ones():
@@ -90,8 +92,11 @@ def test_a_choice_rests_on_the_whole_holdout_a_curve_on_a_part():
     many = LabelledImages(
         torch.zeros(5000, 1, 1, 1, dtype=torch.uint8), torch.zeros(5000).long(), ("a",)
     )
-    assert len(images_to_look_at(many, accuracy)) == 5000
-    assert len(images_to_look_at(many, None)) == 2000
+    request = ClassifierRequest(
+        recipe=TrainingRecipe(data=many), seed=0, steps=1, holdout=many, exams={}
+    )
+    assert len(request.looked_at) == 2000
+    assert len(replace(request, score=accuracy).looked_at) == 5000
 
 
 def test_a_score_that_is_no_number_never_wins():

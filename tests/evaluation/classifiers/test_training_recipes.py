@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from synthgen.evaluation.classifiers import (
+    ClassifierRequest,
     CropAffine,
     CropFlip,
     ForestClassifier,
@@ -31,12 +32,14 @@ gradual_judge = pytest.mark.parametrize("judge", GRADUAL, ids=lambda judge: judg
 
 def take(judge, digits, seed=0, score=None, **lesson):
     return judge.examine(
-        TrainingRecipe(**{"data": digits.train, **lesson}),
-        holdout=digits.holdout,
-        exams={"test": digits.test.images, "upside down": digits.test.images.flip(2)},
-        steps=STEPS.get(judge.name, 100),
-        seed=seed,
-        score=score,
+        ClassifierRequest(
+            recipe=TrainingRecipe(**{"data": digits.train, **lesson}),
+            seed=seed,
+            steps=STEPS.get(judge.name, 100),
+            holdout=digits.holdout,
+            exams={"test": digits.test.images, "upside down": digits.test.images.flip(2)},
+            score=score,
+        )
     )
 
 

@@ -65,8 +65,8 @@ class ScriptedJudge(Classifier):
         self.labels = {"test": splits.test.labels}
         self.table, self.interrupt_at, self.taught = table, interrupt_at, []
 
-    def examine(self, lesson, *, holdout, exams, steps, seed, score=None, description=""):
-        arm = arm_of(lesson)
+    def examine(self, request):
+        arm, seed, steps = arm_of(request.recipe), request.seed, request.steps
         if self.interrupt_at == len(self.taught):
             raise KeyboardInterrupt
         self.taught.append((arm, seed))
@@ -76,9 +76,9 @@ class ScriptedJudge(Classifier):
             name: with_mistakes(self.labels["test"], on_test, offset)
             if name == "test"
             else torch.full((len(images),), seed % 3)
-            for name, images in exams.items()
+            for name, images in request.exams.items()
         }
-        predictions[HOLDOUT] = with_mistakes(holdout.labels, on_holdout, offset)
+        predictions[HOLDOUT] = with_mistakes(request.holdout.labels, on_holdout, offset)
         curve = [(step, 0.5 + step / 100) for step in range(2, steps + 1, 2)]
         answers = {name: sure_of(labels) for name, labels in predictions.items()}
         return Predictions(answers, curve, steps, 0.25)

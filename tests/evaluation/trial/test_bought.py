@@ -52,17 +52,18 @@ def moved(judge_of, two):
     class Moved(type(judge_of({}))):
         shift, of_copies = 2.0, None  # None: copies of real images move it as much
 
-        def examine(self, lesson, *, holdout, exams, steps, seed, score=None, description=""):
-            copies = len(lesson.data) > 30 and not lesson.data.images.any()
-            shift = self.shift if len(lesson.data) > 30 else 0.0
+        def examine(self, request):
+            data, holdout = request.recipe.data, request.holdout
+            copies = len(data) > 30 and not data.images.any()
+            shift = self.shift if len(data) > 30 else 0.0
             shift = self.of_copies if copies and self.of_copies is not None else shift
 
             def answer(labels, offset):
-                generator = torch.Generator().manual_seed(seed + offset)
+                generator = torch.Generator().manual_seed(request.seed + offset)
                 odds = torch.randn(len(labels), generator=generator) + 3.0 * labels - 2.5
                 return answers_of(torch.stack([torch.zeros(len(labels)), odds + shift], 1))
 
-            found = {name: answer(two.test.labels, 1) for name in exams}
+            found = {name: answer(two.test.labels, 1) for name in request.exams}
             return Predictions({**found, HOLDOUT: answer(holdout.labels, 2)}, [(8, 0.5)], 8, 0.1)
 
     return Moved(two, {})
@@ -269,9 +270,9 @@ def test_every_arm_gets_the_same_correction(hold, judge_of, two):
     heard = {}
 
     class Listening(type(judge_of({}))):
-        def examine(self, lesson, **given):
-            heard[len(lesson.data)] = lesson.offsets
-            return super().examine(lesson, **given)
+        def examine(self, request):
+            heard[len(request.recipe.data)] = request.recipe.offsets
+            return super().examine(request)
 
     options = {"correction": "logit_adjustment", "arms": ["logit_adjustment"]}
     outcome = hold(Listening(two, {}), splits=two, source=set_of((0, 60)), **options)

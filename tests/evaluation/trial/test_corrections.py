@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from synthgen.evaluation.classifiers import MLPClassifier
+from synthgen.evaluation.classifiers import ClassifierRequest, MLPClassifier
 from synthgen.evaluation.classifiers.base import HOLDOUT, Predictions, TrainingRecipe, answers_of
 from synthgen.evaluation.classifiers.scores import SCORES, confusion
 from synthgen.evaluation.trial.corrections import best_offsets, logit_adjustment, shifted, tuned
@@ -98,8 +98,14 @@ def test_a_judge_adds_the_lessons_offsets_to_all_it_says(digits):
     judge, offsets = MLPClassifier(steps=20), torch.zeros(10)
     offsets[3] = 50.0
     asked = {"holdout": digits.holdout, "exams": {"test": digits.test.images}, "steps": 20}
-    plain = judge.examine(TrainingRecipe(data=digits.train), **asked, seed=1)
-    moved = judge.examine(TrainingRecipe(data=digits.train, offsets=offsets), **asked, seed=1)
+    plain, moved = (
+        judge.examine(
+            ClassifierRequest(
+                recipe=TrainingRecipe(data=digits.train, offsets=given), **asked, seed=1
+            )
+        )
+        for given in (None, offsets)
+    )
     assert (moved.predictions["test"] == 3).all()
     assert (moved.predictions[HOLDOUT] == 3).all()
     expected = answers_of(plain.answers["test"], offsets)

@@ -115,10 +115,10 @@ def test_one_ratio_for_all_seeds_by_their_mean(hold, judge_of, splits):
     """Seed 0 alone would choose 0.5, by far; the mean over seeds chooses 2."""
 
     class Moody(type(judge_of({}))):
-        def examine(self, lesson, *, seed, **given):
-            first = seed % 2_000_003 == 0
+        def examine(self, request):
+            first = request.seed % 2_000_003 == 0
             self.table = {HALF: (0, 0) if first else (12, 12), ONE: (20, 20), TWO: (4, 4)}
-            return super().examine(lesson, seed=seed, **given)
+            return super().examine(request)
 
     outcome = hold(Moody(splits, {}))
     per_seed = [e.predictions["holdout"] for e in outcome.arms[HALF].examinations]
@@ -184,9 +184,9 @@ def test_what_a_judge_can_not_follow_is_left_out_with_its_reason(hold, judge_of,
 
 
 @pytest.mark.parametrize("interrupt_at", [0, 1, 7, 15, 20])
-@pytest.mark.parametrize("jobs_at_once", [1, 4])
+@pytest.mark.parametrize("requests_at_once", [1, 4])
 def test_a_killed_trial_goes_on_to_the_same_end(
-    hold, judge_of, tmp_path, monkeypatch, interrupt_at, jobs_at_once
+    hold, judge_of, tmp_path, monkeypatch, interrupt_at, requests_at_once
 ):
     table = {HALF: (9, 40), ONE: (3, 50), TWO: (8, 60), "mixup": (4, 44)}
     options = {"arms": ["mixup", "pretrained_on_synthetic", "synthetic_only"]}
@@ -195,12 +195,12 @@ def test_a_killed_trial_goes_on_to_the_same_end(
     assert len(whole.taught) == 3 * 7
     store = TrialStore(tmp_path / "report", Schema(this="trial"))
     killed, second = judge_of(table, interrupt_at=interrupt_at), judge_of(table)
-    monkeypatch.setattr(type(killed), "jobs_at_once", jobs_at_once)
+    monkeypatch.setattr(type(killed), "requests_at_once", requests_at_once)
     with pytest.raises(KeyboardInterrupt):
         hold(killed, store=store, **options)
     found = hold(second, store=store, **options)
     again = len(killed.taught) + len(second.taught) - len(whole.taught)
-    assert 0 <= again < jobs_at_once  # only those that were under way
+    assert 0 <= again < requests_at_once  # only those that were under way
     assert found.choices == wanted.choices
     assert list(found.arms) == list(wanted.arms)
     for name, trained in wanted.arms.items():
