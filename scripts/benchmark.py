@@ -17,9 +17,10 @@ from typing import Any
 import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
+from torch import Tensor
 
 from synthgen.cli.build import build
-from synthgen.device import default_device, to_device
+from synthgen.device import Precision, default_device, to_device
 from synthgen.io import config_dir
 from synthgen.training.module import GenerativeModule
 from synthgen.types import ImageSpec
@@ -35,7 +36,7 @@ TITLES = {
     "update": "EMA",
     "rest": "everything else (GAN: generator forward; VAE: all)",
 }
-VARIANTS = (
+VARIANTS: tuple[tuple[str, Precision, torch.memory_format, bool], ...] = (
     ("float32", "float32", torch.contiguous_format, False),
     ("+ fused optimizer", "float32", torch.contiguous_format, True),
     ("+ channels_last", "float32", torch.channels_last, True),
@@ -46,7 +47,8 @@ VARIANTS = (
 def build_module(model: str, shape: list[int], overrides: list[str]) -> GenerativeModule:
     with initialize_config_dir(version_base="1.3", config_dir=str(config_dir())):
         settings = compose("train", [f"model={model}", *overrides])
-    image = ImageSpec(*shape, classes=tuple("0123456789"))
+    channels, height, width = shape
+    image = ImageSpec(channels, height, width, tuple("0123456789"))
     node = OmegaConf.to_container(settings.model, resolve=True)
     torch.manual_seed(0)
     module = build(node, key="model", facts={"image": image})
@@ -59,13 +61,13 @@ class Alone:
 
     def __init__(self, module: GenerativeModule, *, fused: bool) -> None:
         module.to(default_device())
-        found = module.configure_optimizers()
+        found: Any = module.configure_optimizers()  # our modules return optimizers alone
         self.optimizers = found if isinstance(found, list) else [found]
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:
                 group["fused"], group["foreach"] = fused, False
         module.optimizer_list = lambda: self.optimizers  # type: ignore[method-assign]
-        module.manual_backward = lambda loss: loss.backward()  # type: ignore[method-assign]
+        module.manual_backward = Tensor.backward  # type: ignore[method-assign]
 
 
 def synchronise(device: torch.device) -> None:
@@ -138,7 +140,9 @@ def main(arguments: list[str]) -> None:
     overrides = [f"{key}={value}" for key, value in own.items()]
     print(f"{model} at {shape}, {torch.get_num_threads()} threads, {seconds:g} s each")
 
-    def prepare(precision: str, layout: torch.memory_format, *, fused: bool) -> GenerativeModule:
+    def prepare(
+        precision: Precision, layout: torch.memory_format, *, fused: bool
+    ) -> GenerativeModule:
         module = build_module(model, shape, overrides).to(memory_format=layout)
         module.precision = precision
         Alone(module, fused=fused)

@@ -22,6 +22,10 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # the package is imported in the measuring processes only
+    from synthgen.dataset.formats import Format, Shard
 
 FORMATS = ("npz", "npy", "hdf5", "png", "webdataset", "parquet", "webp", "jpeg")
 SHARD = 960
@@ -198,7 +202,7 @@ WORK = {
 }
 
 
-def form_of(name: str):  # noqa: ANN201 - the package is imported in the measuring process only
+def form_of(name: str) -> Format:
     from synthgen.dataset.formats import (
         HDF5,
         JPEG,
@@ -216,7 +220,7 @@ def form_of(name: str):  # noqa: ANN201 - the package is imported in the measuri
     return form
 
 
-def drawn_shard(folder: Path):  # noqa: ANN201
+def drawn_shard(folder: Path) -> Shard:
     import torch
 
     from synthgen.dataset.formats import Shard

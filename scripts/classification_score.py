@@ -107,6 +107,9 @@ def table(out: Path) -> str:
         labels = torch.tensor(one["labels"])
         predictions = [torch.tensor(found["predictions"]) for found in trainings]
         value = score_estimate(accuracy, labels, predictions, int(labels.max()) + 1)
+        assert value.value is not None
+        assert value.low is not None
+        assert value.high is not None
         each = ", ".join(f"{100 * found['accuracy']:.1f}" for found in trainings)
         judge = one["judge"]
         lines.append(
