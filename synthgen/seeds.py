@@ -17,6 +17,16 @@ class Stream(IntEnum):
     """What random numbers are for. Each is a position behind the seed, so that no two purposes of
     one run share numbers; equal values belong to purposes that never meet."""
 
+    WEIGHTS = 0  # a stacked classifier's initial ones
+    DATA = 1  # the order in which a classifier sees its images
+    PRETRAIN = 2  # the same of the images that it sees first
+    AUGMENT = 3  # augmentation of a classifier's batches
+    MIX = 4  # partners and shares of mixup
+    COMPONENT = 1  # which component of a mixture an image is from, beside its latents
+    PARTNER = 1  # which real image a sampler changes or mixes in, beside its latents
+    RESIDUAL = 1  # what the principal components of pixels leave over
+    REST = 2  # what the principal components of latents leave over
+    AROUND = 2  # latents around what a second decoder says
     ORDER = 1  # in which real images are shown
     NOISE = 2  # latents of a training step
     CRITIC = 3  # augmentations and penalties of a discriminator

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from synthgen.networks.vq import Codebook, CodeTransformer
 from synthgen.ranges import Count, Decay, Mixture, NonNegative, Size
 from synthgen.samplers.neural import LatentDensity, draw_codes
-from synthgen.seeds import normal_latents
+from synthgen.seeds import Stream, normal_latents
 from synthgen.serialization import Rebuildable
 from synthgen.training.schedules import Weight
 from synthgen.vae.densities import GaussianMixtureDensity
@@ -140,8 +140,6 @@ class VQBottleneck(Bottleneck):
 
 # Densities over the many latents of a grid.
 
-REST = 2  # the stream of numbers for what the principal components leave over
-
 
 class PrincipalMixture(nn.Module, Rebuildable):
     """A Gaussian mixture for each class over the principal components of the latents, and
@@ -199,6 +197,6 @@ class PrincipalMixture(nn.Module, Rebuildable):
         coordinates = self.mixture.sample(labels, seeds)
         # A sum over a product, not a matmul: each row's arithmetic stays its own.
         inside = (coordinates[:, None, :] * self.basis).sum(dim=2)
-        standard = normal_latents(seeds, len(self.centre), REST).to(self.centre.device)
+        standard = normal_latents(seeds, len(self.centre), Stream.REST).to(self.centre.device)
         rest = self.rest_means[labels] + self.rest_sigmas[labels] * standard
         return self.centre + inside + rest

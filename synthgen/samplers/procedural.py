@@ -12,7 +12,7 @@ from synthgen.errors import SynthgenError
 from synthgen.images import to_float, to_uint8
 from synthgen.samplers.base import FittedSampler
 from synthgen.samplers.controls import Bootstrap
-from synthgen.seeds import image_rng
+from synthgen.seeds import Stream, image_rng
 from synthgen.transforms.attributes import Attribute
 from synthgen.transforms.base import ImageRandom, Transform
 from synthgen.transforms.drawing.scene import Scene
@@ -97,8 +97,6 @@ class Drawn(FittedSampler):
 
 # Real images changed by rules that keep their class.
 
-PARTNER_STREAM = 1  # picks the second image; stream 0 the first
-
 
 class RuleAugmented(Bootstrap):
     """Draws a training image of the class, and a partner, and applies each rule in its order.
@@ -127,7 +125,7 @@ class RuleAugmented(Bootstrap):
     def _partners(self, labels: Tensor, seeds: Tensor) -> Tensor:
         first = self.first.tolist()
         index = [
-            int(image_rng(seed, PARTNER_STREAM).integers(first[label], first[label + 1]))
+            int(image_rng(seed, Stream.PARTNER).integers(first[label], first[label + 1]))
             for label, seed in zip(labels.tolist(), seeds.tolist(), strict=True)
         ]
         return torch.tensor(index)

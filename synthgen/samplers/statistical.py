@@ -13,7 +13,7 @@ from synthgen.errors import SynthgenError
 from synthgen.images import to_float, to_uint8
 from synthgen.ranges import Components, Count, Mixture, NonNegative, Seed, Share
 from synthgen.samplers.base import FittedSampler
-from synthgen.seeds import image_rng, normal_latents
+from synthgen.seeds import Stream, image_rng, normal_latents
 from synthgen.types import ImageSpec, LabelledImages
 
 # What the densities in a linear latent space share: the space of all classes' components.
@@ -78,8 +78,6 @@ class PrincipalSpace(FittedSampler):
 
 
 # A Gaussian per class in the space of its principal components: the cheapest honest generator.
-
-RESIDUAL_STREAM = 1  # the residual's noise is independent of the scores' noise
 
 
 class PCAGaussian(FittedSampler):
@@ -161,14 +159,13 @@ class PCAGaussian(FittedSampler):
             # in an order that depends on their position. The copy makes the alignment equal too.
             flat[row] += torch.mv(self.components[label].T, scores[row].clone())
         if self.residual_noise > 0:
-            residual = normal_latents(seeds, flat.shape[1], RESIDUAL_STREAM).to(self.device)
+            residual = normal_latents(seeds, flat.shape[1], Stream.RESIDUAL).to(self.device)
             flat += residual.mul_(self.residual_std[labels, None])
         return to_uint8(flat.view(-1, *self.image.shape))
 
 
 # A mixture of Gaussians per class in the space of the principal components.
 
-COMPONENT_STREAM = 1  # picks the mixture component; stream 0 draws the normal numbers
 RELATIVE_FLOOR = 1e-3  # added to each covariance's diagonal, times the mean variance of the class
 
 
@@ -225,7 +222,7 @@ class GaussianMixture(PrincipalSpace):
         latents = torch.empty_like(standard)
         for row, (label, seed) in enumerate(zip(labels.tolist(), seeds.tolist(), strict=True)):
             edges = self.weights[label].double().cumsum(0)
-            uniform = image_rng(seed, COMPONENT_STREAM).random() * float(edges[-1])
+            uniform = image_rng(seed, Stream.COMPONENT).random() * float(edges[-1])
             chosen = min(int((edges <= uniform).sum()), int((self.weights[label] > 0).sum()) - 1)
             offset = torch.mv(self.factors[label, chosen], standard[row].clone())
             latents[row] = self.means[label, chosen] + offset
@@ -256,7 +253,6 @@ def estimate_mixture(
 
 # A Gaussian kernel around every training image, in the space of the principal components.
 
-CHOICE_STREAM = 1  # picks the training image; stream 0 draws the normal numbers
 LARGEST_TRIAL = 2000  # images of a class that the bandwidth is chosen on
 CANDIDATES = np.geomspace(0.03, 1.2, 16)  # in units of the class's standard deviation
 SMALLEST_SPREAD = 1e-6  # of a class of equal images
@@ -313,7 +309,7 @@ class KernelDensity(PrincipalSpace):
         latents = normal_latents(seeds, self.latents.shape[1]).to(self.device)
         first = self.first.tolist()
         for row, (label, seed) in enumerate(zip(labels.tolist(), seeds.tolist(), strict=True)):
-            index = int(image_rng(seed, CHOICE_STREAM).integers(first[label], first[label + 1]))
+            index = int(image_rng(seed, Stream.PARTNER).integers(first[label], first[label + 1]))
             latents[row] = self.latents[index] + self.bandwidths[label] * latents[row]
         return self.decode(latents)
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from synthgen.networks.base import Encoder
 from synthgen.ranges import Mixture
-from synthgen.seeds import image_rng, normal_latents
+from synthgen.seeds import Stream, image_rng, normal_latents
 from synthgen.serialization import Rebuildable
 from synthgen.vae.base import log_normal
 
@@ -78,7 +78,6 @@ class ClassGaussianPrior(nn.Module, Rebuildable):
         return self.means[labels] + standard * (0.5 * self.logvars[labels]).exp()
 
 
-COMPONENT = 1  # the stream that picks a component; stream 0 draws the normal numbers
 PIXEL_GAIN = 10.0  # pixels per unit of their parameter: Adam moves both by lr, weights are smaller
 Components = tuple[Tensor, Tensor]  # means and log-variances, (classes, K, Z)
 
@@ -162,6 +161,6 @@ class VampPrior(nn.Module, Rebuildable):
 def place(labels: Tensor, seeds: Tensor, standard: Tensor, components: Components) -> Tensor:
     """Draws of the classes' mixtures, float32 ``(N, Z)``; row i depends on its own seed alone."""
     means, logvars = components
-    picks = [int(image_rng(int(seed), COMPONENT).integers(means.shape[1])) for seed in seeds]
+    picks = [int(image_rng(int(seed), Stream.COMPONENT).integers(means.shape[1])) for seed in seeds]
     chosen = torch.tensor(picks, dtype=torch.int64, device=means.device)
     return means[labels, chosen] + standard * (0.5 * logvars[labels, chosen]).exp()

@@ -21,7 +21,6 @@ from synthgen.evaluation.classifiers.base import (
     moments_of,
 )
 from synthgen.evaluation.classifiers.trainer import (
-    AUGMENT,
     WARM_UP,
     Phase,
     batches,
@@ -31,7 +30,7 @@ from synthgen.evaluation.classifiers.trainer import (
 )
 from synthgen.progress import track
 from synthgen.ranges import BatchSize, Count, Positive, Width
-from synthgen.seeds import step_generator
+from synthgen.seeds import Stream, step_generator
 from synthgen.types import LabelledImages
 
 # Many small multilayer perceptrons that learn side by side, one matrix product for all of them.
@@ -39,7 +38,6 @@ from synthgen.types import LabelledImages
 # The gradients are written out: through autograd a step of such a network is mostly overhead.
 
 MOMENTUM = 0.9
-INITIAL = 0  # stream of the initial weights
 
 Weights = list[Tensor]
 """Per layer a matrix ``(outputs, inputs)`` and a bias ``(outputs, 1)``, alternating."""
@@ -47,7 +45,7 @@ Weights = list[Tensor]
 
 def initial_weights(sizes: Sequence[int], seed: int) -> Weights:
     """Uniform within ±1/√inputs, for the layers between ``sizes``; a function of the seed alone."""
-    generator = step_generator(seed, INITIAL)
+    generator = step_generator(seed, Stream.WEIGHTS)
     weights = []
     for inputs, outputs in pairwise(sizes):
         bound = 1 / math.sqrt(inputs)
@@ -153,7 +151,7 @@ class Learner:
         index = next(self.order).to(self.images.device)
         images = self.images.index_select(0, index)
         if recipe.augment is not None:
-            images = recipe.augment(images, step_generator(seed, AUGMENT, step))
+            images = recipe.augment(images, step_generator(seed, Stream.AUGMENT, step))
         inputs.copy_(images.flatten(1)).mul_(1 / 255)
         torch.index_select(self.targets, 0, index, out=targets)
         if recipe.mixup:

@@ -21,10 +21,9 @@ from synthgen.evaluation.classifiers.base import (
     TrainingRecipe,
     answers_of,
 )
-from synthgen.evaluation.classifiers.trainer import AUGMENT
 from synthgen.evaluation.features.base import Extractor
 from synthgen.ranges import Count, Few, Positive
-from synthgen.seeds import step_generator
+from synthgen.seeds import Stream, step_generator
 from synthgen.types import LabelledImages
 
 AUGMENTED_AT_ONCE = 1000  # images
@@ -109,7 +108,7 @@ class EstimatorClassifier(Classifier):
         images = [data.images]
         for copy in range(self.copies):
             for part, some in enumerate(data.images.split(AUGMENTED_AT_ONCE)):
-                generator = step_generator(seed, AUGMENT, copy, part)
+                generator = step_generator(seed, Stream.AUGMENT, copy, part)
                 images.append(lesson.augment(some, generator))
         times = 1 + self.copies
         weights = None if weights is None else np.tile(weights, times)

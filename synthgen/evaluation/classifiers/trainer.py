@@ -27,12 +27,10 @@ from synthgen.evaluation.classifiers.base import (
 )
 from synthgen.images import to_float
 from synthgen.progress import track
-from synthgen.seeds import image_rng, step_generator
+from synthgen.seeds import Stream, image_rng, step_generator
 from synthgen.types import ImageSpec, LabelledImages
 
 # Which images a classifier sees at which step. Pure functions of the seed.
-
-DATA, PRETRAIN, AUGMENT, MIX = 1, 2, 3, 4  # streams of a training's randomness, beside its seed
 
 
 def batches(
@@ -88,7 +86,7 @@ class Phase:
     sampling_weights: Tensor | None
     class_weights: Tensor | None
     steps: int
-    stream: int
+    stream: Stream
 
 
 def phases_of(lesson: TrainingRecipe, steps: int) -> list[Phase]:
@@ -97,9 +95,9 @@ def phases_of(lesson: TrainingRecipe, steps: int) -> list[Phase]:
     before = 0 if lesson.pretrain is None else steps // 2
     phases = []
     if lesson.pretrain is not None and before:
-        phases.append(Phase(lesson.pretrain, None, None, before, PRETRAIN))
+        phases.append(Phase(lesson.pretrain, None, None, before, Stream.PRETRAIN))
     weights = lesson.sampling_weights, lesson.class_weights
-    return [*phases, Phase(lesson.data, *weights, steps - before, DATA)]
+    return [*phases, Phase(lesson.data, *weights, steps - before, Stream.DATA)]
 
 
 def train(
@@ -163,7 +161,7 @@ class Objective:
         index = next(self.order).to(self.device)
         images, labels = self.images[index], self.labels[index]
         if self.lesson.augment is not None:
-            images = self.lesson.augment(images, step_generator(self.seed, AUGMENT, step))
+            images = self.lesson.augment(images, step_generator(self.seed, Stream.AUGMENT, step))
         inputs = as_input(images)
         if not self.lesson.mixup:
             return self.cross_entropy(self.logits(network, inputs), labels)
@@ -197,7 +195,7 @@ def class_factors(phase: Phase) -> Tensor:
 def mixing(alpha: float, count: int, seed: int, step: int) -> tuple[float, Tensor]:
     """mixup (Zhang et al. 2018): one share from Beta(alpha, alpha) for the whole batch, as in their
     section 3, and each image's partner in it, int64 ``(count,)``."""
-    generator = step_generator(seed, MIX, step)
+    generator = step_generator(seed, Stream.MIX, step)
     key = int(torch.randint(2**62, (), generator=generator))
     return float(image_rng(key).beta(alpha, alpha)), torch.randperm(count, generator=generator)
 

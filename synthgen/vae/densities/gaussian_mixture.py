@@ -8,11 +8,10 @@ from torch import Tensor, nn
 from synthgen.errors import SynthgenError
 from synthgen.ranges import Count, Mixture, Positive
 from synthgen.samplers.statistical import estimate_mixture
-from synthgen.seeds import image_rng, normal_latents
+from synthgen.seeds import Stream, image_rng, normal_latents
 from synthgen.serialization import Rebuildable
 
 BELOW_ONE = 1 - 2.0**-24  # float32's next
-COMPONENT = 1  # the stream that picks a mixture component; stream 0 draws the normal numbers
 
 
 class GaussianMixtureDensity(nn.Module, Rebuildable):
@@ -79,7 +78,7 @@ class GaussianMixtureDensity(nn.Module, Rebuildable):
 
     def place(self, labels: Tensor, seeds: Tensor, standard: Tensor) -> Tensor:
         """As :meth:`sample`, from given standard normal numbers, float32 ``(N, Z)``."""
-        uniform = torch.tensor([image_rng(int(seed), COMPONENT).random() for seed in seeds])
+        uniform = torch.tensor([image_rng(int(seed), Stream.COMPONENT).random() for seed in seeds])
         uniform = uniform.clamp_max(BELOW_ONE)  # 1 would choose a component without weight
         device = self.means.device
         edges = self.weights[labels].cumsum(dim=1)

@@ -12,7 +12,6 @@ from synthgen.serialization import Rebuildable
 from synthgen.vae.base import Posterior, log_normal
 from synthgen.vae.densities.fitting import Standardizer, initialize, minimize
 
-SPREAD = 2  # the stream that draws z around the second decoder's output; stream 0 draws u
 GAIN = 10.0  # log γ per unit of its parameter: Adam moves that by lr a step, too slowly
 
 
@@ -100,6 +99,6 @@ class TwoStageDensity(nn.Module, Rebuildable):
 
     def place(self, labels: Tensor, seeds: Tensor, standard: Tensor) -> Tensor:
         """As :meth:`sample`, from given standard normal numbers u, float32 ``(N, Z)``."""
-        around = normal_latents(seeds, self.z_dim, SPREAD).to(standard.device)
+        around = normal_latents(seeds, self.z_dim, Stream.AROUND).to(standard.device)
         z = self.decoder(standard, labels) + self.log_gamma.exp() * around
         return self.standardizer.inverse(z)
