@@ -74,7 +74,34 @@ def recalibrate(
         layer.momentum = momentum
 
 
-class GAN(GenerativeModule):
+class AdversarialModule(GenerativeModule):
+    """Something that is trained beside a discriminator."""
+
+    critic: AdversarialLoss
+    lr: Rate
+    discriminator_lr: Rate
+    beta2: Beta | None = None
+
+    def _schedule(self, own: LightningOptimizer, discriminator: LightningOptimizer) -> None:
+        """Both optimizers' learning rates and beta2 as the schedules want them now."""
+        progress = self.clock.progress
+        beta2 = None if self.beta2 is None else self.beta2(progress)
+        set_hyperparameters(own, lr=self.lr(progress), beta2=beta2)
+        set_hyperparameters(discriminator, lr=self.discriminator_lr(progress), beta2=beta2)
+
+    def _train_discriminator(
+        self, real: Tensor, fake: Tensor, labels: Tensor, number: int, optimizer: LightningOptimizer
+    ) -> dict[str, Tensor]:
+        """The discriminator's step ``number``; returns the parts of its loss."""
+        random = step_generator(self.run_seed, Stream.CRITIC, number, 0)
+        loss, parts = self.critic.discriminator_loss(
+            real, fake, labels, number=number, progress=self.clock.progress, random=random
+        )
+        self.descend(optimizer, loss)
+        return parts
+
+
+class GAN(AdversarialModule):
     """One discriminator step per batch, and every ``discriminator_steps`` batches a generator step
     on the same generated images.
 
@@ -153,26 +180,19 @@ class GAN(GenerativeModule):
         real = to_float(images)
         number = self.clock.images_seen // self.batch_size
         generator_is_due = (number + 1) % self.discriminator_steps == 0
-        discriminator_optimizer, generator_optimizer = self._scheduled_optimizers()
+        discriminator_optimizer, generator_optimizer = self.optimizer_list()
+        self._schedule(generator_optimizer, discriminator_optimizer)
         z = self.noise(len(real), self.generator.z_dim)
         with torch.set_grad_enabled(generator_is_due), self.autocast():
             fake = self.generator(z, labels)
         fake = fake.float()
-        self._train_discriminator(real, fake.detach(), labels, number, discriminator_optimizer)
+        self.losses |= self._train_discriminator(
+            real, fake.detach(), labels, number, discriminator_optimizer
+        )
         if generator_is_due:
             self._train_generator(real, fake, labels, number, generator_optimizer)
             count = self.batch_size * self.discriminator_steps
             self.ema.update(self.generator, count, self.clock.images_seen + self.batch_size)
-
-    def _train_discriminator(
-        self, real: Tensor, fake: Tensor, labels: Tensor, number: int, optimizer: LightningOptimizer
-    ) -> None:
-        random = step_generator(self.run_seed, Stream.CRITIC, number, 0)
-        loss, parts = self.critic.discriminator_loss(
-            real, fake, labels, number=number, progress=self.clock.progress, random=random
-        )
-        self.losses |= parts
-        self._step(optimizer, loss)
 
     def _train_generator(
         self, real: Tensor, fake: Tensor, labels: Tensor, number: int, optimizer: LightningOptimizer
@@ -181,17 +201,4 @@ class GAN(GenerativeModule):
         with self.critic.frozen():
             loss = self.critic.generator_loss(fake, real, labels, random)
             self.losses["generator"] = loss.detach()
-            self._step(optimizer, loss)
-
-    def _scheduled_optimizers(self) -> tuple[LightningOptimizer, LightningOptimizer]:
-        discriminator, generator = self.optimizer_list()
-        progress = self.clock.progress
-        beta2 = None if self.beta2 is None else self.beta2(progress)
-        set_hyperparameters(discriminator, lr=self.discriminator_lr(progress), beta2=beta2)
-        set_hyperparameters(generator, lr=self.lr(progress), beta2=beta2)
-        return discriminator, generator
-
-    def _step(self, optimizer: LightningOptimizer, loss: Tensor) -> None:
-        optimizer.zero_grad(set_to_none=True)
-        self.manual_backward(loss)
-        optimizer.step()
+            self.descend(optimizer, loss)

@@ -12,6 +12,7 @@ from synthgen.gan.adversarial import AdversarialLoss
 from synthgen.gan.augmentations.base import Augmentation
 from synthgen.gan.compatibility import Parts, check_compatible
 from synthgen.gan.losses import GANLoss
+from synthgen.gan.module import AdversarialModule
 from synthgen.gan.penalties import Penalty
 from synthgen.hybrids.bottleneck import Bottleneck, Encoded
 from synthgen.images import to_float
@@ -21,7 +22,7 @@ from synthgen.ranges import BatchSize, Count, Decay
 from synthgen.samplers.base import Sampler
 from synthgen.samplers.neural import DecoderSampler, LatentDensity
 from synthgen.seeds import Stream, step_generator
-from synthgen.training.module import EMA, GenerativeModule, set_hyperparameters
+from synthgen.training.module import EMA
 from synthgen.training.schedules import Rate, Weight
 from synthgen.types import LabelledImages
 from synthgen.vae.base import FittedDensity, PixelLikelihood, encoded
@@ -75,7 +76,7 @@ class Networks(nn.Module):
         return Encoded(mean, logvar, labels, standard, progress)
 
 
-class Autoencoder(GenerativeModule):
+class Autoencoder(AdversarialModule):
     """Reconstruction, the bottleneck's price, and a discriminator whose pull on the decoder is kept
     in proportion to that of the reconstruction (Esser et al. 2021, eqs. 6 and 7; Rombach et al.
     2022, app. G). A density fitted to the latents of each class makes it a generative model.
@@ -181,8 +182,7 @@ class Autoencoder(GenerativeModule):
     def step(self, images: Tensor, labels: Tensor) -> None:
         real, progress = to_float(images), self.clock.progress
         optimizer, discriminator_optimizer = self.optimizer_list()
-        set_hyperparameters(optimizer, lr=self.lr(progress))
-        set_hyperparameters(discriminator_optimizer, lr=self.discriminator_lr(progress))
+        self._schedule(optimizer, discriminator_optimizer)
         networks, number = self.networks, self.clock.images_seen // self.batch_size
         with self.autocast():
             standard = self.noise(len(real), networks.decoder.z_dim)
@@ -196,9 +196,7 @@ class Autoencoder(GenerativeModule):
         loss = reconstruction + passed.price.mean() / pixels
         if progress >= self.adversarial_from:
             loss = loss + self._adversarial(reconstruction, outputs, real, labels)
-        optimizer.zero_grad(set_to_none=True)
-        self.manual_backward(loss)
-        optimizer.step()
+        self.descend(optimizer, loss)
         networks.bottleneck.observe(said, step_generator(self.run_seed, Stream.CODES, number))
         self.ema.update(networks, self.batch_size, self.clock.images_seen + self.batch_size)
 
@@ -207,16 +205,8 @@ class Autoencoder(GenerativeModule):
     ) -> Tensor:
         """Train the discriminator, then its weighted term of the autoencoder's loss."""
         number = self.clock.images_seen // self.batch_size
-        progress, networks = self.clock.progress, self.networks
-        fake = networks.likelihood.mean(outputs)
-        random = step_generator(self.run_seed, Stream.CRITIC, number, 0)
-        discriminator_optimizer = self.optimizer_list()[1]
-        value, parts = self.critic.discriminator_loss(
-            real, fake, labels, number=number, progress=progress, random=random
-        )
-        discriminator_optimizer.zero_grad(set_to_none=True)
-        self.manual_backward(value)
-        discriminator_optimizer.step()
+        fake = self.networks.likelihood.mean(outputs)
+        parts = self._train_discriminator(real, fake, labels, number, self.optimizer_list()[1])
         random = step_generator(self.run_seed, Stream.CRITIC, number, 1)
         with self.critic.frozen():
             adversarial = self.critic.generator_loss(fake, real, labels, random)
@@ -224,6 +214,6 @@ class Autoencoder(GenerativeModule):
         # The same gradient as the loss itself, with one pass through the discriminator for both
         # the weight and the step.
         pull = (fake * slope).sum()
-        weight = adaptive_weight(reconstruction, pull, last_weight(networks.decoder))
+        weight = adaptive_weight(reconstruction, pull, last_weight(self.networks.decoder))
         self.losses |= {**parts, "generator": adversarial.detach(), "adaptive_weight": weight}
-        return self.adversarial_weight(progress) * weight * pull
+        return self.adversarial_weight(self.clock.progress) * weight * pull

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 
 import torch
-from pytorch_lightning.core.optimizer import LightningOptimizer
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
@@ -13,7 +12,7 @@ from synthgen.gan.adversarial import AdversarialLoss
 from synthgen.gan.augmentations.base import Augmentation
 from synthgen.gan.compatibility import Parts, check_compatible
 from synthgen.gan.losses import GANLoss
-from synthgen.gan.module import recalibrate
+from synthgen.gan.module import AdversarialModule, recalibrate
 from synthgen.gan.penalties import Penalty
 from synthgen.images import to_float
 from synthgen.networks.base import Discriminator, Encoder, Generator
@@ -22,7 +21,7 @@ from synthgen.samplers.base import Sampler
 from synthgen.samplers.neural import DecoderSampler
 from synthgen.seeds import Stream, step_generator
 from synthgen.serialization import Rebuildable
-from synthgen.training.module import EMA, GenerativeModule, set_hyperparameters
+from synthgen.training.module import EMA
 from synthgen.training.schedules import Beta, Rate, Weight
 from synthgen.types import ImageSpec, LabelledImages
 from synthgen.vae.base import (
@@ -47,7 +46,7 @@ class PlainPixels(nn.Module, Rebuildable):
         return outputs
 
 
-class VAEGAN(GenerativeModule):
+class VAEGAN(AdversarialModule):
     """The encoder minimises KL and reconstruction, the decoder reconstruction and adversarial loss,
     where reconstruction is that of the discriminator's features, p(D(x) | z) (Larsen et al. 2016,
     eqs. 7 to 9 and algorithm 1). The discriminator learns from nothing but the adversarial loss;
@@ -157,7 +156,8 @@ class VAEGAN(GenerativeModule):
     def step(self, images: Tensor, labels: Tensor) -> None:
         real = to_float(images)
         number = self.clock.images_seen // self.batch_size
-        optimizer, discriminator_optimizer = self._scheduled_optimizers()
+        optimizer, discriminator_optimizer = self.optimizer_list()
+        self._schedule(optimizer, discriminator_optimizer)
         with self.autocast():
             posterior = self.networks.posterior(real, labels)
             z = posterior.at(self.noise(len(real), self.networks.decoder.z_dim))
@@ -167,7 +167,7 @@ class VAEGAN(GenerativeModule):
             latents = torch.cat([z, z[:half].detach(), drawn])
             outputs = self.networks.decoder(latents, torch.cat([labels, labels]))
         reconstructed, fake = outputs.float().chunk(2)
-        self._train_discriminator(real, fake, labels, number, discriminator_optimizer)
+        parts = self._train_discriminator(real, fake, labels, number, discriminator_optimizer)
         with self.critic.frozen():
             random = step_generator(self.run_seed, Stream.CRITIC, number, 1)
             adversarial = self.critic.generator_loss(fake, real, labels, random)
@@ -175,9 +175,10 @@ class VAEGAN(GenerativeModule):
         kl = self._kl(posterior, z, labels)
         progress, features = self.clock.progress, self.critic.discriminator.feature_dim
         bound = (misfit + self.beta(progress) * kl) / features
-        self._step(optimizer, self.reconstruction_weight(progress) * bound + adversarial)
+        self.descend(optimizer, self.reconstruction_weight(progress) * bound + adversarial)
         self.ema.update(self.networks, self.batch_size, self.clock.images_seen + self.batch_size)
-        self.losses |= {
+        self.losses = {
+            **parts,
             "generator": adversarial.detach(),
             "features": misfit.detach(),
             "kl": kl.detach(),
@@ -200,38 +201,13 @@ class VAEGAN(GenerativeModule):
         found = self.critic.features(reconstructed)[:, :, None, None]
         return self.networks.likelihood.negative_log_likelihood(found, target).mean()
 
-    def _train_discriminator(
-        self, real: Tensor, fake: Tensor, labels: Tensor, number: int, optimizer: LightningOptimizer
-    ) -> None:
-        random = step_generator(self.run_seed, Stream.CRITIC, number, 0)
-        loss, self.losses = self.critic.discriminator_loss(
-            real, fake, labels, number=number, progress=self.clock.progress, random=random
-        )
-        self._step(optimizer, loss)
-
     @torch.no_grad()
     def _prior_latents(self, labels: Tensor, number: int) -> Tensor:
         """float32 ``(N, Z)`` from p(z | y). Each process takes its rows of the global batch."""
-        world = self.trainer.world_size if self._trainer is not None else 1
-        rank = self.trainer.global_rank if self._trainer is not None else 0
+        rank, world = self.place
         generator = step_generator(self.run_seed, Stream.DRAWS, number)
         seeds = torch.randint(2**62, (world, len(labels)), generator=generator)
         return self.networks.prior.sample(labels, seeds[rank])
-
-    def _scheduled_optimizers(self) -> tuple[LightningOptimizer, LightningOptimizer]:
-        optimizer, discriminator_optimizer = self.optimizer_list()
-        progress = self.clock.progress
-        beta2 = None if self.beta2 is None else self.beta2(progress)
-        set_hyperparameters(optimizer, lr=self.lr(progress), beta2=beta2)
-        set_hyperparameters(
-            discriminator_optimizer, lr=self.discriminator_lr(progress), beta2=beta2
-        )
-        return optimizer, discriminator_optimizer
-
-    def _step(self, optimizer: LightningOptimizer, loss: Tensor) -> None:
-        optimizer.zero_grad(set_to_none=True)
-        self.manual_backward(loss)
-        optimizer.step()
 
 
 def describes_features(likelihood: PixelLikelihood, image: ImageSpec) -> bool:

@@ -101,12 +101,18 @@ class GenerativeModule(LightningModule):
         """Where it is being trained, or was: Lightning brings it back to the CPU at the end."""
         return self.device if self._trainer is None else self._trainer.strategy.root_device
 
+    @property
+    def place(self) -> tuple[int, int]:
+        """Which of how many processes this is."""
+        if self._trainer is None:
+            return 0, 1
+        return self.trainer.global_rank, self.trainer.world_size
+
     def noise(self, count: int, size: int) -> Tensor:
         """float32 ``(count, size)`` from N(0, I), a pure function of the run's seed and the images
         seen, so that a resumed run repeats it. Each process takes its rows of the global batch."""
         generator = step_generator(self.run_seed, Stream.NOISE, self.clock.images_seen)
-        world = self.trainer.world_size if self._trainer is not None else 1
-        rank = self.trainer.global_rank if self._trainer is not None else 0
+        rank, world = self.place
         drawn = torch.randn(count * world, size, generator=generator)
         return to_device(drawn[rank * count : (rank + 1) * count], self.device)
 
@@ -118,6 +124,12 @@ class GenerativeModule(LightningModule):
         for optimizer in listed[1:]:
             optimizer._on_before_step = optimizer._on_after_step = _nothing
         return listed
+
+    def descend(self, optimizer: LightningOptimizer, loss: Tensor) -> None:
+        """One step of ``optimizer`` down the gradient of ``loss``, a scalar."""
+        optimizer.zero_grad(set_to_none=True)
+        self.manual_backward(loss)
+        optimizer.step()
 
     @abstractmethod
     def step(self, images: Tensor, labels: Tensor) -> None:

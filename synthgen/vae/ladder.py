@@ -123,9 +123,7 @@ class LadderVAE(GenerativeModule):
         weights[1:] = self.grid_beta(self.clock.progress)
         force = (weights * levels.clamp_min(self.free_bits)).sum()
         loss = reconstruction.mean() + self.beta(self.clock.progress) * force
-        optimizer.zero_grad(set_to_none=True)
-        self.manual_backward(loss / real[0].numel())  # per pixel: one lr for every image size
-        optimizer.step()
+        self.descend(optimizer, loss / real[0].numel())  # per pixel: one lr for every image size
         self.ema.update(self.networks, self.batch_size, self.clock.images_seen + self.batch_size)
         self.losses = {
             "negative_elbo": (reconstruction.mean() + levels.sum()).detach(),

@@ -96,9 +96,7 @@ class VAE(GenerativeModule):
             autocast=self.autocast,
         )
         loss = self.objective(step)
-        optimizer.zero_grad(set_to_none=True)
-        self.manual_backward(loss.value / real[0].numel())  # per pixel: one lr for every image size
-        optimizer.step()
+        self.descend(optimizer, loss.value / real[0].numel())  # per pixel: one lr for every size
         self.ema.update(self.networks, self.batch_size, seen + self.batch_size)
         if self.running is not None:
             standard = self.noise(*step.posterior.mean.shape)

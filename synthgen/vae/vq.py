@@ -103,7 +103,7 @@ class VQVAE(GenerativeModule):
             outputs = parts.decoder(quantized)
         squared_error = F.mse_loss(outputs.float(), real)
         commitment = F.mse_loss(grid, quantized.detach())
-        self._descend(squared_error + self.commitment * commitment, lr)
+        self._descend_at(squared_error + self.commitment * commitment, lr)
         seen = self.clock.images_seen + self.batch_size
         half_life = min(self.codebook_half_life, RAMP * seen)
         random = step_generator(self.run_seed, Stream.RESTARTS, self.clock.images_seen)
@@ -120,19 +120,17 @@ class VQVAE(GenerativeModule):
         with self.autocast():
             logits = self.prior(codes, labels)
         nats = F.cross_entropy(logits.flatten(0, 1), codes.flatten())
-        self._descend(nats, lr)
+        self._descend_at(nats, lr)
         # Of the images seen, those of this part: by shares, so that nothing else needs keeping.
         seen = self.clock.images_seen + self.batch_size
         mine = round(seen * (1 - self.autoencoder_share / max(self.clock.progress, 1e-9)))
         self.prior_ema.update(self.prior, self.batch_size, max(mine, self.batch_size))
         self.losses = {"bits_per_code": nats.detach() / torch.log(nats.new_tensor(2.0))}
 
-    def _descend(self, loss: Tensor, lr: float) -> None:
+    def _descend_at(self, loss: Tensor, lr: float) -> None:
         (optimizer,) = self.optimizer_list()
         set_hyperparameters(optimizer, lr=lr)
-        optimizer.zero_grad(set_to_none=True)
-        self.manual_backward(loss)
-        optimizer.step()
+        self.descend(optimizer, loss)
 
     @torch.no_grad()
     def encode(self, images: Tensor) -> Tensor:

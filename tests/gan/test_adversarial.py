@@ -149,7 +149,8 @@ def test_both_optimizers_follow_their_schedules(tiny):
     )
     gan.clock.start(100, None)
     gan.clock.images_seen = 50
-    discriminator, generator = gan._scheduled_optimizers()
+    discriminator, generator = gan.optimizer_list()
+    gan._schedule(generator, discriminator)
     assert (discriminator.param_groups[0]["lr"], generator.param_groups[0]["lr"]) == (2.0, 0.5)
     for optimizer in (discriminator, generator):
         assert optimizer.param_groups[0]["betas"] == pytest.approx((0.0, 0.945))
