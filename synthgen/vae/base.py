@@ -4,8 +4,10 @@ and the latents of the training images."""
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import chain
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -14,7 +16,8 @@ from torch import Tensor, nn
 from synthgen.images import to_float
 from synthgen.networks.base import Encoder, Generator
 from synthgen.samplers.neural import LatentDensity, Likelihood
-from synthgen.seeds import Stream, step_generator
+from synthgen.seeds import Stream, normal_latents, step_generator
+from synthgen.serialization import Rebuildable
 from synthgen.types import ImageSpec, LabelledImages
 
 LOG_TWO_PI = math.log(2 * math.pi)
@@ -42,6 +45,21 @@ class Posterior:
 
     def detached(self) -> Posterior:
         return Posterior(self.mean.detach(), self.logvar.detach())
+
+
+class Placed(nn.Module, Rebuildable):
+    """A density over latents of length ``z_dim`` that turns standard normal numbers into them."""
+
+    z_dim: int
+
+    def sample(self, labels: Tensor, seeds: Tensor) -> Tensor:
+        """int64 ``(N,)`` labels and seeds -> float32 ``(N, Z)``."""
+        device = next(chain(self.parameters(), self.buffers())).device
+        return self.place(labels, seeds, normal_latents(seeds, self.z_dim).to(device))
+
+    @abstractmethod
+    def place(self, labels: Tensor, seeds: Tensor, standard: Tensor) -> Tensor:
+        """As :meth:`sample`, from given standard normal numbers, float32 ``(N, Z)``."""
 
 
 class Prior(LatentDensity, Protocol):

@@ -10,12 +10,11 @@ from torch import Tensor, nn
 
 from synthgen.networks.base import Encoder
 from synthgen.ranges import Mixture
-from synthgen.seeds import Stream, image_rng, normal_latents
-from synthgen.serialization import Rebuildable
-from synthgen.vae.base import log_normal
+from synthgen.seeds import Stream, image_rng
+from synthgen.vae.base import Placed, log_normal
 
 
-class StandardNormalPrior(nn.Module, Rebuildable):
+class StandardNormalPrior(Placed):
     """p(z | y) = N(0, I) (Kingma & Welling 2014, section 3): only the decoder knows the class.
 
     The standard normal prior, the same for every class (Kingma & Welling 2014).
@@ -36,16 +35,11 @@ class StandardNormalPrior(nn.Module, Rebuildable):
         """KL(N(mean, exp logvar) ‖ N(0, I)) per dimension, nats, ``(N, Z)``; closed form."""
         return 0.5 * (logvar.exp() + mean.square() - 1 - logvar)
 
-    def sample(self, labels: Tensor, seeds: Tensor) -> Tensor:
-        """int64 ``(N,)`` labels and seeds -> float32 ``(N, Z)``."""
-        return normal_latents(seeds, self.z_dim).to(self.zero.device)
-
     def place(self, labels: Tensor, seeds: Tensor, standard: Tensor) -> Tensor:
-        """As :meth:`sample`, from given standard normal numbers, float32 ``(N, Z)``."""
         return standard
 
 
-class ClassGaussianPrior(nn.Module, Rebuildable):
+class ClassGaussianPrior(Placed):
     """p(z | y) = N(μ_y, diag σ_y²) with learned means and variances, starting at N(0, I) (Sohn et
     al. 2015, section 4).
 
@@ -54,6 +48,7 @@ class ClassGaussianPrior(nn.Module, Rebuildable):
 
     def __init__(self, num_classes: int, z_dim: int) -> None:
         super().__init__()
+        self.z_dim = z_dim
         self.means = nn.Parameter(torch.zeros(num_classes, z_dim))
         self.logvars = nn.Parameter(torch.zeros(num_classes, z_dim))
 
@@ -68,13 +63,7 @@ class ClassGaussianPrior(nn.Module, Rebuildable):
         """float32 ``(..., N, Z)``, int64 ``(N,)`` -> nats ``(..., N)``."""
         return log_normal(z, self.means[labels], self.logvars[labels]).sum(dim=-1)
 
-    def sample(self, labels: Tensor, seeds: Tensor) -> Tensor:
-        """int64 ``(N,)`` labels and seeds -> float32 ``(N, Z)``."""
-        standard = normal_latents(seeds, self.means.shape[1]).to(self.means.device)
-        return self.place(labels, seeds, standard)
-
     def place(self, labels: Tensor, seeds: Tensor, standard: Tensor) -> Tensor:
-        """As :meth:`sample`, from given standard normal numbers, float32 ``(N, Z)``."""
         return self.means[labels] + standard * (0.5 * self.logvars[labels]).exp()
 
 
@@ -82,7 +71,7 @@ PIXEL_GAIN = 10.0  # pixels per unit of their parameter: Adam moves both by lr, 
 Components = tuple[Tensor, Tensor]  # means and log-variances, (classes, K, Z)
 
 
-class DiagonalMixture(nn.Module, Rebuildable):
+class DiagonalMixture(Placed):
     """Equally likely diagonal Gaussians for each class: what remains of a VampPrior when it is
     saved."""
 
@@ -91,20 +80,15 @@ class DiagonalMixture(nn.Module, Rebuildable):
 
     def __init__(self, num_classes: int, z_dim: int, components: int) -> None:
         super().__init__()
+        self.z_dim = z_dim
         self.register_buffer("means", torch.zeros(num_classes, components, z_dim))
         self.register_buffer("logvars", torch.zeros(num_classes, components, z_dim))
 
-    def sample(self, labels: Tensor, seeds: Tensor) -> Tensor:
-        """int64 ``(N,)`` labels and seeds -> float32 ``(N, Z)``."""
-        standard = normal_latents(seeds, self.means.shape[2]).to(self.means.device)
-        return self.place(labels, seeds, standard)
-
     def place(self, labels: Tensor, seeds: Tensor, standard: Tensor) -> Tensor:
-        """As :meth:`sample`, from given standard normal numbers, float32 ``(N, Z)``."""
-        return place(labels, seeds, standard, (self.means, self.logvars))
+        return placed(labels, seeds, standard, (self.means, self.logvars))
 
 
-class VampPrior(nn.Module, Rebuildable):
+class VampPrior(Placed):
     """p(z | y) = 1/K Σ q(z | u_yk, y) with learned pseudo-images u (Tomczak & Welling 2018, eq. 9,
     with pseudo-images for each class). Its KL divergence is estimated from draws.
 
@@ -144,10 +128,8 @@ class VampPrior(nn.Module, Rebuildable):
         each = log_normal(z[..., None, :], means[labels], logvars[labels]).sum(dim=-1)
         return each.logsumexp(dim=-1) - math.log(self.components)
 
-    def sample(self, labels: Tensor, seeds: Tensor) -> Tensor:
-        """int64 ``(N,)`` labels and seeds -> float32 ``(N, Z)``."""
-        standard = normal_latents(seeds, self.z_dim).to(self.pseudo_images.device)
-        return place(labels, seeds, standard, self.encoded())
+    def place(self, labels: Tensor, seeds: Tensor, standard: Tensor) -> Tensor:
+        return placed(labels, seeds, standard, self.encoded())
 
     @torch.no_grad()
     def frozen(self) -> DiagonalMixture:
@@ -158,7 +140,7 @@ class VampPrior(nn.Module, Rebuildable):
         return mixture
 
 
-def place(labels: Tensor, seeds: Tensor, standard: Tensor, components: Components) -> Tensor:
+def placed(labels: Tensor, seeds: Tensor, standard: Tensor, components: Components) -> Tensor:
     """Draws of the classes' mixtures, float32 ``(N, Z)``; row i depends on its own seed alone."""
     means, logvars = components
     picks = [int(image_rng(int(seed), Stream.COMPONENT).integers(means.shape[1])) for seed in seeds]

@@ -11,14 +11,14 @@ from torch import Tensor, nn
 
 from synthgen.errors import SynthgenError
 from synthgen.progress import track
-from synthgen.seeds import Stream, normal_latents, step_generator
-from synthgen.serialization import Rebuildable
+from synthgen.seeds import Stream, step_generator
 from synthgen.types import whole_groups
+from synthgen.vae.base import Placed
 
 # A Gaussian for each class that is there from the first step on.
 
 
-class RunningGaussian(nn.Module, Rebuildable):
+class RunningGaussian(Placed):
     """A diagonal Gaussian for each class that follows the latents of the training steps: what
     previews are drawn from before a density is fitted."""
 
@@ -27,7 +27,7 @@ class RunningGaussian(nn.Module, Rebuildable):
 
     def __init__(self, num_classes: int, z_dim: int, keep: float = 0.9) -> None:
         super().__init__()
-        self.keep = keep
+        self.z_dim, self.keep = z_dim, keep
         self.register_buffer("means", torch.zeros(num_classes, z_dim))
         self.register_buffer("squares", torch.ones(num_classes, z_dim))
 
@@ -40,13 +40,7 @@ class RunningGaussian(nn.Module, Rebuildable):
         self.means.lerp_(member.T @ latents / count, share)
         self.squares.lerp_(member.T @ latents.square() / count, share)
 
-    def sample(self, labels: Tensor, seeds: Tensor) -> Tensor:
-        """int64 ``(N,)`` labels and seeds -> float32 ``(N, Z)``."""
-        standard = normal_latents(seeds, self.means.shape[1]).to(self.means.device)
-        return self.place(labels, seeds, standard)
-
     def place(self, labels: Tensor, seeds: Tensor, standard: Tensor) -> Tensor:
-        """As :meth:`sample`, from given standard normal numbers, float32 ``(N, Z)``."""
         variance = (self.squares - self.means.square()).clamp_min(1e-8)
         return self.means[labels] + standard * variance[labels].sqrt()
 

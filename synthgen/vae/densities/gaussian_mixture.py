@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from synthgen.errors import SynthgenError
 from synthgen.ranges import Count, Mixture, Positive
 from synthgen.samplers.statistical import estimate_mixture
-from synthgen.seeds import Stream, image_rng, normal_latents
-from synthgen.serialization import Rebuildable
+from synthgen.seeds import Stream, image_rng
+from synthgen.vae.base import Placed
 
 BELOW_ONE = 1 - 2.0**-24  # float32's next
 
 
-class GaussianMixtureDensity(nn.Module, Rebuildable):
+class GaussianMixtureDensity(Placed):
     """A Gaussian mixture with full covariances for each class (Ghosh et al. 2020, section 4).
 
     Args:
@@ -37,7 +37,7 @@ class GaussianMixtureDensity(nn.Module, Rebuildable):
     ) -> None:
         super().__init__()
         self.components, self.min_images = components, min_images
-        self.regularization = regularization
+        self.z_dim, self.regularization = z_dim, regularization
         shape = (num_classes, components)
         self.register_buffer("weights", torch.zeros(*shape))
         self.register_buffer("means", torch.zeros(*shape, z_dim))
@@ -71,13 +71,7 @@ class GaussianMixtureDensity(nn.Module, Rebuildable):
             found[rows] = (each + self.weights[label, used].log()).logsumexp(dim=1)
         return found
 
-    def sample(self, labels: Tensor, seeds: Tensor) -> Tensor:
-        """int64 ``(N,)`` labels and seeds -> float32 ``(N, Z)``."""
-        standard = normal_latents(seeds, self.means.shape[-1]).to(self.means.device)
-        return self.place(labels, seeds, standard)
-
     def place(self, labels: Tensor, seeds: Tensor, standard: Tensor) -> Tensor:
-        """As :meth:`sample`, from given standard normal numbers, float32 ``(N, Z)``."""
         uniform = torch.tensor([image_rng(int(seed), Stream.COMPONENT).random() for seed in seeds])
         uniform = uniform.clamp_max(BELOW_ONE)  # 1 would choose a component without weight
         device = self.means.device

@@ -9,9 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from synthgen.ranges import BatchSize, Depth, Few, Positive, Width
-from synthgen.seeds import Stream, normal_latents, step_generator
-from synthgen.serialization import Rebuildable
-from synthgen.vae.base import LOG_TWO_PI
+from synthgen.seeds import Stream, step_generator
+from synthgen.vae.base import LOG_TWO_PI, Placed
 from synthgen.vae.densities.fitting import Standardizer, initialize, minimize
 
 STEEPEST = 3.0  # log-scales stay within ± this, so that the inverse can't explode
@@ -54,7 +53,7 @@ class MADE(nn.Module):
         return shift, STEEPEST * torch.tanh(raw / STEEPEST)
 
 
-class MAFDensity(nn.Module, Rebuildable):
+class MAFDensity(Placed):
     """A masked autoregressive flow from N(0, I), one for all classes with the class as a condition
     (Papamakarios et al. 2017, section 3.1): drawing takes one pass per dimension and layer.
 
@@ -117,13 +116,7 @@ class MAFDensity(nn.Module, Rebuildable):
         u, log_det = self(z, labels)
         return -0.5 * (u.square() + LOG_TWO_PI).sum(dim=1) + log_det
 
-    def sample(self, labels: Tensor, seeds: Tensor) -> Tensor:
-        """int64 ``(N,)`` labels and seeds -> float32 ``(N, Z)``."""
-        standard = normal_latents(seeds, self.z_dim).to(self.standardizer.mean.device)
-        return self.place(labels, seeds, standard)
-
     def place(self, labels: Tensor, seeds: Tensor, standard: Tensor) -> Tensor:
-        """As :meth:`sample`, from given standard normal numbers, float32 ``(N, Z)``."""
         u = standard
         for layer in reversed(self.layers):
             u, z = u.flip(1), torch.zeros_like(u)

@@ -8,8 +8,7 @@ from torch import Tensor, nn
 
 from synthgen.ranges import BatchSize, Few, Positive, Width
 from synthgen.seeds import Stream, normal_latents, step_generator
-from synthgen.serialization import Rebuildable
-from synthgen.vae.base import Posterior, log_normal
+from synthgen.vae.base import Placed, Posterior, log_normal
 from synthgen.vae.densities.fitting import Standardizer, initialize, minimize
 
 GAIN = 10.0  # log γ per unit of its parameter: Adam moves that by lr a step, too slowly
@@ -31,7 +30,7 @@ class SkipMLP(nn.Module):
         return self.last(torch.cat([h, x], dim=1))
 
 
-class TwoStageDensity(nn.Module, Rebuildable):
+class TwoStageDensity(Placed):
     """p(z | y) = ∫ N(z; f(u, y), γ² I) N(u; 0, I) du, with u as long as z: a VAE over latents whose
     aggregated posterior is closer to N(0, I) than the first one's (Dai & Wipf 2019, section 4).
 
@@ -91,11 +90,6 @@ class TwoStageDensity(nn.Module, Rebuildable):
         mean, logvar = posterior.mean, posterior.logvar
         kl = 0.5 * (logvar.exp() + mean.square() - 1 - logvar)
         return (kl - fit).mean()
-
-    def sample(self, labels: Tensor, seeds: Tensor) -> Tensor:
-        """int64 ``(N,)`` labels and seeds -> float32 ``(N, Z)``."""
-        standard = normal_latents(seeds, self.z_dim).to(self.raw_log_gamma.device)
-        return self.place(labels, seeds, standard)
 
     def place(self, labels: Tensor, seeds: Tensor, standard: Tensor) -> Tensor:
         """As :meth:`sample`, from given standard normal numbers u, float32 ``(N, Z)``."""
