@@ -101,11 +101,16 @@ class Document(Schema):
     @classmethod
     def of_table(cls, table: dict[str, Any], place: str) -> Self:
         """The same for what was parsed already. Older forms are brought up to date here."""
-        if table.get("format") not in cls.OLDER:
-            require_form(table, cls.FORM, place)
+        cls.require_known(table, place)
         for upgrade in cls.UPGRADES:
             table = upgrade(table)
         return cls.from_json(table, place, cls.ADVICE)
+
+    @classmethod
+    def require_known(cls, table: dict[str, Any], place: str) -> None:
+        """Raises SynthgenError for a form that is neither today's nor read as it is."""
+        if table.get("format") not in cls.OLDER:
+            require_form(table, cls.FORM, place)
 
 
 class Row(Schema):

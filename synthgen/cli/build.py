@@ -84,11 +84,7 @@ def check(node: Any, *, key: str, role: Any = Any, allow: Iterable[str] = ()) ->
         parameters: Mapping[str, inspect.Parameter] = {}
         slots: dict[str, object] = {}
         if TARGET in node:
-            target = find_target(node[TARGET], key, allow)
-            _require_role(target, node, role, key)
-            parameters = parameters_of(target)
-            slots = _slots(target, parameters, allow)
-            _check_names(_named(node), parameters, key, node[TARGET])
+            _, parameters, slots = _resolved(node, key, role, allow)
         for name, item in _named(node).items():
             wanted = slots.get(name, Never) if TARGET in node else inside
             check(item, key=f"{key}.{name}", role=wanted, allow=allow)
@@ -107,16 +103,24 @@ def _named(node: dict[str, object]) -> dict[str, object]:
     return {name: item for name, item in node.items() if name not in (TARGET, PARTIAL)}
 
 
-def _construct(
-    node: dict[str, object], key: str, role: Any, allow: tuple[str, ...], facts: Mapping[str, Any]
-) -> Any:
-    _refuse_unknown_directives(node, key)
+def _resolved(
+    node: dict[str, object], key: str, role: Any, allow: tuple[str, ...]
+) -> tuple[Callable[..., Any], Mapping[str, inspect.Parameter], dict[str, object]]:
+    """What ``node`` names, its parameters, and what each wants, once role and names are right."""
     target = find_target(node[TARGET], key, allow)
     _require_role(target, node, role, key)
     parameters = parameters_of(target)
     slots = _slots(target, parameters, allow)
+    _check_names(_named(node), parameters, key, node[TARGET])
+    return target, parameters, slots
+
+
+def _construct(
+    node: dict[str, object], key: str, role: Any, allow: tuple[str, ...], facts: Mapping[str, Any]
+) -> Any:
+    _refuse_unknown_directives(node, key)
+    target, parameters, slots = _resolved(node, key, role, allow)
     named = _named(node)
-    _check_names(named, parameters, key, node[TARGET])
     arguments = {name: facts[name] for name in parameters if name in facts and name not in named}
     for name, item in named.items():
         wanted = slots.get(name, Never)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from synthgen.device import torch_threads
 from synthgen.errors import SynthgenError
+from synthgen.seeds import image_rng
 from synthgen.serialization import Rebuildable
 from synthgen.types import ImageSpec, LabelledImages, Samples
 
@@ -110,3 +111,20 @@ class FittedSampler(Sampler):
         for name, tensor in tensors.items():
             # A fresh copy is aligned alike in every process; products may depend on alignment.
             setattr(self, name, tensor.clone(memory_format=torch.contiguous_format))
+
+
+def sorted_by_class(values: Tensor, real: LabelledImages) -> tuple[Tensor, Tensor]:
+    """``values`` ``(N, …)`` of real images sorted by class, and int64 ``(classes + 1,)`` where each
+    begins: class i is ``values[first[i]:first[i + 1]]``."""
+    return values[real.labels.argsort(stable=True)], torch.tensor([0, *real.counts]).cumsum(0)
+
+
+def one_of_class(first: Tensor, labels: Tensor, seeds: Tensor, stream: int = 0) -> Tensor:
+    """int64 ``(N,)`` positions in what :func:`sorted_by_class` sorted, drawn uniformly within the
+    class; each depends on its label and seed alone."""
+    edges = first.tolist()
+    drawn = [
+        int(image_rng(seed, stream).integers(edges[label], edges[label + 1]))
+        for label, seed in zip(labels.tolist(), seeds.tolist(), strict=True)
+    ]
+    return torch.tensor(drawn, dtype=torch.int64)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from synthgen.errors import SynthgenError
 from synthgen.ranges import Seed
-from synthgen.samplers.base import FittedSampler
+from synthgen.samplers.base import FittedSampler, one_of_class, sorted_by_class
 from synthgen.seeds import image_rng, step_generator
 from synthgen.types import ImageSpec, LabelledImages
 
@@ -38,16 +38,10 @@ class Bootstrap(FittedSampler):
                 f"Class {self.image.classes[counts.index(0)]!r} has no training images to copy.\n"
                 "Add images to it or leave the class out."
             )
-        self.images = real.images[real.labels.argsort(stable=True)].clone()
-        self.first = torch.tensor([0, *counts]).cumsum(0)
+        self.images, self.first = sorted_by_class(real.images, real)
 
     def draw(self, labels: Tensor, seeds: Tensor) -> Tensor:
-        first = self.first.tolist()
-        index = [
-            int(image_rng(seed).integers(first[label], first[label + 1]))
-            for label, seed in zip(labels.tolist(), seeds.tolist(), strict=True)
-        ]
-        return self.images[index]
+        return self.images[one_of_class(self.first, labels, seeds)]
 
 
 # Uniform noise: the control at the other end of the scale.

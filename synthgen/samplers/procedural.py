@@ -10,9 +10,9 @@ from torch import Tensor
 
 from synthgen.errors import SynthgenError
 from synthgen.images import to_float, to_uint8
-from synthgen.samplers.base import FittedSampler
+from synthgen.samplers.base import FittedSampler, one_of_class
 from synthgen.samplers.controls import Bootstrap
-from synthgen.seeds import Stream, image_rng
+from synthgen.seeds import Stream
 from synthgen.transforms.attributes import Attribute
 from synthgen.transforms.base import ImageRandom, Transform
 from synthgen.transforms.drawing.scene import Scene
@@ -115,17 +115,10 @@ class RuleAugmented(Bootstrap):
 
     def draw(self, labels: Tensor, seeds: Tensor) -> Tensor:
         images = to_float(super().draw(labels, seeds).cpu())
-        partners = to_float(self.images[self._partners(labels, seeds)].cpu())
+        others = one_of_class(self.first, labels, seeds, Stream.PARTNER)
+        partners = to_float(self.images[others].cpu())
         for position, rule in enumerate(self.rules.values()):
             if rule is not None:
                 random = ImageRandom(seeds, stream=1 + position)
                 images = rule.apply(images, random, partners)
         return to_uint8(images)
-
-    def _partners(self, labels: Tensor, seeds: Tensor) -> Tensor:
-        first = self.first.tolist()
-        index = [
-            int(image_rng(seed, Stream.PARTNER).integers(first[label], first[label + 1]))
-            for label, seed in zip(labels.tolist(), seeds.tolist(), strict=True)
-        ]
-        return torch.tensor(index)

@@ -10,7 +10,7 @@ from synthgen.dataset.provenance import Provenance
 from synthgen.errors import SynthgenError
 from synthgen.io import canonical_digest
 from synthgen.ranges import Few
-from synthgen.schema import Document, Image, Schema, Sha256, Spec, Word, require_form
+from synthgen.schema import Document, Image, Schema, Sha256, Spec, Word
 
 AGAIN = "Copy the sampler again, or export it again from its run."
 Threads = Annotated[int, Interval(ge=1, le=4096)]
@@ -43,8 +43,7 @@ class SamplerDescription(Document):
     @classmethod
     def of_table(cls, table: dict[str, Any], place: str) -> Self:
         """Raises SynthgenError too if the file is not the one that was saved."""
-        if table.get("format") not in cls.OLDER:
-            require_form(table, cls.FORM, place)
+        cls.require_known(table, place)
         body = {key: value for key, value in table.items() if key != "sha256"}
         if canonical_digest(body) != table.get("sha256"):
             raise SynthgenError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -12,13 +12,24 @@ from torch import Tensor
 from synthgen.errors import SynthgenError
 from synthgen.images import to_float, to_uint8
 from synthgen.ranges import Components, Count, Mixture, NonNegative, Seed, Share
-from synthgen.samplers.base import FittedSampler
+from synthgen.samplers.base import FittedSampler, one_of_class, sorted_by_class
 from synthgen.seeds import Stream, image_rng, normal_latents
 from synthgen.types import ImageSpec, LabelledImages
 
 # What the densities in a linear latent space share: the space of all classes' components.
 
 SVD_SEED = 0  # of the randomised solver, which scikit-learn takes for large images
+
+
+def principal_components(points: np.ndarray, count: int, seed: int) -> tuple[Any, np.ndarray]:
+    """float ``(N, D)`` -> scikit-learn's PCA of ``count`` components, fitted, and the scores of the
+    points ``(N, count)``; the same on any number of cores."""
+    from sklearn.decomposition import PCA  # slow to import, and needed only here
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1):
+        pca = PCA(n_components=count, random_state=seed)
+        return pca, pca.fit_transform(points)
 
 
 class PrincipalSpace(FittedSampler):
@@ -47,9 +58,6 @@ class PrincipalSpace(FittedSampler):
 
     def fit_space(self, real: LabelledImages) -> Tensor:
         """Find the components (scikit-learn) and return the latents, float32 ``(N, K)``."""
-        from sklearn.decomposition import PCA  # slow to import, and needed only here
-        from threadpoolctl import threadpool_limits
-
         for label, count in enumerate(real.counts):
             if count < self.least_images:
                 raise SynthgenError(
@@ -59,12 +67,10 @@ class PrincipalSpace(FittedSampler):
                 )
         pixels = to_float(real.images).flatten(1).numpy()
         count = min(self.max_components, pixels.shape[1], len(pixels) - 1)
-        with threadpool_limits(1):  # the result doesn't depend on the machine's cores then
-            pca = PCA(n_components=count, random_state=SVD_SEED)
-            latents = torch.from_numpy(pca.fit_transform(pixels)).float()
+        pca, latents = principal_components(pixels, count, SVD_SEED)
         self.mean = torch.from_numpy(pca.mean_).float()
         self.components = torch.from_numpy(pca.components_).float().contiguous()
-        return latents
+        return torch.from_numpy(latents).float()
 
     def decode(self, latents: Tensor) -> Tensor:
         """float32 ``(N, K)`` -> uint8 ``(N, C, H, W)``."""
@@ -126,9 +132,6 @@ class PCAGaussian(FittedSampler):
             self._fit_class(label, real.of_class(label))
 
     def _fit_class(self, label: int, real: LabelledImages) -> None:
-        from sklearn.decomposition import PCA  # slow to import, and needed only here
-        from threadpoolctl import threadpool_limits
-
         if len(real) < 2:
             raise SynthgenError(
                 f"Class {self.image.classes[label]!r} has {len(real)} training images; "
@@ -136,8 +139,7 @@ class PCAGaussian(FittedSampler):
             )
         pixels = to_float(real.images).flatten(1).numpy()
         count = min(self.components.shape[1], len(real) - 1)
-        with threadpool_limits(1):  # the result doesn't depend on the machine's cores then
-            pca = PCA(n_components=count, random_state=SVD_SEED).fit(pixels)
+        pca, _ = principal_components(pixels, count, SVD_SEED)
         # Over all directions that are left (eq. 8). scikit-learn's noise_variance_ is over those
         # that the images span, which are far fewer where a class is small.
         total = pixels.var(axis=0, ddof=1, dtype=np.float64).sum()
@@ -212,10 +214,11 @@ class GaussianMixture(PrincipalSpace):
             mine = latents[(real.labels == label).numpy()]
             count = max(1, min(self.gaussians, len(mine) // self.min_images))
             floor = RELATIVE_FLOOR * float(mine.var(axis=0).mean()) + 1e-9
-            weights, means, covariances = estimate_mixture(mine, count, self.seed, floor)
-            self.weights[label, :count] = torch.from_numpy(weights)
-            self.means[label, :count] = torch.from_numpy(means)
-            self.factors[label, :count] = torch.linalg.cholesky(torch.from_numpy(covariances))
+            mixture = estimate_mixture(mine, count, self.seed, floor)
+            for buffer, found in zip(
+                (self.weights, self.means, self.factors), mixture, strict=True
+            ):
+                buffer[label, :count] = found
 
     def draw(self, labels: Tensor, seeds: Tensor) -> Tensor:
         standard = normal_latents(seeds, self.means.shape[-1]).to(self.device)
@@ -231,10 +234,11 @@ class GaussianMixture(PrincipalSpace):
 
 def estimate_mixture(
     points: np.ndarray, count: int, seed: int, floor: float
-) -> tuple[np.ndarray, ...]:
-    """float64 ``(N, K)`` -> weights ``(count,)``, means ``(count, K)``, covariances
-    ``(count, K, K)`` with ``floor`` added to their diagonals. By EM; one Gaussian alone gets a
-    shrunk covariance (Ledoit & Wolf 2004), which fills every direction however few the points."""
+) -> tuple[Tensor, Tensor, Tensor]:
+    """float64 ``(N, K)`` -> weights ``(count,)``, means ``(count, K)``, and lower Cholesky factors
+    ``(count, K, K)`` of the covariances with ``floor`` added to their diagonals. By EM; one
+    Gaussian alone gets a shrunk covariance (Ledoit & Wolf 2004), which fills every direction
+    however few the points."""
     from sklearn import mixture
     from sklearn.covariance import LedoitWolf
     from sklearn.exceptions import ConvergenceWarning
@@ -244,11 +248,14 @@ def estimate_mixture(
         warnings.simplefilter("ignore", ConvergenceWarning)  # 50 steps are enough to draw from
         if count == 1:
             covariance = LedoitWolf().fit(points).covariance_ + floor * np.eye(points.shape[1])
-            return np.ones(1), points.mean(axis=0)[None], covariance[None]
-        fitted = mixture.GaussianMixture(
-            count, reg_covar=floor, random_state=seed, max_iter=50, tol=1e-2
-        ).fit(points)
-    return fitted.weights_, fitted.means_, fitted.covariances_
+            found = np.ones(1), points.mean(axis=0)[None], covariance[None]
+        else:
+            fitted = mixture.GaussianMixture(
+                count, reg_covar=floor, random_state=seed, max_iter=50, tol=1e-2
+            ).fit(points)
+            found = fitted.weights_, fitted.means_, fitted.covariances_
+    weights, means, covariances = map(torch.from_numpy, found)
+    return weights, means, torch.linalg.cholesky(covariances)
 
 
 # A Gaussian kernel around every training image, in the space of the principal components.
@@ -293,9 +300,7 @@ class KernelDensity(PrincipalSpace):
     bandwidths: Tensor  # (classes,), the kernels' standard deviations
 
     def fit(self, real: LabelledImages) -> None:
-        latents = self.fit_space(real)
-        self.latents = latents[real.labels.argsort(stable=True)]
-        self.first = torch.tensor([0, *real.counts]).cumsum(0)
+        self.latents, self.first = sorted_by_class(self.fit_space(real), real)
         self.bandwidths = torch.empty(self.image.num_classes)
         for label in range(self.image.num_classes):
             mine = self.latents[self.first[label] : self.first[label + 1]].double().numpy()
@@ -306,12 +311,9 @@ class KernelDensity(PrincipalSpace):
             self.bandwidths[label] = chosen * spread
 
     def draw(self, labels: Tensor, seeds: Tensor) -> Tensor:
-        latents = normal_latents(seeds, self.latents.shape[1]).to(self.device)
-        first = self.first.tolist()
-        for row, (label, seed) in enumerate(zip(labels.tolist(), seeds.tolist(), strict=True)):
-            index = int(image_rng(seed, Stream.PARTNER).integers(first[label], first[label + 1]))
-            latents[row] = self.latents[index] + self.bandwidths[label] * latents[row]
-        return self.decode(latents)
+        noise = normal_latents(seeds, self.latents.shape[1]).to(self.device)
+        chosen = self.latents[one_of_class(self.first, labels, seeds, Stream.PARTNER)]
+        return self.decode(chosen + self.bandwidths[labels, None] * noise)
 
 
 def leave_one_out_bandwidth(points: np.ndarray) -> float:
@@ -367,9 +369,7 @@ class Interpolation(PrincipalSpace):
         from sklearn.neighbors import NearestNeighbors
         from threadpoolctl import threadpool_limits
 
-        latents = self.fit_space(real)
-        self.latents = latents[real.labels.argsort(stable=True)]
-        self.first = torch.tensor([0, *real.counts]).cumsum(0)
+        self.latents, self.first = sorted_by_class(self.fit_space(real), real)
         self.neighbours = torch.full((len(real), self.max_neighbours), -1, dtype=torch.int32)
         for label, count in enumerate(real.counts):
             start = int(self.first[label])

@@ -32,26 +32,25 @@ class Constant:
         return self.value
 
 
-class Cosine:
-    """Half a cosine from ``start`` to ``end``, reached at progress ``until``, then held."""
+class Ramp:
+    """From ``start`` to ``end``, reached at progress ``until``, then held."""
 
     def __init__(self, start: Real, end: Real, until: PositiveShare = 1.0) -> None:
         if not 0 < until <= 1:
             raise ValueError(f"until must be in (0, 1], got {until}")
         self.start, self.end, self.until = start, end, until
+
+
+class Cosine(Ramp):
+    """Half a cosine from ``start`` to ``end``, reached at progress ``until``, then held."""
 
     def __call__(self, progress: float) -> float:
         share = min(1.0, progress / self.until)
         return self.end + (self.start - self.end) * 0.5 * (1 + math.cos(math.pi * share))
 
 
-class Linear:
+class Linear(Ramp):
     """A straight line from ``start`` to ``end``, reached at progress ``until`` and held."""
-
-    def __init__(self, start: Real, end: Real, until: PositiveShare = 1.0) -> None:
-        if not 0 < until <= 1:
-            raise ValueError(f"until must be in (0, 1], got {until}")
-        self.start, self.end, self.until = start, end, until
 
     def __call__(self, progress: float) -> float:
         return self.start + (self.end - self.start) * min(1.0, progress / self.until)

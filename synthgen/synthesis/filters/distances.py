@@ -13,10 +13,11 @@ from synthgen.device import torch_threads
 from synthgen.images import to_float
 from synthgen.neighbors import nearest, nearest_others
 from synthgen.ranges import Components, KeptShare, NonNegative
-from synthgen.seeds import Stream
+from synthgen.samplers.statistical import principal_components
+from synthgen.seeds import Stream, step_generator
 from synthgen.synthesis.filters.base import Filter, Verdicts
 from synthgen.synthesis.filters.threshold import (
-    Threshold,
+    Gated,
     checked_share,
     halves,
     some_of_each,
@@ -47,18 +48,10 @@ class PixelSpace:
         self.mean = self.axes = torch.empty(0)  # float64 (pixels,), (pixels, K)
 
     def fit(self, real: LabelledImages, seed: int) -> None:
-        from sklearn.decomposition import PCA  # slow to import, and needed only here
-        from threadpoolctl import threadpool_limits
-
-        from synthgen.seeds import step_generator
-
-        order = torch.randperm(len(real), generator=step_generator(seed, Stream.PIXEL_SPACE))[
-            :FITTED_ON
-        ]
-        pixels = _small(real.images[order.sort().values])
+        order = torch.randperm(len(real), generator=step_generator(seed, Stream.PIXEL_SPACE))
+        pixels = _small(real.images[order[:FITTED_ON].sort().values])
         count = max(1, min(self.components, len(pixels) // PER_COMPONENT, pixels.shape[1]))
-        with threadpool_limits(1):  # the result doesn't depend on the machine's cores then
-            pca = PCA(n_components=count, random_state=seed).fit(pixels.numpy())
+        pca, _ = principal_components(pixels.numpy(), count, seed)
         self.mean = torch.from_numpy(pca.mean_).double()
         self.axes = torch.from_numpy(pca.components_.T.copy()).double()
 
@@ -91,7 +84,7 @@ TINY_DISTANCE = 1e-12
 MISSES = "mirrored and shifted copies, which a report's check of copying finds"
 
 
-class NearCopies(Filter):
+class NearCopies(Gated, Filter):
     """Rejects images that lie on a training image.
 
     The score is the distance to the nearest training image over the mean distance to the nearest
@@ -122,7 +115,6 @@ class NearCopies(Filter):
         self.neighbours = neighbours
         self.space = PixelSpace(components)
         self.references = torch.empty(0)  # float32 (training images, D)
-        self.gate: Threshold | None = None
 
     def fit(self, real_train: LabelledImages, seed: int) -> None:
         """The space is fitted to half of the real images. Each of the other half is scored against
@@ -145,15 +137,13 @@ class NearCopies(Filter):
         )
 
     def examine(self, images: Tensor, labels: Tensor) -> Verdicts:
-        if self.gate is None:
-            raise RuntimeError("fit() must come before examine()")
         with torch_threads(1):
             found = nearest(self.space.encode(images), self.references, self._count())
-        return self.gate.verdicts(_relative(found[0]), labels)
+        return self.line.verdicts(_relative(found[0]), labels)
 
     def facts(self) -> Fact:
         return (
-            Fact() if self.gate is None else self.gate.facts.model_copy(update={"misses": MISSES})
+            Fact() if self.gate is None else super().facts().model_copy(update={"misses": MISSES})
         )
 
     def _count(self) -> int:
@@ -173,7 +163,7 @@ ON_TOP = 0.5  # of the distance to the second nearest: an image as near as that 
 TINY_DENSITY, HIGHEST = 1e-12, 100.0  # a copy would score without bound
 
 
-class LowDensity(Filter):
+class LowDensity(Gated, Filter):
     """Rejects images that are far from the training images of their class.
 
     The radius of an image is its distance to the ``neighbours``-th nearest training image of its
@@ -209,7 +199,6 @@ class LowDensity(Filter):
         self.references: list[Tensor] = []  # float32 (images, D) for each class
         self.spacing: list[Tensor] = []  # float64 (images, neighbours + 2) for each class
         self.near: list[Tensor] = []  # int64, as spacing: which reference is so far away
-        self.gate: Threshold | None = None
 
     def fit(self, real_train: LabelledImages, seed: int) -> None:
         """The space is fitted to half of the real images; each of the other half is scored against
@@ -242,18 +231,13 @@ class LowDensity(Filter):
         )
 
     def examine(self, images: Tensor, labels: Tensor) -> Verdicts:
-        if self.gate is None:
-            raise RuntimeError("fit() must come before examine()")
         scores = torch.empty(len(images), dtype=torch.float64)
         with torch_threads(1):
             points = self.space.encode(images) * self.stretch
             for label in labels.unique().tolist():
                 mine = labels == label
                 scores[mine] = self._of_new(points[mine], label)
-        return self.gate.verdicts(scores, labels)
-
-    def facts(self) -> Fact:
-        return Fact() if self.gate is None else self.gate.facts
+        return self.line.verdicts(scores, labels)
 
     def _keep(self, references: Tensor) -> None:
         """The references of the next class, with two neighbours each beyond those that count."""

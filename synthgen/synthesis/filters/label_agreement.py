@@ -16,7 +16,7 @@ from synthgen.ranges import ClassifierWidth, Count, KeptShare, Real
 from synthgen.seeds import Stream, step_generator
 from synthgen.synthesis.filters.base import Filter, Verdicts
 from synthgen.synthesis.filters.threshold import (
-    Threshold,
+    Gated,
     checked_share,
     divided,
     threshold,
@@ -106,7 +106,7 @@ def _initial(image: ImageSpec, width: int, random: torch.Generator) -> Curator:
 HELD_OUT = 0.2  # of the training images, which the classifier doesn't learn from
 
 
-class LabelAgreement(Filter):
+class LabelAgreement(Gated, Filter):
     """Rejects images of which a classifier doubts the label.
 
     The score is the logit of the label less the largest of the others, after training on four
@@ -133,7 +133,6 @@ class LabelAgreement(Filter):
         self.keep_real, self.threshold = checked_share(keep_real), threshold
         self.steps, self.width = steps, width
         self.network: Curator | None = None
-        self.gate: Threshold | None = None
         self.accuracy = 0.0
 
     def fit(self, real_train: LabelledImages, seed: int) -> None:
@@ -147,15 +146,15 @@ class LabelAgreement(Filter):
         )
 
     def examine(self, images: Tensor, labels: Tensor) -> Verdicts:
-        if self.network is None or self.gate is None:
-            raise RuntimeError("fit() must come before examine()")
-        return self.gate.verdicts(_margins(logits_of(self.network, images), labels), labels)
+        line, network = self.line, self.network
+        assert network is not None
+        return line.verdicts(_margins(logits_of(network, images), labels), labels)
 
     def facts(self) -> Fact:
         if self.gate is None:
             return Fact()
         right = {"accuracy_on_held_out_real": round(self.accuracy, 4)}
-        return self.gate.facts.model_copy(update=right)
+        return super().facts().model_copy(update=right)
 
 
 def _margins(logits: Tensor, labels: Tensor) -> Tensor:

@@ -17,6 +17,7 @@ from synthgen.seeds import Stream, step_generator
 from synthgen.synthesis.filters.base import SetFilter, Verdicts
 from synthgen.synthesis.filters.distances import PixelSpace
 from synthgen.synthesis.filters.threshold import (
+    Gated,
     Threshold,
     checked_share,
     class_medians,
@@ -34,7 +35,7 @@ TINY = 1e-12
 PAIRS = 2**16  # of real images, whose distances are held at once
 
 
-class NearDuplicates(SetFilter):
+class NearDuplicates(Gated, SetFilter):
     """Rejects an image if an earlier kept row of its class lies too near.
 
     The score is the distance to the nearest earlier row, over the usual distance of a real image of
@@ -61,7 +62,6 @@ class NearDuplicates(SetFilter):
         self.keep_real, self.threshold = checked_share(keep_real), threshold
         self.space = PixelSpace(components)
         self.usual = torch.empty(0)  # median distance of each class, float64 (classes,)
-        self.gate: Threshold | None = None
         self.kept: list[Growing] = []  # the rows kept so far, for each class
 
     def fit(self, real_train: LabelledImages, seed: int) -> None:
@@ -138,21 +138,16 @@ class NearDuplicates(SetFilter):
         self.kept = [Growing(self.space.axes.shape[1] + 1) for _ in self.usual]
 
     def examine(self, images: Tensor, labels: Tensor) -> Verdicts:
-        if self.gate is None:
-            raise RuntimeError("fit() must come before examine()")
         distances = torch.empty(len(images), dtype=torch.float64)
         with torch_threads(1):
             points = self.space.encode(images)
             for label in labels.unique().tolist():
                 mine = labels == label
                 parts = points[mine].split(TOGETHER)
-                distances[mine] = torch.cat([self._settle(p, label, self.gate) for p in parts])
-        return self.gate.verdicts(self._score(distances, labels), labels)
+                distances[mine] = torch.cat([self._settle(p, label) for p in parts])
+        return self.line.verdicts(self._score(distances, labels), labels)
 
-    def facts(self) -> Fact:
-        return Fact() if self.gate is None else self.gate.facts
-
-    def _settle(self, points: Tensor, label: int, line: Threshold) -> Tensor:
+    def _settle(self, points: Tensor, label: int) -> Tensor:
         """Distances of the next rows of a class to their nearest kept row before, float64."""
         before = self.kept[label]
         if len(before):
@@ -162,7 +157,7 @@ class NearDuplicates(SetFilter):
         column = torch.tensor([label])
         for row in range(len(points)):
             score = self._score(distances[row : row + 1], column)
-            if bool(line.verdicts(score, column).keep):
+            if bool(self.line.verdicts(score, column).keep):
                 before.append(points[row])
                 later = points[None, row + 1 :]
                 distances[row + 1 :] = torch.minimum(

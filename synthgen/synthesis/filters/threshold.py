@@ -110,6 +110,22 @@ class Threshold:
         return Verdicts(scores >= self.thresholds[labels], scores)
 
 
+class Gated:
+    """A filter that ends in a :class:`Threshold`."""
+
+    gate: Threshold | None = None
+
+    @property
+    def line(self) -> Threshold:
+        if self.gate is None:
+            raise RuntimeError("fit() must come before examine()")
+        return self.gate
+
+    def facts(self) -> Fact:
+        """For the set's papers once fitted: thresholds, share of real images kept."""
+        return Fact() if self.gate is None else self.gate.facts
+
+
 def threshold(
     scores: Tensor,
     labels: Tensor,

@@ -53,11 +53,12 @@ class GaussianMixtureDensity(Placed):
                     "Add images to it or leave the class out."
                 )
             count = max(1, min(self.components, len(mine) // self.min_images))
-            weights, means, covariances = estimate_mixture(mine, count, seed, self.regularization)
+            mixture = estimate_mixture(mine, count, seed, self.regularization)
             self.weights[label].zero_()
-            self.weights[label, :count] = torch.from_numpy(weights)
-            self.means[label, :count] = torch.from_numpy(means)
-            self.factors[label, :count] = torch.linalg.cholesky(torch.from_numpy(covariances))
+            for buffer, found in zip(
+                (self.weights, self.means, self.factors), mixture, strict=True
+            ):
+                buffer[label, :count] = found
 
     def log_prob(self, z: Tensor, labels: Tensor) -> Tensor:
         """float32 ``(N, Z)``, int64 ``(N,)`` -> nats ``(N,)``."""
