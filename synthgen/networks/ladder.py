@@ -18,12 +18,10 @@ from synthgen.networks.blocks import (
     SLOPE,
     class_embedding,
     crop_to,
-    downsample,
-    pad_to,
     scaled_,
     upsample,
 )
-from synthgen.networks.r3gan import Change, Pyramid, residual_blocks
+from synthgen.networks.r3gan import Downward, Pyramid
 from synthgen.ranges import Depth, DepthOrNone, Side, Size, Width
 from synthgen.serialization import Rebuildable
 from synthgen.types import ImageSpec
@@ -31,7 +29,7 @@ from synthgen.types import ImageSpec
 LOG_RANGE = 5.0  # log-variances stay within ± this, softly, so that none of them explodes
 
 
-class LadderEncoder(nn.Module, Rebuildable):
+class LadderEncoder(Downward, Rebuildable):
     """Images to features at every resolution, from fine to coarse: the bottom-up half of the ladder
     (Sønderby et al. 2016, eq. 8-10). Arguments as in LadderDecoder."""
 
@@ -47,31 +45,22 @@ class LadderEncoder(nn.Module, Rebuildable):
         expansion: Depth = 1,
         group_size: Width | None = None,
     ) -> None:
-        super().__init__()
-        self.image, self.patch = image, patch
-        shape = Pyramid(image, patch, width, max_width, blocks, last_blocks)
-        self.full, self.widths = shape.full, shape.widths
-        self.from_image = scaled_(
-            nn.Conv2d(image.channels * patch**2, shape.widths[-1], 3, padding=1), GAIN
+        super().__init__(
+            image,
+            patch=patch,
+            width=width,
+            max_width=max_width,
+            blocks=blocks,
+            last_blocks=last_blocks,
+            expansion=expansion,
+            group_size=group_size,
         )
-        self.stages = nn.ModuleList()
-        before = shape.widths[-1]
-        for channels, count in zip(reversed(shape.widths), reversed(shape.blocks), strict=True):
-            layers: list[nn.Module] = [Change(before, channels)]
-            layers += residual_blocks(channels, count, expansion, group_size, shape.total_blocks)
-            self.stages.append(nn.Sequential(*layers))
-            before = channels
+        self.image = image
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """float ``(N, C, H, W)`` in [-1, 1] -> one ``(N, width, h, w)`` per stage, coarsest
         first."""
-        x = F.pixel_unshuffle(pad_to(images, *self.full), self.patch)
-        x = F.leaky_relu(self.from_image(x.contiguous(memory_format=torch.channels_last)), SLOPE)
-        found = []
-        for level, stage in enumerate(self.stages):
-            x = stage(downsample(x) if level else x)
-            found.append(x)
-        return found[::-1]
+        return super().forward(images)[::-1]
 
 
 class Rung(nn.Module):
@@ -158,14 +147,9 @@ class LadderDecoder(Generator):
         self.rungs = nn.ModuleList(
             Rung(wide, one[0]) for wide, one in zip(shape.widths, self.shapes[1:], strict=False)
         )
-        self.stages = nn.ModuleList()
-        before = first
-        for wide, count in zip(shape.widths, shape.blocks, strict=True):
-            layers: list[nn.Module] = [Change(before, wide)]
-            layers += residual_blocks(wide, count, expansion, group_size, shape.total_blocks)
-            self.stages.append(nn.Sequential(*layers))
-            before = wide
-        self.to_image = scaled_(nn.Conv2d(before, self.out_channels * patch**2, 3, padding=1), 0.5)
+        self.stages = shape.stages(expansion, group_size)
+        last = shape.widths[-1]
+        self.to_image = scaled_(nn.Conv2d(last, self.out_channels * patch**2, 3, padding=1), 0.5)
 
     def forward(self, z: Tensor, labels: Tensor) -> Tensor:
         """float32 ``(N, z_dim)`` from N(0, I), int64 ``(N,)`` -> ``(N, out_channels, H, W)``."""

@@ -58,9 +58,17 @@ class Pyramid:
         self.widths = [min(width * 2**level, max_width) for level in range(doublings, -1, -1)]
         self.blocks = [blocks] * doublings + [last_blocks]
 
-    @property
-    def total_blocks(self) -> int:
-        return max(1, sum(self.blocks))
+    def stages(self, expansion: int, group_size: int | None, order: int = 1) -> nn.ModuleList:
+        """A stage per resolution, each a change to its width and its residual blocks; ``order`` 1
+        goes up from the base, -1 down to it."""
+        total, found = max(1, sum(self.blocks)), nn.ModuleList()
+        before = self.widths[::order][0]
+        for width, count in zip(self.widths[::order], self.blocks[::order], strict=True):
+            change = Change(before, width)
+            inner = residual_blocks(width, count, expansion, group_size, total)
+            found.append(nn.Sequential(change, *inner))
+            before = width
+        return found
 
 
 class R3Generator(Generator):
@@ -103,13 +111,7 @@ class R3Generator(Generator):
         self.embedding = class_embedding(image.num_classes, embedding_dim)
         base_size = self.base[0] * self.base[1]
         self.project = scaled_(nn.Linear(z_dim + embedding_dim, self.first_width * base_size))
-        self.stages = nn.ModuleList()
-        before = shape.widths[0]
-        for channels, count in zip(shape.widths, shape.blocks, strict=True):
-            layers: list[nn.Module] = [Change(before, channels)]
-            layers += residual_blocks(channels, count, expansion, group_size, shape.total_blocks)
-            self.stages.append(nn.Sequential(*layers))
-            before = channels
+        self.stages = shape.stages(expansion, group_size)
         self.to_image = scaled_(
             nn.Conv2d(shape.widths[-1], self.out_channels * patch**2, 3, padding=1), 0.5
         )
@@ -125,7 +127,7 @@ class R3Generator(Generator):
 
 
 class Downward(nn.Module):
-    """Images to a small feature map ``(N, out_width, *base)``; the mirror of R3Generator."""
+    """Images to feature maps, the last ``(N, widths[0], *base)``; the mirror of R3Generator."""
 
     def __init__(
         self,
@@ -142,25 +144,21 @@ class Downward(nn.Module):
         super().__init__()
         shape = Pyramid(image, patch, width, max_width, blocks, last_blocks)
         self.patch, self.full, self.base = patch, shape.full, shape.base
-        self.out_width = shape.widths[0]
+        self.widths = shape.widths
         self.from_image = scaled_(
             nn.Conv2d(image.channels * patch**2, shape.widths[-1], 3, padding=1), GAIN
         )
-        self.stages = nn.ModuleList()
-        before = shape.widths[-1]
-        for channels, count in zip(reversed(shape.widths), reversed(shape.blocks), strict=True):
-            layers: list[nn.Module] = [Change(before, channels)]
-            layers += residual_blocks(channels, count, expansion, group_size, shape.total_blocks)
-            self.stages.append(nn.Sequential(*layers))
-            before = channels
+        self.stages = shape.stages(expansion, group_size, -1)
 
-    def forward(self, images: Tensor) -> Tensor:  # (N, C, H, W) in [-1, 1]
+    def forward(self, images: Tensor) -> list[Tensor]:
+        """float ``(N, C, H, W)`` in [-1, 1] -> one ``(N, width, h, w)`` per stage, finest first."""
         x = F.pixel_unshuffle(pad_to(images, *self.full), self.patch)
-        x = self.from_image(x.contiguous(memory_format=torch.channels_last))
-        x = F.leaky_relu(x, SLOPE)
+        x = F.leaky_relu(self.from_image(x.contiguous(memory_format=torch.channels_last)), SLOPE)
+        found = []
         for level, stage in enumerate(self.stages):
             x = stage(downsample(x) if level else x)
-        return x
+            found.append(x)
+        return found
 
 
 class R3Discriminator(Discriminator):
@@ -194,13 +192,13 @@ class R3Discriminator(Discriminator):
             expansion=expansion,
             group_size=group_size,
         )
-        last = self.down.out_width
+        last = self.down.widths[0]
         self.collapse = scaled_(nn.Conv2d(last, last, self.down.base, groups=last, bias=False))
         self.to_features = scaled_(nn.Linear(last, embedding_dim, bias=False))
         self.head = head(embedding_dim, image.num_classes)
 
     def features(self, images: Tensor) -> Tensor:
-        return self.to_features(self.collapse(self.down(images)).flatten(1)).float()
+        return self.to_features(self.collapse(self.down(images)[-1]).flatten(1)).float()
 
     def logits(self, features: Tensor, labels: Tensor) -> Tensor:
         return self.head(features, labels)
@@ -236,14 +234,14 @@ class R3Encoder(Encoder):
             expansion=expansion,
             group_size=group_size,
         )
-        flat = self.down.out_width * self.down.base[0] * self.down.base[1]
+        flat = self.down.widths[0] * self.down.base[0] * self.down.base[1]
         self.embedding = nn.Embedding(image.num_classes, embedding_dim)
         self.mean = scaled_(nn.Linear(flat + embedding_dim, z_dim))
         self.logvar = scaled_(nn.Linear(flat + embedding_dim, z_dim), 0.1)
 
     def forward(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """float ``(N, C, H, W)``, int64 ``(N,)`` -> mean and log-variance, float32 ``(N, Z)``."""
-        features = self.down(images).flatten(1)
+        features = self.down(images)[-1].flatten(1)
         features = torch.cat([features, self.embedding(labels).to(features.dtype)], dim=1)
         return self.mean(features).float(), self.logvar(features).float()
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from synthgen.transforms.base import ImageRandom, SoloTransform, per_image
-from synthgen.transforms.raster import pixel_centres
+from synthgen.transforms.raster import canvas, pixel_centres
 
 
 def smooth_noise(random: ImageRandom, height: int, width: int, cells: tuple[int, ...]) -> Tensor:
@@ -52,9 +52,8 @@ def warped(images: Tensor, source_x: Tensor, source_y: Tensor) -> Tensor:
 def turned(images: Tensor, matrix: Tensor, shift: Tensor) -> Tensor:
     """Images under an affine map about their centre: ``(N, 2, 2)`` from the result's coordinates
     to the source's, and ``(N, 2)`` to be added."""
-    height, width = images.shape[-2:]
-    x, y = pixel_centres(height, width)
-    centre_x, centre_y = width / min(height, width) / 2, height / min(height, width) / 2
+    x, y, right, bottom = canvas(images)
+    centre_x, centre_y = right / 2, bottom / 2
     x, y = x - centre_x, y - centre_y
     a, b, c, d = matrix.flatten(1)[:, :, None, None].unbind(1)
     to_x, to_y = shift[:, :, None, None].unbind(1)

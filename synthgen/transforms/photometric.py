@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from synthgen.transforms.base import ImageRandom, SoloTransform, Transform, per_image
 from synthgen.transforms.geometric import smooth_noise
-from synthgen.transforms.raster import coverage, pixel_centres, segment_distance
+from synthgen.transforms.raster import canvas, coverage, pixel_centres, segment_distance
 
 BLUR_SIGMA = 0.08  # of the shorter side, at strength 1
 NOISE_SIGMA = 0.25  # of the range from black to white, at strength 1
@@ -128,9 +128,7 @@ class Occlusion(SoloTransform):
 def random_rectangle(images: Tensor, area: Tensor, random: ImageRandom) -> Tensor:
     """bool ``(N, 1, H, W)``: a rectangle of the given share of each image, its proportions between
     1 : 2 and 2 : 1, placed uniformly inside."""
-    height, width = images.shape[-2:]
-    x, y = pixel_centres(height, width)
-    right, bottom = width / min(height, width), height / min(height, width)
+    x, y, right, bottom = canvas(images)
     draws = random.uniform(3)
     stretch = (2 ** (2 * draws[:, 0].double() - 1)).float()
     across = (area * stretch).sqrt().clamp_max(1) * right
@@ -206,13 +204,11 @@ class Rain(SoloTransform):
     """Bright streaks in one direction under a darker, flatter light."""
 
     def change(self, images: Tensor, strength: Tensor, random: ImageRandom) -> Tensor:
-        height, width = images.shape[-2:]
-        x, y = pixel_centres(height, width)
-        right, bottom = width / min(height, width), height / min(height, width)
+        x, y, right, bottom = canvas(images)
         draws = random.uniform(1 + 4 * RAINDROPS)
         slant = 0.6 * (draws[:, 0] - 0.5)
-        streaks = torch.zeros(len(images), height, width)
-        pixel = 1 / min(height, width)
+        streaks = torch.zeros(len(images), *images.shape[-2:])
+        pixel = 1 / min(images.shape[-2:])
         for drop in range(RAINDROPS):
             at_x, at_y, long, bright = draws[:, 1 + 4 * drop : 5 + 4 * drop].unbind(1)
             start = torch.stack([1.2 * right * at_x - 0.1, 1.2 * bottom * at_y - 0.2], dim=1)
@@ -254,10 +250,8 @@ class Night(SoloTransform):
     of a sensor that sees too little."""
 
     def change(self, images: Tensor, strength: Tensor, random: ImageRandom) -> Tensor:
-        height, width = images.shape[-2:]
-        x, y = pixel_centres(height, width)
+        x, y, right, bottom = canvas(images)
         draws = random.uniform(2)
-        right, bottom = width / min(height, width), height / min(height, width)
         lamp_x = (right * (0.3 + 0.4 * draws[:, 0]))[:, None, None]
         lamp_y = (bottom * (0.5 + 0.3 * draws[:, 1]))[:, None, None]
         squared = (x - lamp_x).square() + (y - lamp_y).square()

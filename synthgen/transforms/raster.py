@@ -20,6 +20,13 @@ def pixel_centres(height: int, width: int) -> tuple[Tensor, Tensor]:
     return x[None, :], y[:, None]
 
 
+def canvas(images: Tensor) -> tuple[Tensor, Tensor, float, float]:
+    """:func:`pixel_centres` of images ``(N, C, H, W)``, and their right and lower ends."""
+    height, width = images.shape[-2:]
+    unit = min(height, width)
+    return *pixel_centres(height, width), width / unit, height / unit
+
+
 def segment_distance(start: Tensor, end: Tensor, x: Tensor, y: Tensor) -> Tensor:
     """``(N, 2)`` ends of one segment per image -> ``(N, H, W)`` distance to it, at least 0."""
     return nearest_segment(start[:, None], end[:, None], x, y)

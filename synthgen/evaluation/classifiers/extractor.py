@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from synthgen.device import default_device, torch_threads
-from synthgen.evaluation.classifiers.base import automatic_steps
-from synthgen.evaluation.classifiers.networks import SmallCNN, train_classifier
+from synthgen.evaluation.classifiers.base import TrainingRecipe, automatic_steps
+from synthgen.evaluation.classifiers.networks import SmallCNN
 from synthgen.evaluation.classifiers.trainer import as_input, predict
+from synthgen.evaluation.classifiers.trainer import train as train_network
 from synthgen.evaluation.features.base import Extractor
 from synthgen.evaluation.features.network import weights_digest
 from synthgen.progress import track
@@ -92,9 +94,9 @@ class ClassifierExtractor(Extractor):
     ) -> SmallCNN:
         """The network that ``prepare`` keeps, after any number of steps."""
         with torch_threads(THREADS):
-            return train_classifier(
-                train,
-                width=self.width,
+            network = train_network(
+                partial(SmallCNN, width=self.width),
+                TrainingRecipe(data=train),
                 steps=steps,
                 batch_size=self.train_batch_size,
                 learning_rate=self.learning_rate,
@@ -102,6 +104,8 @@ class ClassifierExtractor(Extractor):
                 device=torch.device("cpu"),
                 on_step=on_step,
             )
+        assert isinstance(network, SmallCNN)
+        return network
 
     def forward(self, images: Tensor) -> Tensor:
         """float32 throughout: bfloat16 would leave three digits of each feature."""

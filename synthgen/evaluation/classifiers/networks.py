@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from synthgen.evaluation.classifiers.base import Augment, TrainingRecipe
-from synthgen.evaluation.classifiers.trainer import NetworkClassifier, train
+from synthgen.evaluation.classifiers.base import Augment
+from synthgen.evaluation.classifiers.trainer import NetworkClassifier
 from synthgen.ranges import BatchSize, ClassifierWidth, Count, Depth, Positive
-from synthgen.types import ImageSpec, LabelledImages
+from synthgen.types import ImageSpec
 
 # A small convolutional classifier, as a judge and for the extractor.
 
@@ -58,32 +55,6 @@ def convolution(inputs: int, outputs: int) -> nn.Module:
         nn.BatchNorm2d(outputs),
         nn.ReLU(),
     )
-
-
-def train_classifier(
-    data: LabelledImages,
-    *,
-    width: int,
-    steps: int,
-    batch_size: int,
-    learning_rate: float,
-    seed: int,
-    device: torch.device,
-    on_step: Callable[[int, nn.Module], None],
-) -> SmallCNN:
-    """A network trained on the images as they are; see :func:`training.train`."""
-    network = train(
-        partial(SmallCNN, width=width),
-        TrainingRecipe(data=data),
-        steps=steps,
-        batch_size=batch_size,
-        learning_rate=learning_rate,
-        seed=seed,
-        device=device,
-        on_step=on_step,
-    )
-    assert isinstance(network, SmallCNN)
-    return network
 
 
 class SmallCNNClassifier(NetworkClassifier):
