@@ -10,10 +10,16 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from synthgen.dataset.provenance import SplitFile
-from synthgen.dataset.schema import Dataset, IndexRow, ManifestRow, PublicDataset, PublicRow
+from synthgen.dataset.schema import (
+    Dataset,
+    IndexRow,
+    ManifestRow,
+    PublicDataset,
+    PublicRow,
+    SplitFile,
+)
 from synthgen.evaluation.report.schema import Report
-from synthgen.samplers.schema import SamplerDescription
+from synthgen.samplers.artifact import SamplerDescription
 from synthgen.schema import Schema
 
 FOLDER = Path(__file__).parent.parent / "docs" / "schemas"

@@ -160,6 +160,7 @@ MODULES = {
     "synthgen.tracking.tracker": "synthgen.tracking",
     "synthgen.training.orders": "synthgen.training",
     "synthgen.training.schedules": "synthgen.training",
+    "synthgen.vae.densities.fitting": "synthgen.vae.densities",
     "synthgen.vae.densities.gaussian_mixture": "synthgen.vae.densities",
     "synthgen.vae.densities.maf": "synthgen.vae.densities",
     "synthgen.vae.densities.running_gaussian": "synthgen.vae.densities",

@@ -7,10 +7,9 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from synthgen.dataset.provenance import Provenance
-from synthgen.dataset.schema import Dataset, ManifestRow, PublicRow, described
+from synthgen.dataset.schema import Dataset, ManifestRow, Provenance, PublicRow, described
 from synthgen.errors import SynthgenError
-from synthgen.samplers.schema import SamplerDescription
+from synthgen.samplers.artifact import SamplerDescription
 from synthgen.schema import Image, table_of
 
 OLD = Path(__file__).parent / "artifacts" / "1c8d65d"

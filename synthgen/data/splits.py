@@ -16,7 +16,7 @@ from torch import Tensor
 from synthgen.data.assign import SPLITS, assign, connected_units, cut, limits_of
 from synthgen.data.near_duplicates import NearDuplicates
 from synthgen.data.source import Records, Source
-from synthgen.dataset.provenance import Recipe, SplitFile
+from synthgen.dataset.schema import Recipe, SplitFile
 from synthgen.errors import SynthgenError
 from synthgen.images import image_hashes, lines_digest
 from synthgen.io import write_json

@@ -9,8 +9,7 @@ import torch
 
 from synthgen.data.assign import SPLITS
 from synthgen.data.splits import Splits
-from synthgen.dataset.provenance import Provenance, TrainingData
-from synthgen.dataset.schema import Dataset
+from synthgen.dataset.schema import Dataset, Provenance, TrainingData
 from synthgen.dataset.source import SyntheticSet
 from synthgen.errors import SynthgenError
 from synthgen.evaluation.classifiers import Classifier

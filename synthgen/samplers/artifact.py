@@ -1,4 +1,5 @@
-"""A sampler on disk: ``sampler.json`` says how to rebuild it, ``weights.safetensors`` the numbers.
+"""A sampler on disk: ``sampler.json`` says how to rebuild it and where it comes from,
+``weights.safetensors`` the numbers.
 
 Loading needs neither Hydra nor Lightning nor pickle. It refuses files whose hash is wrong and
 classes outside the allow-list.
@@ -12,9 +13,10 @@ import platform
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import torch
+from annotated_types import Interval
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load, save
 from torch.nn.modules.module import (
@@ -23,13 +25,54 @@ from torch.nn.modules.module import (
 )
 
 import synthgen
-from synthgen.dataset.provenance import Provenance
+from synthgen.dataset.schema import Provenance
 from synthgen.errors import SynthgenError
 from synthgen.io import canonical_digest, new_folder, write_bytes, write_json
+from synthgen.ranges import Few
 from synthgen.samplers.base import FittedSampler, Sampler
-from synthgen.samplers.schema import AGAIN, SamplerDescription
+from synthgen.schema import Document, Image, Schema, Sha256, Spec, Word
 from synthgen.serialization import from_spec, to_spec
 from synthgen.types import ImageSpec
+
+AGAIN = "Copy the sampler again, or export it again from its run."
+Threads = Annotated[int, Interval(ge=1, le=4096)]
+
+
+class Drawing(Schema):
+    """What the bytes of an image depend on beside label and seed."""
+
+    chunk: Few
+    threads: Threads
+
+
+class SamplerDescription(Document):
+    """``sampler.json``; the numbers lie beside it, in ``weights.safetensors``."""
+
+    FORM: ClassVar[str] = "synthgen-sampler/2"  # 1 named classes by their module
+    OLDER: ClassVar[tuple[str, ...]] = ("synthgen-sampler/1",)
+    ADVICE: ClassVar[str] = AGAIN
+
+    format: Literal["synthgen-sampler/1", "synthgen-sampler/2"]
+    sampler: Spec
+    image: Image
+    exposes_real: bool
+    weights_sha256: Sha256
+    execution: Drawing
+    versions: dict[Word, Word]
+    provenance: Provenance
+    sha256: Sha256  # of this file without it
+
+    @classmethod
+    def of_table(cls, table: dict[str, Any], place: str) -> Self:
+        """Raises SynthgenError too if the file is not the one that was saved."""
+        cls.require_known(table, place)
+        body = {key: value for key, value in table.items() if key != "sha256"}
+        if canonical_digest(body) != table.get("sha256"):
+            raise SynthgenError(
+                f"{place} was changed since it was saved (its SHA-256 differs).\n{AGAIN}"
+            )
+        return super().of_table(table, place)
+
 
 DESCRIPTION = "sampler.json"
 WEIGHTS = "weights.safetensors"

@@ -26,12 +26,12 @@ from synthgen.dataset.card import (
     sheet_page,
 )
 from synthgen.dataset.formats import Format
-from synthgen.dataset.provenance import Provenance
 from synthgen.dataset.schema import (
     Acceptance,
     CardAnswers,
     Dataset,
     FileFormat,
+    Provenance,
     SetPart,
     signed,
 )

@@ -14,14 +14,17 @@ import torch
 from torch import Tensor
 
 from synthgen.data.source import require_safe_names
-from synthgen.dataset.provenance import Provenance
-from synthgen.dataset.schema import REAL, SYNTHETIC, SamplerMark
+from synthgen.dataset.schema import REAL, SYNTHETIC, Provenance, SamplerMark
 from synthgen.device import available_cores
 from synthgen.errors import SynthgenError
 from synthgen.io import canonical_digest
-from synthgen.samplers.artifact import load_sampler, read_description, sampler_folder
+from synthgen.samplers.artifact import (
+    SamplerDescription,
+    load_sampler,
+    read_description,
+    sampler_folder,
+)
 from synthgen.samplers.base import Sampler
-from synthgen.samplers.schema import SamplerDescription
 from synthgen.types import ImageSpec, LabelledImages, Samples
 
 log = logging.getLogger(__name__)

@@ -23,7 +23,7 @@ from torch.utils.data import DataLoader
 import synthgen
 from synthgen.data import Splits, write_split
 from synthgen.data.splits import SPLIT_FILE, require_same_split
-from synthgen.dataset.provenance import Provenance, Training, TrainingData
+from synthgen.dataset.schema import Provenance, Training, TrainingData
 from synthgen.device import Precision, compute_dtype
 from synthgen.errors import StoppedByUserError, SynthgenError
 from synthgen.io import readable_os_errors, write_json

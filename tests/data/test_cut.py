@@ -4,7 +4,7 @@ import torch
 from synthgen.data import Digits
 from synthgen.data.assign import cut, limits_of
 from synthgen.data.splits import prepare, rebuild
-from synthgen.dataset.provenance import Recipe
+from synthgen.dataset.schema import Recipe
 from synthgen.errors import SynthgenError
 from synthgen.types import LabelledImages
 

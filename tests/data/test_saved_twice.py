@@ -12,7 +12,7 @@ from PIL import Image
 from synthgen.data import Digits, image_hashes, prepare, rebuild
 from synthgen.data.near_duplicates import distances, halved, near_duplicate_keys
 from synthgen.data.splits import divide
-from synthgen.dataset.provenance import Recipe
+from synthgen.dataset.schema import Recipe
 from synthgen.errors import SynthgenError
 from synthgen.types import LabelledImages
 

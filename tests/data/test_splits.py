@@ -8,7 +8,7 @@ import torch
 from synthgen.data import Digits, Records, Source, image_hashes, prepare, rebuild, write_split
 from synthgen.data.assign import assign, connected_units
 from synthgen.data.splits import read_split
-from synthgen.dataset.provenance import Recipe
+from synthgen.dataset.schema import Recipe
 from synthgen.errors import SynthgenError
 from synthgen.types import LabelledImages
 

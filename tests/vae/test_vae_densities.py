@@ -8,9 +8,15 @@ from synthgen.metrics.frechet import frechet_distance
 from synthgen.samplers.neural import DecoderSampler
 from synthgen.seeds import row_seeds
 from synthgen.types import whole_groups
-from synthgen.vae.densities import GaussianMixtureDensity, MAFDensity, TwoStageDensity, fitting
-from synthgen.vae.densities.fitting import minimize, parted
-from synthgen.vae.densities.maf import MADE
+from synthgen.vae import densities
+from synthgen.vae.densities import (
+    MADE,
+    GaussianMixtureDensity,
+    MAFDensity,
+    TwoStageDensity,
+    minimize,
+    parted,
+)
 from synthgen.vae.priors import StandardNormalPrior
 
 FLOW = {"layers": 3, "hidden": 32, "epochs": 25, "batch_size": 128, "lr": 5e-3}
@@ -184,9 +190,7 @@ def test_a_mixture_never_draws_from_a_component_without_weight(monkeypatch):
     latents = 50 + torch.randn(300, 2, generator=torch.Generator().manual_seed(0))
     density.fit(latents, torch.zeros(300, dtype=torch.int64), seed=0)
     assert (density.weights[0] > 0).sum() == 3
-    monkeypatch.setattr(
-        "synthgen.vae.densities.gaussian_mixture.image_rng", lambda seed, stream: Highest()
-    )
+    monkeypatch.setattr("synthgen.vae.densities.image_rng", lambda seed, stream: Highest())
     drawn = density.sample(torch.zeros(10, dtype=torch.int64), torch.arange(10))
     assert drawn.min().item() > 40
 
@@ -251,7 +255,7 @@ def test_the_epoch_is_chosen_by_whole_groups():
 def test_densities_hold_out_the_groups_that_they_are_told(density, monkeypatch):
     asked = []
     monkeypatch.setattr(
-        fitting, "whole_groups", lambda *given: asked.append(given) or whole_groups(*given)
+        densities, "whole_groups", lambda *given: asked.append(given) or whole_groups(*given)
     )
     groups = torch.arange(60) // 3
     labels = torch.zeros(60, dtype=torch.int64)

@@ -20,7 +20,7 @@ from synthgen.samplers.artifact import read_description, sampler_folder
 from synthgen.samplers.base import FittedSampler
 from synthgen.synthesis import Plan, generate, is_complete, plan_request, synthesize
 from synthgen.synthesis.filters import Filter, SetFilter
-from synthgen.synthesis.filters.threshold import without_copies
+from synthgen.synthesis.filters.base import without_copies
 from synthgen.synthesis.job import current_launch, require_free_or_finished, tell_of_idle_tasks
 from synthgen.synthesis.sources import resolve_device
 from synthgen.tracking import log_dataset

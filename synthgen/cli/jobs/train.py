@@ -18,7 +18,7 @@ from synthgen.cli.assemble import build_instance, build_source, keyword_argument
 from synthgen.cli.build import build, check
 from synthgen.cli.resume import resumed, save_config
 from synthgen.data.splits import SPLIT_FILE, prepare, read_split, rebuild
-from synthgen.dataset.provenance import Recipe
+from synthgen.dataset.schema import Recipe
 from synthgen.device import total_memory
 from synthgen.errors import StoppedByUserError, SynthgenError
 from synthgen.io import remove_contents, require_absent, sole_writer

@@ -15,9 +15,10 @@ from synthgen.neighbors import nearest, nearest_others
 from synthgen.ranges import Components, KeptShare, NonNegative
 from synthgen.samplers.statistical import principal_components
 from synthgen.seeds import Stream, step_generator
-from synthgen.synthesis.filters.base import Filter, Verdicts
-from synthgen.synthesis.filters.threshold import (
+from synthgen.synthesis.filters.base import (
+    Filter,
     Gated,
+    Verdicts,
     checked_share,
     halves,
     some_of_each,

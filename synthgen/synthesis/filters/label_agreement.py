@@ -14,9 +14,10 @@ from synthgen.images import to_float
 from synthgen.progress import track
 from synthgen.ranges import ClassifierWidth, Count, KeptShare, Real
 from synthgen.seeds import Stream, step_generator
-from synthgen.synthesis.filters.base import Filter, Verdicts
-from synthgen.synthesis.filters.threshold import (
+from synthgen.synthesis.filters.base import (
+    Filter,
     Gated,
+    Verdicts,
     checked_share,
     divided,
     threshold,

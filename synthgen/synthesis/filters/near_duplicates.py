@@ -14,11 +14,11 @@ from synthgen.errors import SynthgenError
 from synthgen.neighbors import exact_distances, nearest
 from synthgen.ranges import Components, KeptShare, NonNegative
 from synthgen.seeds import Stream, step_generator
-from synthgen.synthesis.filters.base import SetFilter, Verdicts
-from synthgen.synthesis.filters.distances import PixelSpace
-from synthgen.synthesis.filters.threshold import (
+from synthgen.synthesis.filters.base import (
     Gated,
+    SetFilter,
     Threshold,
+    Verdicts,
     checked_share,
     class_medians,
     halves,
@@ -26,6 +26,7 @@ from synthgen.synthesis.filters.threshold import (
     threshold,
     without_copies,
 )
+from synthgen.synthesis.filters.distances import PixelSpace
 from synthgen.types import LabelledImages
 
 CALIBRATED_ON = 20_000  # real images; the others of a class stand for the rest of a set

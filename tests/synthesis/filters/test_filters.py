@@ -8,7 +8,7 @@ from synthgen.dataset.schema import Fact
 from synthgen.errors import SynthgenError
 from synthgen.serialization import from_spec, to_spec
 from synthgen.synthesis.filters import LabelAgreement, LowDensity, NearCopies
-from synthgen.synthesis.filters.threshold import divided, halves
+from synthgen.synthesis.filters.base import divided, halves
 from synthgen.types import LabelledImages
 
 FILTERS = {

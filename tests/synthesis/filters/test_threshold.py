@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from synthgen.neighbors import nearest, nearest_others
-from synthgen.synthesis.filters.threshold import keeping, rounded, threshold
+from synthgen.synthesis.filters.base import keeping, rounded, threshold
 
 
 def test_the_promise_holds_over_many_draws():
