@@ -152,6 +152,43 @@ def minimize(
     network.requires_grad_(False).eval()
 
 
+class LearnedDensity(Placed):
+    """A small network as a density; ``epochs``, ``batch_size`` and ``lr`` are of :func:`minimize`,
+    latents are brought to one scale by ``standardizer``."""
+
+    def __init__(self, z_dim: int, epochs: int, batch_size: int, lr: float) -> None:
+        super().__init__()
+        if min(epochs, batch_size) < 1:
+            raise ValueError("epochs and batch_size must be at least 1")
+        self.z_dim, self.epochs, self.batch_size, self.lr = z_dim, epochs, batch_size, lr
+        self.standardizer = Standardizer(z_dim)
+
+    def learn(
+        self,
+        loss: BatchLoss,
+        latents: Tensor,
+        labels: Tensor,
+        seed: int,
+        groups: Tensor | None,
+        description: str,
+    ) -> None:
+        """Fit the standardizer, then minimise ``loss``."""
+        self.standardizer.fit(latents)
+        device = self.standardizer.mean.device
+        minimize(
+            self,
+            loss,
+            latents.to(device),
+            labels.to(device),
+            seed=seed,
+            groups=groups,
+            epochs=self.epochs,
+            batch_size=self.batch_size,
+            lr=self.lr,
+            description=description,
+        )
+
+
 def parted(labels: Tensor, groups: Tensor | None, random: torch.Generator) -> tuple[Tensor, Tensor]:
     """Positions to train on, and a tenth to choose the epoch by; no group on both sides."""
     if groups is None:
@@ -281,7 +318,7 @@ class MADE(nn.Module):
         return shift, STEEPEST * torch.tanh(raw / STEEPEST)
 
 
-class MAFDensity(Placed):
+class MAFDensity(LearnedDensity):
     """A masked autoregressive flow from N(0, I), one for all classes with the class as a condition
     (Papamakarios et al. 2017, section 3.1): drawing takes one pass per dimension and layer.
 
@@ -301,11 +338,9 @@ class MAFDensity(Placed):
         batch_size: BatchSize = 256,
         lr: Positive = 1e-3,
     ) -> None:
-        super().__init__()
-        if min(layers, hidden, epochs, batch_size) < 1:
-            raise ValueError("layers, hidden, epochs and batch_size must be at least 1")
-        self.z_dim, self.epochs, self.batch_size, self.lr = z_dim, epochs, batch_size, lr
-        self.standardizer = Standardizer(z_dim)
+        super().__init__(z_dim, epochs, batch_size, lr)
+        if min(layers, hidden) < 1:
+            raise ValueError("layers and hidden must be at least 1")
         self.layers = nn.ModuleList(MADE(num_classes, z_dim, hidden) for _ in range(layers))
 
     def fit(self, latents: Tensor, labels: Tensor, seed: int, groups: Tensor | None = None) -> None:
@@ -315,19 +350,11 @@ class MAFDensity(Placed):
             made = cast(MADE, layer)
             nn.init.zeros_(made.last.weight)
             nn.init.zeros_(made.direct.weight)
-        self.standardizer.fit(latents)
-        minimize(
-            self,
-            lambda z, y, random: -self.log_prob(z, y).mean() / self.z_dim,
-            latents.to(self.standardizer.mean.device),
-            labels.to(self.standardizer.mean.device),
-            seed=seed,
-            groups=groups,
-            epochs=self.epochs,
-            batch_size=self.batch_size,
-            lr=self.lr,
-            description="Fitting a flow to latents",
-        )
+
+        def loss(z: Tensor, y: Tensor, random: torch.Generator) -> Tensor:
+            return -self.log_prob(z, y).mean() / self.z_dim
+
+        self.learn(loss, latents, labels, seed, groups, "Fitting a flow to latents")
 
     def forward(self, z: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Latents ``(N, Z)`` -> normal numbers ``(N, Z)`` and log |det| of the map ``(N,)``."""
@@ -378,7 +405,7 @@ class SkipMLP(nn.Module):
         return self.last(torch.cat([h, x], dim=1))
 
 
-class TwoStageDensity(Placed):
+class TwoStageDensity(LearnedDensity):
     """p(z | y) = ∫ N(z; f(u, y), γ² I) N(u; 0, I) du, with u as long as z: a VAE over latents whose
     aggregated posterior is closer to N(0, I) than the first one's (Dai & Wipf 2019, section 4).
 
@@ -396,11 +423,9 @@ class TwoStageDensity(Placed):
         batch_size: BatchSize = 256,
         lr: Positive = 1e-3,
     ) -> None:
-        super().__init__()
-        if min(hidden, epochs, batch_size) < 1:
-            raise ValueError("hidden, epochs and batch_size must be at least 1")
-        self.z_dim, self.epochs, self.batch_size, self.lr = z_dim, epochs, batch_size, lr
-        self.standardizer = Standardizer(z_dim)
+        super().__init__(z_dim, epochs, batch_size, lr)
+        if hidden < 1:
+            raise ValueError(f"hidden must be at least 1, got {hidden}")
         self.encoder = SkipMLP(num_classes, z_dim, 2 * z_dim, hidden)
         self.decoder = SkipMLP(num_classes, z_dim, z_dim, hidden)
         self.raw_log_gamma = nn.Parameter(torch.zeros(()))
@@ -409,20 +434,8 @@ class TwoStageDensity(Placed):
         """Maximise the ELBO of float32 ``(N, Z)`` latents given int64 ``(N,)`` labels."""
         initialize(self, step_generator(seed, Stream.FIT, 2))
         nn.init.zeros_(self.raw_log_gamma)
-        self.standardizer.fit(latents)
-        device = self.raw_log_gamma.device
-        minimize(
-            self,
-            self.negative_elbo,
-            latents.to(device),
-            labels.to(device),
-            seed=seed,
-            groups=groups,
-            epochs=self.epochs,
-            batch_size=self.batch_size,
-            lr=self.lr,
-            description="Fitting the second stage to latents",
-        )
+        title = "Fitting the second stage to latents"
+        self.learn(self.negative_elbo, latents, labels, seed, groups, title)
 
     @property
     def log_gamma(self) -> Tensor:

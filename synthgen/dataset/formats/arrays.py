@@ -30,18 +30,25 @@ class NPZ(Format):
     name = "npz"
 
     def encode(self, shard: Shard) -> Encoded:
-        pixels = channels_last(shard.images)
-        path = f"{shard.file}.npz"
-        content = write_npz(
-            {
-                "images": pixels,
-                "labels": np.array(shard.labels, dtype=np.int64),
-                "classes": np.array(shard.classes),
-                "seeds": np.array([-1 if s is None else s for s in shard.seeds], dtype=np.int64),
-                "synthetic": np.array([origin == "synthetic" for origin in shard.origins]),
-            }
-        )
-        return Encoded([(path, content)], [path] * len(pixels), pixel_digests(pixels))
+        arrays, path = arrays_of(shard), f"{shard.file}.npz"
+        first = {name: arrays[name] for name in ("images", "labels")}
+        content = write_npz({**first, "classes": np.array(shard.classes), **arrays})
+        return encoded_as(path, content, arrays["images"])
+
+
+def arrays_of(shard: Shard) -> dict[str, np.ndarray]:
+    """What arrays are kept of a shard, all of ``N`` rows; a real image's seed is -1."""
+    return {
+        "images": channels_last(shard.images),
+        "labels": np.array(shard.labels, dtype=np.int64),
+        "seeds": np.array([-1 if seed is None else seed for seed in shard.seeds], dtype=np.int64),
+        "synthetic": np.array([origin == "synthetic" for origin in shard.origins]),
+    }
+
+
+def encoded_as(path: str, content: bytes, pixels: np.ndarray) -> Encoded:
+    """One file that holds all images of a shard."""
+    return Encoded([(path, content)], [path] * len(pixels), pixel_digests(pixels))
 
 
 def write_npz(arrays: dict[str, np.ndarray]) -> bytes:
@@ -95,15 +102,7 @@ class HDF5(Format):
 
     def encode(self, shard: Shard) -> Encoded:
         h5py = _h5py()
-        pixels = channels_last(shard.images)
-        seeds = np.array([-1 if seed is None else seed for seed in shard.seeds], dtype=np.int64)
-        arrays = {
-            "images": pixels,
-            "labels": np.array(shard.labels, dtype=np.int64),
-            "seeds": seeds,
-            "synthetic": np.array([origin == "synthetic" for origin in shard.origins]),
-        }
-        path = f"{shard.file}.h5"
+        arrays, path = arrays_of(shard), f"{shard.file}.h5"
         with h5py.File(path, "w", driver="core", backing_store=False, libver="v110") as file:
             for name, array in arrays.items():
                 file.create_dataset(name, data=array, track_times=False)
@@ -111,7 +110,7 @@ class HDF5(Format):
             file["labels"].attrs["classes"] = np.array(names, dtype=h5py.string_dtype())
             file.flush()
             content = file.id.get_file_image()
-        return Encoded([(path, content)], [path] * len(pixels), pixel_digests(pixels))
+        return encoded_as(path, content, arrays["images"])
 
 
 def _h5py() -> Any:

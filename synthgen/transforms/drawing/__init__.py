@@ -17,6 +17,7 @@ from synthgen.transforms.drawing.placement import (
     FitToBox,
     Inside,
     Placement,
+    Surroundings,
     Within,
 )
 from synthgen.transforms.drawing.scene import Part, Scene, Thing
@@ -50,6 +51,7 @@ __all__ = [
     "Scene",
     "Shape",
     "Strokes",
+    "Surroundings",
     "Texture",
     "Thing",
     "Uniform",

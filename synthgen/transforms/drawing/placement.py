@@ -29,6 +29,15 @@ class Circles:
 
 
 @dataclass(frozen=True)
+class Surroundings:
+    """The images' width and height, in units of the shorter side, and what lies there already, by
+    name."""
+
+    sides: tuple[float, float]
+    placed: Mapping[str, Sequence[Circles]]
+
+
+@dataclass(frozen=True)
 class Frame:
     """From a thing's own coordinates to the image's: ``matrix (N, 2, 2)``, then ``shift (N, 2)``;
     ``scale (N,)`` is the size of 1."""
@@ -46,15 +55,8 @@ class Constraint(Rebuildable, ABC):
     """Says which positions are allowed, given what was placed before."""
 
     @abstractmethod
-    def allows(
-        self,
-        position: Tensor,
-        reach: Tensor,
-        placed: Mapping[str, Sequence[Circles]],
-        sides: tuple[float, float],
-    ) -> Tensor:
-        """``(N, T, 2)`` candidates of things of ``reach (N, 1)`` in an image of ``sides`` ->
-        bool ``(N, T)``."""
+    def allows(self, position: Tensor, reach: Tensor, around: Surroundings) -> Tensor:
+        """``(N, T, 2)`` candidates of things of ``reach (N, 1)`` -> bool ``(N, T)``."""
 
 
 class Inside(Constraint):
@@ -63,15 +65,9 @@ class Inside(Constraint):
     def __init__(self, margin: Real = 0.0) -> None:
         self.margin = margin
 
-    def allows(
-        self,
-        position: Tensor,
-        reach: Tensor,
-        placed: Mapping[str, Sequence[Circles]],
-        sides: tuple[float, float],
-    ) -> Tensor:
+    def allows(self, position: Tensor, reach: Tensor, around: Surroundings) -> Tensor:
         nearest = (reach + self.margin)[..., None]
-        far = torch.tensor(sides) - nearest
+        far = torch.tensor(around.sides) - nearest
         return ((position >= nearest) & (position <= far)).all(dim=2)
 
 
@@ -82,15 +78,9 @@ class Apart(Constraint):
     def __init__(self, gap: Real = 0.0, others: Sequence[str] | None = None) -> None:
         self.gap, self.others = gap, others
 
-    def allows(
-        self,
-        position: Tensor,
-        reach: Tensor,
-        placed: Mapping[str, Sequence[Circles]],
-        sides: tuple[float, float],
-    ) -> Tensor:
+    def allows(self, position: Tensor, reach: Tensor, around: Surroundings) -> Tensor:
         allowed = torch.ones(position.shape[:2], dtype=torch.bool)
-        for circle in _named(placed, self.others):
+        for circle in _named(around.placed, self.others):
             least = reach + circle.reach[:, None] + self.gap
             squared = (position - circle.centre[:, None]).square().sum(dim=2)
             allowed &= (squared >= least * least) | ~circle.present[:, None]
@@ -103,15 +93,9 @@ class Within(Constraint):
     def __init__(self, other: str) -> None:
         self.other = other
 
-    def allows(
-        self,
-        position: Tensor,
-        reach: Tensor,
-        placed: Mapping[str, Sequence[Circles]],
-        sides: tuple[float, float],
-    ) -> Tensor:
+    def allows(self, position: Tensor, reach: Tensor, around: Surroundings) -> Tensor:
         allowed = torch.zeros(position.shape[:2], dtype=torch.bool)
-        for circle in _named(placed, [self.other]):
+        for circle in _named(around.placed, [self.other]):
             most = circle.reach[:, None] - reach
             squared = (position - circle.centre[:, None]).square().sum(dim=2)
             allowed |= (squared <= most * most) & (most >= 0) & circle.present[:, None]
@@ -131,9 +115,8 @@ class Placement(Rebuildable, ABC):
         self,
         outlines: Sequence[Outline],
         random: ImageRandom,
-        sides: tuple[float, float],
-        allows: Sequence[Constraint],
-        placed: Mapping[str, Sequence[Circles]],
+        around: Surroundings,
+        constraints: Sequence[Constraint],
     ) -> tuple[Frame, Tensor]:
         """The frame, and bool ``(N,)``: was an allowed position found."""
 
@@ -165,18 +148,17 @@ class Anywhere(Placement):
         self,
         outlines: Sequence[Outline],
         random: ImageRandom,
-        sides: tuple[float, float],
-        allows: Sequence[Constraint],
-        placed: Mapping[str, Sequence[Circles]],
+        around: Surroundings,
+        constraints: Sequence[Constraint],
     ) -> tuple[Frame, Tensor]:
         size = draw_number(self.size, random)
         matrix = linear_map(self.angle, self.slant, self.aspect, random) * size[:, None, None]
-        tries = CANDIDATES if allows else 1
+        tries = CANDIDATES if constraints else 1
         drawn = [draw_numbers(self.x, random, tries), draw_numbers(self.y, random, tries)]
         position = torch.stack(drawn, dim=2)  # (N, T, 2)
         allowed = torch.ones(position.shape[:2], dtype=torch.bool)
-        for constraint in allows:
-            allowed &= constraint.allows(position, size[:, None], placed, sides)
+        for constraint in constraints:
+            allowed &= constraint.allows(position, size[:, None], around)
         first = allowed.int().argmax(dim=1)
         shift = position[torch.arange(len(position)), first]
         return Frame(matrix, shift, size), allowed.any(dim=1)
@@ -209,9 +191,8 @@ class FitToBox(Placement):
         self,
         outlines: Sequence[Outline],
         random: ImageRandom,
-        sides: tuple[float, float],
-        allows: Sequence[Constraint],
-        placed: Mapping[str, Sequence[Circles]],
+        around: Surroundings,
+        constraints: Sequence[Constraint],
     ) -> tuple[Frame, Tensor]:
         matrix = linear_map(self.angle, self.slant, self.aspect, random)
         points = transformed(matrix, torch.cat([o.points for o in outlines], dim=1))
@@ -221,7 +202,7 @@ class FitToBox(Placement):
         scale = draw_number(self.box, random) / extent.clamp_min(1e-6)
         # In float64 the rounding of a sum, whatever its order, is lost in float32.
         mass = (points.double() * weights).sum(dim=1) / weights.double().sum(dim=1).clamp_min(1e-9)
-        middle = torch.tensor(sides) / 2
+        middle = torch.tensor(around.sides) / 2
         off = torch.stack([draw_number(self.x, random), draw_number(self.y, random)], dim=1)
         shift = middle + off - mass.float() * scale[:, None]
         found = torch.ones(len(random), dtype=torch.bool)

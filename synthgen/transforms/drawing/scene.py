@@ -18,7 +18,14 @@ from synthgen.transforms.drawing.distributions import (
     Paint,
     draw_number,
 )
-from synthgen.transforms.drawing.placement import Anywhere, Circles, Constraint, Frame, Placement
+from synthgen.transforms.drawing.placement import (
+    Anywhere,
+    Circles,
+    Constraint,
+    Frame,
+    Placement,
+    Surroundings,
+)
 from synthgen.transforms.drawing.shapes import Outline, Shape
 from synthgen.transforms.raster import coverage, pixel_centres
 
@@ -122,7 +129,7 @@ class Scene(Rebuildable):
             for copy in range(thing.most):
                 outlines = [part.shape.outline(numbers) for part in thing.parts]
                 frame, found = thing.placement.frame(
-                    outlines, numbers, sides, thing.constraints, circles
+                    outlines, numbers, Surroundings(sides, circles), thing.constraints
                 )
                 asked = (copy + 1 <= wanted) & (room > 0)
                 self._require_found(name, thing, copy, asked & ~found)
