@@ -23,6 +23,7 @@ from synthgen.evaluation.trial.arms import (
     rank_in_class,
 )
 from synthgen.evaluation.trial.endpoints import of_classes, tail_labels
+from synthgen.evaluation.trial.schema import Source
 from synthgen.seeds import step_generator
 from synthgen.types import LabelledImages
 
@@ -54,7 +55,7 @@ TEN = Setup(
 class Copies:
     """A source that draws images of ``pool`` with replacement, ``counts`` in proportion."""
 
-    kind = "sampler"
+    kind: Source = "sampler"
 
     def __init__(
         self, pool: LabelledImages, counts: Sequence[int], *, most: int, seed: int

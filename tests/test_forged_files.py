@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 import torch
-from synthgen.dataset.provenance import Training
 
 from synthgen.data import Digits, prepare, write_split
 from synthgen.dataset.formats import NPZ
+from synthgen.dataset.schema import Training
 from synthgen.dataset.source import Synthetic, read_synthetic
 from synthgen.errors import SynthgenError
 from synthgen.evaluation.checks import provenance_sentences, require_unseen_test

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from synthgen.dataset.provenance import Recipe
+from synthgen.dataset.schema import Recipe
 from synthgen.schema import Schema
 from synthgen.stats import Estimate
 
