@@ -18,7 +18,7 @@ from synthgen.dataset.schema import (
     PublicRow,
     SplitFile,
 )
-from synthgen.evaluation.report.schema import Report
+from synthgen.evaluation.report.schema import Comparison, Report
 from synthgen.samplers.artifact import SamplerDescription
 from synthgen.schema import Schema
 
@@ -32,6 +32,7 @@ SCHEMAS: dict[str, type[Schema]] = {
     "public_dataset": PublicDataset,
     "public_manifest_row": PublicRow,
     "report": Report,
+    "comparison": Comparison,
 }
 
 

@@ -3,14 +3,14 @@
 import csv
 import os
 import time
-from types import SimpleNamespace
 
 import pytest
 
 from synthgen.cli.catalogue import entries
 from synthgen.data.source import require_safe_names
 from synthgen.errors import SynthgenError, cell_text, nearest, plain_cell, printable
-from synthgen.evaluation.compare import Comparison, write_comparison
+from synthgen.evaluation.compare import write_csv
+from synthgen.evaluation.report.schema import ComparedLine, ComparedRun, ComparedValue, Comparison
 from synthgen.synthesis.plan import PerClass, checked_quotas
 from synthgen.tracking.metrics_csv import MetricsCSV
 
@@ -79,20 +79,20 @@ def test_columns_of_metrics_are_no_formulas_and_are_found_again(tmp_path):
         assert list(csv.reader(file)) == [["images_seen", "'=loss"], ["1", "-0.5"], ["2", "-0.5"]]
 
 
-def test_cells_of_a_comparison_are_no_formulas(tmp_path, monkeypatch):
-    monkeypatch.setattr("synthgen.evaluation.compare.context", lambda _: {})
-    monkeypatch.setattr(
-        "synthgen.evaluation.compare.environment",
-        lambda *_: SimpleNamespace(
-            get_template=lambda _: SimpleNamespace(render=lambda _: "a page")
-        ),
-    )
-    monkeypatch.setattr(Comparison, "columns", lambda _: ["name", "=run value"])
-    monkeypatch.setattr(Comparison, "records", lambda _: [["fidelity/kid", -0.5], ["@x", None]])
-    monkeypatch.setattr(Comparison, "to_json", lambda _: {})
-    write_comparison(Comparison.__new__(Comparison), tmp_path)
-    text = (tmp_path / "comparison.csv").read_text()
-    assert text == "name,'=run value\nfidelity/kid,-0.5\n'@x,\n"
+def test_cells_of_a_comparison_are_no_formulas(tmp_path):
+    value = ComparedValue(value=-0.5, ci_low=None, ci_high=None, n_fake=9)
+    line = ComparedLine(
+        name="@x", extractor=None, classifier=None, scope=None, higher_is_better=True,
+        values={"=run": value}, best="=run",
+    )  # fmt: skip
+    made = Comparison(
+        format="synthgen-comparison/1", runs=[ComparedRun(name="=run", folder="x")],
+        results=[line], differences=[], sentences=[],
+    )  # fmt: skip
+    write_csv(made, tmp_path / "comparison.csv")
+    head, row = (tmp_path / "comparison.csv").read_text().splitlines()
+    assert head.endswith(",'=run value,'=run ci_low,'=run ci_high,'=run n_fake,best")
+    assert row == "'@x,,,,True,-0.5,,,9,'=run"
 
 
 def test_the_nearest_name():

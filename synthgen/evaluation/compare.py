@@ -1,336 +1,53 @@
-"""Reports side by side: read, refused where they can't be compared, shown on a terminal, in CSV
-and JSON, and as a page."""
+"""Reports side by side: read, refused where they can't be compared, and written as a page, as CSV
+and as JSON."""
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any
 
-from synthgen.errors import SynthgenError, plain_cell, printable
-from synthgen.evaluation.report.blocks import Figure, embed, text_of
-from synthgen.evaluation.report.charts import DotPlot, Mark, dot_plot, drawn
-from synthgen.evaluation.report.formatting import (
-    direction,
-    full_label,
-    is_share,
-    reference_split,
-    show,
+from synthgen.errors import SynthgenError, plain_cell
+from synthgen.evaluation.report.comparison import (
+    DIFFERENCE,
+    EXACT_COPIES,
+    IMAGES,
+    IMAGES_SEEN,
+    NEAR_COPIES,
+    SECONDS,
+    answers,
+    write_comparison_page,
 )
-from synthgen.evaluation.report.page import environment
-from synthgen.evaluation.report.schema import Report
-from synthgen.evaluation.report.tables import Cell, Column, Row, Table
+from synthgen.evaluation.report.formatting import reference_split
+from synthgen.evaluation.report.schema import (
+    Answered,
+    ChangedSetting,
+    ComparedLine,
+    ComparedRun,
+    ComparedValue,
+    Comparison,
+    Report,
+    scope_text,
+)
 from synthgen.evaluation.report.verdict import verdict_text
 from synthgen.evaluation.schema import Interval, Result
 from synthgen.io import new_folder, write_json, write_text
 from synthgen.masking import flatten, masked
-
-if TYPE_CHECKING:
-    from rich.table import Table as RichTable
-
-
-# The comparison as data: shared results in rows, runs in columns.
+from synthgen.moved import specs_today
 
 Identity = tuple[str, str | None, str | None, str]
 
 
 @dataclass(frozen=True)
 class Run:
-    """One report with the label that it has in tables."""
+    """One report with the name that it has in tables."""
 
     name: str
     folder: Path
     report: Report
-
-
-@dataclass(frozen=True)
-class Line:
-    """One result of every run. ``best`` is the position of the run that is better than all others
-    beyond the intervals, or None."""
-
-    name: str
-    extractor: str | None
-    classifier: str | None
-    scope: dict[str, str] | None
-    higher_is_better: bool
-    results: list[Result]  # one of each run
-    best: int | None
-
-    @property
-    def label(self) -> str | None:
-        return next((result.label for result in self.results if result.label), None)
-
-
-@dataclass(frozen=True)
-class Difference:
-    """A setting that is not the same everywhere; None where a run doesn't have it."""
-
-    key: str
-    values: list[Any]
-
-
-@dataclass(frozen=True)
-class Comparison:
-    runs: list[Run]
-    lines: list[Line]
-    differences: list[Difference]
-    sentences: list[str] = field(default_factory=list)
-
-    @property
-    def names(self) -> list[str]:
-        return [run.name for run in self.runs]
-
-    def columns(self) -> list[str]:
-        """The header of :meth:`records`: four columns of identity, then four for every run."""
-        per_run = [f"{name} {part}" for name in self.names for part in PARTS]
-        return ["name", "extractor", "classifier", "scope", "higher_is_better", *per_run, "best"]
-
-    def records(self) -> list[list[Any]]:
-        """The lines as flat rows for CSV and tables; ``best`` is a run's name or None."""
-        return [
-            [
-                line.name,
-                line.extractor,
-                line.classifier,
-                scope_text(line.scope),
-                line.higher_is_better,
-                *(getattr(result, part) for result in line.results for part in PARTS),
-                None if line.best is None else self.names[line.best],
-            ]
-            for line in self.lines
-        ]
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "format": "synthgen-comparison/1",
-            "runs": [{"name": run.name, "folder": str(run.folder)} for run in self.runs],
-            "results": [
-                {
-                    "name": line.name,
-                    "extractor": line.extractor,
-                    "classifier": line.classifier,
-                    "scope": line.scope,
-                    "higher_is_better": line.higher_is_better,
-                    "values": {
-                        name: {part: getattr(result, part) for part in PARTS}
-                        for name, result in zip(self.names, line.results, strict=True)
-                    },
-                    "best": None if line.best is None else self.names[line.best],
-                }
-                for line in self.lines
-            ],
-            "differences": [
-                {"key": item.key, "values": dict(zip(self.names, item.values, strict=True))}
-                for item in self.differences
-            ],
-            "sentences": self.sentences,
-        }
-
-
-PARTS = ("value", "ci_low", "ci_high", "n_fake")
-
-
-def scope_text(scope: dict[str, str] | None) -> str:
-    return "" if not scope else ", ".join(f"{key}: {value}" for key, value in scope.items())
-
-
-def identity(result: Result) -> Identity:
-    """What makes two results the same measurement."""
-    return result.name, result.extractor, result.classifier, scope_text(result.scope)
-
-
-def shared_lines(runs: Sequence[Run]) -> list[Line]:
-    """Results that every run has, overall ones before classes, in the first report's order."""
-    found = [{identity(result): result for result in run.report.results} for run in runs]
-    keys = [key for key in found[0] if all(key in other for other in found[1:])]
-    keys.sort(key=lambda key: key[3] != "")  # stable
-    lines = []
-    for key in keys:
-        results = [results_of_run[key] for results_of_run in found]
-        scope, higher = results[0].scope, results[0].higher_is_better
-        lines.append(Line(*key[:3], scope, higher, results, clear_best(results, higher)))
-    return lines
-
-
-def clear_best(results: Sequence[Interval], higher_is_better: bool) -> int | None:
-    """The position of the best value if its interval overlaps with no other; None when a value or
-    an interval is missing, or intervals overlap."""
-    sign = 1 if higher_is_better else -1
-    ends = [ends_of(result, sign) for result in results]
-    known = [one for one in ends if one is not None]
-    if len(known) < max(2, len(ends)):
-        return None
-    best = max(range(len(known)), key=lambda index: known[index][1])
-    others = [far for index, (_, _, far) in enumerate(known) if index != best]
-    return best if all(known[best][0] > far for far in others) else None
-
-
-def ends_of(result: Interval, sign: int) -> tuple[float, float, float] | None:
-    """The worse end, the value and the better end of an interval, all times ``sign``."""
-    value, low, high = result.value, result.ci_low, result.ci_high
-    if value is None or low is None or high is None:
-        return None
-    near, far = (low, high) if sign > 0 else (high, low)
-    return sign * near, sign * value, sign * far
-
-
-def differing_settings(runs: Sequence[Run]) -> list[Difference]:
-    """Flattened settings that are not equal in all reports; secrets are masked first."""
-    settings = [flatten(masked(settings_of(run.report))) for run in runs]
-    keys = dict.fromkeys(key for flat in settings for key in flat)
-    rows = [Difference(key, [flat.get(key) for flat in settings]) for key in keys]
-    return [row for row in rows if any(value != row.values[0] for value in row.values)]
-
-
-def settings_of(report: Report) -> dict[str, Any]:
-    """Everything that was chosen for a run: how its set was made, and how it was evaluated."""
-    whole = report.to_json()
-    provenance = whole["provenance"]
-    made = dict(provenance["synthetic"]["dataset"] or {})
-    for derived in ("created", "seconds", "execution", "classes", "files", "sha256"):
-        made.pop(derived, None)
-    return {
-        "set": made,
-        "evaluate": provenance["config"] or {},
-        "protocol": whole["protocol"],
-        "versions": provenance["versions"],
-    }
-
-
-MAX_TEXT = 120  # characters of a setting's value on the page
-
-
-def write_comparison(comparison: Comparison, folder: Path) -> None:
-    """``comparison.json``, ``comparison.csv`` and ``comparison.html`` in ``folder``."""
-    write_json(folder / "comparison.json", comparison.to_json())
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    for row in (comparison.columns(), *comparison.records()):
-        writer.writerow(map(plain_cell, row))
-    write_text(folder / "comparison.csv", buffer.getvalue())
-    template = environment().get_template("comparison.html.j2")
-    write_text(folder / "comparison.html", template.render(context(comparison)))
-
-
-def render(comparison: Comparison) -> RichTable:
-    """The overall results as a table for the terminal; classes are in the files."""
-    from rich import box
-    from rich.table import Table as RichTable
-    from rich.text import Text
-
-    overall, scoped = split_lines(comparison)
-    caption = " ".join(comparison.sentences)
-    if scoped:
-        caption += f" {len(scoped)} more rows about single classes are in comparison.csv."
-    table = RichTable(box=box.SIMPLE_HEAD, caption=Text(caption), caption_justify="left")
-    table.add_column("Metric")
-    table.add_column("Measured by")
-    for name in comparison.names:
-        table.add_column(Text(printable(name)), justify="right")
-    for line in overall:
-        arrow = direction(line.higher_is_better)[:1]
-        cells = [_rich_cell(line, index) for index in range(len(line.results))]
-        table.add_row(Text(f"{full_label(line)} {arrow}"), Text(measured_by(line)), *cells)
-    return table
-
-
-def _rich_cell(line: Line, index: int) -> Any:
-    from rich.text import Text
-
-    value, interval = show_part(line, index)
-    best = index == line.best
-    first = f"{value} *" if best else value
-    return Text("\n".join(filter(None, (first, interval))), style="bold" if best else "")
-
-
-def split_lines(comparison: Comparison) -> tuple[list[Line], list[Line]]:
-    """Overall lines, and lines about classes or groups."""
-    overall = [line for line in comparison.lines if line.scope is None]
-    return overall, [line for line in comparison.lines if line.scope is not None]
-
-
-def measured_by(line: Line) -> str:
-    return ", ".join(filter(None, (line.extractor, line.classifier)))
-
-
-def show_part(line: Line, index: int) -> tuple[str, str]:
-    return show(line.results[index], line.name)
-
-
-def context(comparison: Comparison) -> dict[str, Any]:
-    """Everything that comparison.html.j2 shows."""
-    overall, scoped = split_lines(comparison)
-    return {
-        "title": f"{len(comparison.runs)} reports side by side",
-        "names": comparison.names,
-        "sentences": comparison.sentences,
-        "overall": _table(comparison, overall),
-        "scoped": _table(comparison, scoped) if scoped else None,
-        "plots": [plot for line in overall if (plot := _plot(comparison, line)) is not None],
-        "differences": _differences(comparison) if comparison.differences else None,
-        "grids": _grids(comparison),
-    }
-
-
-def _table(comparison: Comparison, lines: list[Line]) -> Table:
-    columns = [Column(name, "", name) for name in comparison.names]
-    rows = []
-    for line in lines:
-        parts = [scope_text(line.scope), measured_by(line), direction(line.higher_is_better)]
-        cells: list[Cell | None] = [
-            Cell(*show_part(line, index), strong=index == line.best)
-            for index in range(len(line.results))
-        ]
-        rows.append(Row(full_label(line), "\n".join(filter(None, parts)), cells))
-    return Table("Results", columns, rows)
-
-
-def _plot(comparison: Comparison, line: Line) -> DotPlot | None:
-    scale = 100 if is_share(line.name) else 1
-    marks = []
-    for index, (name, result) in enumerate(zip(comparison.names, line.results, strict=True)):
-        value, low, high = (
-            None if part is None else part * scale
-            for part in (result.value, result.ci_low, result.ci_high)
-        )
-        style = "model" if index == line.best else "other"
-        label = name if len(name) <= 18 else f"…{name[-17:]}"
-        marks.append(Mark(label, value, low, high, show_part(line, index)[0], style))
-    note = f"{measured_by(line)} · {direction(line.higher_is_better)}"
-    axis: Literal["linear", "by_span"] = "linear" if line.higher_is_better else "by_span"
-    plot = dot_plot(full_label(line), note, marks, axis=axis)
-    return plot and drawn(plot)[0]
-
-
-def _differences(comparison: Comparison) -> Table:
-    columns = [Column(name, "", name) for name in comparison.names]
-    rows = [
-        Row(item.key, "", [Cell("–" if v is None else _cut(text_of(v))) for v in item.values])
-        for item in comparison.differences
-    ]
-    return Table("What differs", columns, rows)
-
-
-def _grids(comparison: Comparison) -> list[tuple[str, list[Figure]]]:
-    return [
-        (run.name, [embed(f, run.folder) for f in run.report.figures if f.kind == "class_grid"])
-        for run in comparison.runs
-    ]
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= MAX_TEXT else f"{text[:MAX_TEXT]}…"
-
-
-# Read reports, refuse what can't be compared, write the comparison.
-
-BEST_SENTENCE = (
-    "A value is marked as best (*) only where its interval overlaps with no other run's interval; "
-    "where nothing is marked, no run is surely the best."
-)
 
 
 def compare(folders: Sequence[Path], out: Path) -> Comparison:
@@ -353,16 +70,30 @@ def compare(folders: Sequence[Path], out: Path) -> Comparison:
     ]
     require_same_split(runs)
     require_same_extractors(runs)
-    lines = shared_lines(runs)
-    if not lines:
+    results = shared_lines(runs)
+    if not results:
         raise SynthgenError(
             "These reports have no result in common (name, extractor, classifier and scope).\n"
             "Evaluate them again with the same extractors and judge."
         )
-    comparison = Comparison(runs, lines, differing_settings(runs), sentences(runs))
+    comparison = Comparison(
+        format="synthgen-comparison/1",
+        runs=[compared_run(run) for run in runs],
+        results=[*results, *fact_lines(runs)],
+        differences=differing_settings(runs),
+        sentences=sentences(runs),
+        same_judge=same_judge(runs),
+    )
+    said = tuple(Answered(question=a.question, text=a.text) for a in answers(comparison))
+    comparison = comparison.model_copy(update={"answers": said})
     with new_folder(Path(out)) as staging:
-        write_comparison(comparison, staging)
+        write_json(staging / "comparison.json", comparison.to_json())
+        write_csv(comparison, staging / "comparison.csv")
+        write_comparison_page(comparison, [(run.report, run.folder) for run in runs], staging)
     return comparison
+
+
+# Reading reports, and refusing what can't be compared.
 
 
 def report_folder(folder: Path) -> Path:
@@ -374,6 +105,17 @@ def report_folder(folder: Path) -> Path:
         f"There is no report in {folder} (looked for report.json and report/report.json).\n"
         "Make one: synthgen evaluate data=… synthetic=… out=…"
     )
+
+
+def labels(folders: Sequence[Path]) -> list[str]:
+    """Short distinct names: the folder's, with as many parents as it takes to tell them apart."""
+    parts = [folder.absolute().parts for folder in folders]
+    parts = [part[:-1] if part[-1] == "report" and len(part) > 2 else part for part in parts]
+    for depth in range(1, max(map(len, parts)) + 1):
+        names = ["/".join(part[-depth:]) for part in parts]
+        if len(set(names)) == len(names):
+            return names
+    return [f"{number}: {'/'.join(part[-1:])}" for number, part in enumerate(parts, 1)]
 
 
 def require_same_split(runs: Sequence[Run]) -> None:
@@ -407,45 +149,6 @@ def require_same_extractors(runs: Sequence[Run]) -> None:
                 )
 
 
-def labels(folders: Sequence[Path]) -> list[str]:
-    """Short distinct names: the folder's, with as many parents as it takes to tell them apart."""
-    parts = [folder.absolute().parts for folder in folders]
-    parts = [part[:-1] if part[-1] == "report" and len(part) > 2 else part for part in parts]
-    for depth in range(1, max(map(len, parts)) + 1):
-        names = ["/".join(part[-depth:]) for part in parts]
-        if len(set(names)) == len(names):
-            return names
-    return [f"{number}: {'/'.join(part[-1:])}" for number, part in enumerate(parts, 1)]
-
-
-def sentences(runs: Sequence[Run]) -> list[str]:
-    """What to keep in mind while reading the table."""
-    said = [BEST_SENTENCE]
-    if (reference := reference_split(runs[0].report)) != "test":
-        said.append(
-            f"These reports are for choosing: their reference is the {reference} split. The final "
-            "report of what is chosen uses reference=test."
-        )
-    judges = [run.report.protocol.judge for run in runs]
-    if any(judge != judges[0] for judge in judges):
-        said.append(
-            "The judges were trained with different settings (see the differences), so the "
-            "transfer results of these runs are not the same test."
-        )
-    return said + verdicts(runs)
-
-
-def verdicts(runs: Sequence[Run]) -> list[str]:
-    """What the trials said, if any report has one: the first two sentences of each."""
-    found = [run.report.verdict for run in runs]
-    if all(verdict is None for verdict in found):
-        return []
-    return [
-        f"Verdict of {run.name}: {'. '.join(verdict_text(verdict).split('. ')[:2]).rstrip('.')}."
-        for run, verdict in zip(runs, found, strict=True)
-    ]
-
-
 def _extractors(run: Run) -> dict[str, set[str]]:
     kinds: dict[str, set[str]] = {}
     for name in {result.extractor for result in run.report.results if result.extractor}:
@@ -455,3 +158,268 @@ def _extractors(run: Run) -> dict[str, set[str]]:
 
 def _short(text: str) -> str:
     return f"{text[:12]}…" if len(text) > 16 else text
+
+
+# Results in lines, runs in columns.
+
+
+def shared_lines(runs: Sequence[Run]) -> list[ComparedLine]:
+    """Results that at least two runs have, overall ones before classes, else in their order."""
+    found: dict[Identity, dict[str, Result]] = {}
+    for run in runs:
+        for result in run.report.results:
+            found.setdefault(identity(result), {})[run.name] = result
+    kept = [own for own in found.values() if len(own) > 1]
+    kept.sort(key=lambda own: next(iter(own.values())).scope is not None)  # stable
+    return [line(own, [run.name for run in runs]) for own in kept]
+
+
+def identity(result: Result) -> Identity:
+    """What makes two results the same measurement."""
+    return result.name, result.extractor, result.classifier, scope_text(result.scope)
+
+
+def line(own: Mapping[str, Result], names: Sequence[str]) -> ComparedLine:
+    first = next(iter(own.values()))
+    best = clear_best([own.get(name) for name in names], first.higher_is_better)
+    return ComparedLine(
+        name=first.name,
+        label=first.label,
+        extractor=first.extractor,
+        classifier=first.classifier,
+        scope=first.scope,
+        higher_is_better=first.higher_is_better,
+        values={name: value_of(result, result.n_fake) for name, result in own.items()},
+        best=None if best is None else names[best],
+    )
+
+
+def value_of(found: Interval, n_fake: int) -> ComparedValue:
+    low, high = found.ci_low, found.ci_high
+    return ComparedValue(value=found.value, ci_low=low, ci_high=high, n_fake=n_fake)
+
+
+def clear_best(results: Sequence[Interval | None], higher_is_better: bool) -> int | None:
+    """The position of the best value if its interval overlaps with no other; None when a value or
+    an interval is missing, or intervals overlap."""
+    sign = 1 if higher_is_better else -1
+    ends = [ends_of(result, sign) for result in results if result is not None]
+    known = [one for one in ends if one is not None]
+    if len(known) < max(2, len(results)):
+        return None
+    best = max(range(len(known)), key=lambda index: known[index][1])
+    others = [far for index, (_, _, far) in enumerate(known) if index != best]
+    return best if all(known[best][0] > far for far in others) else None
+
+
+def ends_of(result: Interval, sign: int) -> tuple[float, float, float] | None:
+    """The worse end, the value and the better end of an interval, all times ``sign``."""
+    value, low, high = result.value, result.ci_low, result.ci_high
+    if value is None or low is None or high is None:
+        return None
+    near, far = (low, high) if sign > 0 else (high, low)
+    return sign * near, sign * value, sign * far
+
+
+def compared_run(run: Run) -> ComparedRun:
+    verdict, copying = run.report.verdict, run.report.copying
+    return ComparedRun(
+        name=run.name,
+        folder=str(run.folder),
+        verdict=verdict.primary.verdict if verdict and verdict.primary else None,
+        endpoint=verdict.endpoint if verdict else None,
+        copies_flagged=any(one.flagged for one in copying.values()) if copying else None,
+    )
+
+
+def fact_lines(runs: Sequence[Run]) -> list[ComparedLine]:
+    """What the reports say of their trials, of copies and of the cost, as lines beside the results.
+    Only a gain in the same endpoint can be the best."""
+    found = {run.name: facts(run.report) for run in runs}
+    endpoints = {run.report.verdict.endpoint if run.report.verdict else None for run in runs}
+    lines = []
+    for name in dict.fromkeys(name for own in found.values() for name in own):
+        values = {run: own[name] for run, own in found.items() if name in own}
+        best = clear_best([own.get(name) for own in found.values()], higher_is_better=True)
+        decides = name == DIFFERENCE and best is not None and len(endpoints) == 1
+        lines.append(
+            ComparedLine(
+                name=name,
+                extractor=None,
+                classifier=None,
+                scope=None,
+                higher_is_better=True if name == DIFFERENCE else None,
+                values=values,
+                best=runs[best].name if decides and best is not None else None,
+            )
+        )
+    return lines
+
+
+def facts(report: Report) -> dict[str, ComparedValue]:
+    """By name; what a report doesn't say isn't there."""
+    total = sum(report.provenance.synthetic.counts.values())
+    made = flatten(report.provenance.synthetic.dataset or {})
+    found: dict[str, Any] = {}
+    if report.verdict and (primary := report.verdict.primary):
+        found[DIFFERENCE] = (primary.difference, primary.ci_low, primary.ci_high)
+    if "train" in report.provenance.exact_copies:
+        found[EXACT_COPIES] = (report.provenance.exact_copies["train"], None, None)
+    most = max(report.copying.values(), key=lambda one: one.near_copies, default=None)
+    if most is not None:
+        found[NEAR_COPIES] = (most.near_copies, None, None)
+    found[IMAGES] = (total, None, None)
+    for name in (IMAGES_SEEN, SECONDS):
+        value = made.get(f"provenance.{name.replace('/', '.')}")
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            found[name] = (value, None, None)
+    counted = most.searched if most else total
+    return {
+        name: ComparedValue(
+            value=value,
+            ci_low=low,
+            ci_high=high,
+            n_fake=counted if name == NEAR_COPIES else total,
+        )
+        for name, (value, low, high) in found.items()
+    }
+
+
+# Settings that differ.
+
+JUDGE = ("name", "network", "steps", "batch_size", "optimizer", "augmentation")
+FOLLOWS = {  # from other settings or from the machine, or only names a place
+    "sha256", "digest", "fingerprint", "id", "created", "seconds", "images_per_second",
+    "images_seen", "threads", "machine", "torch", "root", "out", "cache", "synthetic", "sampler",
+    "path", "_partial_",
+}  # fmt: skip
+MADE = ("plan", "seed", "mode")  # of what a set says of itself
+DRAWN = ("latents", "filters", "shares")  # of what each of its parts says
+
+
+def differing_settings(runs: Sequence[Run]) -> list[ChangedSetting]:
+    """Settings that are not equal in all reports that could name them, the broadest first, each
+    once; secrets are masked. What only one kind of model has is told by the kind."""
+    settings = [settings_of(run.report) for run in runs]
+    rows: dict[str, list[Any]] = {}
+    for key in dict.fromkeys(key for flat in settings for key in flat):
+        told = [flat.get(key) for flat in settings if could_tell(flat, key)]
+        if any(value != told[0] for value in told):
+            rows[key] = told
+    if "model" in rows:
+        rows.pop("set.model", None)
+    changed: dict[str, dict[str, Any]] = {}
+    for key in sorted(rows, key=lambda key: key.count(".")):
+        values = {run.name: flat.get(key) for run, flat in zip(runs, settings, strict=True)}
+        if not told_by_kind(key, rows) and not told_already(key, values, changed):
+            changed[key] = values
+    return [ChangedSetting(key=key, values=values) for key, values in changed.items()]
+
+
+def told_already(
+    key: str, values: Mapping[str, Any], changed: Mapping[str, dict[str, Any]]
+) -> bool:
+    """Whether the setting is one of ``changed`` under the name of another place. What that place
+    doesn't know is filled in."""
+    for other, known in changed.items():
+        both = [run for run in values if None not in (values[run], known[run])]
+        alike = other.rpartition(".")[2] == key.rpartition(".")[2] and both
+        if alike and all(values[run] == known[run] for run in both):
+            known |= {run: values[run] for run in values if known[run] is None}
+            return True
+    return False
+
+
+def could_tell(flat: Mapping[str, Any], key: str) -> bool:
+    """A report that lacks a whole group of settings, as one of a set alone lacks those of the
+    training, says nothing about them; within a group that it has, a missing one is none."""
+    group = key.partition(".")[0]
+    return key in flat or (
+        group not in ("set", "training", "versions")
+        and any(other == group or other.startswith(f"{group}.") for other in flat)
+    )
+
+
+def told_by_kind(key: str, rows: Mapping[str, list[Any]]) -> bool:
+    """Whether a setting differs only because a part that it belongs to is of another kind."""
+    present = [value for value in rows[key] if value is not None]
+    if len(present) == len(rows[key]) or any(value != present[0] for value in present):
+        return False
+    parents = key.split(".")
+    return any(".".join(parents[:depth]) in rows for depth in range(1, len(parents)))
+
+
+def settings_of(report: Report) -> dict[str, Any]:
+    """What was chosen for a run as flat names: how its set was made, and how it was evaluated. The
+    kind of a part (``_target_``) has the part's own name."""
+    made, config = report.provenance.synthetic.dataset or {}, report.provenance.config or {}
+    origin = made.get("provenance") or {}
+    about = {name: made[name] for name in MADE if name in made} | {"model": origin.get("model")}
+    for part in made.get("parts") or []:
+        about |= {name: part[name] for name in DRAWN if part.get(name)}
+    judge = {name: getattr(report.protocol.judge, name) for name in (*JUDGE, "seeds", "precision")}
+    whole: dict[str, Any] = {name: config[name] for name in config if name != "logger"}
+    versions = report.provenance.versions
+    whole |= {"set": about, "training": origin.get("training"), "versions": versions}
+    flat = flatten(masked(specs_today(whole))) | {f"judge.{k}": v for k, v in judge.items()}
+    return {
+        key.removesuffix("._target_"): str(value).rpartition(".")[2] if "_target_" in key else value
+        for key, value in flat.items()
+        if key.rpartition(".")[2] not in FOLLOWS and key not in ("set", "training")
+    }
+
+
+def same_judge(runs: Sequence[Run]) -> bool:
+    """How many trainings there were changes only the intervals."""
+    found = [[getattr(run.report.protocol.judge, name) for name in JUDGE] for run in runs]
+    return all(one == found[0] for one in found)
+
+
+# What to keep in mind while reading, and the table for programs.
+
+BEST_SENTENCE = (
+    "A value is marked as best (*) only where its interval overlaps with no other run's interval; "
+    "where nothing is marked, no run is surely the best."
+)
+ONE_SET_EACH = (
+    "Intervals are over test images and trainings of the judge. Another training of the same "
+    "generator could differ by more: compare several seeds before you prefer a setting."
+)
+
+
+def sentences(runs: Sequence[Run]) -> list[str]:
+    """What to keep in mind while reading the table."""
+    said = [BEST_SENTENCE, ONE_SET_EACH]
+    if (reference := reference_split(runs[0].report)) != "test":
+        said.append(
+            f"These reports are for choosing: their reference is the {reference} split. The final "
+            "report of what is chosen uses reference=test."
+        )
+    if not same_judge(runs):
+        said.append(
+            "The judges were trained with different settings (see the differences), so the "
+            "transfer results of these runs are not the same test."
+        )
+    return said + verdicts(runs)
+
+
+def verdicts(runs: Sequence[Run]) -> list[str]:
+    """What the trials said, if any report has one: the first two sentences of each."""
+    tried = [run for run in runs if run.report.verdict is not None]
+    untried = [run.name for run in runs if run.report.verdict is None]
+    said = [
+        f"Verdict of {run.name}: "
+        f"{'. '.join(verdict_text(run.report.verdict).split('. ')[:2]).rstrip('.')}."
+        for run in tried
+    ]
+    if tried and untried:
+        said.append(f"Without a trial, so not tested for help: {', '.join(untried)}.")
+    return said
+
+
+def write_csv(comparison: Comparison, path: Path) -> None:
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    for row in (comparison.columns(), *comparison.records()):
+        writer.writerow(map(plain_cell, row))
+    write_text(path, buffer.getvalue())

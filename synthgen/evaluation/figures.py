@@ -66,6 +66,16 @@ def class_grid(
     return f"Real {reference} images (left) and synthetic images (right), not selected.{more}"
 
 
+def synthetic_half(width: int, height: int, image: Sequence[int]) -> tuple[int, int] | None:
+    """Where (x, y) the synthetic images begin in a :func:`class_grid` of that size in pixels, of
+    images ``(H, W)``; None if it can't be one."""
+    scale = max(1, -(-CELL // max(image)))
+    high, wide = (side * scale + GAP for side in image)
+    left, top = width - COLUMNS * wide - 2 * MARGIN, LETTER + 2 * MARGIN
+    rows = height - top - MARGIN
+    return (left, top) if left > COLUMNS * wide and rows > 0 and rows % high == 0 else None
+
+
 def first_of_class(images: LabelledImages, label: int) -> Tensor:
     """The first few: sets have no meaningful order, so nothing is picked for its looks."""
     positions = (images.labels == label).nonzero().flatten()[:COLUMNS]

@@ -14,8 +14,7 @@ from synthgen.io import file_digest
 from synthgen.tracking.tracker import Tracker
 
 if TYPE_CHECKING:
-    from synthgen.evaluation.compare import Comparison
-    from synthgen.evaluation.report.schema import Report
+    from synthgen.evaluation.report.schema import Comparison, Report
     from synthgen.evaluation.trial.schema import TrialVerdict
 
 

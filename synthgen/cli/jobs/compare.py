@@ -1,20 +1,48 @@
-"""``synthgen compare``: reports in, one table out."""
+"""``synthgen compare``: reports in, four answers and a table out."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.console import Console
+from rich import box
+from rich.console import Console, Group
+from rich.table import Table
+from rich.text import Text
 
 from synthgen.cli.assemble import stage_tracker
-from synthgen.evaluation.compare import compare, render
+from synthgen.errors import printable
+from synthgen.evaluation.compare import compare
+from synthgen.evaluation.report.comparison import (
+    ACCURACY,
+    DIFFERENCE,
+    DISTANCE,
+    IMAGES_SEEN,
+    MAIN,
+    SECONDS,
+    answers,
+    main_table,
+    short,
+)
+from synthgen.evaluation.report.schema import Comparison
+from synthgen.evaluation.report.tables import Cell
 from synthgen.io import require_absent
 from synthgen.tracking import log_comparison
 
 if TYPE_CHECKING:
     from synthgen.cli.application import Invocation
     from synthgen.cli.settings import CompareSettings
+
+
+NARROW = 4  # runs that a terminal has room for with intervals
+SHORT = {
+    ACCURACY.format("synthetic_only"): "alone",
+    ACCURACY.format("real_and_synthetic"): "both",
+    DIFFERENCE: "gain",
+    DISTANCE: "Fréchet",
+    IMAGES_SEEN: "images seen",
+    SECONDS: "time",
+}  # lines that a terminal shows of many runs
 
 
 def run(settings: CompareSettings, invocation: Invocation) -> Path:
@@ -25,3 +53,43 @@ def run(settings: CompareSettings, invocation: Invocation) -> Path:
     with stage_tracker(settings, out, "compare", run=out) as tracker:
         log_comparison(tracker, comparison, out)
     return out
+
+
+def render(comparison: Comparison) -> Group:
+    """The answers and the lines that matter; all others are in the files."""
+    said = [f"{one.question} {one.sign} {one.text}" for one in answers(comparison)]
+    said = [printable(" ".join(one.split())) for one in said]
+    scoped = sum(one.scope is not None for one in comparison.results)
+    more = f"All {len(comparison.results):,} lines, {scoped:,} of them about single classes, are in"
+    ending = f"* better than all others beyond the intervals. {more} comparison.csv."
+    return Group(*map(Text, said), terminal_table(comparison), Text(ending))
+
+
+def terminal_table(comparison: Comparison) -> Table:
+    """Lines across runs; with many runs, runs across the few shortest lines, without intervals."""
+    table = Table(box=box.SIMPLE_HEAD)
+    table.add_column("")
+    rows = main_table(comparison).rows
+    if len(comparison.names) > NARROW:
+        shown = {MAIN[name]: label for name, label in SHORT.items()}
+        rows = [row for row in rows if row.label in shown]
+        for row in rows:
+            table.add_column(shown[row.label], justify="right")
+        for index, name in enumerate(comparison.names):
+            found = [terminal_cell(row.cells[index], 1) for row in rows]
+            table.add_row(Text(short(printable(name))), *found)
+        return table
+    for name in comparison.names:
+        table.add_column(Text(printable(name)), justify="right")
+    for row in rows:
+        label = Text("\n".join(filter(None, (row.label, row.note))))
+        table.add_row(label, *(terminal_cell(one, 2) for one in row.cells))
+    return table
+
+
+def terminal_cell(found: Cell | None, lines: int) -> Text:
+    if found is None:
+        return Text("–")
+    value = f"{found.text} *" if found.strong else found.text
+    texts = [value, *found.interval.split("\n")][:lines]
+    return Text("\n".join(filter(None, texts)), style="bold" if found.strong else "")

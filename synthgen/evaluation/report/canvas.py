@@ -73,7 +73,10 @@ STYLES: dict[str, tuple[str, tuple[float, ...]]] = {
     "helped": ("good", ()),
     "harmed": ("wrong", ()),
     "undecided": ("soft", ()),
-}
+    **{f"run-{n}": (f"c{n}", dashes) for n, dashes in enumerate(
+        [(), (5, 4), (2, 3), (8, 3, 1.5, 3), (10, 3), (2.5, 2), (8, 2, 2, 2, 2, 2), (1, 2)]
+    )},
+}  # fmt: skip
 
 
 @contextmanager
