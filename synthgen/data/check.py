@@ -286,7 +286,7 @@ def tables(result: CheckResult) -> list[Table]:
     for column in ("what", "file or class", "detail"):
         found.add_column(column, overflow="fold")
     for kind, meaning in MEANING.items():
-        of_kind = result.of_kind(kind)
+        of_kind = together(result, kind)
         for finding in of_kind[:SHOWN_PER_KIND]:
             said = (printable(finding.file), printable(finding.detail))
             found.add_row(meaning, *map(Text, said))
@@ -295,6 +295,22 @@ def tables(result: CheckResult) -> list[Table]:
                 meaning, f"… and {len(of_kind) - SHOWN_PER_KIND:,} more", "see check.json"
             )
     return [classes, found]
+
+
+def together(result: CheckResult, kind: str) -> list[Finding]:
+    """The findings of a kind; those of many files that differ in size or mode alone as one."""
+    found = result.of_kind(kind)
+    if len(found) < 2 or kind not in ("odd_size", "mixed_mode"):
+        return found
+    most = found[0].detail.rpartition(", ")[2]
+    values = ", ".join(dict.fromkeys(finding.detail.rpartition(", ")[0] for finding in found))
+    if kind == "odd_size":
+        common = max(result.sizes, key=lambda size: result.sizes[size])
+        heights, widths = zip(*(size for size in result.sizes if size != common), strict=True)
+        low, high = f"{min(heights)} × {min(widths)}", f"{max(heights)} × {max(widths)}"
+        values = low if low == high else f"{low} to {high}"
+    files = f"{len(found):,} files: {found[0].file}, …"
+    return [Finding(kind, files, f"{values}, {most}; check.json names each")]
 
 
 def write_check(result: CheckResult, out: Path) -> Path:

@@ -61,6 +61,27 @@ def test_everything_is_listed_at_once(messy):
     assert not result.usable
 
 
+def test_many_odd_sizes_and_modes_are_one_row_each(tmp_path, write_classes, colour_noise):
+    root = write_classes(tmp_path / "sizes", {"0": 30, "1": 30})
+    for side in range(9, 21):
+        Image.fromarray(colour_noise(side, 2 * side, side)).save(root / "1" / f"x{side}.png")
+    result = check(ImageFolder(root=str(root)))
+    rows = list(zip(*(column.cells for column in tables(result)[1].columns), strict=True))
+    assert len(result.of_kind("odd_size")) == 12  # and check.json has them all
+    assert [tuple(map(str, row)) for row in rows] == [
+        (
+            "not the commonest size; will be fitted",
+            "12 files: 1/x10.png, …",
+            "9 × 18 to 20 × 40, most are 8 × 8; check.json names each",
+        ),
+        (
+            "not the commonest mode; will be converted",
+            "12 files: 1/x10.png, …",
+            "RGB, most are L; check.json names each",
+        ),
+    ]
+
+
 def test_a_clean_source_has_no_findings(tmp_path, write_classes):
     result = check(ImageFolder(root=str(write_classes(tmp_path, {"0": 30, "1": 30}))))
     assert result.findings == ()

@@ -120,14 +120,19 @@ def copied(report: Report) -> Answer:
     total = sum(report.provenance.synthetic.counts.values())
     if exact and flagged:
         text = f"Yes: {exact:,} of {total:,} images equal a training image {share(exact, total)}."
-        return Answer(question, text, "▲", "harmed", flagged[0].sentence)
+        return Answer(question, text, "▲", "harmed", first(flagged[0]))
     if flagged:
-        return Answer(question, f"Yes: {near(flagged[0])}.", "▲", "harmed", flagged[0].sentence)
+        return Answer(question, f"Yes: {near(flagged[0])}.", "▲", "harmed", first(flagged[0]))
     if not report.copying:
         return Answer(question, "Not tested: no extractor was given.", "○", "undecided")
     found = max(report.copying.values(), key=lambda one: one.near_copies)
     text = f"No sign: {near(found)}."
-    return Answer(question, text, "○", "undecided", found.sentence)
+    return Answer(question, text, "○", "undecided", first(found))
+
+
+def first(found: Copying) -> str:
+    """The verdict of the space; its whole account stands in the section on copying."""
+    return f"{found.sentence.partition('. ')[0].rstrip('.')}."
 
 
 def near(found: Copying) -> str:

@@ -8,7 +8,7 @@ import io
 import json
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,14 +19,15 @@ from synthgen.evaluation.report.formatting import (
     plain,
     reference_split,
     show,
+    show_share,
 )
 from synthgen.evaluation.report.schema import Report
+from synthgen.evaluation.report.slices import surely_worst
 from synthgen.evaluation.report.tables import (
     Cell,
     Column,
     Row,
     Table,
-    Worst,
     overall,
     protocol_of,
 )
@@ -171,8 +172,9 @@ def quoted(name: str) -> str:
     return f"“{name}”" if name else "unnamed data"
 
 
-def tiles(report: Report, worst: Sequence[Worst]) -> list[Tile]:
-    """The half-dozen numbers to read first."""
+def tiles(report: Report) -> list[Tile]:
+    """The half-dozen numbers to read first. The worst class is that of the fairness table: by
+    recall with the synthetic images, and only if it is surely worse than the others."""
     found: list[Tile] = []
     for arm, label in ARMS.items():
         for result in overall(report.results, f"transfer/{arm}/accuracy")[:1]:
@@ -192,21 +194,15 @@ def tiles(report: Report, worst: Sequence[Worst]) -> list[Tile]:
                 lines.append(f"this set with as many: {show(same)[0]}")
         tile = _tile("Fréchet distance", show(result)[0], "\n".join(lines))
         found.append(replace(tile, tip=protocol_of(result)))
-    for item in headline_worst(worst)[:1]:
-        under = f"{item.text}\n{item.label.lower()}, {item.measured_by}"
-        found.append(Tile("Worst class", item.of_class, under, words=len(item.of_class) > 8))
+    if report.fairness and surely_worst(worst := report.fairness.worst_class):
+        value, interval = show_share(worst.together or worst.after)
+        under = f"{value} ({interval}) recognised with the synthetic images"
+        others = "" if worst.others is None else f", {100 * worst.others:.0f} % of the others'"
+        found.append(Tile("Worst class", worst.name, under + others, words=len(worst.name) > 8))
     copies = report.provenance.exact_copies.get("train")
     if copies is not None:
         found.append(_tile("Exact copies", f"{copies:,}", "of training images in the set"))
     return found
-
-
-def headline_worst(worst: Sequence[Worst]) -> list[Worst]:
-    """The two worst classes to name in words: by what synthetic images teach, and by distance.
-    All others are marked in the table."""
-    taught = [item for item in worst if item.label.startswith(ARMS["synthetic_only"])]
-    far = [item for item in worst if item.name == "fidelity/frechet_distance"]
-    return [*taught[:1], *far[:1]] or list(worst[:1])
 
 
 def _tile(label: str, value: str, under: str, style: str = "") -> Tile:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from synthgen.evaluation.report.answers import near
 from synthgen.evaluation.report.blocks import Figure, embed
 from synthgen.evaluation.report.formatting import NOT_TESTED, plain, show, show_p
 from synthgen.evaluation.report.schema import Report
@@ -31,6 +32,7 @@ class CopyBlock:
     extractor: str
     flagged: bool
     badge: str
+    short: str  # the sentence's beginning and the count
     sentence: str
     table: Table
     figure: Figure | None
@@ -52,6 +54,7 @@ def copy_blocks(report: Report, folder: Path) -> list[CopyBlock]:
             extractor,
             found.flagged,
             "▲ flagged" if found.flagged else "○ not flagged",
+            f"{near(found)[:1].upper()}{near(found)[1:]}.",
             found.sentence,
             copy_table(extractor, found),
             embed(figures[extractor], folder) if extractor in figures else None,

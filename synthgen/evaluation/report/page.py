@@ -15,7 +15,6 @@ from synthgen.evaluation.report.blocks import (
     detail_blocks,
     embed,
     frequent_mistakes,
-    headline_worst,
     matrices,
     neighbour_blocks,
     quoted,
@@ -41,7 +40,7 @@ from synthgen.evaluation.report.tables import (
     transfer_table,
 )
 from synthgen.evaluation.report.trial import TrialView, trial_view
-from synthgen.evaluation.report.verdict import headline
+from synthgen.evaluation.report.verdict import headline, verdict_text
 from synthgen.io import write_text
 from synthgen.progress import format_duration
 
@@ -116,7 +115,6 @@ def slug(text: str) -> str:
 
 def context(report: Report, folder: Path, charts: ChartFolder) -> dict[str, Any]:
     """Everything that the template shows."""
-    per_class, worst = class_table(report.results)
     judged = judge_chart(report.curves.transfer, report.protocol.held_back_split)
     parts = {
         "trial": with_charts(trial_view(report), charts),
@@ -125,8 +123,7 @@ def context(report: Report, folder: Path, charts: ChartFolder) -> dict[str, Any]
         "statistics": statistics_view(report.statistics),
         "pictures": _pictures(report, folder),
         "maps": [embed(figure, folder) for figure in report.figures if figure.kind in MAPS],
-        "per_class": in_parts(per_class),
-        "worst": headline_worst(worst),
+        "per_class": in_parts(class_table(report.results)),
         "matrices": matrices(report.confusion),
         "mistakes": frequent_mistakes(report.confusion),
         "neighbours": neighbour_blocks(report, folder),
@@ -138,8 +135,8 @@ def context(report: Report, folder: Path, charts: ChartFolder) -> dict[str, Any]
         "tested": tested_sentence(report),
         "answers": answers(report),
         "headline": headline(report),
-        "sentences": report.sentences,
-        "tiles": tiles(report, worst),
+        "sentences": findings(report),
+        "tiles": tiles(report),
         "links": links(parts),
         "seeds": report.protocol.judge.seeds,
         "intervals": report.protocol.intervals,
@@ -150,6 +147,12 @@ def context(report: Report, folder: Path, charts: ChartFolder) -> dict[str, Any]
         "seconds": format_duration(report.seconds),
         "charts": CHARTS if charts.sheets else "",
     }
+
+
+def findings(report: Report) -> list[str]:
+    """The sentences but those that stand in a section of their own: the verdict's and copying's."""
+    told = {verdict_text(report.verdict), *(found.sentence for found in report.copying.values())}
+    return [sentence for sentence in report.sentences if sentence not in told]
 
 
 def comparisons(report: Report, charts: ChartFolder) -> dict[str, Any]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeGuard
 
 from synthgen.evaluation.fairness import FEWEST
 from synthgen.evaluation.report.formatting import NOT_TESTED, show_points, show_share
 from synthgen.evaluation.report.tables import Cell, Column, Row, Table
 from synthgen.evaluation.report.verdict import label_of
-from synthgen.evaluation.schema import CountedInterval, Fairness, Group, Interval
+from synthgen.evaluation.schema import CountedInterval, Fairness, Group, Interval, WorstGroup
 from synthgen.evaluation.trial.narrative import capital
 from synthgen.evaluation.trial.schema import GanTest, Scenario, Tail, Trial
 
@@ -157,8 +158,7 @@ def fairness_tables(found: Fairness | None, protocol: str) -> list[Table]:
         ("group", found.by_group, found.worst_group),
     ):
         if rows:
-            clear = lowest is not None and lowest.gap_after and lowest.clear is not False
-            worst = lowest.name if lowest is not None and clear else None
+            worst = lowest.name if surely_worst(lowest) else None
             title = (
                 f"Recall of each {what} without and with the synthetic images (* surely the worst)"
             )
@@ -166,6 +166,11 @@ def fairness_tables(found: Fairness | None, protocol: str) -> list[Table]:
             made = [fairness_row(row, row.name == worst, protocol, space) for row in rows]
             tables.append(Table(title, fairness_columns(rows, protocol, space), made))
     return tables
+
+
+def surely_worst(lowest: WorstGroup | None) -> TypeGuard[WorstGroup]:
+    """One of many is always the lowest."""
+    return lowest is not None and bool(lowest.gap_after) and lowest.clear is not False
 
 
 def fairness_columns(rows: Sequence[Group], protocol: str, space: str) -> list[Column]:

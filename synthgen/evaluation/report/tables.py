@@ -204,40 +204,27 @@ def _reference_row(kind: str, results: list[Result | None]) -> Row:
     return Row(label, note, [cell(r) for r in results], style)
 
 
-@dataclass(frozen=True)
-class Worst:
-    """The class with the lowest (or for distances the highest) value of one metric, where it is
-    surely worse than the others."""
-
-    of_class: str
-    name: str
-    label: str
-    text: str
-    measured_by: str
-
-
-def class_table(results: Sequence[Result]) -> tuple[Table | None, list[Worst]]:
-    """Classes × metrics; the worst class of each metric is marked and returned, if it is surely
-    worse than the others."""
+def class_table(results: Sequence[Result]) -> Table | None:
+    """Classes × metrics; the worst class of each metric is marked if it is surely worse than the
+    others."""
     scoped = [r for r in results if class_of(r) is not None]
     if not scoped:
-        return None, []
+        return None
     keys = list(dict.fromkeys(_identity(r) for r in scoped))
     classes = list(dict.fromkeys(str(class_of(r)) for r in scoped))
     by_key = {(class_of(r), *_identity(r)): r for r in scoped}
-    columns, worst = [], []
+    columns, marked = [], set()
     for key in keys:
         own = [by_key[name, *key] for name in classes if (name, *key) in by_key]
         columns.append(_full_column(own[0]))
         if (found := _worst(own)) is not None:
-            worst.append((key, found))
-    marked = {(class_of(r), *key) for key, r in worst}
+            marked.add((class_of(found), *key))
     rows = []
     for name in classes:
         cells = [cell(by_key.get((name, *key)), strong=(name, *key) in marked) for key in keys]
         own = [by_key[name, *key] for key in keys if (name, *key) in by_key]
         rows.append(Row(name, counts_note(max(own, key=lambda r: (r.n_real, r.n_fake))), cells))
-    return Table("Per class", columns, rows), [_worst_note(r) for _, r in worst]
+    return Table("Per class", columns, rows)
 
 
 def _full_column(result: Result) -> Column:
@@ -277,11 +264,6 @@ def _of(value: float | None) -> float:
 def enough_tested(result: Result) -> bool:
     """A recall of a handful of images says nothing about its class."""
     return not result.name.startswith("transfer/") or result.n_real >= FEWEST
-
-
-def _worst_note(result: Result) -> Worst:
-    text = show(result, result.name)[0]
-    return Worst(str(class_of(result)), result.name, full_label(result), text, measured_by(result))
 
 
 def _measure(result: Result) -> tuple[str, Any, Any]:

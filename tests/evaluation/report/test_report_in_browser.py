@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import re
 import shutil
 
@@ -11,6 +12,7 @@ import torch
 from sklearn.datasets import load_digits
 from trials import typed, with_trial
 
+from synthgen.evaluation.compare import compare
 from synthgen.evaluation.figures import copy_figure, embedding_map, spectra, typical_grid
 from synthgen.evaluation.report import write_page
 from synthgen.evaluation.schema import CopiedPair
@@ -149,11 +151,12 @@ def test_every_part_folds_and_unfolds_by_mouse_and_by_keyboard(opened):
     assert folds.count() > 8
     for index in range(folds.count()):
         fold = folds.nth(index)
-        inner = fold.locator("table, ul").first
+        fold.evaluate("f => { while (f = f.parentElement.closest('details')) f.open = true }")
+        summary, inner = fold.locator("> summary"), fold.locator("> :not(summary)").first
         assert not inner.is_visible()
-        fold.locator("summary").click()
+        summary.click()
         assert inner.is_visible()
-        fold.locator("summary").press("Enter")
+        summary.press("Enter")
         assert not inner.is_visible()
 
 
@@ -172,6 +175,7 @@ def test_the_links_lead_to_their_sections(opened):
 def test_a_number_tells_its_protocol_to_the_mouse_and_to_the_keyboard(opened):
     page = opened()
     shown = "node => getComputedStyle(node, '::after').content"
+    page.locator("details.verdict > summary").click()
     number = page.locator(".facts .tip").first
     assert number.evaluate(shown) == "none"
     number.focus()
@@ -230,5 +234,75 @@ def test_it_prints_without_cutting_anything_off(opened, tmp_path):
         PAPER,
     )
     assert wide == []
-    folded = "[...document.querySelectorAll('details table')].map(t => t.checkVisibility())"
-    assert page.evaluate(f"{folded}.every(Boolean)")  # paper can't be clicked
+    folded = "[...document.querySelectorAll('details:not(.screen) table')]"
+    assert page.evaluate(f"{folded}.every(t => t.checkVisibility())")  # paper can't be clicked
+    assert not page.locator("details.screen").first.is_visible()
+    assert page.get_by_text("stay folded: report.json has them").is_visible()
+
+
+@pytest.fixture
+def compared(browser, tmp_path, make_report):
+    """``compared(count, width, scheme)`` -> the page of as many reports."""
+    contexts = []
+
+    def open_page(count=8, width=1300, scheme="light"):
+        folders = []
+        for number in range(count):
+            folders.append(tmp_path / f"a_run_with_a_long_name_{number}")
+            report = make_report(folders[-1] / "report", tuple("0123456789"))
+            report["provenance"]["config"]["model"] = {"lr": number, "path": "x" * 90}
+            (folders[-1] / "report" / "report.json").write_text(json.dumps(report))
+        out = tmp_path / f"out_{count}_{width}_{scheme}"
+        compare(folders, out)
+        contexts.append(
+            browser.new_context(color_scheme=scheme, viewport={"width": width, "height": 900})
+        )
+        page = contexts[-1].new_page()
+        page.goto((out / "comparison.html").as_uri())
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+
+
+@pytest.mark.parametrize("width", [400, 1300])
+def test_eight_reports_scroll_in_their_own_box(compared, width):
+    page = compared(8, width)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    table = page.locator(".scroll").first
+    assert table.evaluate("box => box.scrollWidth > box.clientWidth") or width > 400
+    label = table.locator("tbody th").first
+    before = label.bounding_box()["x"]
+    table.evaluate("box => { box.scrollLeft = 300 }")
+    assert label.bounding_box()["x"] == before  # the lines keep their names
+
+
+def test_the_answers_of_a_comparison_stand_on_the_first_screen(compared):
+    page = compared(3)
+    answers = page.locator(".answers div")
+    assert answers.count() == 4
+    assert answers.last.bounding_box()["y"] + answers.last.bounding_box()["height"] < 600
+    assert all(not page.locator("details table").nth(i).is_visible() for i in range(2))
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_text_of_a_comparison_has_enough_contrast(compared, scheme):
+    page = compared(3, scheme=scheme)
+    page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
+    texts = page.evaluate(CONTRASTS)
+    assert len(texts) > 300
+    weak = [t for t in texts if t["ratio"] < (LARGE_READABLE if t["large"] else READABLE)]
+    assert not weak, weak[:5]
+
+
+def test_a_comparison_of_eight_prints_without_cutting_anything_off(compared):
+    page = compared(8, PAPER)
+    page.emulate_media(media="print")
+    wide = page.evaluate(
+        """width => [...document.querySelectorAll('table, svg, img')]
+        .filter(node => node.checkVisibility() && node.getBoundingClientRect().right > width + 1)
+        .map(node => node.outerHTML.slice(0, 90))""",
+        PAPER,
+    )
+    assert wide == []

@@ -12,6 +12,7 @@ from trials import CHEAP, CHOSEN, comparison, trial, typed, verdict, with_trial
 
 from synthgen.errors import SynthgenError
 from synthgen.evaluation.report import write_page
+from synthgen.evaluation.report.blocks import tiles
 from synthgen.evaluation.report.evidence import copy_blocks, statistics_view
 from synthgen.evaluation.report.formatting import show_count, show_p, show_points
 from synthgen.evaluation.report.slices import tail_table
@@ -156,6 +157,42 @@ def test_copying_says_what_it_found(report, tmp_path):
     assert power == {"Power: noise": "3 / 5", "Power: mirror": "none"}
     assert len(bad.pairs.rows) == 6
     assert copy_blocks(typed({**report(), "copying": {}}), tmp_path) == []
+
+
+def test_the_long_account_of_copying_stands_once_and_folded(report, tmp_path, quick_charts):
+    one = report()
+    one["provenance"]["exact_copies"] = {"train": 0, "test": 0}
+    long = [f"No sign of copying in the space {name}. And much more." for name in one["copying"]]
+    for found, sentence in zip(one["copying"].values(), long, strict=True):
+        found["sentence"] = sentence
+    one["sentences"] += [*long, one["verdict"]["sentence"]]
+    html = write_page(typed(one), tmp_path).read_text()
+    top, _, main = html.partition("<main>")
+    for sentence in long:
+        assert html.count(sentence) == 1
+        assert f"what would have been noticed</summary><p>{sentence}" in main
+    assert "images lie suspiciously near a training image" in top
+    assert re.search(r"<p>[\d,]+ of [\d,]+ images lie suspiciously near", main)
+    assert 'data-tip="No sign of copying in the space' in top
+
+
+def test_one_measure_names_the_worst_class(report, tmp_path, quick_charts):
+    """Recall with the synthetic images, as in the table of fairness; no distance does."""
+    one = report()
+    far = {"value": 99.0, "ci_low": 98.9, "ci_high": 99.1}
+    for found in one["results"]:
+        if found["scope"] == {"class": "1"} and found["name"] == "fidelity/frechet_distance":
+            found |= far
+    one["fairness"]["worst_class"] |= {"clear": True, "others": 0.97}
+    tile = next(tile for tile in tiles(typed(one)) if tile.label == "Worst class")
+    assert (tile.value, tile.under) == (
+        "0",
+        "91.0 % (89.0 to 93.0) recognised with the synthetic images, 97 % of the others'",
+    )
+    html = write_page(typed(one), tmp_path).read_text()
+    assert "worst is" not in html
+    one["fairness"]["worst_class"]["clear"] = False
+    assert "Worst class" not in {tile.label for tile in tiles(typed(one))}
 
 
 def test_statistics_mark_in_words_what_differs(report):
