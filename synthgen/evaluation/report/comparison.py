@@ -74,6 +74,7 @@ PRIMARY = {  # the first that all reports have decides, and how it is said
 }
 MOST_SETTINGS = 12  # shown before the rest is folded
 MOST_TEXT = 120  # characters of a setting's value
+RATIO = "synthetic images per real image"
 LONGEST_NAME = 18  # characters of a run's name in a sentence
 
 
@@ -129,12 +130,15 @@ def is_overall(one: ComparedLine, name: str) -> bool:
 
 
 def which(found: Ranking) -> Answer:
-    best = found.order[0]
+    best, following = found.order[:2]
     text = f"{short(best)}: {found.shown(best)} {found.said}."
     if found.line.name != DIFFERENCE:
         text = f"{short(best)}: {found.shown(best)}, {found.said}."
     sure = found.line.best == best
-    text = text if sure else f"Not settled; ahead is {text}"
+    if found.line.value(best) == found.line.value(following):
+        text = f"Level: {short(following)} and {text}"
+    elif not sure:
+        text = f"Not settled; ahead is {text}"
     return Answer("Which is best?", text, "★" if sure else "○", "helped" if sure else "undecided")
 
 
@@ -421,7 +425,7 @@ def overlaid_curves(comparison: Comparison, reports: Sequence[Report]) -> list[L
         for key, points in curves_of(report).items():
             found.setdefault(key, []).append(Curve(name, style, points))
     charts = [
-        line_chart(title, clock, curves, size=SMALL)
+        line_chart(title, clock, curves, size=SMALL, x_axis="even" if clock == RATIO else "linear")
         for (title, clock), curves in found.items()
         if len(curves) > 1
     ]
@@ -433,7 +437,7 @@ def curves_of(report: Report) -> dict[tuple[str, str], list[Point]]:
     found: dict[tuple[str, str], list[Point]] = {}
     if report.trial and report.verdict:
         title = f"Trial: {share_label(report.verdict.endpoint)} by amount, %"
-        found[title, "synthetic images per real image"] = [
+        found[title, RATIO] = [
             Point(one.ratio, 100 * one.test) for one in report.trial.ratio_curve if one.test
         ]
     for arm, steps in report.curves.transfer.items():

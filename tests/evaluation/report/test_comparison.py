@@ -312,6 +312,12 @@ def test_overlapping_intervals_decide_nothing(run, tmp_path):
     assert (which.sign, beyond.sign) == ("○", "○")
 
 
+def test_equal_values_are_level(run, tmp_path):
+    made = compare([run("a"), run("b")], tmp_path / "out")
+    assert said(made)[0].startswith("Level: b and a: 95.84 %")
+    assert said(made)[2] == "Against b: no setting that both reports name."
+
+
 def test_judges_of_other_kinds_are_ranked_by_distance_and_not_by_what_they_learn(run, tmp_path):
     def fewer_steps(report):
         report["protocol"]["judge"]["steps"] = 10
