@@ -3,6 +3,7 @@ every value: real against real, and the controls."""
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -40,15 +41,22 @@ def fidelity_results(
     metrics: Sequence[Metric] = STANDARD,
     scope: dict[str, str] | None = None,
 ) -> list[Result]:
-    """Every metric that the space of features allows; None below 10 images of either set. What
-    several metrics share takes time of the first of them."""
-    few = min(len(sets.real), len(sets.fake)) < FEWEST
+    """Every metric that the space of features allows; None below 10 images of either set, or what
+    else the metric needs. What several metrics share takes time of the first of them. Raises
+    SynthgenError for a value that is no finite number."""
     found = []
     for metric in metrics:
         if not metric.applies_to(sets):
             continue
+        few = min(len(sets.real), len(sets.fake)) < max(metric.fewest, FEWEST)
         started = time.perf_counter()
         estimate = TOO_FEW if few else metric.estimate(sets)
+        if any(part is not None and not math.isfinite(part) for part in estimate):
+            raise SynthgenError(
+                f"The metric {metric.name} gave {estimate.value} (interval {estimate.low} to "
+                f"{estimate.high}) in the space {extractor}.\n"
+                "Leave it out of metric=, or mend it: a value and its interval must be finite."
+            )
         found.append(
             make_result(
                 f"fidelity/{metric.name}",

@@ -63,6 +63,7 @@ class Metric(ABC):
         higher_is_better: the direction.
         definition: one sentence: the formula and its choices.
         interval: one sentence: where its interval comes from.
+        fewest: images of each set below which a report says "too few images".
     """
 
     name: ClassVar[str]
@@ -70,6 +71,7 @@ class Metric(ABC):
     higher_is_better: ClassVar[bool]
     definition: ClassVar[str]
     interval: ClassVar[str] = "jackknife over 10 groups of both sets together, t quantile"
+    fewest: ClassVar[int] = 10
 
     @abstractmethod
     def value(self, sets: Comparison) -> float:

@@ -8,6 +8,7 @@ import yaml
 from hydra.utils import get_class
 
 import synthgen
+from synthgen.errors import SynthgenError
 from synthgen.evaluation.fidelity import definitions, fidelity_results, intervals
 from synthgen.evaluation.report.formatting import metric_label
 from synthgen.metrics import STANDARD, Comparison, Metric, Strata
@@ -112,6 +113,19 @@ def test_two_images_of_either_set_have_a_value_and_no_interval():
     found = MeanGap().estimate(Comparison(REAL[:2], OTHER[:3]))
     assert found == Estimate(found.value, None, None)
     assert found.value > 0
+
+
+def test_a_number_that_is_none_ends_in_a_sentence_and_too_few_images_in_no_number():
+    class Broken(MeanGap):
+        fewest = 50
+
+        def value(self, sets):
+            return float("nan")
+
+    (result,) = fidelity_results(Comparison(REAL[:49], OTHER), extractor="e", metrics=[Broken()])
+    assert result.value is None
+    with pytest.raises(SynthgenError, match="The metric mean_gap gave nan"):
+        fidelity_results(sets(OTHER), extractor="e", metrics=[Broken()])
 
 
 def test_what_metrics_share_is_computed_once():
