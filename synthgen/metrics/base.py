@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -91,6 +92,8 @@ class Metric(ABC):
             self.value(left_out(sets, dealt[0] != group, dealt[1] != group))
             for group in range(groups)
         ]
+        if not all(math.isfinite(one) for one in (value, *without)):
+            return Estimate(value, math.nan, math.nan)
         return t_interval(value, [jackknife_variance(without)])
 
     def applies_to(self, sets: Comparison) -> bool:
