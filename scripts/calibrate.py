@@ -75,7 +75,7 @@ class Study:
     trials: int
     truth: str
     case: Callable[[int, Path], Case]
-    judge: Callable[[], Classifier] = MLPClassifier
+    classifier: Callable[[], Classifier] = MLPClassifier
 
 
 def digits_case(sampler_class: type[FittedSampler]) -> Callable[[int, Path], Case]:
@@ -177,7 +177,7 @@ def hold(job: tuple[str, int, Path]) -> tuple[str, dict[str, Any]]:
         case.splits,
         case.source,
         n_synthetic_only=len(case.splits.train),
-        judge=study.judge(),
+        classifier=study.classifier(),
         baseline=None,
         exams={},
         seed=number,

@@ -37,23 +37,23 @@ REAL = "real"
 
 
 def score(
-    judge: ResNet56Classifier, data: LabelledImages, splits: Splits, seed: int
+    classifier: ResNet56Classifier, data: LabelledImages, splits: Splits, seed: int
 ) -> dict[str, Any]:
     """One training, and the labels that it gave the test images."""
-    assert judge.steps is not None
+    assert classifier.steps is not None
     request = ClassifierRequest(
         recipe=TrainingRecipe(data=data),
         seed=seed,
-        steps=judge.steps,
+        steps=classifier.steps,
         holdout=splits.holdout,
         exams={"test": splits.test.images},
     )
-    taken = judge.examine(request)
+    taken = classifier.examine(request)
     right = taken.predictions["test"] == splits.test.labels
     return {
         "images": len(data),
         "seed": seed,
-        "judge": judge.describe(judge.steps),
+        "judge": classifier.describe(classifier.steps),
         "accuracy": float(right.double().mean()),
         "seconds": round(taken.seconds, 1),
         "labels": splits.test.labels.tolist(),
@@ -65,8 +65,8 @@ def score(
 
 def work(arguments: argparse.Namespace) -> None:
     name = REAL if arguments.set is None else arguments.name or arguments.set.parent.name
-    judge = ResNet56Classifier(arguments.steps, arguments.batch_size, augment=CropFlip())
-    refuse_mixture(arguments.out, judge)
+    classifier = ResNet56Classifier(arguments.steps, arguments.batch_size, augment=CropFlip())
+    refuse_mixture(arguments.out, classifier)
     files = {seed: arguments.out / f"{name}-{seed}.json" for seed in arguments.seeds}
     if all(file.is_file() for file in files.values()):
         return
@@ -77,19 +77,19 @@ def work(arguments: argparse.Namespace) -> None:
     arguments.out.mkdir(parents=True, exist_ok=True)
     for seed, file in files.items():
         if not file.is_file():
-            found = score(judge, data, splits, seed)
+            found = score(classifier, data, splits, seed)
             write_json(file, {"name": name, **found})
             print(f"{name}, seed {seed}: {found['accuracy']:.4f}", file=sys.stderr)
 
 
-def refuse_mixture(out: Path, judge: ResNet56Classifier) -> None:
+def refuse_mixture(out: Path, classifier: ResNet56Classifier) -> None:
     """Trainings are compared: all of a folder take the same steps."""
     for file in out.glob("*-*.json"):
         found = read_json(file)["judge"]
-        if (found["steps"], found["batch_size"]) != (judge.steps, judge.batch_size):
+        if (found["steps"], found["batch_size"]) != (classifier.steps, classifier.batch_size):
             raise SystemExit(
                 f"{file} took {found['steps']} steps of {found['batch_size']}, but "
-                f"{judge.steps} of {judge.batch_size} were asked for.\n"
+                f"{classifier.steps} of {classifier.batch_size} were asked for.\n"
                 "Give the same, or another --out."
             )
 
@@ -111,11 +111,12 @@ def table(out: Path) -> str:
         assert value.low is not None
         assert value.high is not None
         each = ", ".join(f"{100 * found['accuracy']:.1f}" for found in trainings)
-        judge = one["judge"]
+        classifier = one["judge"]
         lines.append(
             f"| {name} | {one['images']:,} | {len(trainings)} | {100 * value.value:.1f} "
-            f"({100 * value.low:.1f} to {100 * value.high:.1f}) | {each} | {judge['name']}, "
-            f"{judge['steps']:,} steps of {judge['batch_size']}, {judge['augmentation']}, "
+            f"({100 * value.low:.1f} to {100 * value.high:.1f}) | {each} | {classifier['name']}, "
+            f"{classifier['steps']:,} steps of {classifier['batch_size']}, "
+            f"{classifier['augmentation']}, "
             f"{one['machine']['gpu'] or one['machine']['cpu']} |"
         )
     return "\n".join(lines)

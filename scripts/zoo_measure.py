@@ -22,7 +22,7 @@ from synthgen.evaluation.classifiers.extractor import ClassifierExtractor
 from synthgen.evaluation.classifiers.networks import SmallCNN
 from synthgen.evaluation.features.network import weights_digest
 from synthgen.evaluation.result import Result, make_result
-from synthgen.evaluation.transfer import examine_arm, judge_seeds, transfer_results
+from synthgen.evaluation.transfer import classifier_seeds, examine_arm, transfer_results
 from synthgen.images import to_pil
 from synthgen.io import read_json, write_bytes, write_json
 from synthgen.metrics import frechet_estimate, kid_estimate, manifold_estimates
@@ -85,21 +85,21 @@ class Bench:
         classifier that learned from all ``images`` alone."""
         compared = spread_by_class(images, self.extractor.max_images)
         fake = self.extractor.extract(compared.images, "features of synthetic images")
-        judge = SmallCNNClassifier(steps=judge_steps)
+        classifier = SmallCNNClassifier(steps=judge_steps)
         examinations = examine_arm(
-            judge,
+            classifier,
             images,
             holdout=self.splits.holdout,
             test=self.splits.test,
             steps=judge_steps,
-            seeds=judge_seeds(SEED, 1),
+            seeds=classifier_seeds(SEED, 1),
             arm="synthetic_only",
         )
         accuracy = transfer_results(
             "synthetic_only",
             examinations,
             self.splits.test,
-            classifier=judge.name,
+            classifier=classifier.name,
             n_fake=len(images),
             names=["accuracy"],
         )
@@ -107,7 +107,7 @@ class Bench:
         return {
             "results": {one.name.rpartition("/")[2]: one.to_json() for one in results},
             "extractor": {"name": self.extractor.name, **self.extractor.describe()},
-            "judge": judge.describe(judge_steps),
+            "judge": classifier.describe(judge_steps),
         }
 
     def fidelity(self, fake: Tensor) -> list[Result]:

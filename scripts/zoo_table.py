@@ -107,7 +107,7 @@ def notes(records: Sequence[dict[str, Any]]) -> list[str]:
         return []
     # The row real has as many images as there are; all others have the same number.
     one = next((record for record in done if record["kind"] != "reference"), done[0])
-    extractor, judge, results = one["extractor"], one["judge"], one["results"]
+    extractor, classifier, results = one["extractor"], one["judge"], one["results"]
     machines = {(r["machine"]["cpu"], r["machine"]["threads"]) for r in done}
     revisions = {r["machine"]["revision"] or r["machine"]["synthgen"] for r in done}
     minutes = ", ".join(f"{value:g}" for value in sorted({r["minutes"] for r in done}))
@@ -125,7 +125,8 @@ def notes(records: Sequence[dict[str, Any]]) -> list[str]:
         f"{one['images']:,} synthetic against {results['kid']['n_real']:,} real test images in the "
         f"space {names}, a classifier of {extractor['steps']} steps on the real training images; "
         "not comparable with Inception FID. "
-        f"Accuracy: {judge['name']}, {judge['steps']} steps of {judge['batch_size']}, one training "
+        f"Accuracy: {classifier['name']}, {classifier['steps']} steps of "
+        f"{classifier['batch_size']}, one training "
         f"on the {one['images']:,} synthetic images alone, on {results['accuracy']['n_real']:,} "
         "real test images. Row real: as many real training images. "
         f"{untrained}{WORSE} worse than PCA-Gaussian, intervals apart. Seconds: training, drawing "

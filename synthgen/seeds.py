@@ -17,6 +17,10 @@ class Stream(IntEnum):
     """What random numbers are for. Each is a position behind the seed, so that no two purposes of
     one run share numbers; equal values belong to purposes that never meet."""
 
+    SUBSET = 2  # which images of a folder a repetition of a trial gets
+    FRACTION = 3  # which real images a point of a learning curve is made of
+    FOLDS = 7  # in which the holdout's thresholds are tuned
+    COPIES = 24  # which real images are copied
     WEIGHTS = 0  # a stacked classifier's initial ones
     DATA = 1  # the order in which a classifier sees its images
     PRETRAIN = 2  # the same of the images that it sees first

@@ -19,23 +19,25 @@ CLASSES = {
     "loss": "Smoothed",
     "data": "Sketches",
     "model": "MeanImage",
-    "judge": "LeNetJudge",
+    "judge": "LeNetClassifier",
     "metric": "MeanGap",
 }
 CONFIGS = {
     "gan/loss/mine.yaml": "_target_: reader_loss.Smoothed\n",
     "data/mine.yaml": "_target_: reader_data.Sketches\nroot: ???\n",
     "model/mine.yaml": "_target_: reader_model.MeanImage\n",
-    "judge/mine.yaml": "_target_: reader_judge.LeNetJudge\nsteps: 20\n",
+    "judge/mine.yaml": "_target_: reader_judge.LeNetClassifier\nsteps: 20\n",
     "metric/mine.yaml": "# @package metric.mine\n_target_: reader_metric.MeanGap\n",
     "metric/homeless.yaml": "_target_: reader_metric.MeanGap\n",
 }
-SETTINGS_OF_LENET = re.search(r"^_target_: .*LeNetJudge\n(.*?)^```", TEXT, re.M | re.S).group(1)
+SETTINGS_OF_LENET = re.search(r"^_target_: .*LeNetClassifier\n(.*?)^```", TEXT, re.M | re.S).group(
+    1
+)
 INSIDE = {  # module, its class, its YAML, of which settings are those of another one
     "gan/losses": ("Smoothed", "gan/loss/smoothed", "target: 0.9\n"),
     "data/sketches": ("Sketches", "data/sketches", None),
     "samplers/mean_image": ("MeanImage", "model/mean_image", "noise: 0.1\n"),
-    "evaluation/classifiers/lenet": ("LeNetJudge", "judge/lenet", SETTINGS_OF_LENET),
+    "evaluation/classifiers/lenet": ("LeNetClassifier", "judge/lenet", SETTINGS_OF_LENET),
     "metrics/mean_gap": ("MeanGap", "metric/mean_gap", ""),
 }
 

@@ -212,7 +212,7 @@ def require_measurable(
     *,
     extractors: Sequence[Extractor],
     metrics: Sequence[Metric],
-    judge: Classifier,
+    classifier: Classifier,
     trial: Trial | None,
     seeds: int,
     seed: int,
@@ -223,9 +223,9 @@ def require_measurable(
     require_options(extractors, metrics, seeds, seed)
     if review is not None:
         require_enough(review)
-    if isinstance(judge, NetworkClassifier):
+    if isinstance(classifier, NetworkClassifier):
         with torch.device("meta"):  # no weights, but every check of its constructor
-            judge.network(splits.train.image)
+            classifier.network(splits.train.image)
     if trial is not None:
         declared = declared_endpoint(trial.endpoint, splits.train)
         endpoint_score(declared, tail_labels(splits.train, trial.tail))

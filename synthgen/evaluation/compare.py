@@ -357,11 +357,13 @@ def settings_of(report: Report) -> dict[str, Any]:
     about = {name: made[name] for name in MADE if name in made} | {"model": origin.get("model")}
     for part in made.get("parts") or []:
         about |= {name: part[name] for name in DRAWN if part.get(name)}
-    judge = {name: getattr(report.protocol.judge, name) for name in (*JUDGE, "seeds", "precision")}
+    classifier = {
+        name: getattr(report.protocol.judge, name) for name in (*JUDGE, "seeds", "precision")
+    }
     whole: dict[str, Any] = {name: config[name] for name in config if name != "logger"}
     versions = report.provenance.versions
     whole |= {"set": about, "training": origin.get("training"), "versions": versions}
-    flat = flatten(masked(specs_today(whole))) | {f"judge.{k}": v for k, v in judge.items()}
+    flat = flatten(masked(specs_today(whole))) | {f"judge.{k}": v for k, v in classifier.items()}
     return {
         key.removesuffix("._target_"): str(value).rpartition(".")[2] if "_target_" in key else value
         for key, value in flat.items()

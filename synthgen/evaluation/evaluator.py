@@ -191,7 +191,7 @@ def evaluate(
     out: Path,
     *,
     extractors: Sequence[Extractor],
-    judge: Classifier,
+    classifier: Classifier,
     metrics: Sequence[Metric] = STANDARD,
     seeds: int = 3,
     seed: int = 0,
@@ -205,7 +205,7 @@ def evaluate(
     ``charts/`` to the new folder ``out``.
 
     The reference is ``splits.test``: the test split, or the holdout while choosing. ``seeds`` is
-    the number of judges per arm, ``seed`` fixes every random choice, ``training_log`` is
+    the number of classifiers per arm, ``seed`` fixes every random choice, ``training_log`` is
     the generator's ``metrics.csv`` for the curves. With ``trial`` its arms, trained with its own
     number of seeds, are the transfer results, and there is a verdict; ``sampler`` then draws the
     synthetic images anew for each seed. ``review`` images go on a page for a blinded expert, in
@@ -233,26 +233,26 @@ def evaluate(
                 splits,
                 synthetic.images,
                 extractors=extractors,
-                judge=judge,
+                classifier=classifier,
                 seeds=seeds,
                 trial=trial,
             ),
         )
         log.info(said)
         copies = checks.exact_copies(splits, synthetic)
-        steps = judge.steps_for(splits.train)
+        steps = classifier.steps_for(splits.train)
         found = Findings(sentences=narrative.choosing_sentence(splits.reference))
         control_labels = spread_by_class(synthetic.images, CONTROL_IMAGES).labels
         controls, problems = draw_controls(splits.train, control_labels, seed)
         held = trial and run_trial(
-            trial, splits, synthetic, sampler, judge, seed=seed, out=Path(out), folder=folder
+            trial, splits, synthetic, sampler, classifier, seed=seed, out=Path(out), folder=folder
         )
         taught = len(held.outcome.seeds) if held else seeds
         if held:
-            add_trial(found, held, splits, synthetic.images, judge)
+            add_trial(found, held, splits, synthetic.images, classifier)
         else:
-            add_transfer(found, splits, synthetic.images, judge, steps, seeds, seed)
-        add_transfer_references(found, splits, synthetic.images, controls, judge, steps, seed)
+            add_transfer(found, splits, synthetic.images, classifier, steps, seeds, seed)
+        add_transfer_references(found, splits, synthetic.images, controls, classifier, steps, seed)
         add_class_grid(found, splits, synthetic.images, folder)
         add_fidelity(found, splits, synthetic.images, controls, extractors, metrics, seed, folder)
         leaks = checks.leak_sentences(splits, synthetic, found.copying)
@@ -277,7 +277,9 @@ def evaluate(
             copying=found.copying,
             statistics=found.statistics,
             fairness=found.fairness,
-            protocol=provenance.protocol(judge, steps, taught, seed, extractors, metrics, splits),
+            protocol=provenance.protocol(
+                classifier, steps, taught, seed, extractors, metrics, splits
+            ),
             provenance=provenance.provenance(splits, synthetic, copies, config),
         )
         write_json(folder / "report.json", report.to_json())

@@ -26,7 +26,7 @@ from synthgen.metrics import (
 from synthgen.types import LabelledImages, spread_by_class
 
 STEPS = (5, 25)  # optimizer steps that are tried: the difference is the rate
-FITTED = 300  # images that a judge is tried with which is fitted in one go
+FITTED = 300  # images that a classifier is tried with which is fitted in one go
 ROWS = 700  # feature rows of each set that metrics are tried with
 EXTRACTED = 16  # images that an extractor is tried with
 CONTROLS = 4  # trainings for controls, and for as many real images
@@ -42,7 +42,7 @@ def expected_seconds(
     synthetic: LabelledImages,
     *,
     extractors: Sequence[Extractor],
-    judge: Classifier,
+    classifier: Classifier,
     seeds: int,
     trial: Trial | None,
 ) -> float:
@@ -50,7 +50,7 @@ def expected_seconds(
     are left out, whole sets counted at their full size throughout). Trying takes some seconds and
     changes nothing that is measured later."""
     trained = len(ARMS) * seeds if trial is None else trial_trainings(trial)
-    found = (trained + CONTROLS) * training_seconds(judge, splits)
+    found = (trained + CONTROLS) * training_seconds(classifier, splits)
     found += by_class_seconds(splits, seeds)
     for extractor in extractors:
         found += space_seconds(extractor, splits, synthetic)
@@ -99,11 +99,11 @@ def per_step(work: Callable[[int], object], steps: int) -> float:
     return max(short - few * rate, 0.0) + steps * rate
 
 
-def training_seconds(judge: Classifier, splits: Splits) -> float:
+def training_seconds(classifier: Classifier, splits: Splits) -> float:
     """One classifier, trained and asked."""
 
     def examine(data: LabelledImages, steps: int) -> None:
-        judge.examine(
+        classifier.examine(
             ClassifierRequest(
                 recipe=TrainingRecipe(data=data),
                 seed=0,
@@ -114,8 +114,8 @@ def training_seconds(judge: Classifier, splits: Splits) -> float:
             )
         )
 
-    steps = judge.steps_for(splits.train)
-    if isinstance(judge, EstimatorClassifier):
+    steps = classifier.steps_for(splits.train)
+    if isinstance(classifier, EstimatorClassifier):
         few = spread_by_class(splits.train, FITTED)
         return elapsed(lambda: examine(few, steps)) * len(splits.train) / len(few)
     return per_step(lambda some: examine(splits.train, some), steps)

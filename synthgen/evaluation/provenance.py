@@ -24,8 +24,8 @@ from synthgen.evaluation.features import Extractor
 from synthgen.evaluation.fidelity import CONTROL_IMAGES, definitions, intervals
 from synthgen.evaluation.report.schema import Report
 from synthgen.evaluation.schema import (
+    ClassifierProtocol,
     Hardware,
-    JudgeProtocol,
     Protocol,
     Provenance,
     RealData,
@@ -99,7 +99,7 @@ def is_absolute(text: str) -> bool:
 
 
 def protocol(
-    judge: Classifier,
+    classifier: Classifier,
     steps: int,
     seeds: int,
     seed: int,
@@ -112,9 +112,9 @@ def protocol(
         "the same number of optimizer steps and batch size for every arm; nothing selected on the "
         f"{splits.reference} split"
     )
-    asked = {**judge.describe(steps), "seeds": seeds, "training": training}
+    asked = {**classifier.describe(steps), "seeds": seeds, "training": training}
     return Protocol(
-        judge=JudgeProtocol.model_validate(asked),
+        judge=ClassifierProtocol.model_validate(asked),
         extractors={extractor.name: extractor.describe() for extractor in extractors},
         metrics=definitions(metrics),
         intervals=TRANSFER_INTERVALS.format(reference=splits.reference)

@@ -267,7 +267,7 @@ class Fairness(Schema):
     coverage_extractor: str | None = None
 
 
-class JudgeProtocol(Schema):
+class ClassifierProtocol(Schema):
     name: str
     network: str
     steps: Count
@@ -281,7 +281,7 @@ class JudgeProtocol(Schema):
 
 
 class Protocol(Schema):
-    judge: JudgeProtocol
+    judge: ClassifierProtocol
     extractors: dict[str, dict[str, object]]
     metrics: str
     intervals: str

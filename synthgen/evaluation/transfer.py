@@ -30,7 +30,7 @@ from synthgen.types import LabelledImages, spread_by_class
 
 ARMS = ("real_only", "synthetic_only", "real_and_synthetic")
 MOST_IN_MATRIX = 100  # classes of a confusion matrix that is written with its zeros
-JUDGE_SEEDS = 1_000_003  # keeps the judges' seeds apart from other seeds derived from the same one
+CLASSIFIER_SEEDS = 1_000_003  # keeps these seeds apart from others of the same one
 
 
 def training_sets(real: LabelledImages, synthetic: LabelledImages) -> dict[str, LabelledImages]:
@@ -44,7 +44,7 @@ def training_sets(real: LabelledImages, synthetic: LabelledImages) -> dict[str, 
 
 
 def examine_arm(
-    judge: Classifier,
+    classifier: Classifier,
     data: LabelledImages,
     *,
     holdout: LabelledImages,
@@ -55,7 +55,7 @@ def examine_arm(
 ) -> list[Predictions]:
     """One training per seed; the same seeds give all arms the same initial weights."""
     return [
-        judge.examine(
+        classifier.examine(
             ClassifierRequest(
                 recipe=TrainingRecipe(data=data),
                 seed=seed,
@@ -69,8 +69,8 @@ def examine_arm(
     ]
 
 
-def judge_seeds(seed: int, count: int) -> list[int]:
-    return [seed * JUDGE_SEEDS + number for number in range(count)]
+def classifier_seeds(seed: int, count: int) -> list[int]:
+    return [seed * CLASSIFIER_SEEDS + number for number in range(count)]
 
 
 def transfer_results(
@@ -172,7 +172,7 @@ def add_transfer(
     found: Findings,
     splits: Splits,
     synthetic: LabelledImages,
-    judge: Classifier,
+    classifier: Classifier,
     steps: int,
     seeds: int,
     seed: int,
@@ -187,16 +187,16 @@ def add_transfer(
         found.sentences.append(f"Synthetic only was not tested: {reason}.")
     for arm, data in sets.items():
         examinations = examine_arm(
-            judge,
+            classifier,
             data,
             holdout=splits.holdout,
             test=splits.test,
             steps=steps,
-            seeds=judge_seeds(seed, seeds),
+            seeds=classifier_seeds(seed, seeds),
             arm=arm,
         )
         counts = [0] * len(synthetic.classes) if arm == "real_only" else synthetic.counts
-        add_arm(found, splits, arm, examinations, judge, counts)
+        add_arm(found, splits, arm, examinations, classifier, counts)
         found.curves[arm] = mean_curve(examinations)
         predictions[arm] = tests_of(examinations)
     found.fairness = gains(splits, predictions)
@@ -209,14 +209,14 @@ def add_trial(
     held: TrialReport,
     splits: Splits,
     synthetic: LabelledImages,
-    judge: Classifier,
+    classifier: Classifier,
 ) -> None:
     """The verdict; and the trial's three main arms where a report without one has its own."""
     found.verdict, found.trial = held.verdict, held.trial
     found.sentences.append(held.verdict.sentence)
     for arm, trained in main_arms(held.outcome).items():
         counts = proportional(synthetic.counts, trained.arm.n_synthetic)
-        add_arm(found, splits, arm, trained.examinations, judge, counts)
+        add_arm(found, splits, arm, trained.examinations, classifier, counts)
     arms = main_arms(held.outcome).items()
     predictions = {arm: tests_of(one.examinations) for arm, one in arms}
     found.fairness = gains(splits, predictions)
@@ -228,7 +228,7 @@ def add_arm(
     splits: Splits,
     arm: str,
     examinations: list[Predictions],
-    judge: Classifier,
+    classifier: Classifier,
     fake_counts: list[int],
 ) -> None:
     """One arm's scores, recall by class and confusion matrix."""
@@ -236,7 +236,7 @@ def add_arm(
         arm,
         examinations,
         splits.test,
-        classifier=judge.name,
+        classifier=classifier.name,
         n_fake=sum(fake_counts),
         groups=splits.test_groups,
     )
@@ -244,7 +244,7 @@ def add_arm(
         arm,
         examinations,
         splits.test,
-        classifier=judge.name,
+        classifier=classifier.name,
         fake_counts=fake_counts,
         groups=splits.test_groups,
     )
@@ -283,7 +283,7 @@ def add_transfer_references(
     splits: Splits,
     synthetic: LabelledImages,
     controls: dict[str, LabelledImages],
-    judge: Classifier,
+    classifier: Classifier,
     steps: int,
     seed: int,
 ) -> None:
@@ -298,19 +298,19 @@ def add_transfer_references(
         sets["real_at_same_n"] = ("real_only", fewer, f"{len(fewer):,} real training images")
     for name, (arm, images, note) in sets.items():
         examinations = examine_arm(
-            judge,
+            classifier,
             images,
             holdout=splits.holdout,
             test=splits.test,
             steps=steps,
-            seeds=judge_seeds(seed, 1),
+            seeds=classifier_seeds(seed, 1),
             arm=name,
         )
         results = transfer_results(
             arm,
             examinations,
             splits.test,
-            classifier=judge.name,
+            classifier=classifier.name,
             n_fake=0 if arm == "real_only" else len(images),
             names=CONTROL_SCORES,
             groups=splits.test_groups,

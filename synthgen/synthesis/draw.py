@@ -33,50 +33,50 @@ class Drawn:
     rejected: dict[str, Counter[int]] = field(default_factory=dict)  # filter -> label -> images
 
 
-def draw_rows(order: SynthesisRequest, part: Part, index: Tensor, seeds: Tensor) -> Tensor:
+def draw_rows(request: SynthesisRequest, part: Part, index: Tensor, seeds: Tensor) -> Tensor:
     """The images of the rows ``part[index]``, drawn with ``seeds[index]``."""
-    images = torch.empty(len(index), *order.image.shape, dtype=torch.uint8)
+    images = torch.empty(len(index), *request.image.shape, dtype=torch.uint8)
     sources = part.sources[index]
     for number in sources.unique().tolist():
-        source = order.sources[number]
+        source = request.sources[number]
         which = (sources == number).nonzero().flatten()
         rows = index[which]
         keys = seeds if source.origin == SYNTHETIC else part.positions
-        for first in range(0, len(rows), order.batch_size):
-            batch = slice(first, first + order.batch_size)
+        for first in range(0, len(rows), request.batch_size):
+            batch = slice(first, first + request.batch_size)
             drawn = source.draws.sample(part.labels[rows[batch]], keys[rows[batch]])
             images[which[batch]] = drawn.images
     return images
 
 
 def draw_part(
-    order: SynthesisRequest, numbers: Sequence[int], attempts: Tensor | None = None
+    request: SynthesisRequest, numbers: Sequence[int], attempts: Tensor | None = None
 ) -> Drawn:
     """Draw the rows ``numbers`` until the filters keep each; ``attempts`` int64 ``(N,)`` is where
     to begin counting. Raises SynthgenError when a row's attempts are used up."""
-    part = order.rows.part(numbers)
+    part = request.rows.part(numbers)
     tried = torch.zeros(len(part), dtype=torch.int64) if attempts is None else attempts.clone()
-    seeds = order.rows.seeds(part, tried)
+    seeds = request.rows.seeds(part, tried)
     every = torch.arange(len(part))
-    images = draw_rows(order, part, every, seeds)
-    if not order.filters:
+    images = draw_rows(request, part, every, seeds)
+    if not request.filters:
         return Drawn(part, images, seeds, tried)
-    scores = {one.name: torch.full((len(part),), torch.nan) for one in order.filters}
-    rejected: dict[str, Counter[int]] = {one.name: Counter() for one in order.filters}
-    synthetic = torch.tensor([source.origin == SYNTHETIC for source in order.sources])
+    scores = {one.name: torch.full((len(part),), torch.nan) for one in request.filters}
+    rejected: dict[str, Counter[int]] = {one.name: Counter() for one in request.filters}
+    synthetic = torch.tensor([source.origin == SYNTHETIC for source in request.sources])
     pending = every[synthetic[part.sources]]
     while len(pending):
-        pending = _rejected(order, part, images, pending, scores, rejected)
+        pending = _rejected(request, part, images, pending, scores, rejected)
         tried[pending] += 1
-        _require_attempts_left(order, part, pending, tried, rejected)
+        _require_attempts_left(request, part, pending, tried, rejected)
         if len(pending):
-            seeds = order.rows.seeds(part, tried)
-            images[pending] = draw_rows(order, part, pending, seeds)
+            seeds = request.rows.seeds(part, tried)
+            images[pending] = draw_rows(request, part, pending, seeds)
     return Drawn(part, images, seeds, tried, scores, rejected)
 
 
 def _rejected(
-    order: SynthesisRequest,
+    request: SynthesisRequest,
     part: Part,
     images: Tensor,
     pending: Tensor,
@@ -86,7 +86,7 @@ def _rejected(
     """Positions of those ``pending`` rows that some filter rejects. A filter sees what the filters
     before it kept."""
     lost = [pending[:0]]
-    for one in order.filters:
+    for one in request.filters:
         if not len(pending):
             break
         verdicts = one.examine(images[pending], part.labels[pending])
@@ -99,24 +99,24 @@ def _rejected(
 
 
 def _require_attempts_left(
-    order: SynthesisRequest,
+    request: SynthesisRequest,
     part: Part,
     pending: Tensor,
     tried: Tensor,
     rejected: dict[str, Counter[int]],
 ) -> None:
-    over = pending[tried[pending] >= order.attempts]
+    over = pending[tried[pending] >= request.attempts]
     if not len(over):
         return
     index = int(over[0])
     label = int(part.labels[index])
     mine = part.labels == label
     unmet = int((mine[over]).sum())
-    blame = max(order.filters, key=lambda one: rejected[one.name][label])
+    blame = max(request.filters, key=lambda one: rejected[one.name][label])
     raise SynthgenError(
         f"The plan can't be met: {unmet} of {int(mine.sum())} rows of class "
-        f"{order.image.classes[label]!r} (row {part.numbers[index]:,} first) were rejected "
-        f"{order.attempts} times, mostly by {blame.name!r}.\n"
+        f"{request.image.classes[label]!r} (row {part.numbers[index]:,} first) were rejected "
+        f"{request.attempts} times, mostly by {blame.name!r}.\n"
         "Loosen that filter, allow more attempts=, or give the class a smaller quota."
     )
 
@@ -129,7 +129,7 @@ QUEUE = 2  # shards waiting at most, so that memory stays flat when the disk is 
 
 def write_shards(
     job: Job,
-    order: SynthesisRequest,
+    request: SynthesisRequest,
     shards: Iterable[int],
     draw: Callable[[int], Drawn],
     advance: Callable[[int], None],
@@ -139,7 +139,7 @@ def write_shards(
     pool = ThreadPoolExecutor(THREADS, thread_name_prefix="shard")
     try:
         for shard in shards:
-            waiting.append(pool.submit(_write_shard, job, order, shard, draw(shard)))
+            waiting.append(pool.submit(_write_shard, job, request, shard, draw(shard)))
             while len(waiting) > QUEUE or (waiting and waiting[0].done()):
                 advance(waiting.popleft().result())
         while waiting:
@@ -148,25 +148,25 @@ def write_shards(
         pool.shutdown(cancel_futures=True)
 
 
-def draw_shard(order: SynthesisRequest, shard: int) -> Drawn:
-    return draw_part(order, order.numbers(shard))
+def draw_shard(request: SynthesisRequest, shard: int) -> Drawn:
+    return draw_part(request, request.numbers(shard))
 
 
-def _write_shard(job: Job, order: SynthesisRequest, shard: int, drawn: Drawn) -> int:
-    encoded = order.format.encode(content_of(order, shard, drawn))
+def _write_shard(job: Job, request: SynthesisRequest, shard: int, drawn: Drawn) -> int:
+    encoded = request.format.encode(content_of(request, shard, drawn))
     job.store.write_shard(encoded.files)
-    lines = manifest_lines(order, drawn, encoded)
-    job.record(shard, shard_header(order, shard, drawn, encoded), lines)
+    lines = manifest_lines(request, drawn, encoded)
+    job.record(shard, shard_header(request, shard, drawn, encoded), lines)
     return len(drawn.part)
 
 
-def content_of(order: SynthesisRequest, shard: int, drawn: Drawn) -> Shard:
+def content_of(request: SynthesisRequest, shard: int, drawn: Drawn) -> Shard:
     """What a format is given: images and what is stored beside them."""
     part = drawn.part
-    origins = [order.sources[source].origin for source in part.sources.tolist()]
+    origins = [request.sources[source].origin for source in part.sources.tolist()]
     synthetic = [origin == SYNTHETIC for origin in origins]
-    begin = f"synthetic; synthgen set {order.id} row "
-    names = order.rows.names(part.numbers)
+    begin = f"synthetic; synthgen set {request.id} row "
+    names = request.rows.names(part.numbers)
     seeds = drawn.seeds.tolist()
     return Shard(
         number=shard,
@@ -176,17 +176,17 @@ def content_of(order: SynthesisRequest, shard: int, drawn: Drawn) -> Shard:
         origins=origins,
         names=names,
         marks=[
-            f"{begin}{row}" if drew and order.id else ""
+            f"{begin}{row}" if drew and request.id else ""
             for row, drew in zip(part.numbers, synthetic, strict=True)
         ],
-        classes=order.image.classes,
+        classes=request.image.classes,
     )
 
 
 def shard_header(
-    order: SynthesisRequest, shard: int, drawn: Drawn, encoded: Encoded
+    request: SynthesisRequest, shard: int, drawn: Drawn, encoded: Encoded
 ) -> ShardHeader:
-    files = encoded.files if order.format.in_shards else ()
+    files = encoded.files if request.format.in_shards else ()
     return ShardHeader(
         shard=shard,
         first=drawn.part.numbers[0],

@@ -34,7 +34,7 @@ from synthgen.synthesis.job import (
     tidied,
 )
 from synthgen.synthesis.plan import Plan
-from synthgen.synthesis.request import Mode, SynthesisRequest, order_id, plan_request
+from synthgen.synthesis.request import Mode, SynthesisRequest, plan_request, request_id
 from synthgen.synthesis.room import require_room
 from synthgen.synthesis.set_filters import apply_set_filters
 from synthgen.types import ImageSpec, LabelledImages
@@ -90,7 +90,7 @@ def synthesize(
     """
     if not append and current_launch().rank == 0:
         require_free_or_finished(open_store(out))  # before anything is loaded
-    order = plan_request(
+    request = plan_request(
         sampler,
         plan,
         seed=seed,
@@ -108,38 +108,46 @@ def synthesize(
         device=device,
         allow=allow,
     )
-    return generate(order, out, append=append, papers=papers)
+    return generate(request, out, append=append, papers=papers)
 
 
 def generate(
-    order: SynthesisRequest, out: str | Path, *, append: bool = False, papers: Papers | None = None
+    request: SynthesisRequest,
+    out: str | Path,
+    *,
+    append: bool = False,
+    papers: Papers | None = None,
 ) -> Path:
-    """Draw ``order`` into ``out``; see :func:`synthesize`."""
+    """Draw ``request`` into ``out``; see :func:`synthesize`."""
     store, launch = open_store(out), current_launch()
     if launch.rank > 0:
-        return _take_part(order, out, store, launch, append=append)
+        return _take_part(request, out, store, launch, append=append)
     finished = tidied(store)
-    if finished is not None and _is_done(finished, order, append=append):
+    if finished is not None and _is_done(finished, request, append=append):
         return Path(out)
-    if not append and jobs.is_over(store) and _is_there(store, order, append=False, papers=papers):
+    if (
+        not append
+        and jobs.is_over(store)
+        and _is_there(store, request, append=False, papers=papers)
+    ):
         log.info("%s is already there, as this command asks for it.", store.place)
         return Path(out)
     base = read_base(store) if append else None
-    order = order if base is None else continued(order, base)
-    with opened_job(store, content_of(order, base), launch) as job:
-        require_room(job, order)
-        fit_filters(order)
-        draw_missing(job, order)
-        await_shards(job, order)
+    request = request if base is None else continued(request, base)
+    with opened_job(store, content_of(request, base), launch) as job:
+        require_room(job, request)
+        fit_filters(request)
+        draw_missing(job, request)
+        await_shards(job, request)
         with job.alone():
             before = None if base is None else base.dataset
-            finish(job, order, before, apply_set_filters(job, order), papers)
+            finish(job, request, before, apply_set_filters(job, request), papers)
             jobs.close(store)
     return Path(out)
 
 
 def _take_part(
-    order: SynthesisRequest, out: str | Path, store: Store, launch: Launch, *, append: bool
+    request: SynthesisRequest, out: str | Path, store: Store, launch: Launch, *, append: bool
 ) -> Path:
     """Draw the share of a process that is not the first. The first begins the job and finishes it,
     perhaps before this one has started."""
@@ -148,7 +156,7 @@ def _take_part(
         late = time.monotonic() - since > PATIENCE
         # Until process 0 begins an append, the set before it can't be told from the one after it.
         known = late or not append or store.exists(jobs.JOB)
-        if over and known and _is_there(store, order, append=append):
+        if over and known and _is_there(store, request, append=append):
             return Path(out)
         if late:
             raise SynthgenError(
@@ -157,12 +165,12 @@ def _take_part(
             )
         time.sleep(0.05)
     base = read_base(store) if append else None
-    order = order if base is None else continued(order, base)
+    request = request if base is None else continued(request, base)
     try:
-        with opened_job(store, content_of(order, base), launch) as job:
-            require_room(job, order)
-            fit_filters(order)
-            draw_missing(job, order)
+        with opened_job(store, content_of(request, base), launch) as job:
+            require_room(job, request)
+            fit_filters(request)
+            draw_missing(job, request)
     except (FinishedMeanwhileError, ShareTakenError):
         log.info("The set was finished without process %d.", launch.rank)
         return Path(out)
@@ -186,7 +194,7 @@ def _await_the_end(store: Store, job: Job) -> None:
 
 
 def _is_there(
-    store: Store, order: SynthesisRequest, *, append: bool, papers: Papers | None = None
+    store: Store, request: SynthesisRequest, *, append: bool, papers: Papers | None = None
 ) -> bool:
     """Whether a finished set lies in ``store`` that is the one asked for; ``papers``: with those,
     if they are given."""
@@ -196,27 +204,27 @@ def _is_there(
     if found.sha256 is None:
         return False  # of an earlier synthgen
     same_papers = papers is None or Papers.stated_in(found) == papers
-    return same_papers and _is_done(found, order, append=append)
+    return same_papers and _is_done(found, request, append=append)
 
 
-def draw_missing(job: Job, order: SynthesisRequest) -> None:
+def draw_missing(job: Job, request: SynthesisRequest) -> None:
     """Draw those of this process's shards that are not there yet."""
     launch, done = job.launch, job.finished()
-    mine = [k for k in order.shards if k % launch.world == launch.rank]
+    mine = [k for k in request.shards if k % launch.world == launch.rank]
     missing = [k for k in mine if k not in done]
     if done:
-        log.info("Going on: %d of %d shards are there.", len(done), len(order.shards))
-    images = sum(len(order.numbers(k)) for k in mine)
+        log.info("Going on: %d of %d shards are there.", len(done), len(request.shards))
+    images = sum(len(request.numbers(k)) for k in mine)
     with track(images, "Drawing", unit="images") as advance:
-        advance(images - sum(len(order.numbers(k)) for k in missing))
-        write_shards(job, order, missing, lambda shard: draw_shard(order, shard), advance)
+        advance(images - sum(len(request.numbers(k)) for k in missing))
+        write_shards(job, request, missing, lambda shard: draw_shard(request, shard), advance)
 
 
-def await_shards(job: Job, order: SynthesisRequest) -> None:
+def await_shards(job: Job, request: SynthesisRequest) -> None:
     """Wait for the other processes of the launch. Raises SynthgenError if one is gone."""
     seen, since = -1, time.monotonic()
-    while len(done := job.finished()) < len(order.shards):
-        late = min(set(order.shards) - done) % job.launch.world
+    while len(done := job.finished()) < len(request.shards):
+        late = min(set(request.shards) - done) % job.launch.world
         if len(done) != seen or job.is_alive(late):
             seen, since = len(done), time.monotonic()
         elif time.monotonic() - since > PATIENCE:
@@ -227,38 +235,38 @@ def await_shards(job: Job, order: SynthesisRequest) -> None:
         time.sleep(0.05)
 
 
-def fit_filters(order: SynthesisRequest) -> None:
+def fit_filters(request: SynthesisRequest) -> None:
     """On training images only; the same for the same seed, in every process."""
-    if order.real is None:
+    if request.real is None:
         return
-    for one in order.all_filters:
-        one.fit(order.real, order.request.seed)
+    for one in request.all_filters:
+        one.fit(request.real, request.asked.seed)
 
 
-def content_of(order: SynthesisRequest, base: Base | None) -> JobFile:
+def content_of(request: SynthesisRequest, base: Base | None) -> JobFile:
     """The job file: everything that decides a byte of the set."""
     return JobFile(
         format="synthgen-job/1",
-        request=order.request,
-        first=order.rows.first,
-        count=len(order.rows),
-        quotas=order.quotas,
-        file_format=format_record(order.format).spec,
-        shard_size=order.shard_size,
-        execution=order.execution(),
+        request=request.asked,
+        first=request.rows.first,
+        count=len(request.rows),
+        quotas=request.quotas,
+        file_format=format_record(request.format).spec,
+        shard_size=request.shard_size,
+        execution=request.execution(),
         base=None if base is None else base.digest,
     )
 
 
-def _is_done(dataset: Dataset, order: SynthesisRequest, *, append: bool) -> bool:
+def _is_done(dataset: Dataset, request: SynthesisRequest, *, append: bool) -> bool:
     """Whether the set that was only tidied up is the one that is asked for now."""
     part = dataset.parts[-1]
-    found, request = specs_today(part.to_json()), order.request.to_json()
+    found, asked = specs_today(part.to_json()), request.asked.to_json()
     return (
-        all(found.get(key) == value for key, value in request.items())
-        and specs_today(dataset.file_format.to_json()) == format_record(order.format).to_json()
-        and dataset.shard_size == order.shard_size
-        and part.quotas == order.quotas
+        all(found.get(key) == value for key, value in asked.items())
+        and specs_today(dataset.file_format.to_json()) == format_record(request.format).to_json()
+        and dataset.shard_size == request.shard_size
+        and part.quotas == request.quotas
         and (len(dataset.parts) > 1) == append
     )
 
@@ -290,39 +298,39 @@ def read_base(store: Store) -> Base:
     )
 
 
-def continued(order: SynthesisRequest, base: Base) -> SynthesisRequest:
-    """``order`` with its rows and shards numbered on from ``base``."""
-    if order.set_filters:
+def continued(request: SynthesisRequest, base: Base) -> SynthesisRequest:
+    """``request`` with its rows and shards numbered on from ``base``."""
+    if request.set_filters:
         raise SynthgenError(
-            f"{order.set_filters[0].name!r} compares all images of a set, so it can't be appended "
-            "with.\nLeave the filter out, or draw the whole set in one go."
+            f"{request.set_filters[0].name!r} compares all images of a set, so it can't be "
+            "appended with.\nLeave the filter out, or draw the whole set in one go."
         )
     dataset = base.dataset
-    _require_same_kind(order, dataset)
-    _require_same_split(order, dataset)
+    _require_same_kind(request, dataset)
+    _require_same_split(request, dataset)
     last = dataset.parts[-1]
     shards = last.first_shard + -(-last.count // dataset.shard_size)
-    rows = dataclasses.replace(order.rows, first=dataset.count)
+    rows = dataclasses.replace(request.rows, first=dataset.count)
     return dataclasses.replace(
-        order,
+        request,
         rows=rows,
-        id=order_id(order.request, rows.first),
+        id=request_id(request.asked, rows.first),
         first_shard=shards,
         shard_size=dataset.shard_size,
     )
 
 
-def _require_same_kind(order: SynthesisRequest, base: Dataset) -> None:
+def _require_same_kind(request: SynthesisRequest, base: Dataset) -> None:
     """Images of one size and the same classes, in files of one format."""
     image, form = ImageSpec.from_json(base.image.to_json()), specs_today(base.file_format.to_json())
-    settings = format_record(order.format).to_json()
-    if image.shape != order.image.shape:
-        what = f"The set's images are {words_of(image)}; the sampler's {words_of(order.image)}"
-    elif image.classes != order.image.classes:
-        kept, drawn = (", ".join(one.classes[:20]) for one in (image, order.image))
+    settings = format_record(request.format).to_json()
+    if image.shape != request.image.shape:
+        what = f"The set's images are {words_of(image)}; the sampler's {words_of(request.image)}"
+    elif image.classes != request.image.classes:
+        kept, drawn = (", ".join(one.classes[:20]) for one in (image, request.image))
         what = f"The set's classes are {kept}; the sampler's are {drawn}"
-    elif form["name"] != order.format.name:
-        what = f"The set's format is {form['name']}; {order.format.name} was asked for"
+    elif form["name"] != request.format.name:
+        what = f"The set's format is {form['name']}; {request.format.name} was asked for"
     elif form != settings:
         before, now = jobs.flatten(form["spec"]), jobs.flatten(settings["spec"])
         key = next(key for key in sorted(before | now) if before.get(key) != now.get(key))
@@ -339,8 +347,8 @@ def words_of(image: ImageSpec) -> str:
     return f"{image.height} x {image.width} pixels, {colour}"
 
 
-def _require_same_split(order: SynthesisRequest, base: Dataset) -> None:
-    before, now = base.provenance.split_digest, order.samplers.data_digest
+def _require_same_split(request: SynthesisRequest, base: Dataset) -> None:
+    before, now = base.provenance.split_digest, request.samplers.data_digest
     if before is not None and now is not None and before != now:
         raise SynthgenError(
             f"The set's sampler was trained on another split ({before[:8]}) than this one "

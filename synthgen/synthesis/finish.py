@@ -87,33 +87,33 @@ def write_readme(folder: Path, dataset: Dataset) -> None:
 
 def finish(
     job: Job,
-    order: SynthesisRequest,
+    request: SynthesisRequest,
     base: Dataset | None,
     settled: Settled | None,
     papers: Papers | None,
 ) -> None:
     """Write all but the images; ``base`` is the description of the set that is appended to."""
-    tally = _Tally(order)
-    manifest = tally.watch(_manifest(job, order, settled))
+    tally = _Tally(request)
+    manifest = tally.watch(_manifest(job, request, settled))
     digest = _write(job, MANIFEST, base, base.count if base else 0, manifest)
     files: dict[str, str | None] = {MANIFEST: digest}
-    rejected = _rejected(job, order, settled)
-    if order.format.in_shards:
+    rejected = _rejected(job, request, settled)
+    if request.format.in_shards:
         before = base.index_lines if base else 0
-        files[INDEX] = _write(job, INDEX, base, before, _index(job, order))
-    part = _part(order)
-    if order.curated:
+        files[INDEX] = _write(job, INDEX, base, before, _index(job, request))
+    part = _part(request)
+    if request.curated:
         part = part.model_copy(update={"acceptance": tally.acceptance(rejected)})
     # The manifest holds the hash of every image, so its own hash stands for the whole set.
     dataset = describe(
-        order,
+        request,
         base,
         part,
         digest=digest,
-        index_lines=_index_lines(job, order, base),
+        index_lines=_index_lines(job, request, base),
         papers=_answers(papers, base),
     )
-    files |= _write_card(job, order, base, dataset)
+    files |= _write_card(job, request, base, dataset)
     write_description(job, dataset.model_copy(update={"files": files}))
 
 
@@ -123,25 +123,25 @@ def _answers(papers: Papers | None, base: Dataset | None) -> CardAnswers:
     return CardAnswers(**(papers or Papers()).to_json())
 
 
-def _part(order: SynthesisRequest) -> SetPart:
-    """The rows of ``order``, as ``dataset.json`` describes them."""
+def _part(request: SynthesisRequest) -> SetPart:
+    """The rows of ``request``, as ``dataset.json`` describes them."""
     content = {
-        "id": order.id,
-        "first": order.rows.first,
-        "count": len(order.rows),
-        "first_shard": order.first_shard,
-        "digits": order.rows.digits,
-        "quotas": order.quotas,
-        "real_counts": order.real_counts,
-        "data_digest": order.samplers.data_digest,
-        **order.request.to_json(),
-        "facts": {one.name: one.facts().to_json() for one in order.all_filters},
+        "id": request.id,
+        "first": request.rows.first,
+        "count": len(request.rows),
+        "first_shard": request.first_shard,
+        "digits": request.rows.digits,
+        "quotas": request.quotas,
+        "real_counts": request.real_counts,
+        "data_digest": request.samplers.data_digest,
+        **request.asked.to_json(),
+        "facts": {one.name: one.facts().to_json() for one in request.all_filters},
     }
     return SetPart.from_json(content, "What was asked for")
 
 
 def describe(
-    order: SynthesisRequest,
+    request: SynthesisRequest,
     base: Dataset | None,
     part: SetPart,
     *,
@@ -150,34 +150,34 @@ def describe(
     papers: CardAnswers,
 ) -> Dataset:
     """``dataset.json`` but for the hashes of the other files."""
-    samplers = order.samplers
+    samplers = request.samplers
     earlier = base.quotas if base else {}
     dataset = Dataset(
         format="synthgen-dataset/1",
-        classes=order.image.classes,
-        image=Image.from_json(order.image.to_json()),
+        classes=request.image.classes,
+        image=Image.from_json(request.image.to_json()),
         plan=base.plan if base else part.plan,
         seed=base.seed if base else part.seed,
         mode=part.mode,
-        quotas={name: n + earlier.get(name, 0) for name, n in order.quotas.items()},
-        count=len(order.rows) + (base.count if base else 0),
-        real_count=sum(order.real_counts.values()) + (base.real_count if base else 0),
+        quotas={name: n + earlier.get(name, 0) for name, n in request.quotas.items()},
+        count=len(request.rows) + (base.count if base else 0),
+        real_count=sum(request.real_counts.values()) + (base.real_count if base else 0),
         sampler=base.sampler if base else samplers.record(),
         exposes_real=samplers.exposes_real
-        or bool(order.real_counts)
+        or bool(request.real_counts)
         or bool(base and base.exposes_real),
-        provenance=_provenance(order, base),
-        execution=order.execution(),
+        provenance=_provenance(request, base),
+        execution=request.execution(),
         versions={"synthgen": synthgen.__version__},
-        file_format=format_record(order.format),
-        shard_size=order.shard_size,
+        file_format=format_record(request.format),
+        shard_size=request.shard_size,
         parts=(*(base.parts if base else ()), part),
         index_lines=index_lines,
         papers=papers,
         digest=digest,
         files={},
     )
-    curated = {"acceptance": part.acceptance} if order.curated else {}
+    curated = {"acceptance": part.acceptance} if request.curated else {}
     return dataset.model_copy(update=curated)
 
 
@@ -186,9 +186,9 @@ def format_record(format: Format) -> FileFormat:
     return FileFormat.from_json({"name": format.name, "spec": to_spec(format)})
 
 
-def _provenance(order: SynthesisRequest, base: Dataset | None) -> Provenance:
+def _provenance(request: SynthesisRequest, base: Dataset | None) -> Provenance:
     """Of the first sampler that was fitted on data: what is tested must be unseen by it."""
-    now = order.samplers.provenance
+    now = request.samplers.provenance
     return now if base is None or (base.provenance.data is None and now.data) else base.provenance
 
 
@@ -200,9 +200,9 @@ def write_description(job: Job, dataset: Dataset) -> None:
     job.store.write(DESCRIPTION, [text.encode()])
 
 
-def _manifest(job: Job, order: SynthesisRequest, settled: Settled | None) -> Iterator[bytes]:
+def _manifest(job: Job, request: SynthesisRequest, settled: Settled | None) -> Iterator[bytes]:
     row = 0
-    for shard in order.shards:
+    for shard in request.shards:
         for line in job.lines(shard):
             if settled is not None:
                 scores = {name: float(column[row]) for name, column in settled.scores.items()}
@@ -211,19 +211,19 @@ def _manifest(job: Job, order: SynthesisRequest, settled: Settled | None) -> Ite
             yield line
 
 
-def _index(job: Job, order: SynthesisRequest) -> Iterator[bytes]:
-    for shard in order.shards:
+def _index(job: Job, request: SynthesisRequest) -> Iterator[bytes]:
+    for shard in request.shards:
         header = job.header(shard)
         for one in header.files:
             entry = one.to_json() | {"first": header.first, "count": header.count}
             yield (json.dumps(entry, ensure_ascii=False) + "\n").encode()
 
 
-def _index_lines(job: Job, order: SynthesisRequest, base: Dataset | None) -> int:
-    if not order.format.in_shards:
+def _index_lines(job: Job, request: SynthesisRequest, base: Dataset | None) -> int:
+    if not request.format.in_shards:
         return 0
-    per_shard = len(job.header(order.shards[0]).files)
-    return per_shard * len(order.shards) + (base.index_lines if base else 0)
+    per_shard = len(job.header(request.shards[0]).files)
+    return per_shard * len(request.shards) + (base.index_lines if base else 0)
 
 
 def _write(job: Job, path: str, base: Dataset | None, keep: int, lines: Iterable[bytes]) -> str:
@@ -249,13 +249,13 @@ def _write(job: Job, path: str, base: Dataset | None, keep: int, lines: Iterable
 class _Tally:
     """Counts the draws behind the rows that pass by."""
 
-    def __init__(self, order: SynthesisRequest) -> None:
-        self.order = order
+    def __init__(self, request: SynthesisRequest) -> None:
+        self.request = request
         self.drawn: Counter[str] = Counter()
         self.kept: Counter[str] = Counter()
 
     def watch(self, lines: Iterable[bytes]) -> Iterable[bytes]:
-        return self._counted(lines) if self.order.curated else lines
+        return self._counted(lines) if self.request.curated else lines
 
     def _counted(self, lines: Iterable[bytes]) -> Iterator[bytes]:
         for line in lines:
@@ -274,19 +274,19 @@ class _Tally:
                 share=round(self.kept[name] / self.drawn[name], 6),
                 rejected={one: counts[label] for one, counts in rejected.items()},
             )
-            for label, name in enumerate(self.order.image.classes)
+            for label, name in enumerate(self.request.image.classes)
             if self.drawn[name]
         }
 
 
 def _rejected(
-    job: Job, order: SynthesisRequest, settled: Settled | None
+    job: Job, request: SynthesisRequest, settled: Settled | None
 ) -> dict[str, Counter[int]]:
-    names = [one.name for one in order.all_filters]
+    names = [one.name for one in request.all_filters]
     total: dict[str, Counter[int]] = {name: Counter() for name in names}
     if not names:
         return total
-    found = [counted(job.header(shard).rejected) for shard in order.shards]
+    found = [counted(job.header(shard).rejected) for shard in request.shards]
     for counts in [*found, settled.rejected if settled else {}]:
         for name, by_label in counts.items():
             total[name].update(by_label)
@@ -294,15 +294,15 @@ def _rejected(
 
 
 def _write_card(
-    job: Job, order: SynthesisRequest, base: Dataset | None, dataset: Dataset
+    job: Job, request: SynthesisRequest, base: Dataset | None, dataset: Dataset
 ) -> dict[str, str | None]:
     """README and contact sheet; returns their SHA-256. The sheet of an appended set stays; an older
     set's picture becomes the page that the card names."""
     with tempfile.TemporaryDirectory(prefix="synthgen-") as scratch:
         folder = Path(scratch)
         if base is None:
-            labels, images = example_images(job, order)
-            sheet = ContactSheet(ExampleRows(labels), order.image)
+            labels, images = example_images(job, request)
+            sheet = ContactSheet(ExampleRows(labels), request.image)
             sheet.add(range(len(labels)), images)
             sheet.write(folder)
         elif CONTACT_SHEET not in base.files and job.store.exists(PICTURE_OF_OLD_SETS):
@@ -317,15 +317,15 @@ def _write_card(
     return {name: digest for name, digest in digests.items() if name not in (MANIFEST, INDEX)}
 
 
-def example_images(job: Job, order: SynthesisRequest) -> tuple[Tensor, Tensor]:
+def example_images(job: Job, request: SynthesisRequest) -> tuple[Tensor, Tensor]:
     """Labels and images of the first rows of each class, drawn once more."""
-    rows = first_of_each_class(order.rows.segments, SHEET_COLUMNS, SHEET_CLASSES)
+    rows = first_of_each_class(request.rows.segments, SHEET_COLUMNS, SHEET_CLASSES)
     found: dict[int, int] = {}
-    for shard in sorted({row // order.shard_size for row in rows}):
-        lines = job.lines(order.shards[shard])
-        for row, line in enumerate(lines, start=shard * order.shard_size):
+    for shard in sorted({row // request.shard_size for row in rows}):
+        lines = job.lines(request.shards[shard])
+        for row, line in enumerate(lines, start=shard * request.shard_size):
             seed = json.loads(line)["seed"]
             found[row] = 0 if seed is None else seed
-    part = order.rows.part(sorted(row + order.rows.first for row in rows))
-    seeds = torch.tensor([found[number - order.rows.first] for number in part.numbers])
-    return part.labels, draw_rows(order, part, torch.arange(len(part)), seeds)
+    part = request.rows.part(sorted(row + request.rows.first for row in rows))
+    seeds = torch.tensor([found[number - request.rows.first] for number in part.numbers])
+    return part.labels, draw_rows(request, part, torch.arange(len(part)), seeds)

@@ -19,14 +19,14 @@ if TYPE_CHECKING:  # reading needs no torch
     from synthgen.synthesis.request import SynthesisRequest
 
 
-def manifest_lines(order: SynthesisRequest, drawn: Drawn, encoded: Encoded) -> list[str]:
+def manifest_lines(request: SynthesisRequest, drawn: Drawn, encoded: Encoded) -> list[str]:
     """The lines of a shard's rows, in row order.
 
     Built by hand, for a generator may be faster than a JSON encoder: paths and hashes hold nothing
     that JSON would escape (``require_safe_names``), the rest is encoded once per class and source.
     """
-    middles = _Middles(order)
-    in_shards, extra = order.format.in_shards, _extras(order, drawn)
+    middles = _Middles(request)
+    in_shards, extra = request.format.in_shards, _extras(request, drawn)
     part = drawn.part
     return [
         f'{{"file": "{path}", {f""""index": {index}, """ if in_shards else ""}'
@@ -47,10 +47,10 @@ def manifest_lines(order: SynthesisRequest, drawn: Drawn, encoded: Encoded) -> l
 class _Middles:
     """label, class, seed, sampler, origin and source of a line."""
 
-    def __init__(self, order: SynthesisRequest) -> None:
+    def __init__(self, request: SynthesisRequest) -> None:
         from synthgen.dataset.schema import SYNTHETIC
 
-        self.order, self.drawn = order, SYNTHETIC
+        self.request, self.drawn = request, SYNTHETIC
         self.known: dict[tuple[int, int], tuple[str, str]] = {}
 
     def __getitem__(self, key: tuple[int, int, int]) -> str:
@@ -58,12 +58,12 @@ class _Middles:
         if (source, label) not in self.known:
             self.known[source, label] = self._around_seed(source, label)
         before, after = self.known[source, label]
-        synthetic = self.order.sources[source].origin == self.drawn
+        synthetic = self.request.sources[source].origin == self.drawn
         return f"{before}{seed if synthetic else 'null'}{after}"
 
     def _around_seed(self, source: int, label: int) -> tuple[str, str]:
-        origin = self.order.sources[source]
-        first = {"label": label, "class": self.order.image.classes[label], "seed": 0}
+        origin = self.request.sources[source]
+        first = {"label": label, "class": self.request.image.classes[label], "seed": 0}
         last: dict[str, Any] = {
             "sampler": origin.sha256,
             "origin": origin.origin,
@@ -74,9 +74,9 @@ class _Middles:
         return _encode(first)[1:-2], f", {_encode(last)[1:-1]}, "
 
 
-def _extras(order: SynthesisRequest, drawn: Drawn) -> list[str]:
+def _extras(request: SynthesisRequest, drawn: Drawn) -> list[str]:
     """Attempts and scores of curated rows; empty where nothing is curated."""
-    if not order.curated:
+    if not request.curated:
         return []
     columns = {name: scores.tolist() for name, scores in drawn.scores.items()}
     return [

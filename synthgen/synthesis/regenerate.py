@@ -54,8 +54,8 @@ def regenerate(
     with new_folder(out) as staging:
         with track(len(rows), "Drawing", unit="images") as advance:
             for part in dataset.parts:
-                order = _order_of(part, dataset, samplers, size)
-                _write_part(order, rows, LocalStore(staging), dataset, advance)
+                request = _request_of(part, dataset, samplers, size)
+                _write_part(request, rows, LocalStore(staging), dataset, advance)
         LocalStore(staging).remove_folder(".synthgen")
         _copy_papers(source, staging, dataset)
     return out
@@ -148,7 +148,7 @@ def _require_no_real_images(dataset: Dataset) -> None:
         )
 
 
-def _order_of(
+def _request_of(
     part: SetPart, dataset: Dataset, samplers: Samplers, batch_size: int
 ) -> SynthesisRequest:
     _set_latents(samplers, part)
@@ -162,7 +162,7 @@ def _order_of(
         samplers=samplers,
         sources=_sources_of(part, samplers),
         rows=rows,
-        request=part,
+        asked=part,
         id=part.id,
         quotas={},
         format=format,
@@ -183,29 +183,29 @@ class _ManifestRows(PlannedRows):
 
 
 def _write_part(
-    order: SynthesisRequest,
+    request: SynthesisRequest,
     rows: list[ManifestRow],
     store: LocalStore,
     dataset: Dataset,
     advance: Callable[[int], None],
 ) -> None:
-    _require_classes(dataset, order.samplers)
-    positions = {source.key: number for number, source in enumerate(order.sources)}
-    every = len(order.image.classes)
-    for shard in order.shards:
-        numbers = order.numbers(shard)
+    _require_classes(dataset, request.samplers)
+    positions = {source.key: number for number, source in enumerate(request.sources)}
+    every = len(request.image.classes)
+    for shard in request.shards:
+        numbers = request.numbers(shard)
         mine = rows[numbers.start : numbers.stop]
         if len(mine) < len(numbers) or not all(row.label < every for row in mine):
             raise SynthgenError(
                 f"{MANIFEST} has other rows or labels than {DESCRIPTION} says.\nGet the set again."
             )
         labels = torch.tensor([row.label for row in mine])
-        sources = torch.tensor([positions[_by_key(order.sources, row).key] for row in mine])
+        sources = torch.tensor([positions[_by_key(request.sources, row).key] for row in mine])
         part = Part(numbers, sources, labels, torch.zeros_like(labels))
         seeds = torch.tensor([_seed_of(row) for row in mine])
-        images = draw_rows(order, part, torch.arange(len(part)), seeds)
+        images = draw_rows(request, part, torch.arange(len(part)), seeds)
         drawn = Drawn(part, images, seeds, torch.zeros_like(seeds))
-        encoded = order.format.encode(content_of(order, shard, drawn))
+        encoded = request.format.encode(content_of(request, shard, drawn))
         found = list(zip(encoded.paths, encoded.digests, strict=True))
         if found != [(row.file, row.sha256) for row in mine]:
             raise _differs(dataset)

@@ -49,7 +49,7 @@ class SynthesisRequest:
     samplers: Samplers
     sources: tuple[Source, ...]
     rows: PlannedRows
-    request: Request
+    asked: Request
     id: str  # stands in every image of these rows; empty: images are not marked
     quotas: dict[str, int]  # synthetic images by class
     format: Format
@@ -134,7 +134,7 @@ def plan_request(
         raise SynthgenError("attempts must be at least 1.")
     chosen = format or PNG()
     chosen.prepare(image)
-    request = {
+    table = {
         "plan": to_spec(plan),
         "seed": seed,
         "mode": mode,
@@ -153,13 +153,13 @@ def plan_request(
         "attempts": attempts if filters else None,
     }
     rows = PlannedRows(image.classes, tuple(segments), seed)
-    ordered = Request.from_json(request, "What was asked for")
+    asked = Request.from_json(table, "What was asked for")
     return SynthesisRequest(
         samplers=samplers,
         sources=tuple(sources),
         rows=rows,
-        request=ordered,
-        id=order_id(ordered, first=0),
+        asked=asked,
+        id=request_id(asked, first=0),
         quotas=quotas,
         format=chosen,
         shard_size=checked_shard_size(shard_size, image),
@@ -172,7 +172,7 @@ def plan_request(
     )
 
 
-def order_id(request: Request, first: int) -> str:
+def request_id(request: Request, first: int) -> str:
     """16 hex digits for the rows of ``request`` that are numbered from ``first``."""
     return canonical_digest({**request.to_json(), "first": first})[:16]
 
@@ -266,19 +266,19 @@ def checked_batch_size(batch_size: int) -> int:
     return -(-batch_size // Sampler.chunk) * Sampler.chunk
 
 
-def plan_table(order: SynthesisRequest) -> str:
+def plan_table(request: SynthesisRequest) -> str:
     """Plain text, one line per class."""
-    by_source = torch.zeros(len(order.sources), len(order.image.classes), dtype=torch.int64)
-    for segment in order.rows.segments:
+    by_source = torch.zeros(len(request.sources), len(request.image.classes), dtype=torch.int64)
+    for segment in request.rows.segments:
         by_source[segment.source, segment.label] += segment.count
-    heads = ["class", *(source.name for source in order.sources), "total"]
+    heads = ["class", *(source.name for source in request.sources), "total"]
     lines = [
         [name, *(f"{int(n):,}" for n in column), f"{int(column.sum()):,}"]
-        for name, column in zip(order.image.classes, by_source.T, strict=True)
+        for name, column in zip(request.image.classes, by_source.T, strict=True)
     ]
     totals = [f"{int(n):,}" for n in by_source.sum(dim=1)]
-    lines.append(["all", *totals, f"{len(order.rows):,}"])
-    if len(order.sources) == 1:  # the total says it all
+    lines.append(["all", *totals, f"{len(request.rows):,}"])
+    if len(request.sources) == 1:  # the total says it all
         heads, lines = [heads[0], "images"], [[line[0], line[-1]] for line in lines]
     widths = [max(map(len, column)) for column in zip(heads, *lines, strict=True)]
     return "\n".join(

@@ -33,20 +33,20 @@ class Room:
     files: float
 
 
-def require_room(job: Job, order: SynthesisRequest) -> None:
+def require_room(job: Job, request: SynthesisRequest) -> None:
     """Raises SynthgenError if the shards that are missing will not fit on the disk. What fits by
     any measure isn't looked at further; else a few rows are drawn and encoded. Of a place behind a
     URL nothing is known."""
     if not isinstance(job.store, LocalStore):
         return
     folder = job.store.folder
-    done = [shard for shard in job.finished() if shard in order.shards]
-    images = len(order.rows) - sum(len(order.numbers(shard)) for shard in done)
-    pixels = math.prod(order.image.shape)
-    files = files_of(order, images)
+    done = [shard for shard in job.finished() if shard in request.shards]
+    images = len(request.rows) - sum(len(request.numbers(shard)) for shard in done)
+    pixels = math.prod(request.image.shape)
+    files = files_of(request, images)
     most = Room(images * (MOST_PER_PIXEL * pixels + MOST_BESIDE), files)
     if images and not fits(most, left := free(folder)):
-        require_free(Room(images * bytes_per_image(order, folder), files), left, folder)
+        require_free(Room(images * bytes_per_image(request, folder), files), left, folder)
 
 
 def require_least_room(folder: Path, images: int, *, in_shards: bool) -> None:
@@ -56,24 +56,26 @@ def require_least_room(folder: Path, images: int, *, in_shards: bool) -> None:
     require_free(Room(images * (block + 2 * SHORTEST_LINE), files), free(folder), folder)
 
 
-def files_of(order: SynthesisRequest, images: int) -> int:
+def files_of(request: SynthesisRequest, images: int) -> int:
     """A few for each shard, its record among them; with one file per image those too."""
-    return 3 * -(-images // order.shard_size) + (0 if order.format.in_shards else images)
+    return 3 * -(-images // request.shard_size) + (0 if request.format.in_shards else images)
 
 
-def bytes_per_image(order: SynthesisRequest, folder: Path) -> float:
+def bytes_per_image(request: SynthesisRequest, folder: Path) -> float:
     """What some rows take, evenly chosen: their files in whole blocks of the disk, and their lines,
     which lie in the shards' records and, in the end, in the manifest too."""
-    plain = dataclasses.replace(order, filters=(), set_filters=())  # as many bytes, and not fitted
-    count = min(PREVIEW, order.shard_size, len(order.rows))
-    last = order.rows.stop - 1
-    numbers = np.linspace(order.rows.first, last, count).astype(np.int64).tolist()
-    part = order.rows.part(numbers)
+    plain = dataclasses.replace(
+        request, filters=(), set_filters=()
+    )  # as many bytes, and not fitted
+    count = min(PREVIEW, request.shard_size, len(request.rows))
+    last = request.rows.stop - 1
+    numbers = np.linspace(request.rows.first, last, count).astype(np.int64).tolist()
+    part = request.rows.part(numbers)
     tried = torch.zeros(len(part), dtype=torch.int64)
-    seeds = order.rows.seeds(part, tried)
+    seeds = request.rows.seeds(part, tried)
     drawn = Drawn(part, draw_rows(plain, part, torch.arange(len(part)), seeds), seeds, tried)
-    encoded = order.format.encode(content_of(plain, order.first_shard, drawn))
-    block = 1 if order.format.in_shards else block_size(folder)
+    encoded = request.format.encode(content_of(plain, request.first_shard, drawn))
+    block = 1 if request.format.in_shards else block_size(folder)
     stored = sum(-(-len(content) // block) * block for _, content in encoded.files)
     lines = sum(map(len, manifest_lines(plain, drawn, encoded)))
     return (stored + 2 * lines) / len(part)

@@ -41,30 +41,30 @@ class Settled:
     scores: dict[str, np.ndarray]  # by filter, float32 (rows,); NaN for real images
 
 
-def apply_set_filters(job: Job, order: SynthesisRequest) -> Settled | None:
+def apply_set_filters(job: Job, request: SynthesisRequest) -> Settled | None:
     """Examine the whole set and replace what is rejected; None if no filter asks for it."""
-    if not order.set_filters:
+    if not request.set_filters:
         return None
     if not job.store.exists(SETTLED):
-        decisions = _Decisions(job, order)
+        decisions = _Decisions(job, request)
         decisions.make()
         _keep(job, decisions)
     settled = _read(job)
-    _replace_rows(job, order, settled)
+    _replace_rows(job, request, settled)
     return settled
 
 
 class _Decisions:
-    def __init__(self, job: Job, order: SynthesisRequest) -> None:
-        self.job, self.order = job, order
-        rows = len(order.rows)
-        self.scores = {one.name: np.full(rows, np.nan, np.float32) for one in order.set_filters}
-        names = [one.name for one in order.all_filters]
+    def __init__(self, job: Job, request: SynthesisRequest) -> None:
+        self.job, self.request = job, request
+        rows = len(request.rows)
+        self.scores = {one.name: np.full(rows, np.nan, np.float32) for one in request.set_filters}
+        names = [one.name for one in request.all_filters]
         self.rejected: dict[str, Counter[int]] = {name: Counter() for name in names}
         self.attempts: dict[int, int] = {}
 
     def make(self) -> None:
-        for one in self.order.set_filters:
+        for one in self.request.set_filters:
             one.begin()
         pending = self._first_look()
         while pending:
@@ -74,10 +74,10 @@ class _Decisions:
     def _first_look(self) -> dict[int, int]:
         """All images as they are stored; returns the rejected rows and their next attempts."""
         pending: dict[int, int] = {}
-        with track(len(self.order.rows), "Comparing", unit="images") as advance:
-            for shard in self.order.shards:
-                part = self.order.rows.part(self.order.numbers(shard))
-                images, attempts = stored_shard(self.job, self.order, shard)
+        with track(len(self.request.rows), "Comparing", unit="images") as advance:
+            for shard in self.request.shards:
+                part = self.request.rows.part(self.request.numbers(shard))
+                images, attempts = stored_shard(self.job, self.request, shard)
                 pending |= self._examine(part, images, attempts)
                 advance(len(part))
         return pending
@@ -85,10 +85,10 @@ class _Decisions:
     def _another_draw(self, pending: dict[int, int]) -> dict[int, int]:
         rows = list(pending)
         again: dict[int, int] = {}
-        for first in range(0, len(rows), self.order.shard_size):
-            batch = rows[first : first + self.order.shard_size]
+        for first in range(0, len(rows), self.request.shard_size):
+            batch = rows[first : first + self.request.shard_size]
             attempts = torch.tensor([pending[row] for row in batch])
-            drawn = draw_part(self.order, batch, attempts)
+            drawn = draw_part(self.request, batch, attempts)
             for name, counts in drawn.rejected.items():
                 self.rejected[name].update(counts)
             self.attempts.update(zip(batch, drawn.attempts.tolist(), strict=True))
@@ -96,12 +96,12 @@ class _Decisions:
         return again
 
     def _examine(self, part: Part, images: Tensor, attempts: Tensor) -> dict[int, int]:
-        origins = [source.origin == SYNTHETIC for source in self.order.sources]
+        origins = [source.origin == SYNTHETIC for source in self.request.sources]
         index = torch.tensor(origins)[part.sources].nonzero().flatten()
         lost: dict[int, int] = {}
-        for one in self.order.set_filters:
+        for one in self.request.set_filters:
             verdicts = one.examine(images[index], part.labels[index])
-            rows = np.array(part.numbers)[index.numpy()] - self.order.rows.first
+            rows = np.array(part.numbers)[index.numpy()] - self.request.rows.first
             self.scores[one.name][rows] = verdicts.scores.numpy()
             out = index[~verdicts.keep]
             self.rejected[one.name].update(part.labels[out].tolist())
@@ -110,24 +110,24 @@ class _Decisions:
         return dict(sorted(lost.items()))
 
     def _require_attempts_left(self, pending: dict[int, int]) -> None:
-        over = [row for row, attempt in pending.items() if attempt >= self.order.attempts]
+        over = [row for row, attempt in pending.items() if attempt >= self.request.attempts]
         if over:
-            label = int(self.order.rows.part(over[:1]).labels[0])
+            label = int(self.request.rows.part(over[:1]).labels[0])
             raise SynthgenError(
                 f"The plan can't be met: {len(over):,} rows (row {over[0]:,} of class "
-                f"{self.order.image.classes[label]!r} first) were rejected "
-                f"{self.order.attempts} times by {self.order.set_filters[0].name!r}.\n"
+                f"{self.request.image.classes[label]!r} first) were rejected "
+                f"{self.request.attempts} times by {self.request.set_filters[0].name!r}.\n"
                 "Loosen that filter, allow more attempts=, or ask for fewer images."
             )
 
 
-def stored_shard(job: Job, order: SynthesisRequest, shard: int) -> tuple[Tensor, Tensor]:
+def stored_shard(job: Job, request: SynthesisRequest, shard: int) -> tuple[Tensor, Tensor]:
     """A shard's images as they lie in the set, uint8 ``(N, C, H, W)``, and its rows' attempts."""
     entries = [json.loads(line) for line in job.lines(shard)]
     attempts = torch.tensor([entry.get("attempt", 0) for entry in entries], dtype=torch.int64)
     files = list(dict.fromkeys(entry["file"] for entry in entries))
     found = [read_stored(file, job.store.read(file))[0] for file in files]
-    return torch.cat([_channels(pixels, order.image.channels) for pixels in found]), attempts
+    return torch.cat([_channels(pixels, request.image.channels) for pixels in found]), attempts
 
 
 def _channels(pixels: np.ndarray, channels: int) -> Tensor:
@@ -161,21 +161,21 @@ def counted(rejected: dict[str, dict[str, int]]) -> dict[str, Counter[int]]:
     }
 
 
-def _replace_rows(job: Job, order: SynthesisRequest, settled: Settled) -> None:
+def _replace_rows(job: Job, request: SynthesisRequest, settled: Settled) -> None:
     """Write the shards of replaced rows again, but for those that were before a kill."""
-    places = {(row - order.rows.first) // order.shard_size for row in settled.attempts}
-    touched = [order.shards[place] for place in sorted(places)]
-    stale = [shard for shard in touched if _is_stale(job, order, shard, settled)]
+    places = {(row - request.rows.first) // request.shard_size for row in settled.attempts}
+    touched = [request.shards[place] for place in sorted(places)]
+    stale = [shard for shard in touched if _is_stale(job, request, shard, settled)]
 
     def draw(shard: int) -> Drawn:
-        numbers = order.numbers(shard)
+        numbers = request.numbers(shard)
         attempts = torch.tensor(_attempts(job, numbers, shard, settled))
-        drawn = draw_part(order, numbers, attempts)
+        drawn = draw_part(request, numbers, attempts)
         return replace(drawn, rejected=counted(job.header(shard).rejected))
 
-    images = sum(len(order.numbers(shard)) for shard in stale)
+    images = sum(len(request.numbers(shard)) for shard in stale)
     with track(images, "Replacing", unit="images") as advance:
-        write_shards(job, order, stale, draw, advance)
+        write_shards(job, request, stale, draw, advance)
 
 
 def _attempts(job: Job, numbers: Sequence[int], shard: int, settled: Settled) -> list[int]:
@@ -183,6 +183,6 @@ def _attempts(job: Job, numbers: Sequence[int], shard: int, settled: Settled) ->
     return [settled.attempts.get(row, old) for row, old in zip(numbers, stored, strict=True)]
 
 
-def _is_stale(job: Job, order: SynthesisRequest, shard: int, settled: Settled) -> bool:
+def _is_stale(job: Job, request: SynthesisRequest, shard: int, settled: Settled) -> bool:
     stored = [json.loads(line)["attempt"] for line in job.lines(shard)]
-    return stored != _attempts(job, order.numbers(shard), shard, settled)
+    return stored != _attempts(job, request.numbers(shard), shard, settled)

@@ -19,7 +19,7 @@ def run(digits, synthetic, out, **options):
         synthetic,
         out,
         extractors=[ClassifierExtractor(steps=60)],
-        judge=SmallCNNClassifier(steps=40, batch_size=64),
+        classifier=SmallCNNClassifier(steps=40, batch_size=64),
         seeds=options.pop("seeds", 2),
         **options,
     ).to_json()

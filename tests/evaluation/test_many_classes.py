@@ -75,10 +75,10 @@ class Clockwork(LinearClassifier):
 
 
 def test_what_is_expected_follows_from_the_measured_rate(monkeypatch, digits):
-    judge = Clockwork(None, 64, 0.1)
-    monkeypatch.setattr(expected.time, "perf_counter", lambda: judge.now)
+    classifier = Clockwork(None, 64, 0.1)
+    monkeypatch.setattr(expected.time, "perf_counter", lambda: classifier.now)
     found = expected.expected_seconds(
-        digits, digits.train, extractors=[], judge=judge, seeds=3, trial=None
+        digits, digits.train, extractors=[], classifier=classifier, seeds=3, trial=None
     )
     assert found == pytest.approx((3 * 3 + 4) * (2 + 0.5 * 1000))
     said = expected.expectation(digits, digits.train, found)
@@ -121,7 +121,7 @@ def test_a_thousand_classes_of_five_images_within_two_minutes(tmp_path, monkeypa
             drawn,
             tmp_path / "report",
             extractors=[ClassifierExtractor()],
-            judge=LinearClassifier(None, 64, 0.1),
+            classifier=LinearClassifier(None, 64, 0.1),
         )
     taken = time.process_time() - started
     assert taken < 120

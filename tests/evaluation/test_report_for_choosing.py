@@ -20,7 +20,7 @@ def reported(splits, drawn, out, described_as):
         SyntheticSet(drawn, about, out.parent / "set", "0" * 64),
         out,
         extractors=[ClassifierExtractor(steps=30)],
-        judge=SmallCNNClassifier(steps=20, batch_size=64),
+        classifier=SmallCNNClassifier(steps=20, batch_size=64),
         seeds=1,
     )
     return json.loads((out / "report.json").read_text())

@@ -9,9 +9,9 @@ from synthgen.evaluation.transfer import add_transfer, add_transfer_references
 
 def test_a_set_that_lacks_a_class_is_not_taught_alone_nor_blamed_for_it(digits, drawn):
     some = drawn.subset(drawn.labels != 4)
-    found, judge = Findings(sentences=[]), MLPClassifier(steps=16)
-    add_transfer(found, digits, some, judge, 16, 2, 0)
-    add_transfer_references(found, digits, some, {"noise": some}, judge, 16, 0)
+    found, classifier = Findings(sentences=[]), MLPClassifier(steps=16)
+    add_transfer(found, digits, some, classifier, 16, 2, 0)
+    add_transfer_references(found, digits, some, {"noise": some}, classifier, 16, 0)
     text = " ".join(found.sentences)
     assert "Synthetic only was not tested: its images show no 4" in text
     assert "teaches worst" not in text

@@ -23,7 +23,7 @@ from synthgen.seeds import step_generator
 
 pytestmark = pytest.mark.gpu
 
-JUDGES = [
+CLASSIFIERS = [
     SmallCNNClassifier(batch_size=64),
     MLPClassifier(),
     LinearClassifier(),
@@ -32,8 +32,8 @@ JUDGES = [
 ]
 
 
-@pytest.mark.parametrize("judge", JUDGES, ids=lambda judge: judge.name)
-def test_every_judge_learns_digits_there(judge, digits):
+@pytest.mark.parametrize("classifier", CLASSIFIERS, ids=lambda classifier: classifier.name)
+def test_every_judge_learns_digits_there(classifier, digits):
     request = ClassifierRequest(
         recipe=TrainingRecipe(data=digits.train, augment=CropAffine(0.5)),
         seed=0,
@@ -41,7 +41,7 @@ def test_every_judge_learns_digits_there(judge, digits):
         holdout=digits.holdout,
         exams={"test": digits.test.images},
     )
-    found = judge.examine(request)
+    found = classifier.examine(request)
     assert (found.predictions["test"] == digits.test.labels).double().mean() > 0.9
 
 

@@ -190,12 +190,12 @@ def test_appending_something_else_is_refused(noise, sampler, tmp_path):
 def test_a_plan_of_a_million_rows_starts_at_once_in_little_memory(noise):
     tracemalloc.start()
     started = time.monotonic()
-    order = plan_request(noise, Balanced(10**6))
-    order.rows.part(order.numbers(order.shards[-1]))
+    request = plan_request(noise, Balanced(10**6))
+    request.rows.part(request.numbers(request.shards[-1]))
     assert time.monotonic() - started < 2
     assert tracemalloc.get_traced_memory()[1] < 2e6
     tracemalloc.stop()
-    assert order.table().splitlines() == [
+    assert request.table().splitlines() == [
         "class     images",
         "cat    1,000,000",
         "dog    1,000,000",
@@ -246,8 +246,8 @@ def test_truncation_and_temperature_change_the_latents_deterministically(kind, t
 
 def test_match_real_knows_the_given_images(noise, digits, tmp_path):
     sampler = save_sampler(Noise(digits.image), tmp_path / "sampler", {})
-    order = plan_request(sampler, MatchReal(), real=digits)
-    assert list(order.quotas.values()) == digits.counts
+    request = plan_request(sampler, MatchReal(), real=digits)
+    assert list(request.quotas.values()) == digits.counts
 
 
 @pytest.mark.parametrize("form", [PNG(), NPZ()])

@@ -68,7 +68,7 @@ def test_what_is_told_is_what_is_needed(sampler, tmp_path, disk, form):
 
 
 def test_only_what_is_missing_needs_room(noise, tmp_path, disk, monkeypatch):
-    def interrupted(job, order):
+    def interrupted(job, request):
         raise KeyboardInterrupt
 
     out, plan = tmp_path / "set", PerClass({"cat": 640, "dog": 0})

@@ -41,7 +41,7 @@ class Instruments:
 
     extractors: list[Extractor]
     metrics: Sequence[Metric]
-    judge: Classifier
+    classifier: Classifier
     trial: Trial | None
 
 
@@ -65,13 +65,13 @@ def instruments_of(settings: EvaluateSettings | RunSettings) -> Instruments:
         require_writable(Path(settings.cache))
         for extractor in extractors:
             extractor.cache = Path(settings.cache)
-    judge = build_instance(settings.judge, Classifier, key="judge", allow=settings.allow)
+    classifier = build_instance(settings.judge, Classifier, key="judge", allow=settings.allow)
     trial = settings.trial and build_instance(
         settings.trial, Trial, key="trial", allow=settings.allow
     )
     if settings.fail_on and not trial:
         raise SynthgenError("fail_on needs a verdict, and that needs a trial.\nAdd trial=standard.")
-    return Instruments(extractors, metrics, judge, trial or None)
+    return Instruments(extractors, metrics, classifier, trial or None)
 
 
 def metrics_of(settings: EvaluateSettings | RunSettings) -> Sequence[Metric]:
@@ -94,7 +94,7 @@ def require_measurable(settings: RunSettings, instruments: Instruments, splits: 
         for_choosing(splits) if settings.reference == "holdout" else splits,
         extractors=instruments.extractors,
         metrics=instruments.metrics,
-        judge=instruments.judge,
+        classifier=instruments.classifier,
         trial=instruments.trial,
         seeds=settings.seeds,
         seed=settings.seed,
@@ -126,7 +126,7 @@ def report(
         out,
         extractors=instruments.extractors,
         metrics=instruments.metrics,
-        judge=instruments.judge,
+        classifier=instruments.classifier,
         seeds=settings.seeds,
         seed=settings.seed,
         trial=instruments.trial,

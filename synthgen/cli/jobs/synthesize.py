@@ -48,13 +48,13 @@ def run(settings: SynthesizeSettings, invocation: Invocation) -> str | Path:
     }
     if not (settings.append or settings.dry_run or current_launch().rank):
         require_free_or_finished(open_store(out))
-    order = plan_request(given, plan, **options)
+    request = plan_request(given, plan, **options)
     if settings.dry_run:
-        return order.table()
-    log.info("%s", order.table())
+        return request.table()
+    log.info("%s", request.table())
     was_there = not settings.append and is_complete(out)
     try:
-        generate(order, out, append=settings.append, papers=Papers.from_json(settings.papers))
+        generate(request, out, append=settings.append, papers=Papers.from_json(settings.papers))
     except KeyboardInterrupt:
         raise _stopped(out) from None
     if current_launch().rank == 0 and not url and not was_there:

@@ -65,7 +65,7 @@ class EarlyStopping:
 Augment = Callable[[Tensor, torch.Generator], Tensor]
 """One batch of uint8 ``(N, C, H, W)`` and the randomness of its step -> as many images, alike."""
 
-HOLDOUT = "holdout"  # the exam that every judge takes beside those that it is given
+HOLDOUT = "holdout"  # the exam that every classifier takes beside those that it is given
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,7 +119,7 @@ class Predictions:
 
 def answers_of(logits: Tensor, offsets: Tensor | None = None) -> Tensor:
     """float ``(N, K)`` logits on any device -> float16 log-probabilities on the CPU, with a
-    lesson's ``offsets``. Half precision keeps log-probabilities near 0 apart down to 6e-8; what is
+    recipe's ``offsets``. Half precision keeps log-probabilities near 0 apart down to 6e-8; what is
     scored is what is stored. Raises SynthgenError if a training diverged: for NaN, and for
     log-probabilities that half precision can't hold, below -65,504."""
     found = logits.float().log_softmax(-1)
@@ -195,8 +195,8 @@ class Classifier(ABC):
         """The number of steps of every arm, from the real training split alone."""
         return self.steps or automatic_steps(len(real_train), self.batch_size)
 
-    def why_not(self, lesson: TrainingRecipe) -> str | None:
-        """A sentence about what of the lesson this judge can't follow; None: it can."""
+    def why_not(self, recipe: TrainingRecipe) -> str | None:
+        """A sentence about what of the recipe this classifier can't follow; None: it can."""
         return None
 
     @abstractmethod

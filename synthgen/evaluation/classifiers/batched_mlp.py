@@ -195,16 +195,16 @@ class Probe(Classifier):
         with track(total, requests[0].description, "steps") as advance:
             for positions in self.groups(requests):
                 started, shared = time.perf_counter(), requests[positions[0]]
-                pupils = [self.pupil(requests[position]) for position in positions]
-                for done in self.train(pupils, shared.looked_at.images, shared.steps):
-                    advance(done * len(pupils))
-                answers = {name: answer(pupils, images) for name, images in shared.asked.items()}
-                seconds = (time.perf_counter() - started) / len(pupils)
-                for number, (position, pupil) in enumerate(zip(positions, pupils, strict=True)):
+                learners = [self.learner(requests[position]) for position in positions]
+                for done in self.train(learners, shared.looked_at.images, shared.steps):
+                    advance(done * len(learners))
+                answers = {name: answer(learners, images) for name, images in shared.asked.items()}
+                seconds = (time.perf_counter() - started) / len(learners)
+                for number, (position, learner) in enumerate(zip(positions, learners, strict=True)):
                     found[position] = Predictions(
                         {name: said[number] for name, said in answers.items()},
-                        pupil.watch.curve,
-                        pupil.watch.chosen_step,
+                        learner.watch.curve,
+                        learner.watch.chosen_step,
                         seconds,
                     )
         return [found[position] for position in range(len(requests))]
@@ -228,30 +228,30 @@ class Probe(Classifier):
     def sizes(self, data: LabelledImages) -> list[int]:
         return [data.images[0].numel(), *self.hidden, len(data.classes)]
 
-    def pupil(self, request: ClassifierRequest) -> Learner:
+    def learner(self, request: ClassifierRequest) -> Learner:
         return Learner(request, self.sizes(request.recipe.data), self.batch_size)
 
-    def train(self, pupils: Sequence[Learner], looked_at: Tensor, steps: int) -> Iterator[int]:
+    def train(self, learners: Sequence[Learner], looked_at: Tensor, steps: int) -> Iterator[int]:
         """Yields the number of steps done since the last time."""
         device = default_device()
-        used = used_pixels(pupils).to(device)
-        initial = [[p.weights[0][:, used.cpu()], *p.weights[1:]] for p in pupils]
+        used = used_pixels(learners).to(device)
+        initial = [[p.weights[0][:, used.cpu()], *p.weights[1:]] for p in learners]
         stack = StackedPerceptrons(initial, device)
-        shape = (len(pupils), self.batch_size)
+        shape = (len(learners), self.batch_size)
         inputs = torch.empty(*shape, int(used.sum()), device=device)
-        targets = torch.empty(*shape, len(pupils[0].recipe.data.classes), device=device)
+        targets = torch.empty(*shape, len(learners[0].recipe.data.classes), device=device)
         moments, step, last = set(moments_of(steps)), 0, 0
-        for phases in zip(*(phases_of(p.recipe, steps) for p in pupils), strict=True):
-            for pupil, phase in zip(pupils, phases, strict=True):
-                pupil.open(phase, used, device)
+        for phases in zip(*(phases_of(p.recipe, steps) for p in learners), strict=True):
+            for learner, phase in zip(learners, phases, strict=True):
+                learner.open(phase, used, device)
             stack.forget()
             for number in range(phases[0].steps):
                 step += 1
-                for position, pupil in enumerate(pupils):
-                    pupil.read(step, inputs[position], targets[position])
+                for position, learner in enumerate(learners):
+                    learner.read(step, inputs[position], targets[position])
                 stack.step(inputs, targets, self.rate(number, phases[0]))
                 if step in moments:
-                    see(pupils, stack, used, looked_at, step)
+                    see(learners, stack, used, looked_at, step)
                     yield step - last
                     last = step
 
@@ -279,11 +279,11 @@ class Probe(Classifier):
         }
 
 
-def used_pixels(pupils: Sequence[Learner]) -> Tensor:
+def used_pixels(learners: Sequence[Learner]) -> Tensor:
     """bool ``(D,)``: where an image of any recipe isn't black. Weights of the other pixels have no
     gradient, so they needn't take part in training: the outcome is the same, and often cheaper."""
-    used = torch.zeros(pupils[0].weights[0].shape[1], dtype=torch.bool)
-    for recipe in {id(pupil.recipe): pupil.recipe for pupil in pupils}.values():
+    used = torch.zeros(learners[0].weights[0].shape[1], dtype=torch.bool)
+    for recipe in {id(learner.recipe): learner.recipe for learner in learners}.values():
         if recipe.augment is not None:
             return torch.ones_like(used)
         for part in (recipe.data, recipe.pretrain):
@@ -293,36 +293,36 @@ def used_pixels(pupils: Sequence[Learner]) -> Tensor:
 
 
 def see(
-    pupils: Sequence[Learner], stack: StackedPerceptrons, used: Tensor, images: Tensor, step: int
+    learners: Sequence[Learner], stack: StackedPerceptrons, used: Tensor, images: Tensor, step: int
 ) -> None:
-    """Every pupil's moment: its weights are kept if it is the best so far."""
+    """Every learner's moment: its weights are kept if it is the best so far."""
     device = used.device
     full = []
-    for position, pupil in enumerate(pupils):
+    for position, learner in enumerate(learners):
         first, *others = stack.network(position)
-        whole = pupil.weights[0].to(device, copy=True)
+        whole = learner.weights[0].to(device, copy=True)
         whole[:, used] = first
         full.append([whole, *(part.clone() for part in others)])
-    answers = predict_all(pupils, full, images)
-    for pupil, weights, said in zip(pupils, full, answers, strict=True):
-        if pupil.watch.see(step, said):
-            pupil.kept = weights
+    answers = predict_all(learners, full, images)
+    for learner, weights, said in zip(learners, full, answers, strict=True):
+        if learner.watch.see(step, said):
+            learner.kept = weights
 
 
-def answer(pupils: Sequence[Learner], images: Tensor) -> list[Tensor]:
-    return predict_all(pupils, [pupil.kept for pupil in pupils], images)
+def answer(learners: Sequence[Learner], images: Tensor) -> list[Tensor]:
+    return predict_all(learners, [learner.kept for learner in learners], images)
 
 
 def predict_all(
-    pupils: Sequence[Learner], networks: Sequence[Weights], images: Tensor
+    learners: Sequence[Learner], networks: Sequence[Weights], images: Tensor
 ) -> list[Tensor]:
-    """uint8 ``(N, C, H, W)`` -> what each pupil says with these weights: float16 ``(N, K)``
+    """uint8 ``(N, C, H, W)`` -> what each learner says with these weights: float16 ``(N, K)``
     log-probabilities on the CPU."""
     found: list[list[Tensor]] = [[] for _ in networks]
     for batch in images.split(IMAGES_AT_A_TIME):
         inputs = batch.to(networks[0][0].device).flatten(1).float().mul_(1 / 255)
-        for pupil, network, said in zip(pupils, networks, found, strict=True):
-            said.append(answers_of(logits(network, inputs), pupil.recipe.offsets))
+        for learner, network, said in zip(learners, networks, found, strict=True):
+            said.append(answers_of(logits(network, inputs), learner.recipe.offsets))
     return [torch.cat(said) for said in found]
 
 

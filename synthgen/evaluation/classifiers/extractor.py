@@ -23,7 +23,7 @@ from synthgen.types import LabelledImages
 THREADS = 1  # with one thread of the CPU, the same data and seed give the same weights, and name
 MOST_STEPS = 1000  # enough for features, and one thread has to do them
 MAX_SEARCHED = 100_000
-SEED_OFFSET = 7919  # the judge's classifiers start from other weights than the extractor's
+SEED_OFFSET = 7919  # a report's classifiers start from other weights than the extractor's
 
 
 class ClassifierExtractor(Extractor):

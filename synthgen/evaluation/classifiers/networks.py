@@ -11,7 +11,7 @@ from synthgen.evaluation.classifiers.trainer import NetworkClassifier
 from synthgen.ranges import BatchSize, ClassifierWidth, Count, Depth, Positive
 from synthgen.types import ImageSpec
 
-# A small convolutional classifier, as a judge and for the extractor.
+# A small convolutional classifier, which the extractor trains too.
 
 FEATURES = 128
 SMALLEST_POOLED = 8  # a map whose shorter side has fewer pixels is not pooled any more

@@ -37,8 +37,8 @@ class EstimatorClassifier(Classifier):
 
     Args:
         features: what the images are turned into; None: their pixels. An extractor gets ready from
-            the real training split, when the judge is asked for its steps.
-        copies: augmented copies of each image that are learned beside it, in lessons that augment.
+            the real training split, when the classifier is asked for its steps.
+        copies: augmented copies of each image that are learned beside it, in recipes that augment.
     """
 
     steps = None
@@ -63,10 +63,10 @@ class EstimatorClassifier(Classifier):
             self.features.prepare(real_train, 0)
         return super().steps_for(real_train)
 
-    def why_not(self, lesson: TrainingRecipe) -> str | None:
-        if lesson.mixup:
+    def why_not(self, recipe: TrainingRecipe) -> str | None:
+        if recipe.mixup:
             return f"{self.name} learns from one label per image, so it can't follow mixup."
-        if lesson.pretrain is not None:
+        if recipe.pretrain is not None:
             return f"{self.name} is fitted in one go, so it can't be pre-trained."
         return None
 
@@ -99,17 +99,17 @@ class EstimatorClassifier(Classifier):
         watch.see(request.steps, answers[HOLDOUT])
         return Predictions(answers, watch.curve, request.steps, time.perf_counter() - started)
 
-    def learned(self, lesson: TrainingRecipe, seed: int) -> tuple[Tensor, Tensor, Any]:
+    def learned(self, recipe: TrainingRecipe, seed: int) -> tuple[Tensor, Tensor, Any]:
         """Images, labels, and weights (float64 array of mean 1, or None), with augmented copies."""
-        data = lesson.data
-        weights = sample_weights(lesson)
-        if lesson.augment is None:
+        data = recipe.data
+        weights = sample_weights(recipe)
+        if recipe.augment is None:
             return data.images, data.labels, weights
         images = [data.images]
         for copy in range(self.copies):
             for part, some in enumerate(data.images.split(AUGMENTED_AT_ONCE)):
                 generator = step_generator(seed, Stream.AUGMENT, copy, part)
-                images.append(lesson.augment(some, generator))
+                images.append(recipe.augment(some, generator))
         times = 1 + self.copies
         weights = None if weights is None else np.tile(weights, times)
         return torch.cat(images), data.labels.repeat(times), weights
@@ -141,15 +141,15 @@ def probabilities(estimator: Any, inputs: Any, classes: int) -> Tensor:
     return found.clamp_min(LEAST_PROBABILITY)
 
 
-def sample_weights(lesson: TrainingRecipe) -> Any:
+def sample_weights(recipe: TrainingRecipe) -> Any:
     """How much each image counts: as often as it is drawn, times its class's factor."""
-    if lesson.sampling_weights is None and lesson.class_weights is None:
+    if recipe.sampling_weights is None and recipe.class_weights is None:
         return None
-    weights = torch.ones(len(lesson.data), dtype=torch.float64)
-    if lesson.sampling_weights is not None:
-        weights *= lesson.sampling_weights
-    if lesson.class_weights is not None:
-        weights *= lesson.class_weights[lesson.data.labels]
+    weights = torch.ones(len(recipe.data), dtype=torch.float64)
+    if recipe.sampling_weights is not None:
+        weights *= recipe.sampling_weights
+    if recipe.class_weights is not None:
+        weights *= recipe.class_weights[recipe.data.labels]
     return (weights / weights.mean()).numpy()
 
 
@@ -157,7 +157,7 @@ def sample_weights(lesson: TrainingRecipe) -> Any:
 
 
 class LogisticRegressionClassifier(EstimatorClassifier):
-    """scikit-learn's, by L-BFGS. Its outcome does not depend on the seed, unless a lesson augments.
+    """scikit-learn's, by L-BFGS. Its outcome does not depend on the seed, unless a recipe augments.
 
     Args:
         inverse_penalty: ``C``, one over the factor of the squared weights.

@@ -89,20 +89,20 @@ class Phase:
     stream: Stream
 
 
-def phases_of(lesson: TrainingRecipe, steps: int) -> list[Phase]:
+def phases_of(recipe: TrainingRecipe, steps: int) -> list[Phase]:
     """All steps on the data; or half of them (rounded down) on ``pretrain`` first. The weights
     belong to ``data``: pre-training sees its images equally often."""
-    before = 0 if lesson.pretrain is None else steps // 2
+    before = 0 if recipe.pretrain is None else steps // 2
     phases = []
-    if lesson.pretrain is not None and before:
-        phases.append(Phase(lesson.pretrain, None, None, before, Stream.PRETRAIN))
-    weights = lesson.sampling_weights, lesson.class_weights
-    return [*phases, Phase(lesson.data, *weights, steps - before, Stream.DATA)]
+    if recipe.pretrain is not None and before:
+        phases.append(Phase(recipe.pretrain, None, None, before, Stream.PRETRAIN))
+    weights = recipe.sampling_weights, recipe.class_weights
+    return [*phases, Phase(recipe.data, *weights, steps - before, Stream.DATA)]
 
 
 def train(
     factory: NetworkFactory,
-    lesson: TrainingRecipe,
+    recipe: TrainingRecipe,
     *,
     steps: int,
     batch_size: int,
@@ -114,22 +114,22 @@ def train(
     """Cross-entropy, AdamW (weight decay 0.05), one-cycle learning rate.
 
     Pre-training and what follows each have a fresh optimizer and their own cycle, so that both end
-    at a small learning rate. The outcome depends on the lesson (its images in order), the options,
+    at a small learning rate. The outcome depends on the recipe (its images in order), the options,
     the seed and the hardware alone. Calls ``on_step(step, network)`` after every step, from 1 on.
     Raises SynthgenError if a weight, or a moment of batch normalisation, isn't finite in the end.
     """
-    network = initial_network(factory, lesson.data.image, seed).to(device)
+    network = initial_network(factory, recipe.data.image, seed).to(device)
     network = network.to(memory_format=torch.channels_last)
     done = 0
     with isolated_randomness(seed, device):  # of dropout
-        for phase in phases_of(lesson, steps):
+        for phase in phases_of(recipe, steps):
             optimizer = torch.optim.AdamW(
                 network.parameters(), lr=learning_rate, weight_decay=WEIGHT_DECAY, fused=True
             )
             schedule = torch.optim.lr_scheduler.OneCycleLR(
                 optimizer, learning_rate, total_steps=phase.steps, pct_start=WARM_UP
             )
-            objective = Objective(phase, lesson, batch_size, seed, device)
+            objective = Objective(phase, recipe, batch_size, seed, device)
             for step in range(done + 1, done + phase.steps + 1):
                 network.train()
                 loss = objective(network, step)
@@ -145,13 +145,13 @@ def train(
 
 
 class Objective:
-    """The loss of each step of a phase: its batch, augmented, mixed and weighted as the lesson
+    """The loss of each step of a phase: its batch, augmented, mixed and weighted as the recipe
     says."""
 
     def __init__(
-        self, phase: Phase, lesson: TrainingRecipe, batch_size: int, seed: int, device: torch.device
+        self, phase: Phase, recipe: TrainingRecipe, batch_size: int, seed: int, device: torch.device
     ) -> None:
-        self.lesson, self.seed, self.device = lesson, seed, device
+        self.recipe, self.seed, self.device = recipe, seed, device
         self.images, self.labels = phase.data.images.to(device), phase.data.labels.to(device)
         self.factors = None if phase.class_weights is None else class_factors(phase).to(device)
         generator = step_generator(seed, phase.stream)
@@ -160,12 +160,12 @@ class Objective:
     def __call__(self, network: nn.Module, step: int) -> Tensor:
         index = next(self.order).to(self.device)
         images, labels = self.images[index], self.labels[index]
-        if self.lesson.augment is not None:
-            images = self.lesson.augment(images, step_generator(self.seed, Stream.AUGMENT, step))
+        if self.recipe.augment is not None:
+            images = self.recipe.augment(images, step_generator(self.seed, Stream.AUGMENT, step))
         inputs = as_input(images)
-        if not self.lesson.mixup:
+        if not self.recipe.mixup:
             return self.cross_entropy(self.logits(network, inputs), labels)
-        share, partners = mixing(self.lesson.mixup, len(index), self.seed, step)
+        share, partners = mixing(self.recipe.mixup, len(index), self.seed, step)
         partners = partners.to(self.device)
         logits = self.logits(network, inputs * share + inputs[partners] * (1 - share))
         first, second = (self.cross_entropy(logits, y) for y in (labels, labels[partners]))
@@ -235,7 +235,7 @@ def isolated_randomness(seed: int, device: torch.device) -> Iterator[None]:
         yield
 
 
-# A judge that trains a network on pixels.
+# A classifier that trains a network on pixels.
 
 
 class NetworkClassifier(Classifier):
@@ -245,7 +245,7 @@ class NetworkClassifier(Classifier):
         steps: optimizer steps, equal for all arms; None chooses by the number of real training
             images.
         learning_rate: the highest of the one-cycle schedule.
-        augment: changes the training batches of all lessons without an augmentation of their own.
+        augment: changes the training batches of all recipes without an augmentation of their own.
     """
 
     def __init__(

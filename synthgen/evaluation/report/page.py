@@ -26,7 +26,7 @@ from synthgen.evaluation.report.charts import TEMPLATES, AnyChart, drawn
 from synthgen.evaluation.report.evidence import COPIES, copy_blocks, statistics_view
 from synthgen.evaluation.report.formatting import TOO_FEW, reference_split
 from synthgen.evaluation.report.plots import (
-    judge_chart,
+    classifier_chart,
     reference_plots,
     training_charts,
     transfer_plots,
@@ -115,7 +115,7 @@ def slug(text: str) -> str:
 
 def context(report: Report, folder: Path, charts: ChartFolder) -> dict[str, Any]:
     """Everything that the template shows."""
-    judged = judge_chart(report.curves.transfer, report.protocol.held_back_split)
+    judged = classifier_chart(report.curves.transfer, report.protocol.held_back_split)
     parts = {
         "trial": with_charts(trial_view(report), charts),
         **comparisons(report, charts),

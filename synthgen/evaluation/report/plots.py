@@ -80,7 +80,7 @@ def reference_plots(results: Sequence[Result], references: Sequence[Reference]) 
     return [plot for plot in plots if plot is not None]
 
 
-def judge_chart(transfer: dict[str, list[TransferStep]], held_back: str) -> LineChart | None:
+def classifier_chart(transfer: dict[str, list[TransferStep]], held_back: str) -> LineChart | None:
     """Accuracy of the judges on ``held_back`` images while they train, one line per arm, in per
     cent."""
     found = [
@@ -236,7 +236,7 @@ def convergence_chart(
         for name, (words, style) in key.items()
         if found.get(name)
     ]
-    if all(len(curve.points) < 2 for curve in curves):  # a judge that is fitted in one go
+    if all(len(curve.points) < 2 for curve in curves):  # a classifier that is fitted in one go
         return None
     title = f"{capital(endpoint)} on the holdout while training, %"
     note = "mean over seeds; the first fifth, where all rise, is left out"

@@ -158,7 +158,7 @@ def transfer_table(results: Sequence[Result]) -> Table | None:
 
 
 def control_table(results: Sequence[Result], references: Sequence[Reference]) -> Table | None:
-    """What the same judge learns from the controls: sources × metrics, this set among them. A
+    """What the same classifier learns from the controls: sources × metrics, this set among them. A
     source is trained on alone, so the arm needs no column."""
     found = overall(references, "transfer/")
     if not found:

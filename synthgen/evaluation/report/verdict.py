@@ -103,10 +103,10 @@ def trial_protocol(report: Report) -> str:
     if report.trial is None:
         return ""
     trial = report.trial.protocol
-    judge = trial.judge.get("name") if trial.judge else None
+    classifier = trial.judge.get("name") if trial.judge else None
     parts = [
         share_label(trial.endpoint),
-        f"judge {judge}" if judge else "",
+        f"judge {classifier}" if classifier else "",
         f"{len(trial.seeds)} paired seeds",
         f"{trial.steps:,} steps each",
         f"scored once on the real {reference_split(report)} split",

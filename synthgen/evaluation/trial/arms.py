@@ -14,7 +14,7 @@ from synthgen.evaluation.classifiers.base import Augment, TrainingRecipe
 from synthgen.evaluation.trial.schema import ArmKind, Source
 from synthgen.ranges import MAX_PLAN_SEED
 from synthgen.samplers.base import Sampler
-from synthgen.seeds import row_seeds, step_generator
+from synthgen.seeds import Stream, row_seeds, step_generator
 from synthgen.types import LabelledImages
 
 # Where a trial's synthetic images come from: fresh draws for each seed, or one fixed folder.
@@ -74,7 +74,9 @@ class FixedFolder:
         self.seed = seed
 
     def draw(self, count: int, repetition: int) -> LabelledImages:
-        order = torch.randperm(len(self.images), generator=step_generator(self.seed, repetition, 2))
+        order = torch.randperm(
+            len(self.images), generator=step_generator(self.seed, repetition, Stream.SUBSET)
+        )
         return first_of_each_class(self.images.subset(order), self.images.counts, count)
 
 
@@ -157,7 +159,7 @@ class Arm:
     name: str
     label: str
     kind: ArmKind
-    lesson: Callable[[int], TrainingRecipe]
+    recipe: Callable[[int], TrainingRecipe]
     n_real: int
     n_synthetic: int = 0
     ratio: float | None = None
@@ -286,12 +288,14 @@ def fraction_arm(given: Ingredients, share: float) -> Arm:
     """A part of the real images, another one for each repetition: a point of the learning curve."""
     real, count = given.real, round(share * len(given.real))
 
-    def lesson(repetition: int) -> TrainingRecipe:
-        order = torch.randperm(len(real), generator=step_generator(given.seed, repetition, 3))
+    def recipe(repetition: int) -> TrainingRecipe:
+        order = torch.randperm(
+            len(real), generator=step_generator(given.seed, repetition, Stream.FRACTION)
+        )
         return TrainingRecipe(data=first_of_each_class(real.subset(order), real.counts, count))
 
     name = f"{FRACTION}_{share:g}"
-    return Arm(name, f"{share:g} of the real images", "fraction", lesson, n_real=count)
+    return Arm(name, f"{share:g} of the real images", "fraction", recipe, n_real=count)
 
 
 def closing_arms(given: Ingredients, ratio: float, augmentation: str | None) -> list[Arm]:
@@ -358,13 +362,13 @@ def copies_arm(given: Ingredients, ratio: float) -> Arm:
     """Copies of real images in place of the synthetic ones, as many of each class: what other
     shares of the classes do by themselves. The synthetic images are worth what they do beyond."""
 
-    def lesson(repetition: int) -> TrainingRecipe:
+    def recipe(repetition: int) -> TrainingRecipe:
         drawn = given.synthetic.draw(round(ratio * len(given.real)), repetition)
-        generator = step_generator(given.seed, repetition, 24)
+        generator = step_generator(given.seed, repetition, Stream.COPIES)
         return TrainingRecipe(data=join(given.real, copies_of(given.real, drawn.counts, generator)))
 
     label = f"real + {ratio:g} × copies of real images"
-    return Arm(COPIES, label, "control", lesson, n_real=len(given.real), ratio=ratio)
+    return Arm(COPIES, label, "control", recipe, n_real=len(given.real), ratio=ratio)
 
 
 def moves_shares(real: LabelledImages, added: LabelledImages) -> bool:

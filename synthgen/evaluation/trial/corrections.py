@@ -9,7 +9,7 @@ from torch import Tensor
 
 from synthgen.evaluation.classifiers.base import HOLDOUT, Predictions, TrainingRecipe, answers_of
 from synthgen.evaluation.classifiers.scores import Score, confusion, said
-from synthgen.seeds import step_generator
+from synthgen.seeds import Stream, step_generator
 
 Correction = Literal["none", "logit_adjustment"]
 CORRECTIONS = ("none", "logit_adjustment")
@@ -19,18 +19,18 @@ ROUNDS = 2  # of all classes in turn
 FOLDS = 5  # of the holdout, so that no image is scored with thresholds that it helped to choose
 
 
-def logit_adjustment(lesson: TrainingRecipe) -> Tensor:
+def logit_adjustment(recipe: TrainingRecipe) -> Tensor:
     """float32 ``(K,)``: ``-log`` of the share of each class in what the classifier sees (Menon et
     al. 2021, equation 9, tau = 1): what takes its learned preference for frequent classes away.
 
     Sampling and class weights count as images do; before ``pretrain`` comes ``data``, which is
     learned last.
     """
-    data, seen = lesson.data, torch.ones(len(lesson.data), dtype=torch.float64)
-    if lesson.sampling_weights is not None:
-        seen = lesson.sampling_weights.double() / lesson.sampling_weights.double().mean()
-    if lesson.class_weights is not None:
-        seen = seen * lesson.class_weights.double()[data.labels]
+    data, seen = recipe.data, torch.ones(len(recipe.data), dtype=torch.float64)
+    if recipe.sampling_weights is not None:
+        seen = recipe.sampling_weights.double() / recipe.sampling_weights.double().mean()
+    if recipe.class_weights is not None:
+        seen = seen * recipe.class_weights.double()[data.labels]
     totals = torch.zeros(len(data.classes), dtype=torch.float64).index_add(0, data.labels, seen)
     return -(totals.clamp_min(UNSEEN) / totals.clamp_min(UNSEEN).sum()).log().float()
 
@@ -54,7 +54,7 @@ def tuned(examination: Predictions, labels: Tensor, score: Score, seed: int) -> 
     """
     answers = examination.answers[HOLDOUT].double()
     found = shifted(examination, best_offsets(answers, labels, score))
-    order = torch.randperm(len(labels), generator=step_generator(seed, 7))
+    order = torch.randperm(len(labels), generator=step_generator(seed, Stream.FOLDS))
     fair = torch.empty_like(found.answers[HOLDOUT])
     for fold in order.tensor_split(FOLDS):
         rest = torch.ones(len(labels), dtype=torch.bool)

@@ -110,7 +110,7 @@ def trial_record(
     splits: Splits,
     source: Source,
     *,
-    judge: dict[str, object] | None = None,
+    classifier: dict[str, object] | None = None,
     own: Sequence[Scenario] = (),
     asked: GanTest | None = None,
 ) -> TrialRecord:
@@ -128,7 +128,7 @@ def trial_record(
             source=source,
             choices=choice_sentences(outcome, comparisons, splits, convergence[REAL]),
             units="groups of test images" if splits.test_groups is not None else "test images",
-            judge=judge,
+            judge=classifier,
         ),
         arms=[arm_record(trained, outcome, comparisons, splits) for trained in shown],
         ratio_curve=ratio_curve(outcome, splits),

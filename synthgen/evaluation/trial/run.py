@@ -55,7 +55,7 @@ def run_trial(
     splits: Splits,
     synthetic: SyntheticSet,
     sampler: Sampler | None,
-    judge: Classifier,
+    classifier: Classifier,
     *,
     seed: int,
     out: Path,
@@ -68,7 +68,7 @@ def run_trial(
     """
     source = source_of(trial, splits, synthetic.images, sampler, seed)
     examined = spread_by_class(synthetic.images, EXAMINED_SYNTHETIC)
-    steps = judge.steps_for(splits.train)
+    steps = classifier.steps_for(splits.train)
     identity = TrialIdentity(
         format=FORMAT,
         data=splits.digest,
@@ -83,7 +83,7 @@ def run_trial(
         trial=trial.options(),
         seeds=trial.seeds,
         endpoint=trial.endpoint,
-        judge=judge.describe(steps),
+        judge=classifier.describe(steps),
         seed=seed,
     )
     store = TrialStore(out, identity)
@@ -102,7 +102,7 @@ def run_trial(
             splits,
             source,
             n_synthetic_only=len(synthetic.images),
-            judge=judge,
+            classifier=classifier,
             baseline=baseline_of(trial, splits, synthetic.images, source, seed),
             exams={SYNTHETIC_EXAM: examined.images, **harder},
             seed=seed,
@@ -130,7 +130,7 @@ def run_trial(
             comparisons,
             splits,
             source.kind,
-            judge=identity.judge,
+            classifier=identity.judge,
             own=own,
             asked=gan_test(outcome, examined.labels, splits.train.classes),
         ),

@@ -144,7 +144,7 @@ class Trained:
 class ArmRunner:
     """Trains arms: what is the same for all of them."""
 
-    judge: Classifier
+    classifier: Classifier
     splits: Splits
     exams: dict[str, Tensor]
     steps: int
@@ -175,8 +175,8 @@ class ArmRunner:
                 missing.append(arm)
             else:
                 yield arm, known
-        for first in range(0, len(missing), self.judge.requests_at_once):
-            some = missing[first : first + self.judge.requests_at_once]
+        for first in range(0, len(missing), self.classifier.requests_at_once):
+            some = missing[first : first + self.classifier.requests_at_once]
             for arm, made in zip(some, self._examine(some, repetition), strict=True):
                 if self.store is not None:
                     self.store.write(arm.name, repetition, made)
@@ -189,10 +189,10 @@ class ArmRunner:
         return self.store.read(arm.name, repetition, {name: len(e) for name, e in asked.items()})
 
     def _examine(self, arms: Sequence[Arm], repetition: int) -> list[Predictions]:
-        return self.judge.examine_all(
+        return self.classifier.examine_all(
             [
                 ClassifierRequest(
-                    recipe=arm.lesson(repetition),
+                    recipe=arm.recipe(repetition),
                     seed=self.seeds[repetition],
                     steps=self.steps,
                     holdout=self.splits.holdout,
@@ -210,21 +210,21 @@ def corrected(arm: Arm, correction: Correction) -> Arm:
     if correction == "none":
         return arm
 
-    def lesson(repetition: int) -> TrainingRecipe:
-        given = arm.lesson(repetition)
+    def recipe(repetition: int) -> TrainingRecipe:
+        given = arm.recipe(repetition)
         return replace(given, offsets=logit_adjustment(given))
 
-    return replace(arm, lesson=lesson)
+    return replace(arm, recipe=recipe)
 
 
 def possible_arms(
-    judge: Classifier, arms: Sequence[Arm], real: LabelledImages
+    classifier: Classifier, arms: Sequence[Arm], real: LabelledImages
 ) -> tuple[list[Arm], dict[str, str]]:
-    """The arms that this judge can be trained on, and a reason for each of the others."""
+    """The arms that this classifier can be trained on, and a reason for each of the others."""
 
     def why_not(arm: Arm) -> str | None:
-        lesson = arm.lesson(0)
-        return lacking_sentence(lesson.data, real) or judge.why_not(lesson)
+        recipe = arm.recipe(0)
+        return lacking_sentence(recipe.data, real) or classifier.why_not(recipe)
 
     reasons = {arm.name: why_not(arm) for arm in arms}
     return (

@@ -241,7 +241,7 @@ class Trial:
         synthetic: SyntheticSource,
         *,
         n_synthetic_only: int,
-        judge: Classifier,
+        classifier: Classifier,
         baseline: SyntheticSource | None,
         exams: Mapping[str, Tensor],
         seed: int,
@@ -266,11 +266,11 @@ class Trial:
             baseline=(self.baseline, baseline) if self.baseline and baseline else None,
             seed=seed,
         )
-        school = ArmRunner(
-            judge,
+        runner = ArmRunner(
+            classifier,
             splits,
             {TEST: splits.test.images, **exams},
-            judge.steps_for(splits.train),
+            classifier.steps_for(splits.train),
             [seed * TRIAL_SEEDS + number for number in range(self.seeds)],
             choosing,
             store,
@@ -278,13 +278,13 @@ class Trial:
         ratios, skipped = self._possible_ratios(synthetic, len(splits.train))
         shares, too_small = self._possible_shares(splits)
         opening, impossible = possible_arms(
-            judge, self._wanted(opening_arms(given, ratios, shares)), splits.train
+            classifier, self._wanted(opening_arms(given, ratios, shares)), splits.train
         )
-        arms = school.teach(opening, "arms known beforehand")
-        arms |= self._post_hoc(arms[REAL], splits, endpoint, school.seeds)
+        arms = runner.teach(opening, "arms known beforehand")
+        arms |= self._post_hoc(arms[REAL], splits, endpoint, runner.seeds)
         choices = choose(arms, choosing, splits, list(self.augmentations))
         closing, also_impossible = possible_arms(
-            judge,
+            classifier,
             self._wanted(
                 [
                     *self._control(given, ratios, choices.ratio),
@@ -293,7 +293,7 @@ class Trial:
             ),
             splits.train,
         )
-        arms |= school.teach(closing, "arms that build on the choices")
+        arms |= runner.teach(closing, "arms that build on the choices")
         return Outcome(
             arms=arms,
             choices=choices,
@@ -301,8 +301,8 @@ class Trial:
             score=score,
             choosing=choosing,
             tail=tail,
-            steps=school.steps,
-            seeds=school.seeds,
+            steps=runner.steps,
+            seeds=runner.seeds,
             endpoint=endpoint,
             margin=self.tail_margin,
         )
@@ -322,7 +322,7 @@ class Trial:
     ) -> dict[str, Trained]:
         """Real only with its decisions moved: the same trainings, so they cost nothing."""
         unmade = self._no_post_hoc(splits.train)
-        offsets = logit_adjustment(real.arm.lesson(0))
+        offsets = logit_adjustment(real.arm.recipe(0))
         found = {}
         for name in POST_HOC:
             if name not in self.arms or name in unmade:

@@ -41,7 +41,7 @@ def test_steps_are_those_of_autograd_and_its_sgd(sizes):
             torch.testing.assert_close(ours, theirs.data, atol=1e-6, rtol=1e-5)
 
 
-def lessons(digits):
+def recipes(digits):
     """As different as can be."""
     train = digits.train
     return [
@@ -56,21 +56,21 @@ def lessons(digits):
 
 
 @pytest.mark.parametrize(
-    "judge", [MLPClassifier(), LinearClassifier()], ids=lambda judge: judge.name
+    "classifier", [MLPClassifier(), LinearClassifier()], ids=lambda classifier: classifier.name
 )
 @pytest.mark.parametrize("score", [None, accuracy])
-def test_together_or_alone_is_the_same(judge, score, digits):
+def test_together_or_alone_is_the_same(classifier, score, digits):
     exams = {"test": digits.test.images}
     requests = [
         ClassifierRequest(
             recipe=recipe, seed=seed, steps=100, holdout=digits.holdout, exams=exams, score=score
         )
         for seed in (0, 5)
-        for recipe in lessons(digits)
+        for recipe in recipes(digits)
     ]
-    together = judge.examine_all(requests)
+    together = classifier.examine_all(requests)
     for request, found in zip(requests, together, strict=True):
-        alone = judge.examine(request)
+        alone = classifier.examine(request)
         alike = (found.predictions["test"] == alone.predictions["test"]).double().mean()
         assert alike >= 0.999 - 1 / len(digits.test)
         assert [step for step, _ in found.curve] == [step for step, _ in alone.curve]
@@ -97,7 +97,7 @@ def test_neither_weights_nor_batches_depend_on_the_other_jobs(digits, monkeypatc
     both, alone = seen
     for ours, theirs in zip(both["weights"], alone["weights"], strict=True):
         assert torch.equal(ours[1], theirs[0])
-        assert torch.equal(ours[0], ours[1])  # the same seed: the same weights for every lesson
+        assert torch.equal(ours[0], ours[1])  # the same seed: the same weights for every recipe
     for ours, theirs in zip(both["batches"], alone["batches"], strict=True):
         assert torch.equal(ours[0][1], theirs[0][0])
         assert torch.equal(ours[1][1], theirs[1][0])
@@ -111,7 +111,9 @@ def test_pixels_that_are_always_black_may_be_left_out(digits, monkeypatch):
     asked = {"holdout": digits.holdout, "exams": {"test": digits.test.images}, "steps": 100}
     request = ClassifierRequest(recipe=TrainingRecipe(data=train), **asked, seed=0)
     short = MLPClassifier().examine(request)
-    monkeypatch.setattr(batched_mlp, "used_pixels", lambda pupils: torch.ones(64, dtype=torch.bool))
+    monkeypatch.setattr(
+        batched_mlp, "used_pixels", lambda learners: torch.ones(64, dtype=torch.bool)
+    )
     long = MLPClassifier().examine(request)
     alike = (short.predictions["test"] == long.predictions["test"]).double().mean()
     assert alike >= 0.999 - 1 / len(digits.test)

@@ -11,10 +11,10 @@ from synthgen.types import ImageSpec
     ("channels", "height", "width"), [(1, 8, 8), (1, 28, 28), (3, 32, 32), (3, 20, 33)]
 )
 @pytest.mark.parametrize(
-    "judge", [ResNet18Classifier(), ResNet56Classifier(depth=20)], ids=["resnet18", "resnet20"]
+    "classifier", [ResNet18Classifier(), ResNet56Classifier(depth=20)], ids=["resnet18", "resnet20"]
 )
-def test_networks_take_any_shape(judge, channels, height, width):
-    network = judge.network(ImageSpec(channels, height, width, ("a", "b", "c"))).eval()
+def test_networks_take_any_shape(classifier, channels, height, width):
+    network = classifier.network(ImageSpec(channels, height, width, ("a", "b", "c"))).eval()
     assert network(torch.zeros(2, channels, height, width)).shape == (2, 3)
 
 

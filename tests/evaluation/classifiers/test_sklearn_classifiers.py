@@ -21,14 +21,14 @@ def test_weights_of_images_and_classes_multiply(digits):
 
 
 def test_copies_are_learned_beside_the_originals(digits):
-    judge = ForestClassifier(copies=2)
+    classifier = ForestClassifier(copies=2)
     data = digits.train.subset(torch.arange(5))
-    lesson = TrainingRecipe(
+    recipe = TrainingRecipe(
         data=data,
         augment=lambda images, generator: images // 2,
         class_weights=torch.arange(1.0, 11.0),
     )
-    images, labels, weights = judge.learned(lesson, 0)
+    images, labels, weights = classifier.learned(recipe, 0)
     assert torch.equal(images, torch.cat([data.images, data.images // 2, data.images // 2]))
     assert torch.equal(labels, data.labels.repeat(3))
     assert weights.shape == (15,)
@@ -36,8 +36,8 @@ def test_copies_are_learned_beside_the_originals(digits):
 
 def test_any_extractors_features_will_do(digits):
     extractor = ClassifierExtractor(steps=40)
-    judge = LogisticRegressionClassifier(features=extractor)
-    steps = judge.steps_for(digits.train)
+    classifier = LogisticRegressionClassifier(features=extractor)
+    steps = classifier.steps_for(digits.train)
     request = ClassifierRequest(
         recipe=TrainingRecipe(data=digits.train.subset(torch.arange(200))),
         seed=2**40,
@@ -45,9 +45,9 @@ def test_any_extractors_features_will_do(digits):
         holdout=digits.holdout,
         exams={"test": digits.test.images},
     )
-    found = judge.examine(request)
+    found = classifier.examine(request)
     assert (found.predictions["test"] == digits.test.labels).double().mean() > 0.95
-    assert extractor.name in judge.describe(steps)["network"]
+    assert extractor.name in classifier.describe(steps)["network"]
     assert found.chosen_step == steps
 
 

@@ -25,8 +25,8 @@ from synthgen.types import LabelledImages
 def test_class_factors_are_one_on_average_over_what_is_seen(imbalanced):
     weights = torch.arange(1.0, 11.0)
     for drawn in (None, torch.rand(len(imbalanced))):
-        lesson = TrainingRecipe(data=imbalanced, class_weights=weights, sampling_weights=drawn)
-        factors = class_factors(phases_of(lesson, 10)[0])
+        recipe = TrainingRecipe(data=imbalanced, class_weights=weights, sampling_weights=drawn)
+        factors = class_factors(phases_of(recipe, 10)[0])
         seen = torch.ones(len(imbalanced)) if drawn is None else drawn
         mean = (factors[imbalanced.labels] * seen).sum() / seen.sum()
         assert float(mean) == pytest.approx(1, abs=1e-4)
@@ -34,23 +34,23 @@ def test_class_factors_are_one_on_average_over_what_is_seen(imbalanced):
 
 
 def test_steps_are_shared_between_before_and_after(digits):
-    lesson = TrainingRecipe(data=digits.train, pretrain=digits.test, class_weights=torch.ones(10))
-    before, after = phases_of(lesson, 7)
+    recipe = TrainingRecipe(data=digits.train, pretrain=digits.test, class_weights=torch.ones(10))
+    before, after = phases_of(recipe, 7)
     assert (before.steps, after.steps) == (3, 4)
     assert (before.data, after.data) == (digits.test, digits.train)
     assert before.class_weights is None
-    assert after.class_weights is lesson.class_weights
-    assert [phase.steps for phase in phases_of(lesson, 1)] == [1]
+    assert after.class_weights is recipe.class_weights
+    assert [phase.steps for phase in phases_of(recipe, 1)] == [1]
     assert [phase.steps for phase in phases_of(TrainingRecipe(data=digits.train), 7)] == [7]
 
 
 @pytest.mark.parametrize("score", [None, accuracy])
-@pytest.mark.parametrize("judge", [SmallCNNClassifier, MLPClassifier, LinearClassifier])
-def test_a_training_that_diverges_is_no_result(digits, judge, score):
+@pytest.mark.parametrize("classifier", [SmallCNNClassifier, MLPClassifier, LinearClassifier])
+def test_a_training_that_diverges_is_no_result(digits, classifier, score):
     given = {"steps": 16, "seed": 0, "score": score, "holdout": digits.holdout, "exams": {}}
     request = ClassifierRequest(recipe=TrainingRecipe(data=digits.train), **given)
     with pytest.raises(SynthgenError, match=r"diverged.*\n.*judge\.learning_rate"):
-        judge(learning_rate=1e30).examine(request)
+        classifier(learning_rate=1e30).examine(request)
 
 
 def test_weights_that_exploded_are_told_from_large_ones():
@@ -68,10 +68,10 @@ def test_no_network_leaves_training_with_a_number_that_is_none(digits, part):
             if step == 2 and name.endswith(part):
                 one[0] = math.inf
 
-    lesson, options = TrainingRecipe(data=digits.train), {"steps": 2, "batch_size": 4, "seed": 0}
+    recipe, options = TrainingRecipe(data=digits.train), {"steps": 2, "batch_size": 4, "seed": 0}
     options |= {"learning_rate": 0.1, "device": torch.device("cpu"), "on_step": spoil}
     with pytest.raises(SynthgenError, match="diverged"):
-        train(SmallCNNClassifier().network, lesson, **options)
+        train(SmallCNNClassifier().network, recipe, **options)
 
 
 def test_shares_of_mixup_follow_the_beta_distribution():

@@ -131,7 +131,7 @@ def test_curves(report):
     assert next(curve.label for curve in view.convergence.curves) == "Real only"
     fitted = report()
     once = {name: points[-1:] for name, points in fitted["trial"]["convergence"].items()}
-    fitted["trial"]["convergence"] = once  # a judge that is fitted in one go has no curve
+    fitted["trial"]["convergence"] = once  # a classifier that is fitted in one go has no curve
     assert trial_view(typed(fitted)).convergence is None
     assert [chart.title for chart in view.scenarios] == ["Fog", "Occlusion", "Blur", "Rotation"]
     assert len(view.scenario_tables[0].rows) == 14

@@ -34,19 +34,19 @@ def sure_of(labels):
     return answers_of(9.0 * torch.nn.functional.one_hot(labels, len(CLASSES)))
 
 
-def arm_of(lesson):
-    """The arm that a lesson belongs to, as a trial names it."""
-    values = lesson.data.images[:, 0, 0, 0]
+def arm_of(recipe):
+    """The arm that a recipe belongs to, as a trial names it."""
+    values = recipe.data.images[:, 0, 0, 0]
     real, made = int((values == REAL).sum()), int((values == SYNTHETIC).sum())
-    if lesson.pretrain is not None:
+    if recipe.pretrain is not None:
         return "pretrained_on_synthetic"
-    if lesson.augment is not None:
-        return "augmentation_and_synthetic" if made else f"augmentation_{lesson.augment}"
-    if lesson.sampling_weights is not None:
+    if recipe.augment is not None:
+        return "augmentation_and_synthetic" if made else f"augmentation_{recipe.augment}"
+    if recipe.sampling_weights is not None:
         return "oversampling"
-    if lesson.class_weights is not None:
+    if recipe.class_weights is not None:
         return "class_weights"
-    if lesson.mixup:
+    if recipe.mixup:
         return "mixup"
     if (values == BASELINE).any():
         return "real_and_baseline" if real else "baseline_only"
@@ -55,7 +55,7 @@ def arm_of(lesson):
     return "real_only" if real == 30 else f"real_share_{real / 30:g}"
 
 
-class ScriptedJudge(Classifier):
+class ScriptedClassifier(Classifier):
     """``table``: arm -> (mistakes on the holdout, mistakes on the test images); seed k makes them k
     places further on. ``interrupt_at``: the training at which a key is pressed."""
 
@@ -107,8 +107,8 @@ def folder():
 
 
 @pytest.fixture
-def judge_of(splits):
-    return lambda table, **options: ScriptedJudge(splits, table, **options)
+def classifier_of(splits):
+    return lambda table, **options: ScriptedClassifier(splits, table, **options)
 
 
 @pytest.fixture
@@ -116,14 +116,21 @@ def hold(splits, folder):
     """Run a trial with everything that a test doesn't care about filled in."""
 
     def run(
-        judge, *, splits=splits, source=folder, baseline=None, store=None, exams=None, **options
+        classifier,
+        *,
+        splits=splits,
+        source=folder,
+        baseline=None,
+        store=None,
+        exams=None,
+        **options,
     ):
         options = {"ratios": [0.5, 1, 2], "shares": [], "arms": [], "seeds": 3, **options}
         return Trial(**options).run(
             splits,
             source,
             n_synthetic_only=30,
-            judge=judge,
+            classifier=classifier,
             baseline=baseline,
             exams=exams or {},
             seed=4,

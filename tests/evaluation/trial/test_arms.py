@@ -50,11 +50,11 @@ def test_what_each_opening_arm_learns(given):
     ]
     real = given.real
     for name, arm in arms.items():
-        lesson = arm.lesson(1)
-        n_real = int((lesson.data.images < 100).sum())
-        assert (n_real, len(lesson.data) - n_real) == (arm.n_real, arm.n_synthetic), name
+        recipe = arm.recipe(1)
+        n_real = int((recipe.data.images < 100).sum())
+        assert (n_real, len(recipe.data) - n_real) == (arm.n_real, arm.n_synthetic), name
     for name in ("real_only", "oversampling", "class_weights", "mixup", "augmentation_light"):
-        assert torch.equal(arms[name].lesson(0).data.images, real.images)
+        assert torch.equal(arms[name].recipe(0).data.images, real.images)
     assert {name for name, arm in arms.items() if arm.kind == "cheap"} == {
         "oversampling",
         "class_weights",
@@ -62,17 +62,17 @@ def test_what_each_opening_arm_learns(given):
         "augmentation_light",
         "augmentation_strong",
     }
-    assert arms["augmentation_light"].lesson(0).augment is given.augmentations["light"]
-    assert arms["mixup"].lesson(0).mixup > 0
+    assert arms["augmentation_light"].recipe(0).augment is given.augmentations["light"]
+    assert arms["mixup"].recipe(0).mixup > 0
     assert arms["real_and_synthetic_2"].ratio == 2
 
 
 def test_weights_make_the_classes_count_alike(given):
     arms = {arm.name: arm for arm in opening_arms(given, [1], [])}
-    weights = arms["oversampling"].lesson(0).sampling_weights
+    weights = arms["oversampling"].recipe(0).sampling_weights
     labels = given.real.labels
     assert float(weights[labels == 0].sum()) == pytest.approx(float(weights[labels == 1].sum()))
-    assert arms["class_weights"].lesson(0).class_weights.tolist() == [0.75, 1.5]
+    assert arms["class_weights"].recipe(0).class_weights.tolist() == [0.75, 1.5]
     assert inverse_frequency(given.real.of_class(0)).tolist() == [0.5, 0.0]
 
 
@@ -80,7 +80,7 @@ def test_arms_of_one_repetition_learn_from_nested_sets(given):
     arms = {arm.name: arm for arm in opening_arms(given, [0.5, 1, 2], [0.2, 0.5, 0.8])}
 
     def ids(name, repetition):
-        return set(arms[name].lesson(repetition).data.images.flatten().tolist())
+        return set(arms[name].recipe(repetition).data.images.flatten().tolist())
 
     for family in (
         ["real_and_synthetic_0.5", "real_and_synthetic_1", "real_and_synthetic_2"],
@@ -100,16 +100,16 @@ def test_what_each_closing_arm_learns(given):
         "baseline_only",
         "real_and_baseline",
     ]
-    pretrained = arms["pretrained_on_synthetic"].lesson(0)
+    pretrained = arms["pretrained_on_synthetic"].recipe(0)
     both = {arm.name: arm for arm in opening_arms(given, [0.5], [])}["real_and_synthetic_0.5"]
     assert torch.equal(pretrained.data.images, given.real.images)
-    assert torch.equal(pretrained.pretrain.images, both.lesson(0).data.images[30:])
-    combined = arms["augmentation_and_synthetic"].lesson(0)
+    assert torch.equal(pretrained.pretrain.images, both.recipe(0).data.images[30:])
+    combined = arms["augmentation_and_synthetic"].recipe(0)
     assert combined.augment is given.augmentations["strong"]
-    assert torch.equal(combined.data.images, both.lesson(0).data.images)
+    assert torch.equal(combined.data.images, both.recipe(0).data.images)
     assert arms["real_and_baseline"].kind == "cheap"
     assert (arms["real_and_baseline"].n_real, arms["real_and_baseline"].n_synthetic) == (30, 15)
-    assert len(arms["baseline_only"].lesson(0).data) == 40
+    assert len(arms["baseline_only"].recipe(0).data) == 40
 
 
 def test_without_augmentation_or_baseline_their_arms_are_not_made(given):

@@ -46,10 +46,10 @@ def two(splits):
 
 
 @pytest.fixture
-def moved(judge_of, two):
-    """A judge whose ranks never change: with synthetic images it says "rare" more often."""
+def moved(classifier_of, two):
+    """A classifier whose ranks never change: with synthetic images it says "rare" more often."""
 
-    class Moved(type(judge_of({}))):
+    class Moved(type(classifier_of({}))):
         shift, of_copies = 2.0, None  # None: copies of real images move it as much
 
         def examine(self, request):
@@ -149,10 +149,10 @@ def test_every_other_arm_with_synthetic_images_must_beat_the_copies_too(hold, mo
 def test_the_copies_have_the_classes_of_the_synthetic_images(hold, moved, two):
     """27 and 3 real images; 10 and 20 of the set: 5 and 10 copies at half as many."""
     outcome = hold(moved, splits=two, source=set_of((10, 20)), ratios=[0.5], arms=[])
-    lesson = outcome.arms["real_and_copies"].arm.lesson(0)
-    assert lesson.data.counts == [27 + 5, 3 + 10]
-    assert not lesson.data.images.any()  # all of them real
-    assert outcome.arms["real_and_copies"].arm.lesson(0).data.images.equal(lesson.data.images)
+    recipe = outcome.arms["real_and_copies"].arm.recipe(0)
+    assert recipe.data.counts == [27 + 5, 3 + 10]
+    assert not recipe.data.images.any()  # all of them real
+    assert outcome.arms["real_and_copies"].arm.recipe(0).data.images.equal(recipe.data.images)
 
 
 def test_without_other_shares_there_are_no_copies_to_beat(hold, moved, two):
@@ -265,11 +265,11 @@ def test_where_ranks_decide_they_are_compared_by_balanced_accuracy(hold, moved, 
         assert (arm, "real_only", "macro_average_precision") not in names
 
 
-def test_every_arm_gets_the_same_correction(hold, judge_of, two):
-    """The scripted classifier hears of the offsets in its lesson, an arm's own shares in them."""
+def test_every_arm_gets_the_same_correction(hold, classifier_of, two):
+    """The scripted classifier hears of the offsets in its recipe, an arm's own shares in them."""
     heard = {}
 
-    class Listening(type(judge_of({}))):
+    class Listening(type(classifier_of({}))):
         def examine(self, request):
             heard[len(request.recipe.data)] = request.recipe.offsets
             return super().examine(request)
@@ -301,23 +301,23 @@ def test_a_share_of_the_real_images_without_a_class_is_no_point_of_the_curve(hol
     assert "real_share_0.5" in outcome.arms
 
 
-def test_a_holdout_far_easier_than_the_test_images_is_said(hold, judge_of, splits):
+def test_a_holdout_far_easier_than_the_test_images_is_said(hold, classifier_of, splits):
     easy = {"real_only": (1, 120), ONE: (0, 100)}
-    outcome = hold(judge_of(easy), endpoint="accuracy", seeds=5)
+    outcome = hold(classifier_of(easy), endpoint="accuracy", seeds=5)
     found = compare_arms(outcome, splits, "accuracy")
     nothing = equivalent_of(outcome, splits, 0)
     verdict = trial_verdict(Trial(), outcome, found, nothing, splits, "folder")
     assert "The holdout images are easier than the test images: " in verdict.sentence
     assert "so what was chosen there may not hold." in verdict.sentence
     assert [gap.far_above for gap in verdict.holdout_gaps] == [True, True]
-    even = hold(judge_of({"real_only": (12, 60), ONE: (10, 50)}), endpoint="accuracy", seeds=5)
+    even = hold(classifier_of({"real_only": (12, 60), ONE: (10, 50)}), endpoint="accuracy", seeds=5)
     arms = [even.arms["real_only"], even.arms[ONE]]
     assert not any(gap_of(one, even.choosing, splits, 0.0).far_above for one in arms)
 
 
-def test_the_gap_is_large_against_its_own_interval(hold, judge_of, splits):
+def test_the_gap_is_large_against_its_own_interval(hold, classifier_of, splits):
     """6 of 60 mistakes against 60 of 300: 10 points, too uncertain for so few images."""
-    outcome = hold(judge_of({"real_only": (6, 60)}), endpoint="accuracy", seeds=5)
+    outcome = hold(classifier_of({"real_only": (6, 60)}), endpoint="accuracy", seeds=5)
     real = outcome.arms["real_only"]
     gap = gap_of(real, outcome.choosing, splits, 0.05)
     assert gap.holdout - gap.test == pytest.approx(0.1)

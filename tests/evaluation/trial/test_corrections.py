@@ -95,11 +95,11 @@ def test_no_holdout_image_is_answered_with_thresholds_that_it_helped_to_choose()
 
 
 def test_a_judge_adds_the_lessons_offsets_to_all_it_says(digits):
-    judge, offsets = MLPClassifier(steps=20), torch.zeros(10)
+    classifier, offsets = MLPClassifier(steps=20), torch.zeros(10)
     offsets[3] = 50.0
     asked = {"holdout": digits.holdout, "exams": {"test": digits.test.images}, "steps": 20}
     plain, moved = (
-        judge.examine(
+        classifier.examine(
             ClassifierRequest(
                 recipe=TrainingRecipe(data=digits.train, offsets=given), **asked, seed=1
             )

@@ -37,26 +37,26 @@ def test_options_that_make_no_sense_are_refused(options, message):
         Trial(**options)
 
 
-def test_unknown_endpoints_and_classes_are_refused_before_any_training(hold, judge_of):
-    judge = judge_of({})
+def test_unknown_endpoints_and_classes_are_refused_before_any_training(hold, classifier_of):
+    classifier = classifier_of({})
     with pytest.raises(SynthgenError, match=r"trial\.endpoint is 'loss'"):
-        hold(judge, endpoint="loss")
+        hold(classifier, endpoint="loss")
     with pytest.raises(SynthgenError, match=r"trial\.tail names dog"):
-        hold(judge, tail=["dog"])
-    assert judge.taught == []
+        hold(classifier, tail=["dog"])
+    assert classifier.taught == []
 
 
-def test_every_arm_starts_from_the_same_seeds(hold, judge_of, baseline_source):
-    judge = judge_of({})
+def test_every_arm_starts_from_the_same_seeds(hold, classifier_of, baseline_source):
+    classifier = classifier_of({})
     outcome = hold(
-        judge,
+        classifier,
         baseline=baseline_source,
         arms=Trial().arms,
         augmentations={"light": "light", "strong": "strong"},
         shares=[0.2],
     )
     by_arm = {}
-    for arm, seed in judge.taught:
+    for arm, seed in classifier.taught:
         by_arm.setdefault(arm, []).append(seed)
     assert set(map(tuple, by_arm.values())) == {tuple(outcome.seeds)}
     assert len(set(outcome.seeds)) == 3
@@ -82,23 +82,23 @@ def test_every_arm_starts_from_the_same_seeds(hold, judge_of, baseline_source):
     assert {len(trained.examinations) for trained in outcome.arms.values()} == {3}
 
 
-def test_the_holdout_chooses_and_the_test_images_have_no_say(hold, judge_of):
+def test_the_holdout_chooses_and_the_test_images_have_no_say(hold, classifier_of):
     """Ratio 1 and the light strength are best on the holdout, and the worst on the test images."""
     table = {HALF: (9, 0), ONE: (3, 90), TWO: (8, 0)}
     table |= {"augmentation_light": (2, 99), "augmentation_strong": (4, 0)}
     options = {"arms": ["augmentation"], "augmentations": {"light": "light", "strong": "strong"}}
-    outcome = hold(judge_of(table), **options)
+    outcome = hold(classifier_of(table), **options)
     assert outcome.choices.ratio == 1
     assert outcome.choices.augmentation == "light"
 
 
-def test_no_test_label_reaches_training_or_choice(hold, judge_of, splits):
+def test_no_test_label_reaches_training_or_choice(hold, classifier_of, splits):
     table = {HALF: (9, 40), ONE: (3, 50), TWO: (8, 60)}
-    judge = judge_of(table)
-    honest = hold(judge)
+    classifier = classifier_of(table)
+    honest = hold(classifier)
     shuffled = splits.test.labels[torch.randperm(300, generator=torch.Generator().manual_seed(0))]
     test = LabelledImages(splits.test.images, shuffled, splits.test.classes)
-    blind = hold(judge, splits=dataclasses.replace(splits, test=test))
+    blind = hold(classifier, splits=dataclasses.replace(splits, test=test))
     assert blind.choices == honest.choices
     for name, trained in honest.arms.items():
         for one, other in zip(
@@ -107,14 +107,14 @@ def test_no_test_label_reaches_training_or_choice(hold, judge_of, splits):
             assert torch.equal(one, other)
 
 
-def test_of_equal_ratios_the_least_is_taken(hold, judge_of):
-    assert hold(judge_of({}), ratios=[2, 0.5, 1]).choices.ratio == 0.5
+def test_of_equal_ratios_the_least_is_taken(hold, classifier_of):
+    assert hold(classifier_of({}), ratios=[2, 0.5, 1]).choices.ratio == 0.5
 
 
-def test_one_ratio_for_all_seeds_by_their_mean(hold, judge_of, splits):
+def test_one_ratio_for_all_seeds_by_their_mean(hold, classifier_of, splits):
     """Seed 0 alone would choose 0.5, by far; the mean over seeds chooses 2."""
 
-    class Moody(type(judge_of({}))):
+    class Moody(type(classifier_of({}))):
         def examine(self, request):
             first = request.seed % 2_000_003 == 0
             self.table = {HALF: (0, 0) if first else (12, 12), ONE: (20, 20), TWO: (4, 4)}
@@ -126,8 +126,8 @@ def test_one_ratio_for_all_seeds_by_their_mean(hold, judge_of, splits):
     assert outcome.choices.ratio == 2
 
 
-def test_ratios_beyond_the_folder_are_left_out_with_a_reason(hold, judge_of):
-    outcome = hold(judge_of({}), ratios=[1, 4, 8])
+def test_ratios_beyond_the_folder_are_left_out_with_a_reason(hold, classifier_of):
+    outcome = hold(classifier_of({}), ratios=[1, 4, 8])
     assert [name for name in outcome.arms if "and_synthetic" in name] == [
         ONE,
         "real_and_synthetic_4",
@@ -137,12 +137,12 @@ def test_ratios_beyond_the_folder_are_left_out_with_a_reason(hold, judge_of):
     }
 
 
-def test_too_small_a_folder_is_refused_with_a_ratio_that_would_do(hold, judge_of, folder):
+def test_too_small_a_folder_is_refused_with_a_ratio_that_would_do(hold, classifier_of, folder):
     small = FixedFolder(folder.images.subset(range(14)), seed=1)
     with pytest.raises(SynthgenError, match=r"14 synthetic images.*0.5 to 30 real") as caught:
-        hold(judge_of({}), source=small)
+        hold(classifier_of({}), source=small)
     ratio = float(str(caught.value).split("trial.ratios=[")[1].split("]")[0])
-    assert hold(judge_of({}), source=small, ratios=[ratio]).choices.ratio == ratio
+    assert hold(classifier_of({}), source=small, ratios=[ratio]).choices.ratio == ratio
 
 
 @pytest.mark.parametrize(
@@ -153,9 +153,9 @@ def test_suggested_ratios_are_rounded_down(ratio, text):
     assert at_most(ratio) == text
 
 
-def test_arms_that_can_not_be_made_are_named_with_a_reason(hold, judge_of):
+def test_arms_that_can_not_be_made_are_named_with_a_reason(hold, classifier_of):
     outcome = hold(
-        judge_of({}),
+        classifier_of({}),
         arms=["augmentation", "augmentation_and_synthetic", "baseline_only", "mixup"],
         shares=[0.03, 0.5],
     )
@@ -165,17 +165,17 @@ def test_arms_that_can_not_be_made_are_named_with_a_reason(hold, judge_of):
         "augmentation_and_synthetic": "trial.augmentations is empty",
         "baseline_only": "pca_gaussian can't be fitted to these images",
     }
-    assert hold(judge_of({}), arms=["real_and_baseline"], baseline=None).skipped.keys() == {
+    assert hold(classifier_of({}), arms=["real_and_baseline"], baseline=None).skipped.keys() == {
         "real_and_baseline"
     }
 
 
-def test_what_a_judge_can_not_follow_is_left_out_with_its_reason(hold, judge_of, splits):
-    class NoMixup(type(judge_of({}))):
-        def why_not(self, lesson):
-            if lesson.pretrain is not None:
+def test_what_a_judge_can_not_follow_is_left_out_with_its_reason(hold, classifier_of, splits):
+    class NoMixup(type(classifier_of({}))):
+        def why_not(self, recipe):
+            if recipe.pretrain is not None:
                 return "no pre-training"
-            return "no mixup" if lesson.mixup else None
+            return "no mixup" if recipe.mixup else None
 
     outcome = hold(NoMixup(splits, {}), arms=["mixup", "oversampling", "pretrained_on_synthetic"])
     assert outcome.skipped == {"mixup": "no mixup", "pretrained_on_synthetic": "no pre-training"}
@@ -186,15 +186,15 @@ def test_what_a_judge_can_not_follow_is_left_out_with_its_reason(hold, judge_of,
 @pytest.mark.parametrize("interrupt_at", [0, 1, 7, 15, 20])
 @pytest.mark.parametrize("requests_at_once", [1, 4])
 def test_a_killed_trial_goes_on_to_the_same_end(
-    hold, judge_of, tmp_path, monkeypatch, interrupt_at, requests_at_once
+    hold, classifier_of, tmp_path, monkeypatch, interrupt_at, requests_at_once
 ):
     table = {HALF: (9, 40), ONE: (3, 50), TWO: (8, 60), "mixup": (4, 44)}
     options = {"arms": ["mixup", "pretrained_on_synthetic", "synthetic_only"]}
-    whole = judge_of(table)
+    whole = classifier_of(table)
     wanted = hold(whole, **options)
     assert len(whole.taught) == 3 * 7
     store = TrialStore(tmp_path / "report", Schema(this="trial"))
-    killed, second = judge_of(table, interrupt_at=interrupt_at), judge_of(table)
+    killed, second = classifier_of(table, interrupt_at=interrupt_at), classifier_of(table)
     monkeypatch.setattr(type(killed), "requests_at_once", requests_at_once)
     with pytest.raises(KeyboardInterrupt):
         hold(killed, store=store, **options)
@@ -210,10 +210,10 @@ def test_a_killed_trial_goes_on_to_the_same_end(
                 assert torch.equal(one.predictions[exam], other.predictions[exam])
 
 
-def test_a_finished_trial_trains_nothing_twice(hold, judge_of, tmp_path):
+def test_a_finished_trial_trains_nothing_twice(hold, classifier_of, tmp_path):
     store = TrialStore(tmp_path / "report", Schema())
-    hold(judge_of({}), store=store)
-    second = judge_of({})
+    hold(classifier_of({}), store=store)
+    second = classifier_of({})
     hold(second, store=store)
     assert second.taught == []
     hold(second, store=store, exams={"more": torch.zeros(5, 1, 2, 2, dtype=torch.uint8)})

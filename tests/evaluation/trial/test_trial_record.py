@@ -38,9 +38,11 @@ OPTIONS = {
 
 
 @pytest.fixture
-def outcome(hold, judge_of):
+def outcome(hold, classifier_of):
     return hold(
-        judge_of(TABLE), exams={"synthetic": torch.zeros(9, 1, 2, 2, dtype=torch.uint8)}, **OPTIONS
+        classifier_of(TABLE),
+        exams={"synthetic": torch.zeros(9, 1, 2, 2, dtype=torch.uint8)},
+        **OPTIONS,
     )
 
 
@@ -116,11 +118,13 @@ def test_the_verdict_has_the_contracts_keys(outcome, splits):
     assert type(found).from_json(found.to_json()) == found
 
 
-def test_without_a_curve_or_synthetic_only_nothing_is_said_of_real_images(hold, judge_of, splits):
-    short = equivalent_of(hold(judge_of(TABLE), **{**OPTIONS, "shares": [0.5]}), splits, 0)
+def test_without_a_curve_or_synthetic_only_nothing_is_said_of_real_images(
+    hold, classifier_of, splits
+):
+    short = equivalent_of(hold(classifier_of(TABLE), **{**OPTIONS, "shares": [0.5]}), splits, 0)
     assert short.replaces is short.adds is None
     assert "no learning curve" in short.reason
-    bare = hold(judge_of(TABLE), **{**OPTIONS, "arms": []})
+    bare = hold(classifier_of(TABLE), **{**OPTIONS, "arms": []})
     nothing = equivalent_of(bare, splits, 0)
     assert nothing.replaces is nothing.adds is None
     assert "no arm of synthetic images only" in nothing.reason
@@ -133,13 +137,15 @@ def test_without_a_curve_or_synthetic_only_nothing_is_said_of_real_images(hold, 
     assert "no arm of synthetic" not in found.sentence
 
 
-def test_a_perfect_trial_says_that_it_cannot_show_a_gain(hold, judge_of, splits):
+def test_a_perfect_trial_says_that_it_cannot_show_a_gain(hold, classifier_of, splits):
     perfect = {
         name: (0, 0)
         for name in ("real_only", "real_and_synthetic_0.5", ONE, "real_and_synthetic_2")
     }
     table = perfect | dict.fromkeys(("mixup", "oversampling"), (0, 0))
-    outcome = hold(judge_of(table), **{**OPTIONS, "arms": ["mixup", "oversampling"], "shares": []})
+    outcome = hold(
+        classifier_of(table), **{**OPTIONS, "arms": ["mixup", "oversampling"], "shares": []}
+    )
     comparisons = compare_arms(outcome, splits, "macro_f1")
     nothing = equivalent_of(outcome, splits, 0)
     found = trial_verdict(Trial(**OPTIONS), outcome, comparisons, nothing, splits, "folder")
@@ -154,11 +160,11 @@ def test_a_perfect_trial_says_that_it_cannot_show_a_gain(hold, judge_of, splits)
     assert "real + oversampling, the first of 2 cheap arms that tied there." in text
 
 
-def test_rare_classes_and_groups_are_counted_in_the_verdict(hold, judge_of, splits):
+def test_rare_classes_and_groups_are_counted_in_the_verdict(hold, classifier_of, splits):
     few = torch.cat([torch.arange(12) * 3, torch.arange(8) * 3 + 1, torch.arange(90) * 3 + 2])
     few = replace(splits, test=splits.test.subset(few), test_groups=torch.arange(110) // 2)
     options = {**OPTIONS, "arms": [], "shares": [], "endpoint": "tail_recall", "tail": ["bee"]}
-    scripted = judge_of({})
+    scripted = classifier_of({})
     scripted.labels = {"test": few.test.labels}
     outcome = hold(scripted, splits=few, **options)
     comparisons = compare_arms(outcome, few, "tail_recall")
@@ -174,7 +180,7 @@ def test_rare_classes_and_groups_are_counted_in_the_verdict(hold, judge_of, spli
 
 
 def test_the_gan_test_counts_agreement_by_class(outcome):
-    """The scripted judge answers every synthetic image with its seed modulo 3."""
+    """The scripted classifier answers every synthetic image with its seed modulo 3."""
     labels = torch.tensor([0, 0, 0, 1, 1, 1, 1, 1, 1])
     answers = torch.tensor([seed % 3 for seed in outcome.seeds])
     found = gan_test(outcome, labels, ("ant", "bee", "cat"))

@@ -38,7 +38,7 @@ def folder(digits, drawn, tmp_path_factory):
         as_set(drawn, folder),
         folder / "report",
         extractors=[ClassifierExtractor(steps=40)],
-        judge=MLPClassifier(steps=120),
+        classifier=MLPClassifier(steps=120),
         trial=Trial(**OPTIONS),
     )
     return folder
@@ -197,13 +197,13 @@ def test_a_trial_of_another_kind_never_goes_on_with_stored_trainings(
     usual = {
         "trial": Trial(**OPTIONS),
         "sampler": None,
-        "judge": MLPClassifier(steps=120),
+        "classifier": MLPClassifier(steps=120),
         "seed": 0,
     }
     for change in (
         {},
         {"seed": 1},
-        {"judge": MLPClassifier(steps=121)},
+        {"classifier": MLPClassifier(steps=121)},
         {"sampler": samplers[0]},
         {"sampler": samplers[1]},
         {"trial": Trial(**{**OPTIONS, "seeds": 3})},
@@ -218,7 +218,7 @@ def test_a_trial_of_another_kind_never_goes_on_with_stored_trainings(
                 digits,
                 as_set(drawn, tmp_path),
                 given["sampler"],
-                given["judge"],
+                given["classifier"],
                 seed=given["seed"],
                 out=tmp_path / "report",
                 folder=tmp_path,
