@@ -53,7 +53,7 @@ def score(
     return {
         "images": len(data),
         "seed": seed,
-        "judge": classifier.describe(classifier.steps),
+        "judge": classifier.describe(classifier.steps).to_json(),
         "accuracy": float(right.double().mean()),
         "seconds": round(taken.seconds, 1),
         "labels": splits.test.labels.tolist(),

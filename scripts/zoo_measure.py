@@ -107,7 +107,7 @@ class Bench:
         return {
             "results": {one.name.rpartition("/")[2]: one.to_json() for one in results},
             "extractor": {"name": self.extractor.name, **self.extractor.describe()},
-            "judge": classifier.describe(judge_steps),
+            "judge": classifier.describe(judge_steps).to_json(),
         }
 
     def fidelity(self, fake: Tensor) -> list[Result]:

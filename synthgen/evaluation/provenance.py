@@ -112,7 +112,7 @@ def protocol(
         "the same number of optimizer steps and batch size for every arm; nothing selected on the "
         f"{splits.reference} split"
     )
-    asked = {**classifier.describe(steps), "seeds": seeds, "training": training}
+    asked = {**classifier.describe(steps).to_json(), "seeds": seeds, "training": training}
     return Protocol(
         judge=ClassifierProtocol.model_validate(asked),
         extractors={extractor.name: extractor.describe() for extractor in extractors},

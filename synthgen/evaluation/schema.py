@@ -267,7 +267,9 @@ class Fairness(Schema):
     coverage_extractor: str | None = None
 
 
-class ClassifierProtocol(Schema):
+class ClassifierDescription(Schema):
+    """What a classifier is and how it is trained; one of your own may say more."""
+
     name: str
     network: str
     steps: Count
@@ -276,6 +278,9 @@ class ClassifierProtocol(Schema):
     augmentation: str
     precision: str
     device: str
+
+
+class ClassifierProtocol(ClassifierDescription):
     seeds: Count
     training: str
 

@@ -8,13 +8,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from synthgen.errors import SynthgenError
 from synthgen.evaluation.classifiers.scores import Criterion, accuracy, said, value_of
+from synthgen.evaluation.schema import ClassifierDescription
 from synthgen.types import LabelledImages, spread_by_class
 
 # How long a classifier trains when nobody says.
@@ -213,5 +214,5 @@ class Classifier(ABC):
         return [self.examine(request) for request in requests]
 
     @abstractmethod
-    def describe(self, steps: int) -> dict[str, Any]:
-        """Plain JSON for the report's protocol."""
+    def describe(self, steps: int) -> ClassifierDescription:
+        """For the report's protocol."""

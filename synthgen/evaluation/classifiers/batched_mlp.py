@@ -28,6 +28,7 @@ from synthgen.evaluation.classifiers.trainer import (
     mixing,
     phases_of,
 )
+from synthgen.evaluation.schema import ClassifierDescription
 from synthgen.progress import track
 from synthgen.ranges import BatchSize, Count, Positive, Width
 from synthgen.seeds import Stream, step_generator
@@ -264,19 +265,19 @@ class Probe(Classifier):
         share = (number - rising + 1) / (phase.steps - rising + 1)
         return self.learning_rate * (1 + math.cos(math.pi * share)) / 2
 
-    def describe(self, steps: int) -> dict[str, Any]:
+    def describe(self, steps: int) -> ClassifierDescription:
         hidden = ", ".join(f"{units} hidden units" for units in self.hidden) or "no hidden layer"
-        return {
-            "name": self.name,
-            "network": f"on pixels, {hidden}",
-            "steps": steps,
-            "batch_size": self.batch_size,
-            "optimizer": "SGD with momentum 0.9, one-cycle learning rate up to "
+        return ClassifierDescription(
+            name=self.name,
+            network=f"on pixels, {hidden}",
+            steps=steps,
+            batch_size=self.batch_size,
+            optimizer="SGD with momentum 0.9, one-cycle learning rate up to "
             f"{self.learning_rate:g}",
-            "augmentation": "none, unless the arm says so",
-            "precision": "float32",
-            "device": default_device().type,
-        }
+            augmentation="none, unless the arm says so",
+            precision="float32",
+            device=default_device().type,
+        )
 
 
 def used_pixels(learners: Sequence[Learner]) -> Tensor:

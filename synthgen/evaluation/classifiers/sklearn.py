@@ -22,6 +22,7 @@ from synthgen.evaluation.classifiers.base import (
     answers_of,
 )
 from synthgen.evaluation.features.base import Extractor
+from synthgen.evaluation.schema import ClassifierDescription
 from synthgen.ranges import Count, Few, Positive
 from synthgen.seeds import Stream, step_generator
 from synthgen.types import LabelledImages
@@ -120,18 +121,18 @@ class EstimatorClassifier(Classifier):
             return images.flatten(1).float()
         return self.features.extract(images)
 
-    def describe(self, steps: int) -> dict[str, Any]:
+    def describe(self, steps: int) -> ClassifierDescription:
         on = "pixels" if self.features is None else self.features.name
-        return {
-            "name": self.name,
-            "network": f"{self.settings()} on {on}, centred and divided by their overall spread",
-            "steps": steps,
-            "batch_size": None,
-            "optimizer": "scikit-learn, to convergence or the most iterations",
-            "augmentation": f"none, unless the arm says so: then {self.copies} more copies",
-            "precision": "float32",
-            "device": "cpu",
-        }
+        return ClassifierDescription(
+            name=self.name,
+            network=f"{self.settings()} on {on}, centred and divided by their overall spread",
+            steps=steps,
+            batch_size=None,
+            optimizer="scikit-learn, to convergence or the most iterations",
+            augmentation=f"none, unless the arm says so: then {self.copies} more copies",
+            precision="float32",
+            device="cpu",
+        )
 
 
 def probabilities(estimator: Any, inputs: Any, classes: int) -> Tensor:

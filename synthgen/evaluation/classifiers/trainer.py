@@ -25,6 +25,7 @@ from synthgen.evaluation.classifiers.base import (
     diverged,
     moments_of,
 )
+from synthgen.evaluation.schema import ClassifierDescription
 from synthgen.images import to_float
 from synthgen.progress import track
 from synthgen.seeds import Stream, image_rng, step_generator
@@ -297,16 +298,16 @@ class NetworkClassifier(Classifier):
         seconds = time.perf_counter() - started
         return Predictions(said, watch.curve, watch.chosen_step, seconds)
 
-    def describe(self, steps: int) -> dict[str, Any]:
+    def describe(self, steps: int) -> ClassifierDescription:
         device = default_device()
-        return {
-            "name": self.name,
-            "network": self.architecture(),
-            "steps": steps,
-            "batch_size": self.batch_size,
-            "optimizer": f"AdamW, one-cycle learning rate up to {self.learning_rate:g}, "
+        return ClassifierDescription(
+            name=self.name,
+            network=self.architecture(),
+            steps=steps,
+            batch_size=self.batch_size,
+            optimizer=f"AdamW, one-cycle learning rate up to {self.learning_rate:g}, "
             f"weight decay {WEIGHT_DECAY:g}",
-            "augmentation": f"{self.augment or 'none'}, unless the arm says otherwise",
-            "precision": str(compute_dtype("auto", device)).removeprefix("torch."),
-            "device": device.type,
-        }
+            augmentation=f"{self.augment or 'none'}, unless the arm says otherwise",
+            precision=str(compute_dtype("auto", device)).removeprefix("torch."),
+            device=device.type,
+        )

@@ -103,7 +103,7 @@ def trial_protocol(report: Report) -> str:
     if report.trial is None:
         return ""
     trial = report.trial.protocol
-    classifier = trial.judge.get("name") if trial.judge else None
+    classifier = trial.judge.name if trial.judge else None
     parts = [
         share_label(trial.endpoint),
         f"judge {classifier}" if classifier else "",

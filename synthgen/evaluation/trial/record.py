@@ -19,7 +19,7 @@ from synthgen.evaluation.classifiers.scores import (
     score_estimate,
     value_of,
 )
-from synthgen.evaluation.schema import CountedInterval, Interval
+from synthgen.evaluation.schema import ClassifierDescription, CountedInterval, Interval
 from synthgen.evaluation.trial.analysis import Comparisons, chosen_arm, compared_arms, gap_of
 from synthgen.evaluation.trial.arms import COMBINED, REAL, SYNTHETIC
 from synthgen.evaluation.trial.contrast import mcnemar
@@ -110,7 +110,7 @@ def trial_record(
     splits: Splits,
     source: Source,
     *,
-    classifier: dict[str, object] | None = None,
+    classifier: ClassifierDescription | None = None,
     own: Sequence[Scenario] = (),
     asked: GanTest | None = None,
 ) -> TrialRecord:

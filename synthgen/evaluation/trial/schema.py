@@ -10,7 +10,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from synthgen.evaluation.schema import Count, CountedInterval, Interval
+from synthgen.evaluation.schema import ClassifierDescription, Count, CountedInterval, Interval
 from synthgen.schema import Schema
 
 Verdict = Literal["helped", "harmed", "no evidence"]
@@ -238,7 +238,7 @@ class TrialProtocol(TrialOptions):
     source: Source
     choices: list[str]
     units: str
-    judge: dict[str, object] | None = None
+    judge: ClassifierDescription | None = None
 
 
 class TrialIdentity(Schema):
@@ -256,7 +256,7 @@ class TrialIdentity(Schema):
     trial: TrialOptions
     seeds: Count
     endpoint: str | None
-    judge: dict[str, object]
+    judge: ClassifierDescription
     seed: int
 
 

@@ -47,7 +47,7 @@ def test_any_extractors_features_will_do(digits):
     )
     found = classifier.examine(request)
     assert (found.predictions["test"] == digits.test.labels).double().mean() > 0.95
-    assert extractor.name in classifier.describe(steps)["network"]
+    assert extractor.name in classifier.describe(steps).network
     assert found.chosen_step == steps
 
 

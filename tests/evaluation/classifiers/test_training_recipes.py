@@ -125,8 +125,8 @@ def test_a_judges_own_augmentation_is_that_of_lessons_without_one(digits):
     blinding = SmallCNNClassifier(batch_size=64, augment=blackened)
     assert right(digits, take(blinding, digits)) < 0.3
     assert right(digits, take(blinding, digits, augment=CropFlip(0.0, "none"))) > 0.9
-    assert "blackened" in blinding.describe(60)["augmentation"]
-    assert SmallCNNClassifier().describe(60)["augmentation"].startswith("none")
+    assert "blackened" in blinding.describe(60).augmentation
+    assert SmallCNNClassifier().describe(60).augmentation.startswith("none")
 
 
 @gradual_classifier
@@ -176,9 +176,7 @@ def test_what_an_estimator_cannot_follow_is_said(classifier, digits):
 
 
 @every_classifier
-def test_the_protocol_is_plain_json(classifier):
-    import json
-
+def test_the_protocol_says_what_it_is(classifier):
     described = classifier.describe(30)
-    assert json.loads(json.dumps(described)) == described
-    assert {"name", "network", "steps", "optimizer"} <= set(described)
+    assert (described.name, described.steps) == (classifier.name, 30)
+    assert described.network

@@ -149,7 +149,16 @@ def trial(classes: tuple[str, ...] = ("0", "1", "2")) -> dict[str, Any]:
     sizes = (100, 200, 500, 1000, 2000)
     return {
         "protocol": {
-            "judge": {"name": "small_cnn", "steps": 1000},
+            "judge": {
+                "name": "small_cnn",
+                "network": "two convolutions",
+                "steps": 1000,
+                "batch_size": 128,
+                "optimizer": "AdamW",
+                "augmentation": "none",
+                "precision": "float32",
+                "device": "cpu",
+            },
             "seeds": [11, 12, 13, 14, 15],
             "steps": 1000,
             "endpoint": "macro_f1",
