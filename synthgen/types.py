@@ -39,7 +39,11 @@ class ImageSpec:
 
     @classmethod
     def from_json(cls, value: Any) -> ImageSpec:
-        """Raises SynthgenError for what describes no image."""
+        """The inverse of :meth:`to_json`.
+
+        Raises:
+            SynthgenError: ``value`` describes no image.
+        """
         from synthgen.schema import Image  # whoever reads no file needs no pydantic
 
         image = Image.from_json(value, "The description of the images")
@@ -48,9 +52,14 @@ class ImageSpec:
 
 @dataclass(frozen=True)
 class LabelledImages:
-    """Images in memory: uint8 ``(N, C, H, W)``, int64 labels ``(N,)``, class names by label.
-    ``groups``: int64 ``(N,)``, equal for images that belong together (of one patient, or nearly the
-    same), so that whoever divides them keeps groups whole; None where each is by itself."""
+    """Images in memory.
+
+    Args:
+        images: uint8 ``(N, C, H, W)``.
+        labels: int64 ``(N,)``, positions in ``classes``.
+        groups: int64 ``(N,)``, equal for images that belong together (of one patient, or nearly the
+            same), so that whoever divides them keeps groups whole; None: each is by itself.
+    """
 
     images: Tensor
     labels: Tensor

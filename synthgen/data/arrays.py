@@ -31,8 +31,14 @@ from synthgen.types import LabelledImages
 
 @dataclasses.dataclass(frozen=True)
 class Arrays:
-    """uint8 ``(N, H, W)`` or ``(N, H, W, 1 or 3)`` pixels, int ``(N,)`` labels, and the official
-    split of each image (or None)."""
+    """Images of one size in memory.
+
+    Attributes:
+        pixels: uint8 ``(N, H, W)`` or ``(N, H, W, 1 or 3)``.
+        labels: int ``(N,)``, positions in ``classes``.
+        split: the official split of each image, "train", "holdout" or "test", or None.
+        notes: plain sentences on what was converted.
+    """
 
     pixels: np.ndarray
     labels: np.ndarray
@@ -47,7 +53,11 @@ class ArraySource(Source):
 
     @abstractmethod
     def arrays(self) -> Arrays:
-        """Read and check the arrays."""
+        """Read and check the arrays.
+
+        Raises:
+            SynthgenError: a file is missing, damaged or of another layout.
+        """
 
     def read(self) -> Records:
         arrays = self.arrays()

@@ -89,8 +89,11 @@ class Finding:
 class CheckResult:
     """What a source holds (readable images only) and every finding about it.
 
-    ``sizes`` counts (height, width) as stored, ``modes`` PIL modes; both are empty for sources
-    that aren't image files. ``refusal`` is what training would say, None if it accepts the source.
+    Attributes:
+        sizes: how many images have which (height, width) as stored; empty for sources that aren't
+            image files.
+        modes: likewise of PIL modes.
+        refusal: what training would say; None if it accepts the source.
     """
 
     name: str
@@ -128,8 +131,11 @@ class CheckResult:
 
 
 def check(source: Source) -> CheckResult:
-    """Look at every file and go on after problems. Raises SynthgenError only where there is
-    nothing to look at (a missing folder, a damaged archive)."""
+    """Look at every file and go on after problems.
+
+    Raises:
+        SynthgenError: there is nothing to look at (a missing folder, a damaged archive).
+    """
     folder = source.as_folder() if isinstance(source, CIFAR10) else None
     files = folder or source
     if isinstance(files, FileSource):

@@ -27,10 +27,15 @@ from synthgen.types import LabelledImages
 
 @dataclasses.dataclass(frozen=True)
 class Listing:
-    """The files of a source, before any is opened.
+    """The files of a source, before any is opened; all but ``problems`` and ``notes`` per file.
 
-    ``names`` are the paths as people should see them (relative to the root). ``problems`` are what
-    the layout itself gets wrong: reading raises the first, ``data check`` lists them all.
+    Attributes:
+        names: the paths as people should see them, relative to the root.
+        labels: positions in ``classes``.
+        split: the official split, "train", "holdout" or "test", or None.
+        groups: what must stay together (a patient, a film), or None.
+        problems: what the layout gets wrong: reading raises the first, ``data check`` lists all.
+        attributes: values by which results are compared; empty if there are none.
     """
 
     paths: tuple[Path, ...]
@@ -61,7 +66,11 @@ class FileSource(Source):
 
     @abstractmethod
     def listing(self) -> Listing:
-        """Find the files. Raises SynthgenError only if there is nothing to list."""
+        """Find the files.
+
+        Raises:
+            SynthgenError: there is nothing to list; other faults are the listing's ``problems``.
+        """
 
     def read(self) -> Records:
         listing = self.listing()
@@ -69,7 +78,11 @@ class FileSource(Source):
         return records_of(listing, self.scan(listing, on_error=stop_at))
 
     def require_sound(self, listing: Listing) -> None:
-        """Raise what is wrong with the files as a whole, before any is decoded."""
+        """Look at the files as a whole, before any is decoded.
+
+        Raises:
+            SynthgenError: the first of the listing's ``problems``.
+        """
         if listing.problems:
             raise listing.problems[0]
 

@@ -77,11 +77,14 @@ NEAR_DUPLICATES = ("group", "warn", "ignore")
 class Records:
     """All images of a source, with what its files say about each.
 
-    ``split`` holds the official split of each image ("train", "holdout", "test") or None where
-    the source has none; ``groups`` names what must stay together (a patient, a film) or None.
-    ``attributes`` are the values of a column by which results are compared (a scanner, a site),
-    empty if there is none. ``notes`` are plain sentences: what was converted, which size was
-    chosen and why.
+    Attributes:
+        images: uint8 ``(N, C, H, W)`` of one size, with labels.
+        files: a name for each image, for messages.
+        split: the official split of each, "train", "holdout" or "test"; None where there is none.
+        groups: what must stay together (a patient, a film), or None.
+        notes: plain sentences: what was converted, which size was chosen and why.
+        attributes: the values of a column by which results are compared (a scanner, a site);
+            empty if there is none.
     """
 
     images: LabelledImages
@@ -111,6 +114,9 @@ class Source(ABC):
         near_duplicates: what becomes of one picture saved twice (re-encoded, a little resized or
             brighter): ``group`` keeps both in one split as copies are, ``warn`` only says how many
             there are, ``ignore`` doesn't look.
+
+    Raises:
+        SynthgenError: a setting is out of its range, or the shares leave nothing to train on.
     """
 
     size: Side | list[Side] | None = None
@@ -153,7 +159,11 @@ class Source(ABC):
 
     @abstractmethod
     def read(self) -> Records:
-        """All images, converted to one size and one number of channels."""
+        """All images, converted to one size and one number of channels.
+
+        Raises:
+            SynthgenError: a file is missing, damaged or no image; the message names it.
+        """
 
     def with_options(self, **options: Any) -> Self:
         """The same source with other options."""

@@ -30,11 +30,14 @@ SPLIT_FILE = "split.json"
 class Splits:
     """The three parts of a source, each ordered by content hash whatever the order of the files.
 
-    ``recipe`` holds nothing about single images: it may be shared.
-    ``assignment`` (SHA-256 of an image -> split) tells who was trained on: it stays with the run.
-    ``test_groups`` (int64 per test image, equal for images of one group, with the same pixels or
-    nearly so) says what the test images are independent by; None: each by itself. The same of the
-    other parts, so that whoever divides one again keeps groups whole.
+    Attributes:
+        digest: SHA-256 (hex) over which image is in which part.
+        recipe: how to divide again; holds nothing about single images, so it may be shared.
+        assignment: SHA-256 of an image -> split. Tells who was trained on: it stays with the run.
+        test_groups: int64 per test image, equal for images of one group, with the same pixels or
+            nearly so: what the test images are independent by; None: each by itself. The same of
+            the other parts, so that whoever divides one again keeps groups whole.
+        test_attributes: what ``Records.attributes`` says of each test image.
     """
 
     train: LabelledImages
@@ -70,7 +73,14 @@ class Splits:
 
 
 def prepare(source: Source) -> Splits:
-    """Read a source and divide it; see :func:`divide`."""
+    """Read a source and divide it, 70/10/20 by default and stratified by class.
+
+    Copies of an image, images of one group and, if asked for, near duplicates share a split.
+
+    Raises:
+        SynthgenError: a file can't be read, a class has fewer than 5 images, or one can't be in
+            every split.
+    """
     return divide(source, source.read())
 
 
@@ -148,9 +158,13 @@ def _assigned(
 def rebuild(source: Source, recipe: Recipe, digest: str) -> Splits:
     """Divide ``source`` again as ``recipe`` says, and make sure that it is the same split.
 
-    The recipe's size, fit, shares and seed replace those of ``source``. Raises SynthgenError if the
-    images differ from those that the recipe was written for, since test images could then have
-    been trained on.
+    Args:
+        recipe: its size, fit, shares and seed replace those of ``source``.
+        digest: ``Splits.digest`` as it was.
+
+    Raises:
+        SynthgenError: the images differ from those that the recipe was written for, or the split
+            does, so that test images could have been trained on.
     """
     at_most = recipe.at_most
     splits = prepare(
@@ -182,8 +196,12 @@ def rebuild(source: Source, recipe: Recipe, digest: str) -> Splits:
 
 
 def write_split(splits: Splits, run_folder: Path, seen: Iterable[str] = ()) -> None:
-    """Write ``split.json`` into the run's folder. It reveals membership: never share it. ``seen``
-    are hashes of images that the run knows beside its own: of the run whose weights it takes."""
+    """Write ``split.json`` into the run's folder. It reveals membership: never share it.
+
+    Args:
+        seen: SHA-256 of images that the run knows beside its own: of the run whose weights it
+            takes.
+    """
     content = {
         "format": SplitFile.FORM,
         "digest": splits.digest,
@@ -328,7 +346,10 @@ def for_choosing(splits: Splits) -> Splits:
     their groups and the split's seed alone; copies of an image and images of one group stay
     together.
     ``digest`` and ``recipe`` stay those of the split that a generator was trained on; test images
-    leave ``assignment``. Raises SynthgenError for a class with a single image or group to divide.
+    leave ``assignment``.
+
+    Raises:
+        SynthgenError: a class has a single image or group to divide.
     """
     known, reference = splits.train, splits.holdout
     share = len(reference) / (len(known) + len(reference))

@@ -54,8 +54,10 @@ def compare(folders: Sequence[Path], out: Path) -> Comparison:
     """Put the reports in ``folders`` (report folders, or run folders with ``report/`` in them)
     side by side and write ``out/comparison.{json,csv,html}``.
 
-    Raises SynthgenError for fewer than two folders, a folder without a report, different splits
-    or reference splits, different extractors of one kind, or nothing shared.
+    Raises:
+        SynthgenError: there are fewer than two folders, one has no report, or the reports have
+            different splits, different reference splits, different extractors of one kind or no
+            result in common.
     """
     if len(folders) < 2:
         raise SynthgenError(

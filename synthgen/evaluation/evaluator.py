@@ -204,14 +204,24 @@ def evaluate(
     """Measure transfer and fidelity, and write ``report.json``, ``report.html``, ``figures/`` and
     ``charts/`` to the new folder ``out``.
 
-    The reference is ``splits.test``: the test split, or the holdout while choosing. ``seeds`` is
-    the number of classifiers per arm, ``seed`` fixes every random choice, ``training_log`` is
-    the generator's ``metrics.csv`` for the curves. With ``trial`` its arms, trained with its own
-    number of seeds, are the transfer results, and there is a verdict; ``sampler`` then draws the
-    synthetic images anew for each seed. ``review`` images go on a page for a blinded expert, in
-    ``review/``. Returns the report. Raises SynthgenError, before
-    any long work, for a set that does not fit the real data or whose generator may have seen the
-    reference images.
+    The reference is ``splits.test``: the test split, or the holdout while choosing.
+
+    Args:
+        extractors: spaces of features, in each of which fidelity is measured.
+        classifier: what is trained on real and on synthetic images, and tested on real ones.
+        metrics: of fidelity, in the order of the report.
+        seeds: classifiers per arm.
+        seed: fixes every random choice.
+        trial: its arms, trained with its own number of seeds, are the transfer results then, and
+            there is a verdict.
+        sampler: draws the synthetic images of a trial anew for each seed.
+        training_log: the generator's ``metrics.csv``, for the curves.
+        config: what the person chose, as plain nested data; kept in the report.
+        review: number of images on a page for a blinded expert, in ``review/``; None: no page.
+
+    Raises:
+        SynthgenError: the set doesn't fit the real data, or its generator may have seen the
+            reference images; before any long work.
     """
     started = time.perf_counter()
     checks.require_comparable(splits, synthetic)

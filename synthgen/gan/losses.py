@@ -10,10 +10,13 @@ from torch import Tensor
 
 class GANLoss(Protocol):
     """Sees float32 logits ``(N,)`` and returns a loss per logit ``(N,)``: no network, no reduction,
-    no device. ``real_logits[i]`` and ``fake_logits[i]`` belong to the same class. Where
-    ``pairs_real`` is false the generator's loss gets no real logits: None."""
+    no device. ``real_logits[i]`` and ``fake_logits[i]`` belong to the same class.
 
-    pairs_real: bool  # the generator's loss needs real logits too
+    Attributes:
+        pairs_real: the generator's loss needs real logits too; where false, it gets None for them.
+    """
+
+    pairs_real: bool
 
     def discriminator(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor: ...
 

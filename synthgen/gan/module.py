@@ -121,7 +121,8 @@ class GAN(AdversarialModule):
         ema_half_life: in images; shorter at the start, see EMA.
         batch_size: real images per discriminator step (over all processes).
 
-    Raises ValueError for parts that can't be trained together; see compatibility.
+    Raises:
+        ValueError: the parts can't be trained together; see compatibility.
     """
 
     def __init__(

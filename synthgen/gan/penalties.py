@@ -23,15 +23,25 @@ Inputs = Literal["real", "fake"]
 
 @dataclass(frozen=True)
 class CriticStep:
-    """The tensors of one discriminator step, computed once and shared by loss and penalties."""
+    """The tensors of one discriminator step, computed once and shared by loss and penalties.
 
-    real: Tensor  # float32 (N, C, H, W) in [-1, 1]
-    fake: Tensor  # the same, detached from the generator
-    real_logits: Tensor  # float32 (N,); (N · patches,) of a discriminator of patches
+    Attributes:
+        real: float32 ``(N, C, H, W)`` in [-1, 1].
+        fake: the same, detached from the generator.
+        real_logits: float32 ``(N,)``, as ``fake_logits``; ``(N · patches,)`` of a discriminator of
+            patches.
+        labels: int64 ``(N,)``, those of ``real[i]`` and of ``fake[i]``.
+        critic: images and labels to float32 logits ``(N,)``, for further ones.
+        random: a pure function of the run's seed and the step.
+    """
+
+    real: Tensor
+    fake: Tensor
+    real_logits: Tensor
     fake_logits: Tensor
-    labels: Tensor  # int64 (N,), those of real[i] and of fake[i]
-    critic: Callable[[Tensor, Tensor], Tensor]  # images and labels to float32 logits (N,), for more
-    random: torch.Generator  # a pure function of the run's seed and the step
+    labels: Tensor
+    critic: Callable[[Tensor, Tensor], Tensor]
+    random: torch.Generator
 
     @cached_property
     def gradients(self) -> dict[str, Tensor]:
@@ -50,11 +60,17 @@ class CriticStep:
 class Penalty(Protocol):
     """A term added to the discriminator's loss every ``every`` steps, multiplied by ``every`` so
     that its average strength doesn't depend on that interval (Karras et al. 2020, lazy
-    regularization)."""
+    regularization).
+
+    Attributes:
+        weight: by progress of the run.
+        every: discriminator steps from one to the next, at least 1.
+        grad_inputs: "real", "fake" or both: images whose gradient it needs.
+    """
 
     weight: Schedule
     every: int
-    grad_inputs: Sequence[Inputs]  # images whose gradient it needs
+    grad_inputs: Sequence[Inputs]
 
     def __call__(self, step: CriticStep) -> Tensor:
         """A value per image or per logit, float32, before weighting."""

@@ -102,6 +102,9 @@ class Autoencoder(AdversarialModule):
         augmentation: of all images that the discriminator sees.
         ema_half_life: in images.
         batch_size: images per step (over all processes).
+
+    Raises:
+        ValueError: the parts don't go together, or there is nothing to draw latents from.
     """
 
     def __init__(

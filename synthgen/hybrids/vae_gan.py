@@ -72,7 +72,10 @@ class VAEGAN(AdversarialModule):
             images when training ends; None samples from the prior.
         augmentation: of all images whose logits are taken; features are those of plain images.
         ema_half_life: in images.
-        batch_size: real images per step (over all processes).
+        batch_size: real images per step (over all processes), at least 2.
+
+    Raises:
+        ValueError: the likelihood is of pixels, or the parts can't be trained together.
     """
 
     def __init__(

@@ -1,5 +1,8 @@
 """Metrics of features of real and synthetic images: objects for reports and loops, and the pure
-functions, keyword-only ``real=`` and ``fake=``, below them."""
+functions below them.
+
+A function takes ``real=``, float ``(N, D)``, and ``fake=``, ``(M, D)``, from NumPy or torch, a row
+per image; all is computed on the CPU."""
 
 from synthgen.metrics.arrays import Strata
 from synthgen.metrics.base import Comparison, Metric

@@ -72,14 +72,23 @@ FEWEST = 2  # images of a stratum, whichever group is left out: pairs need two
 
 @dataclass(frozen=True)
 class Strata:
-    """Classes of a set's images, int64 ``(N,)``, and the share of each class in what the set stands
-    for, float64 ``(classes,)``; None: the shares that it has."""
+    """Classes of a set that holds fixed counts of each.
+
+    Args:
+        labels: int64 ``(N,)``.
+        shares: of each class in what the set stands for, float ``(classes,)``; None: those that it
+            has.
+    """
 
     labels: Tensor
     shares: Tensor | None = None
 
     def share_of(self, counts: Tensor) -> Tensor:
-        """float64 ``(classes,)`` of the classes that have images; they sum to 1."""
+        """float64 ``(classes,)`` of the classes that have images; they sum to 1.
+
+        Raises:
+            ValueError: no class that should have a share has an image.
+        """
         shares = counts.double() if self.shares is None else self.shares.double()
         shares = torch.where(counts > 0, shares[: len(counts)], 0.0)
         if not shares.sum() > 0:

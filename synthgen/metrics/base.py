@@ -40,7 +40,11 @@ class Comparison:
 
     @cached_property
     def fake_logits(self) -> Tensor:
-        """Class scores ``(M, K)``. Raises ValueError in a space that has none."""
+        """Class scores ``(M, K)``.
+
+        Raises:
+            ValueError: the space of features has none.
+        """
         if self.logits is None:
             raise ValueError("this space of features has no class scores")
         return self.logits(self.fake)
@@ -76,7 +80,11 @@ class Metric(ABC):
 
     @abstractmethod
     def value(self, sets: Comparison) -> float:
-        """The number of whole sets. Raises ValueError for too few images."""
+        """The number of whole sets.
+
+        Raises:
+            ValueError: there are too few images.
+        """
 
     def estimate(self, sets: Comparison) -> Estimate:
         """The number with a 95 % interval: a jackknife that leaves out a group of both sets at a
@@ -106,7 +114,8 @@ class Metric(ABC):
 
     def streaming(self, num_features: int, **kwargs: Any) -> torchmetrics.Metric:
         """The same metric for batches on any number of processes: ``update(real=…, fake=…)`` with
-        features ``(B, num_features)``, then ``compute()``, a float64 scalar.
+        features ``(B, num_features)``, then ``compute()``, a float64 scalar, which raises
+        ValueError before enough images have arrived.
 
         Args:
             num_features: D.

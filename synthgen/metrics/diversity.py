@@ -25,6 +25,9 @@ def vendi_score(*, fake: Any) -> float:
     exp of the entropy of the eigenvalues of K / n, K the cosine similarities of all pairs: 1 if all
     images are alike, n if all are orthogonal. It says nothing about the real images, and grows with
     n: read it beside real images at the same number.
+
+    Raises:
+        ValueError: a set has fewer than two images, or features that aren't finite ``(N, D)``.
     """
     rows = unit_rows(as_features(fake, name="fake"))
     if len(rows) <= rows.shape[1]:
@@ -56,7 +59,14 @@ def vendi_estimate(*, fake: Any, strata: Strata | None = None, groups: int = GRO
 
 def inception_score(*, fake_logits: Any) -> float:
     """exp of the mean KL divergence from p(y) to p(y|x) (Salimans et al. 2016) of the class logits
-    ``(N, K)``, all images at once (no splits); from 1 to K, higher is better."""
+    ``(N, K)``, all images at once (no splits); from 1 to K, higher is better.
+
+    Args:
+        fake_logits: float, before the softmax, from NumPy or torch.
+
+    Raises:
+        ValueError: there are fewer than two images, or logits that aren't finite ``(N, K)``.
+    """
     return ClassSums.of(as_features(fake_logits, name="fake_logits")).score()
 
 

@@ -173,10 +173,14 @@ GROUPS = 10
 
 
 def frechet_distance(*, real: Any, fake: Any) -> float:
-    """|μ₁ - μ₂|² + Tr(S₁ + S₂ - 2 (S₁S₂)^½) of ``(N, D)`` features; 0 is best.
+    """|μ₁ - μ₂|² + Tr(S₁ + S₂ - 2 (S₁S₂)^½) of ``(N, D)`` features (Heusel et al. 2017, eq. 6), at
+    least 0, which is best.
 
     All arithmetic is float64; covariances have the divisor n - 1. The value is biased upwards by
     about 1/n (and by D), so compare values of equal n only.
+
+    Raises:
+        ValueError: a set has fewer than two images, or features that aren't finite ``(N, D)``.
     """
     real, fake = check_pair(real, fake)
     return distance(fit(real), fit(fake))
@@ -185,7 +189,11 @@ def frechet_distance(*, real: Any, fake: Any) -> float:
 def frechet_from_moments(
     *, real_mean: Any, real_covariance: Any, fake_mean: Any, fake_covariance: Any
 ) -> float:
-    """The same from means ``(D,)`` and covariances ``(D, D)``, for instance published ones."""
+    """:func:`frechet_distance` from means ``(D,)`` and covariances ``(D, D)``, as published ones.
+
+    Raises:
+        ValueError: a mean and its covariance have different lengths.
+    """
     gaussians = []
     for name, mean, covariance in (
         ("real", real_mean, real_covariance),
@@ -207,9 +215,15 @@ def frechet_estimate(
 ) -> Estimate:
     """The distance with a 95 % interval from a grouped jackknife of each set in turn.
 
-    The interval speaks of the scatter from drawing other images, not of the bias at this n. Give
-    ``strata`` if both sets hold fixed counts of each class: then each group has its part of every
-    class, and class shares don't scatter.
+    The interval speaks of the scatter from drawing other images, not of the bias at this n.
+
+    Args:
+        strata: of the real and the synthetic images, if both sets hold fixed counts of each class:
+            then each group has its part of every class, and class shares don't scatter.
+        groups: of images, at most; fewer where a group would have less than two.
+
+    Returns:
+        Without an interval where there are fewer than four images of a set.
     """
     real, fake = as_pair(real, fake)
     whole_real, whole_fake = fit(real), fit(fake)
@@ -283,15 +297,23 @@ def frechet_infinity(
     fake_strata: Tensor | None = None,
     parts: int = PARTS,
 ) -> float:
-    """The value at 1/n = 0 of the line through Fréchet distances at n, n/2, …, n/``parts`` images.
+    """The value at 1/n = 0 of the line through Fréchet distances at n, n/2, …, n/``parts`` images
+    (Chong & Forsyth 2020).
 
     The paper extrapolates over the number of synthetic images only, which leaves the bias of the
     real side; here both sets shrink together, so two draws of one distribution have 0. At n/m both
     sets are cut into m disjoint parts, whose distances are averaged: every image counts once at
     every size, and nothing is random. Values slightly below 0 are legal.
 
-    Give ``strata`` (labels) if both sets were drawn in fixed proportions of them: smaller sets must
-    be drawn the same way, or the line is too steep.
+    Args:
+        real_strata: int64 labels ``(N,)``, if both sets were drawn in fixed proportions of them:
+            smaller sets must be drawn the same way, or the line is too steep.
+        fake_strata: int64 labels ``(M,)``, likewise.
+        parts: into how many the smallest sets are cut, at least 2.
+
+    Raises:
+        ValueError: a set has fewer than 2·``parts`` images, or features that aren't finite
+            ``(N, D)``.
     """
     sides = as_sides(real, fake, real_strata, fake_strata, at_least=2 * parts)
     return extrapolated(*sides, parts)

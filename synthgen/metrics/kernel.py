@@ -42,13 +42,17 @@ class KernelEstimates(NamedTuple):
 
 
 def kid(*, real: Any, fake: Any) -> float:
-    """Unbiased squared MMD of ``(N, D)`` features under the kernel (x·y / D + 1)³; 0 is best.
+    """Unbiased squared MMD of ``(N, D)`` features under the kernel (x·y / D + 1)³ (Bińkowski et al.
+    2018; Gretton et al. 2012, lemma 6); 0 is best.
 
     As published: for images drawn freely. With fixed counts of each class it lies below the truth;
     give the classes to :func:`kid_estimate` then. Values slightly below 0 are legal.
 
     Every pair of images is used (one full-sample estimate, no random subsets), so the value is
     deterministic and equals the common estimators at subset size = n.
+
+    Raises:
+        ValueError: a set has fewer than two images, or features that aren't finite ``(N, D)``.
     """
     real, fake = as_pair(real, fake)
     return KernelSums(real, fake, [cubic], groups=1).mmd(0)
@@ -56,16 +60,23 @@ def kid(*, real: Any, fake: Any) -> float:
 
 def mmd(*, real: Any, fake: Any, bandwidth: float | None = None) -> float:
     """Unbiased squared MMD of ``(N, D)`` features under exp(-|x - y|² / 2σ²), between about 0
-    (slightly below is legal) and 2. ``bandwidth`` σ: None takes the median distance between real
-    images, so that the value does not depend on the scale of the features."""
+    (slightly below is legal) and 2.
+
+    Args:
+        bandwidth: σ, above 0; None takes the median distance between real images, so that the
+            value does not depend on the scale of the features.
+
+    Raises:
+        ValueError: a set has fewer than two images, or features that aren't finite ``(N, D)``.
+    """
     real, fake = as_pair(real, fake)
     bandwidth = median_distance(real) if bandwidth is None else bandwidth
     return KernelSums(real, fake, [gaussian(bandwidth)], groups=1).mmd(0)
 
 
 def cmmd(*, real: Any, fake: Any) -> float:
-    """CMMD as published: features scaled to length 1, σ = 10, the biased estimate (pairs of an
-    image with itself count), times 1,000. Meant for CLIP embeddings."""
+    """CMMD as published (Jayasumana et al. 2024): features scaled to length 1, σ = 10, the biased
+    estimate (pairs of an image with itself count), times 1,000. Meant for CLIP embeddings."""
     real, fake = as_pair(real, fake)
     real, fake = (torch.nn.functional.normalize(x, dim=1) for x in (real, fake))
     return CMMD_SCALE * KernelSums(real, fake, [gaussian(CMMD_BANDWIDTH)], groups=1).biased_mmd(0)
@@ -76,9 +87,11 @@ def kid_estimate(
 ) -> Estimate:
     """KID with a 95 % interval from a jackknife that leaves out a group of either set at a time.
 
-    ``strata`` of the real and the synthetic images, if both sets hold fixed counts of each class:
-    the squared MMD between the two mixtures of classes then, unbiased given the counts, where
-    :func:`kid` would lie below it. Without strata the value is that of :func:`kid`.
+    Args:
+        strata: of the real and the synthetic images, if both sets hold fixed counts of each class:
+            the squared MMD between the two mixtures of classes then, unbiased given the counts,
+            where :func:`kid` would lie below it. Without strata the value is that of :func:`kid`.
+        groups: of images, at most; fewer where a group would have less than two.
     """
     real, fake = as_pair(real, fake)
     groups = max(min(groups, len(real) // 2, len(fake) // 2), 1)
@@ -280,8 +293,9 @@ def median_distance(features: Tensor) -> float:
 
 
 def mind(*, real: Any, fake: Any, directions: int = DIRECTIONS) -> float:
-    """3·D times :func:`sliced_wasserstein`: of the order of the Fréchet distance, but sensitive to
-    any difference between the distributions, not only to their first two moments."""
+    """3·D times :func:`sliced_wasserstein` (Berthet et al. 2026): of the order of the Fréchet
+    distance, but sensitive to any difference between the distributions, not only to their first
+    two moments."""
     real, fake = as_pair(real, fake)
     return SCALE * real.shape[1] * mean_distance(real, fake, [], directions)[0]
 

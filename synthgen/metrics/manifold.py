@@ -204,24 +204,35 @@ class Membership:
 
 
 def precision(*, real: Any, fake: Any, k: int = PRECISION_NEIGHBOURS) -> float:
-    """Share of synthetic images inside the ball of any real image; 1 is best."""
+    """Share of synthetic images inside the ball of any real image (Kynkäänniemi et al.
+    2019); 1 is best.
+
+    Args:
+        k: a ball reaches as far as the k-th nearest other image of its own set.
+
+    Raises:
+        ValueError: a set has fewer than k + 1 images, or features that aren't finite ``(N, D)``.
+    """
     return float(membership(*points(real, fake, k), k, k).fake_inside.double().mean())
 
 
 def recall(*, real: Any, fake: Any, k: int = PRECISION_NEIGHBOURS) -> float:
-    """Share of real images inside the ball of any synthetic image; 1 is best."""
+    """Share of real images inside the ball of any synthetic image, 1 is best; the rest as for
+    :func:`precision`."""
     return precision(real=fake, fake=real, k=k)
 
 
 def density(*, real: Any, fake: Any, k: int = DENSITY_NEIGHBOURS) -> float:
-    """Mean number of real balls around a synthetic image, divided by k. About 1 for two draws of
-    one distribution; above 1 when the synthetic images crowd the densest places."""
+    """Mean number of real balls around a synthetic image, divided by k (Naeem et al. 2020); the
+    rest as for :func:`precision`. About 1 for two draws of one distribution; above 1 when the
+    synthetic images crowd the densest places."""
     return float(membership(*points(real, fake, k), k, k).density.mean())
 
 
 def coverage(*, real: Any, fake: Any, k: int = DENSITY_NEIGHBOURS) -> float:
-    """Share of real images whose ball holds a synthetic image; two draws of equal size from one
-    distribution reach about 1 - 2⁻ᵏ (0.97 for k = 5)."""
+    """Share of real images whose ball holds a synthetic image (Naeem et al. 2020); the rest as
+    for :func:`precision`. Two draws of equal size from one distribution reach about 1 - 2⁻ᵏ (0.97
+    for k = 5)."""
     return float(membership(*points(real, fake, k), k, k).covered.double().mean())
 
 
@@ -239,6 +250,10 @@ def manifold_estimates(
     synthetic ones. It comes from random halves of both sets (see
     :mod:`synthgen.metrics.manifold`). Shares have Wilson's interval at the number of
     independent images that would scatter as much, density a t-interval.
+
+    Args:
+        k_precision: k of precision and recall.
+        k_density: k of density and coverage.
     """
     pair = points(real, fake, max(k_precision, k_density))
     whole, parts = membership(*pair, k_precision, k_density), halved(*pair, k_precision, k_density)

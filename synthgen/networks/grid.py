@@ -98,9 +98,11 @@ class GridEncoder(Encoder):
 
 class GridDecoder(Generator):
     """A flattened grid of latents and labels to images (Rombach et al. 2022, section 3.1).
-    Arguments as in GridEncoder;
-    ``out_channels`` are the numbers per pixel, where a likelihood needs others than the image has
-    channels."""
+    Arguments as in GridEncoder, and one more.
+
+    Args:
+        out_channels: numbers per pixel that a likelihood needs; None = the channels of an image.
+    """
 
     def __init__(
         self,

@@ -163,8 +163,12 @@ class Downward(nn.Module):
 
 class R3Discriminator(Discriminator):
     """Images and labels to one logit each (Huang et al. 2024, section 3.4). Arguments as in
-    R3Generator; ``embedding_dim`` is the length of the features, ``head`` what makes logits of
-    them: called with (length of the features, number of classes)."""
+    R3Generator, but for two.
+
+    Args:
+        embedding_dim: length of the features.
+        head: what makes logits of the features: called with (their length, number of classes).
+    """
 
     def __init__(
         self,

@@ -112,8 +112,9 @@ def unnormalised(network: nn.Module) -> list[str]:
 class SpectrallyNormalised(Discriminator):
     """A discriminator, each of whose layers has spectral norm one (Miyato et al. 2018, eq. 9).
 
-    Raises ValueError for a network with weights that it can't normalise, or with batch norm, which
-    would undo what it does.
+    Raises:
+        ValueError: the network has weights that can't be normalised, or batch norm, which would
+            undo it.
     """
 
     def __init__(self, network: Discriminator) -> None:

@@ -82,8 +82,15 @@ ALLOWANCE = 8  # times as many tensors may be registered as are kept
 def save_sampler(
     sampler: Sampler, folder: Path, provenance: Provenance | Mapping[str, Any]
 ) -> Path:
-    """Write ``sampler`` to a new ``folder``. ``provenance`` (as plain JSON, or empty) travels with
-    everything that the sampler draws, so it must hold no list of training images."""
+    """Write ``sampler`` to a new ``folder``, which appears complete or not at all.
+
+    Args:
+        provenance: travels with everything that the sampler draws, so it must hold no list of
+            training images; as plain JSON, or empty.
+
+    Raises:
+        SynthgenError: ``folder`` is there already, or the provenance has other fields.
+    """
     weights = save({name: value.cpu().contiguous() for name, value in sampler.state_dict().items()})
     if not isinstance(provenance, Provenance):
         provenance = Provenance.from_json(dict(provenance), "The sampler's provenance")
@@ -113,10 +120,19 @@ def save_sampler(
 
 
 def load_sampler(path: str | Path, allow: Iterable[str] = (), device: str = "cpu") -> Sampler:
-    """Load a sampler folder, or the ``sampler/`` of a run folder, ready to draw.
+    """Load a sampler that was trained or fitted, ready to draw.
 
-    ``allow`` names further Python packages whose samplers you trust.
-    Raises SynthgenError when something is missing, damaged or not allowed.
+    Args:
+        path: the folder of a run, or the sampler's own.
+        allow: further Python packages whose samplers you trust; a sampler's class is looked up in
+            synthgen and these alone.
+        device: as torch names it; images may differ a little between types of devices.
+
+    Returns:
+        The sampler in evaluation mode, without gradients; see :meth:`Sampler.sample`.
+
+    Raises:
+        SynthgenError: something is missing, damaged or not allowed.
     """
     folder = sampler_folder(path)
     description = read_description(folder)

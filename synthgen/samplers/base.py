@@ -21,13 +21,18 @@ class Sampler(nn.Module, Rebuildable, ABC):
 
     Requests are cut into chunks of exactly ``chunk`` images (the last one padded), so the
     arithmetic behind an image has the same shapes whatever the size and order of the request.
-    Together with a fixed number of threads this makes images identical to the byte on one machine:
-    ``threads`` is what torch has when the sampler is saved, and is set by loading it.
+    Together with a fixed number of threads this makes images identical to the byte on one machine.
+
+    Attributes:
+        image: shape and classes of what is drawn.
+        exposes_real: outputs are copies or transforms of real images.
+        threads: what torch had when the sampler was saved, set by loading it; None: as many as
+            torch has at the moment.
     """
 
     chunk: ClassVar[int] = 64
-    exposes_real: ClassVar[bool] = False  # True: outputs are copies or transforms of real images
-    threads: int | None = None  # None: as many as torch has at the moment
+    exposes_real: ClassVar[bool] = False
+    threads: int | None = None
 
     def __init__(self, image: ImageSpec) -> None:
         super().__init__()
@@ -40,7 +45,8 @@ class Sampler(nn.Module, Rebuildable, ABC):
             temperature: factor on their standard deviation.
             truncation: none lies beyond so many standard deviations, before the factor.
 
-        Raises SynthgenError where there are no latents.
+        Raises:
+            SynthgenError: the sampler has no latents.
         """
         name = type(self).__name__
         raise SynthgenError(
@@ -51,7 +57,8 @@ class Sampler(nn.Module, Rebuildable, ABC):
     def with_attributes(self, options: Mapping[str, str]) -> Sampler:
         """The same sampler, showing one option of each named attribute in every image.
 
-        Raises SynthgenError where there is no such attribute or option.
+        Raises:
+            SynthgenError: there is no such attribute or option.
         """
         raise SynthgenError(
             f"{type(self).__name__} has no attributes such as weather, so none can be ordered.\n"
@@ -65,7 +72,18 @@ class Sampler(nn.Module, Rebuildable, ABC):
 
     @torch.inference_mode()
     def sample(self, labels: Tensor, seeds: Tensor) -> Samples:
-        """int64 ``(N,)`` labels and seeds -> uint8 ``(N, C, H, W)`` on the CPU."""
+        """Draw one image for each pair of a label and a seed.
+
+        Args:
+            labels: int64 ``(N,)``, each an index of ``image.classes``.
+            seeds: int64 ``(N,)``; equal pairs give equal images.
+
+        Returns:
+            uint8 images ``(N, C, H, W)`` on the CPU, with the labels and seeds.
+
+        Raises:
+            ValueError: the two differ in length, or a label means no class.
+        """
         labels = torch.as_tensor(labels, dtype=torch.int64)
         seeds = torch.as_tensor(seeds, dtype=torch.int64)
         if labels.ndim != 1 or labels.shape != seeds.shape:
@@ -101,10 +119,21 @@ class FittedSampler(Sampler):
 
     @abstractmethod
     def fit(self, real: LabelledImages) -> None:
-        """Estimate from the real training images; replaces any earlier fit."""
+        """Estimate from the real training images; replaces any earlier fit.
+
+        Args:
+            real: uint8 images ``(N, C, H, W)`` of the shape and classes in ``image``.
+
+        Raises:
+            SynthgenError: a class has too few images.
+        """
 
     def set_fitted(self, **tensors: Tensor) -> None:
-        """Replace the buffers that hold what was learned, checking that the names are right."""
+        """Replace the buffers that hold what was learned.
+
+        Raises:
+            ValueError: the names aren't exactly those of the buffers.
+        """
         expected = set(dict(self.named_buffers(recurse=False)))
         if set(tensors) != expected:
             raise ValueError(f"expected tensors {sorted(expected)}, got {sorted(tensors)}")

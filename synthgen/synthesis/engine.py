@@ -70,7 +70,6 @@ def synthesize(
     Interrupted, the same call goes on where it stopped. The same sampler, plan and seed give the
     same files on one type of machine, from one process or several (RANK and WORLD_SIZE, or SLURM's
     variables, say which this is); ``batch_size`` only says how many images are drawn at a time.
-    Raises SynthgenError when the plan can't be fulfilled or written.
 
     Args:
         sampler: the folder of a run or of its sampler; or several, by name.
@@ -87,6 +86,10 @@ def synthesize(
             many as make 128 MiB, at most 960.
         append: add to the set in ``out``, numbering rows on.
         papers: what only the person knows, for the card; None: the set's own when appending.
+        allow: further packages whose samplers you trust.
+
+    Raises:
+        SynthgenError: the plan can't be fulfilled or written.
     """
     if not append and current_launch().rank == 0:
         require_free_or_finished(open_store(out))  # before anything is loaded

@@ -150,7 +150,11 @@ class Plan(Rebuildable, ABC):
     ) -> dict[str, int]:
         """Images to draw by class; a class that is left out gets none.
 
-        ``real_counts`` are the training images by class, None where the sampler doesn't know them.
+        Args:
+            real_counts: training images by class; None where the sampler doesn't know them.
+
+        Raises:
+            SynthgenError: the plan needs ``real_counts`` and there are none.
         """
 
 

@@ -64,9 +64,15 @@ def public_papers(
     """Write ``manifest.jsonl``, ``dataset.json``, ``README.md`` and the contact sheet of the set in
     ``folder`` to the new folder ``out``, without what points back to real images.
 
-    ``papers`` replaces what the set says itself; ``report`` is the folder of an evaluation, whose
-    numbers over all classes go into the card. Rows that are real images, or copies of such, are
-    left out. Raises SynthgenError if no others are there.
+    Rows that are real images, or copies of such, are left out.
+
+    Args:
+        papers: replaces what the set says itself.
+        report: the folder of an evaluation, whose numbers over all classes go into the card.
+        allow: further packages whose samplers may be looked up.
+
+    Raises:
+        SynthgenError: no rows are left, or the report is on another set.
     """
     folder, out = Path(folder), Path(out)
     require_absent(out)

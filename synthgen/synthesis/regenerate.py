@@ -36,8 +36,13 @@ def regenerate(
 ) -> Path:
     """Draw a set again, from its manifest, into the new folder ``out``: identical to the byte.
 
-    ``sampler``: the one that the set was made with, or all of them by name.
-    Raises SynthgenError, leaving nothing behind, if another sampler is given or an image differs.
+    Args:
+        sampler: the one that the set was made with, or all of them by name.
+        batch_size: images drawn at a time; no image depends on it.
+        allow: further packages whose samplers you trust.
+
+    Raises:
+        SynthgenError: another sampler was given, or an image differs; nothing is left behind.
     """
     out, source = Path(out), Path(dataset_path)
     require_absent(out)
@@ -64,7 +69,11 @@ def regenerate(
 def regenerate_row(
     dataset_path: str | Path, sampler: SamplerPaths, row: int, *, allow: Iterable[str] = ()
 ) -> Tensor:
-    """Draw one row of a set again: uint8 ``(C, H, W)``, without drawing the others."""
+    """Draw one row of a set again: uint8 ``(C, H, W)``, without drawing the others.
+
+    Raises:
+        SynthgenError: there is no such row, it is a real image, or the sampler is another one.
+    """
     dataset = read_dataset(dataset_path)
     rows = read_manifest(dataset_path)
     if not 0 <= row < min(len(rows), dataset.count):

@@ -44,14 +44,21 @@ Mode = Literal["synthetic", "augment"]
 
 @dataclass(frozen=True)
 class SynthesisRequest:
-    """What :func:`synthesize` draws."""
+    """What :func:`synthesize` draws.
+
+    Attributes:
+        id: stands in every image of these rows; empty: images are not marked.
+        quotas: synthetic images by class.
+        real_counts: real images in the set, by class.
+        real: the training split, to fit filters on.
+    """
 
     samplers: Samplers
     sources: tuple[Source, ...]
     rows: PlannedRows
     asked: Request
-    id: str  # stands in every image of these rows; empty: images are not marked
-    quotas: dict[str, int]  # synthetic images by class
+    id: str
+    quotas: dict[str, int]
     format: Format
     shard_size: int
     batch_size: int
@@ -59,8 +66,8 @@ class SynthesisRequest:
     set_filters: tuple[SetFilter, ...] = ()
     attempts: int = 100
     first_shard: int = 0
-    real_counts: dict[str, int] = field(default_factory=dict)  # real images in the set, by class
-    real: LabelledImages | None = None  # the training split, to fit filters on
+    real_counts: dict[str, int] = field(default_factory=dict)
+    real: LabelledImages | None = None
 
     @property
     def image(self) -> ImageSpec:
@@ -112,9 +119,12 @@ def plan_request(
     device: str = "cpu",
     allow: Iterable[str] = (),
 ) -> SynthesisRequest:
-    """Check everything that can be checked before an image is drawn. Raises SynthgenError.
+    """Check everything that can be checked before an image is drawn.
 
     See :func:`synthgen.synthesis.synthesize` for the arguments. Filters are fitted later.
+
+    Raises:
+        SynthgenError: the plan can't be fulfilled, or an argument is wrong.
     """
     size = checked_batch_size(batch_size)
     samplers = open_samplers(sampler, device, allow)

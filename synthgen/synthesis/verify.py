@@ -25,8 +25,9 @@ LARGEST = 2**26 + 1  # bytes of a description that are read: one more than there
 def verify(path: str | Path) -> Iterator[str]:
     """A sentence per finding; nothing for a set that is as it was written.
 
-    Raises SynthgenError where there is no finished set to be compared with, or none that this
-    synthgen can read.
+    Raises:
+        SynthgenError: there is no finished set to be compared with, or none that this synthgen can
+            read.
     """
     store = open_store(path)
     content = _description(store)

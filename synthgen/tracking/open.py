@@ -24,9 +24,14 @@ def open_tracker(
 ) -> Tracker:
     """The tracker for one stage.
 
-    ``out`` is the folder that the stage writes, ``group`` is shared by the stages of one run,
-    ``config`` is plain nested data; values under names like ``api_key`` are masked.
-    With ``kind="wandb"`` the run is online if there are credentials, else offline.
+    Args:
+        kind: ``"csv"``, or ``"wandb"``: online if there are credentials, else offline.
+        out: the folder that the stage writes.
+        group: shared by the stages of one run.
+        config: plain nested data; values under names like ``api_key`` are masked.
+
+    Raises:
+        SynthgenError: the kind or W&B's mode is unknown.
     """
     if kind == "csv":
         return CsvOnly(out)

@@ -78,7 +78,8 @@ class GenerativeModule(LightningModule):
     def compile_networks(self, mode: str) -> None:
         """Hand the networks that are trained to torch.compile; their averages stay as they are.
 
-        Raises SynthgenError where that is not possible.
+        Raises:
+            SynthgenError: that is not possible.
         """
         raise SynthgenError(
             f"trainer.compile={mode}: {type(self).__name__} can't be compiled.\n"

@@ -78,17 +78,30 @@ def train(
 ) -> Path:
     """Train or fit ``model`` on the training split and save its sampler to ``out/sampler``.
 
-    ``out`` belongs to this run and may hold its config already. With ``resume`` it continues
-    from the last state in ``out/checkpoints``; on the same CPU, a run limited by ``max_images``
-    then ends with the same weights as one that was never stopped (on a GPU nearly: resizing sums
-    in any order there). With ``start`` it begins with the weights of that run or sampler, see
-    :func:`synthgen.training.finetune.start_from`; ``allow`` names the packages whose samplers that
-    may be. Every ``best_every`` images the generator is compared with the holdout, and the best
-    one kept as the sampler ``out/best``. ``compile`` is a mode of torch.compile,
-    None leaves networks as they are.
+    Args:
+        out: folder of this run alone; may hold its config already.
+        max_images: real images shown until the run is over, repetitions counted.
+        max_minutes: of training. What is trained, not fitted, needs one of the two limits.
+        compile: a mode of torch.compile; None leaves networks as they are.
+        checkpoint_minutes: from one saved state to the next.
+        previews: grids of drawn images over the run.
+        best_every: real images after which the generator is compared with the holdout again; the
+            best one is kept as the sampler ``out/best``. None: never.
+        order: in which order training shows the images; None: shuffled.
+        start: a run or sampler whose weights are the first ones, see
+            :func:`synthgen.training.finetune.start_from`.
+        allow: packages whose samplers ``start`` may be.
+        resume: continue from the last state in ``out/checkpoints``; on the same CPU, a run limited
+            by ``max_images`` then ends with the same weights as one that was never stopped (on a
+            GPU nearly: resizing sums in any order there).
 
-    Raises SynthgenError when a loss is no longer finite or there is nothing to resume from, and
-    StoppedByUserError after Ctrl-C or SIGTERM, once the state is saved.
+    Returns:
+        The sampler's folder.
+
+    Raises:
+        SynthgenError: a loss is no longer finite, or there is nothing to resume from.
+        ValueError: there is no limit.
+        StoppedByUserError: after Ctrl-C or SIGTERM, once the state is saved.
     """
     if devices > 1:
         raise SynthgenError(

@@ -44,7 +44,11 @@ class Attribute(Rebuildable):
         self.edges = cumulative(shares, len(shares))
 
     def fixed(self, option: str) -> Attribute:
-        """The same with ``option`` for every image. Raises SynthgenError if there is none."""
+        """The same with ``option`` for every image.
+
+        Raises:
+            SynthgenError: there is no such option.
+        """
         self._require(option)
         clone = copy.copy(self)
         clone.edges = cumulative([float(name == option) for name in self.names], len(self.names))

@@ -234,7 +234,11 @@ class GaussianMixtureDensity(Placed):
         self.register_buffer("factors", torch.zeros(*shape, z_dim, z_dim))
 
     def fit(self, latents: Tensor, labels: Tensor, seed: int, groups: Tensor | None = None) -> None:
-        """Estimate from float32 ``(N, Z)`` latents of the training images (scikit-learn)."""
+        """Estimate from float32 ``(N, Z)`` latents of the training images (scikit-learn).
+
+        Raises:
+            SynthgenError: a class has no latents.
+        """
         for label in range(len(self.weights)):
             mine = latents[labels == label].double().cpu().numpy()
             if len(mine) == 0:

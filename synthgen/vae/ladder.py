@@ -54,6 +54,9 @@ class LadderVAE(GenerativeModule):
             force (Kingma et al. 2016, app. C.8).
         ema_half_life: in images.
         batch_size: images per step.
+
+    Raises:
+        ValueError: the decoder is no ladder, or its stages have other widths than the encoder's.
     """
 
     def __init__(

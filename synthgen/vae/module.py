@@ -39,6 +39,10 @@ class VAE(GenerativeModule):
             images when training ends; None samples from the prior.
         ema_half_life: in images.
         batch_size: images per step (over all processes).
+
+    Raises:
+        ValueError: encoder and decoder have latents of other lengths, or the objective needs a
+            density and there is none.
     """
 
     def __init__(

@@ -22,14 +22,22 @@ from synthgen.vae.base import ClosedFormPrior, Networks, Posterior
 
 @dataclass(frozen=True)
 class VAEStep:
-    """One batch and the networks, with everything that an objective may need of them."""
+    """One batch and the networks, with everything that an objective may need of them.
 
-    images: Tensor  # float32 (N, C, H, W) in [-1, 1]
-    labels: Tensor  # int64 (N,)
+    Attributes:
+        images: float32 ``(N, C, H, W)`` in [-1, 1].
+        labels: int64 ``(N,)``.
+        progress: of the run, from 0 to 1.
+        noise: float32 (rows, columns) from N(0, I); the same at every call.
+        random: for further draws; a pure function of the run's seed and the step.
+    """
+
+    images: Tensor
+    labels: Tensor
     networks: Networks
-    progress: float  # of the run, from 0 to 1
-    noise: Callable[[int, int], Tensor]  # (rows, columns) from N(0, I); the same at every call
-    random: torch.Generator  # for further draws; a pure function of the run's seed and the step
+    progress: float
+    noise: Callable[[int, int], Tensor]
+    random: torch.Generator
     autocast: Callable[[], AbstractContextManager[object]]
 
     @cached_property
@@ -71,16 +79,20 @@ class VAEStep:
 
 @dataclass(frozen=True)
 class Loss:
-    """What is minimised, a scalar in nats per image, and what is logged beside it."""
+    """What is minimised, a scalar in nats per image, and what is logged beside it, scalars too."""
 
     value: Tensor
     parts: dict[str, Tensor]
 
 
 class Objective(Protocol):
-    """What a VAE's networks are trained for. It sees a step and returns a loss."""
+    """What a VAE's networks are trained for. It sees a step and returns a loss.
 
-    needs_density: bool  # True: latents follow no prior, only a density fitted later can be drawn
+    Attributes:
+        needs_density: latents follow no prior; only a density fitted later can be drawn from.
+    """
+
+    needs_density: bool
 
     def __call__(self, step: VAEStep) -> Loss: ...
 

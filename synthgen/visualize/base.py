@@ -119,8 +119,14 @@ class Look(Rebuildable, ABC):
 
     @abstractmethod
     def write(self, sampler: Sampler, seed: int, folder: Path) -> list[Path]:
-        """Write pictures into ``folder``, the most telling one first. Raises SynthgenError if the
-        sampler can't be looked at in this way."""
+        """Write pictures into ``folder``.
+
+        Returns:
+            Their paths, the most telling one first.
+
+        Raises:
+            SynthgenError: the sampler can't be looked at in this way.
+        """
 
 
 def look(
@@ -133,10 +139,18 @@ def look(
     allow: Iterable[str] = (),
 ) -> list[Path]:
     """Write the pictures of ``what`` into the new folder ``out``, with a ``look.json`` that says
-    how they were made; returns their paths.
+    how they were made.
 
-    Different seeds show different latents. Raises SynthgenError, leaving nothing behind, when the
-    sampler can't be looked at so.
+    Args:
+        sampler_path: the folder of a run, or the sampler's own.
+        seed: different ones show different latents.
+        allow: further packages whose samplers you trust.
+
+    Returns:
+        The paths of the pictures, the most telling one first.
+
+    Raises:
+        SynthgenError: the sampler can't be looked at so; nothing is left behind.
     """
     out = Path(out)
     require_absent(out)

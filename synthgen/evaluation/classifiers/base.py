@@ -185,12 +185,17 @@ class Classifier(ABC):
 
     The outcome depends on the request, the options and the hardware alone; the same seed gives the
     same initial weights for every recipe.
+
+    Attributes:
+        name: stands beside every result.
+        steps: optimizer steps, equal for all arms; None: by the number of real images.
+        requests_at_once: how many trainings gain from being done together.
     """
 
     name: str
     batch_size: int
-    steps: int | None  # optimizer steps, equal for all arms; None: by the number of real images
-    requests_at_once: ClassVar[int] = 1  # how many trainings gain from being done together
+    steps: int | None
+    requests_at_once: ClassVar[int] = 1
 
     def steps_for(self, real_train: LabelledImages) -> int:
         """The number of steps of every arm, from the real training split alone."""
@@ -203,6 +208,9 @@ class Classifier(ABC):
     @abstractmethod
     def examine(self, request: ClassifierRequest) -> Predictions:
         """Train by the recipe alone, then predict each exam and the holdout once.
+
+        Returns:
+            float16 log-probabilities ``(N, K)`` by exam, and the curve of the training.
 
         Raises:
             SynthgenError: the training diverged, or the classifier can't follow the recipe.

@@ -108,7 +108,11 @@ class ClassifierExtractor(Extractor):
         return network
 
     def forward(self, images: Tensor) -> Tensor:
-        """float32 throughout: bfloat16 would leave three digits of each feature."""
+        """float32 throughout: bfloat16 would leave three digits of each feature.
+
+        Raises:
+            RuntimeError: ``prepare`` wasn't called.
+        """
         if self.network is None:
             raise RuntimeError("prepare() must come before the first image")
         return self.network.features(as_input(images))

@@ -148,10 +148,14 @@ class Extractor(nn.Module, ABC):
     Args:
         batch_size: images in one forward pass; no feature depends on it.
         max_images: fidelity is measured on at most so many images of each set.
+
+    Attributes:
+        name: goes beside every metric; different features must have different names.
+        cache: folder where features are kept and found again; None: nowhere.
     """
 
-    name: str  # goes beside every metric; different features must have different names
-    cache: Path | None = None  # folder where features are kept and found again; None: nowhere
+    name: str
+    cache: Path | None = None
 
     def __init__(self, batch_size: int, max_images: int) -> None:
         super().__init__()

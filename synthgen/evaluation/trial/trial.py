@@ -250,8 +250,12 @@ class Trial:
         """Train every arm with every seed; the test images are predicted, nothing is scored on
         them.
 
-        ``exams`` are further images that each classifier predicts, by name. Trainings that
-        ``store`` holds are not repeated.
+        Args:
+            synthetic: gives each seed its synthetic images.
+            n_synthetic_only: images of the arm without real ones.
+            baseline: the same of a simple sampler; None: no such arm.
+            exams: further uint8 images ``(N, C, H, W)`` that each classifier predicts, by name.
+            store: trainings that it holds are not repeated.
         """
         tail = tail_labels(splits.train, self.tail)
         endpoint = declared_endpoint(self.endpoint, splits.train)

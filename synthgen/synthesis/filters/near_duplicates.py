@@ -68,7 +68,11 @@ class NearDuplicates(Gated, SetFilter):
     def fit(self, real_train: LabelledImages, seed: int) -> None:
         """What distances real images of a class keep from one another: each half is a set of its
         own in a space that was fitted to the other half. An image there has fewer than half as
-        many earlier rows to resemble, and of as few rows that many fewer are lost."""
+        many earlier rows to resemble, and of as few rows that many fewer are lost.
+
+        Raises:
+            SynthgenError: no class has two different images in each half.
+        """
         real = without_copies(real_train)
         chosen = some_of_each(real.labels, CALIBRATED_ON, seed)
         parts = [chosen[part] for part in halves(real.subset(chosen), seed)]
