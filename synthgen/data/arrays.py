@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from synthgen.data.assign import SPLITS
 from synthgen.data.files import channels_first
 from synthgen.data.folder import ImageFolder, split_folders
 from synthgen.data.images import choose_size, fit_image, for_each
@@ -61,6 +62,7 @@ class ArraySource(Source):
 
     def read(self) -> Records:
         arrays = self.arrays()
+        require_consistent(self.kind, arrays)
         require_safe_names(arrays.classes)
         pixels = arrays.pixels
         stored = (pixels.shape[1], pixels.shape[2])
@@ -81,6 +83,25 @@ class ArraySource(Source):
             (None,) * len(labels),
             (*notes, *channel_notes),
         )
+
+
+def require_consistent(kind: str, arrays: Arrays) -> None:
+    """Raise what a new source got wrong: arrays that don't belong together."""
+    pixels, labels, classes = arrays.pixels, arrays.labels, arrays.classes
+    shown = pixels.ndim == 3 or (pixels.ndim == 4 and pixels.shape[-1] in (1, 3))
+    if pixels.dtype != np.uint8 or not shown:
+        wrong = (
+            f"pixels are {pixels.dtype} {tuple(pixels.shape)}, not uint8 N×H×W or N×H×W×(1 or 3)"
+        )
+    elif labels.shape != (len(pixels),) or labels.dtype.kind not in "iu":
+        wrong = f"labels are {labels.dtype} {labels.shape}, not a whole number per image"
+    elif labels.min(initial=0) < 0 or labels.max(initial=0) >= len(classes):
+        wrong = f"labels go from {labels.min()} to {labels.max()}, but classes names {len(classes)}"
+    elif len(arrays.split) != len(pixels) or not set(arrays.split) <= {None, *SPLITS}:
+        wrong = f"split must have one of {', '.join(SPLITS)} or None per image"
+    else:
+        return
+    raise SynthgenError(f"data={kind}: {wrong}.\nMend what arrays() of that source returns.")
 
 
 def resize_all(pixels: np.ndarray, size: tuple[int, int], fit: str) -> np.ndarray:

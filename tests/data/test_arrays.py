@@ -1,12 +1,14 @@
 """Digits, MNIST's raw files, .npz and MedMNIST."""
 
+import dataclasses
 import gzip
 
 import numpy as np
 import pytest
 import torch
 
-from synthgen.data import MNIST, NPZ, Digits, FashionMNIST, MedMNIST, prepare
+from synthgen.data import MNIST, NPZ, Arrays, Digits, FashionMNIST, MedMNIST, prepare
+from synthgen.data.arrays import require_consistent
 from synthgen.errors import SynthgenError
 
 
@@ -236,3 +238,28 @@ def test_medmnist_from_another_layout(tmp_path):
     path = write_npz(tmp_path / "a.npz", images=IMAGES, labels=[0] * 4)
     with pytest.raises(SynthgenError, match="no array 'train_images'"):
         MedMNIST(path=path).read()
+
+
+SOUND = Arrays(np.zeros((4, 8, 8), np.uint8), np.array([0, 1, 0, 1]), ("a", "b"), (None,) * 4)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("pixels", np.zeros((4, 8, 8)), r"pixels are float64 \(4, 8, 8\)"),
+        ("pixels", torch.zeros(4, 8, 8, dtype=torch.uint8), "pixels are torch.uint8"),
+        ("pixels", np.zeros((4, 3, 8, 8), np.uint8), r"pixels are uint8 \(4, 3, 8, 8\)"),
+        ("pixels", np.zeros((4, 64), np.uint8), r"pixels are uint8 \(4, 64\)"),
+        ("labels", np.array([0, 1, 0]), "labels are .*not a whole number per image"),
+        ("labels", np.eye(4), "labels are .*not a whole number per image"),
+        ("labels", np.array(list("abab")), "labels are .*not a whole number per image"),
+        ("labels", np.array([1, 2, 1, 2]), "labels go from 1 to 2, but classes names 2"),
+        ("labels", np.array([-1, 0, 1, 0]), "labels go from -1 to 1"),
+        ("split", (), "split must have one of train, holdout, test or None"),
+        ("split", ("validation",) * 4, "split must have one of"),
+    ],
+)
+def test_what_a_source_of_ones_own_got_wrong_is_a_sentence(field, value, message):
+    require_consistent("mine", SOUND)
+    with pytest.raises(SynthgenError, match=f"data=mine: {message}"):
+        require_consistent("mine", dataclasses.replace(SOUND, **{field: value}))
