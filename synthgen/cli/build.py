@@ -109,6 +109,8 @@ def _resolved(
     """What ``node`` names, its parameters, and what each wants, once role and names are right."""
     target = find_target(node[TARGET], key, allow)
     _require_role(target, node, role, key)
+    if lacking := ", ".join(sorted(getattr(target, "__abstractmethods__", ()))):
+        raise SynthgenError(f"{key}.{TARGET}: {node[TARGET]} has no {lacking}() yet.\nWrite it.")
     parameters = parameters_of(target)
     slots = _slots(target, parameters, allow)
     _check_names(_named(node), parameters, key, node[TARGET])

@@ -258,6 +258,15 @@ def test_a_package_of_ones_own_may_leave_annotations_out(tmp_path, monkeypatch):
         build({"_target_": "my_parts.loss"}, key="a", role=GANLoss, allow=["my_parts"])
 
 
+def test_a_class_that_lacks_a_method_is_refused_before_anything_is_built(tmp_path, monkeypatch):
+    (tmp_path / "my_source.py").write_text(
+        "from synthgen.data import ArraySource\nclass Drawings(ArraySource): pass\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(SynthgenError, match=r"my_source\.Drawings has no arrays\(\) yet"):
+        check({"_target_": "my_source.Drawings"}, key="data", allow=["my_source"])
+
+
 def test_where_ours_says_nothing_only_plain_values_stand():
     assert closed(dict[str, Any]) == dict[str, Never]
     assert closed(Any) is Never
