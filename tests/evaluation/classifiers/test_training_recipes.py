@@ -60,6 +60,8 @@ def test_learns_digits_and_takes_every_exam_without_touching_global_randomness(c
     assert set(found.predictions) == {"test", "upside down", "holdout"}
     assert found.predictions["holdout"].shape == digits.holdout.labels.shape
     assert all(labels.dtype == torch.int64 for labels in found.predictions.values())
+    assert all(answers.dtype == torch.float16 for answers in found.answers.values())
+    assert found.answers["test"].shape == (len(digits.test), 10)
     assert found.curve[-1][0] == found.chosen_step == STEPS.get(classifier.name, 100)
     holdout = (found.predictions["holdout"] == digits.holdout.labels).double().mean()
     assert found.curve[-1][1] == pytest.approx(float(holdout))
