@@ -100,7 +100,14 @@ class Sampler(nn.Module, Rebuildable, ABC):
                 chunk_labels = torch.zeros(self.chunk, dtype=torch.int64)
                 chunk_seeds = torch.zeros(self.chunk, dtype=torch.int64)
                 chunk_labels[:count], chunk_seeds[:count] = labels[part], seeds[part]
-                images[part] = self.draw(chunk_labels, chunk_seeds)[:count].cpu()
+                drawn = self.draw(chunk_labels, chunk_seeds)
+                if drawn.dtype != torch.uint8 or drawn.shape != (self.chunk, *self.image.shape):
+                    raise SynthgenError(
+                        f"{type(self).__name__}.draw gave {drawn.dtype} {tuple(drawn.shape)} "
+                        f"instead of torch.uint8 {(self.chunk, *self.image.shape)}.\n"
+                        "synthgen.images.to_uint8 makes uint8 of floats in [-1, 1]."
+                    )
+                images[part] = drawn[:count].cpu()
         return Samples(images, labels, seeds)
 
     @abstractmethod

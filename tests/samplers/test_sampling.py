@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from synthgen.samplers import PCAGaussian
+from synthgen.errors import SynthgenError
+from synthgen.samplers import Noise, PCAGaussian
 from synthgen.seeds import row_seeds
 from synthgen.types import ImageSpec
 
@@ -95,3 +96,11 @@ def test_sampling_leaves_the_number_of_threads_alone(sampler):
     sampler.threads = before + 1
     sampler.sample(torch.tensor([1]), torch.tensor([1]))
     assert torch.get_num_threads() == before
+
+
+@pytest.mark.parametrize("change", [lambda drawn: drawn / 255, lambda drawn: drawn.flatten(1)])
+def test_a_draw_of_another_type_or_shape_is_refused(digits, monkeypatch, change):
+    noise = Noise(digits.image)
+    monkeypatch.setattr(noise, "draw", lambda *request: change(Noise.draw(noise, *request)))
+    with pytest.raises(SynthgenError, match=r"^Noise\.draw gave .* instead of torch\.uint8 \(64, "):
+        noise.sample(torch.tensor([0]), torch.tensor([0]))
