@@ -194,6 +194,12 @@ def require_options(
         raise SynthgenError("No extractor was given.\nUse extractor=classifier.")
     if not metrics:
         raise SynthgenError("No metric was given.\nUse metric=standard.")
+    for metric in metrics:
+        if unsaid := [one for one in Metric.__annotations__ if not hasattr(metric, one)]:
+            raise SynthgenError(
+                f"The metric {type(metric).__name__} has no {' and no '.join(unsaid)}.\n"
+                "Write it into the class, as those of synthgen.metrics do."
+            )
     counts = Counter(metric.name for metric in metrics)
     for name, count in counts.items():
         if count > 1:

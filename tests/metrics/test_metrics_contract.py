@@ -9,6 +9,7 @@ from hydra.utils import get_class
 
 import synthgen
 from synthgen.errors import SynthgenError
+from synthgen.evaluation.checks import require_options
 from synthgen.evaluation.fidelity import definitions, fidelity_results, intervals
 from synthgen.evaluation.report.formatting import metric_label
 from synthgen.metrics import STANDARD, Comparison, Metric, Strata
@@ -107,6 +108,16 @@ def test_the_free_interval_holds_the_truth_as_often_as_it_says():
         found = Shift().estimate(Comparison(real, fake))
         held += found.low <= 0.5 <= found.high
     assert 180 <= held <= 199
+
+
+def test_a_metric_that_leaves_out_what_it_is_is_told_so():
+    class Unnamed(Metric):
+        name, higher_is_better = "unnamed", False
+        value = MeanGap.value
+
+    with pytest.raises(SynthgenError, match="The metric Unnamed has no label and no definition"):
+        require_options([object()], [Unnamed()], seeds=1, seed=0)
+    require_options([object()], [MeanGap()], seeds=1, seed=0)
 
 
 def test_two_images_of_either_set_have_a_value_and_no_interval():
