@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from itertools import islice
 from unicodedata import category
 
+UNREAD = 141  # exit code if nobody reads what is printed, as shells have it
+
 
 class SynthgenError(Exception):
     """Something the user can mend. Shown as one or two lines, without a traceback.

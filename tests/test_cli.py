@@ -196,6 +196,19 @@ def test_a_bug_keeps_its_traceback_and_asks_to_be_reported(synthgen, monkeypatch
     assert failed.err.splitlines()[-1].startswith("This is a bug in synthgen: please report")
 
 
+@pytest.mark.parametrize("command", ["--help", "train --help", "models model", "train --cfg job"])
+def test_a_reader_that_leaves_is_no_bug(command):
+    """As in ``synthgen models | head``."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        [sys.executable, "-m", "synthgen.cli.main", *command.split()],
+        stdout=writing, stderr=subprocess.PIPE, text=True, check=False,
+    )  # fmt: skip
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
 @pytest.mark.parametrize(
     ("error", "code", "said"),
     [

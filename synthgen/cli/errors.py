@@ -6,7 +6,7 @@ import errno
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, TextIO
 
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
@@ -22,7 +22,7 @@ from yaml import YAMLError
 
 from synthgen.cli.coerce import suggestion
 from synthgen.cli.settings import SETTINGS
-from synthgen.errors import SynthgenError, printable
+from synthgen.errors import UNREAD, SynthgenError, printable
 from synthgen.io import config_dir
 
 BAD_INPUT, BUG, INTERRUPTED = 2, 1, 130
@@ -44,6 +44,8 @@ def explain(error: BaseException, config_name: str | None = None, given: Sequenc
         return _say(str(error), error.exit_code)
     if isinstance(error, KeyboardInterrupt):
         return _say("Stopped. What was not finished was removed.", INTERRUPTED)
+    if isinstance(error, BrokenPipeError) and _is_unread(sys.stdout):
+        return UNREAD
     if isinstance(error, HydraException | OmegaConfBaseException):
         return _say(_about_config(error, config_name, given), BAD_INPUT)
     odd = _about_composing(error, given) if config_name is not None else None
@@ -62,6 +64,14 @@ def explain(error: BaseException, config_name: str | None = None, given: Sequenc
         return _say(f"{name} can't be used: {error.strerror}.", BAD_INPUT)
     traceback.print_exception(error)
     return _say(ISSUES, BUG)
+
+
+def _is_unread(stream: TextIO) -> bool:
+    try:
+        print(file=stream, flush=True)  # what was lost isn't written again
+    except BrokenPipeError:
+        return True
+    return False
 
 
 def _about_composing(error: BaseException, given: Sequence[str]) -> str | None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import synthgen
 from synthgen.cli.coerce import suggestion
-from synthgen.errors import printable
+from synthgen.errors import UNREAD, printable
 from synthgen.io import config_dir
 
 # A verb's help page, read from its yaml files alone: Hydra composes the whole config for that, and
@@ -79,7 +79,18 @@ SPINS = 3000  # 10,000 was a third slower beside another process, and no faster 
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line ``arguments`` (default: this process's); returns the exit code."""
+    """Run the command line ``arguments`` (default: this process's); returns the exit code, 141 as
+    of other programs if nobody reads on, as in ``synthgen models | head``."""
+    try:
+        code = run(arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more
+        return UNREAD
+    return code
+
+
+def run(arguments: Sequence[str] | None) -> int:
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     wait_briefly(os.environ)
     start_quickly(os.environ)
