@@ -474,6 +474,8 @@ TYPED = [
     ("train Max_Images=3", "There is no setting 'Max_Images'. Did you mean 'max_images'?"),
     ("train model=null", "model is needed"),
     ("evaluate synthetic=x judge=null", "judge is needed"),
+    ("evaluate synthetic=x trial=null", "Leave it out: then no trial is chosen"),
+    ("train gan/loss=hinge", "For example gan/loss@model.loss=OPTION"),
     ("synthesize sampler=x filter=[nosuch]", "The options are label_agreement, low_density"),
     ("evaluate synthetic=x extractor=[inceptin]", "Did you mean 'inception'?"),
     ("train out=a\0b", "out is 'a\\x00b', but must be text"),

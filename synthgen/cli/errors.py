@@ -31,7 +31,10 @@ UNUSABLE = {
     errno.EROFS,
 }  # fmt: skip
 LONGEST_PATH = 200  # characters of a path in a message
-ISSUES = "This is a bug in synthgen: please report it with the lines above."
+ISSUES = (
+    "This is a bug in synthgen: please report it with the lines above, unless they end in a class "
+    "of your own."
+)
 
 
 def explain(error: BaseException, config_name: str | None = None, given: Sequence[str] = ()) -> int:
@@ -48,7 +51,7 @@ def explain(error: BaseException, config_name: str | None = None, given: Sequenc
         return UNREAD
     if isinstance(error, HydraException | OmegaConfBaseException):
         return _say(_about_config(error, config_name, given), BAD_INPUT)
-    odd = _about_composing(error, given) if config_name is not None else None
+    odd = _about_composing(error, config_name, given) if config_name is not None else None
     if odd is not None:
         return _say(odd, BAD_INPUT)
     if _out_of_memory(error):
@@ -74,7 +77,7 @@ def _is_unread(stream: TextIO) -> bool:
     return False
 
 
-def _about_composing(error: BaseException, given: Sequence[str]) -> str | None:
+def _about_composing(error: BaseException, config_name: str, given: Sequence[str]) -> str | None:
     """What Python says when config files or arguments are odd, in words; None for other errors."""
     if isinstance(error, YAMLError):
         return f"A config file can't be read: {' '.join(str(error).split())}"
@@ -85,6 +88,8 @@ def _about_composing(error: BaseException, given: Sequence[str]) -> str | None:
         )
     if isinstance(error, ValueError):  # Hydra's, on odd arguments
         group = _nothing_chosen(given)
+        if group and _is_unchosen(group, config_name, ()):
+            return f"{group}=null can't be said.\nLeave it out: then no {group} is chosen."
         if group:
             return f"{group} is needed.\nName an option: {group}=OPTION"
         return f"The arguments can't be combined: {_first_line(error)}"
@@ -139,6 +144,9 @@ def _about_config(error: Exception, config_name: str | None, given: Sequence[str
                 f"The chosen {group} has no setting '{key}'.\n"
                 f"These have: {', '.join(f'{group}={other}' for other in others)}."
             )
+        if "/" in key and (config_dir() / key).is_dir():
+            place = f"model.{key.rpartition('/')[2]}"
+            return f"{key}= needs the place of its option.\nFor example {key}@{place}=OPTION."
         near = suggestion(key, _known_keys(config_name, given))
         return f"There is no setting '{key}'.{near}\n--cfg job shows every setting."
     cause = error.__cause__
