@@ -27,7 +27,7 @@ CLOSE = tensor([0.60, 0.70, 0.80, 0.95]), tensor([1, 1, 1, 1])  # 0.5 finds all,
 def strict_accuracy(batches, **options):
     """At threshold 0.9, kept beside the accuracy at 0.5."""
     both = MetricCollection(
-        {"usual": BinaryAccuracy(threshold=0.5), "strict": BinaryAccuracy(threshold=0.9)},
+        {"loose": BinaryAccuracy(threshold=0.5), "strict": BinaryAccuracy(threshold=0.9)},
         **options,
     )
     for scores, labels in batches:

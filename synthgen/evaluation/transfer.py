@@ -16,6 +16,7 @@ from synthgen.evaluation.classifiers import (
     Predictions,
     TrainingRecipe,
 )
+from synthgen.evaluation.classifiers.base import examined
 from synthgen.evaluation.classifiers.scores import SCORES, confusion, recall_of, score_estimate
 from synthgen.evaluation.fairness import fairness
 from synthgen.evaluation.fidelity import CONTROL_NOTES, as_references
@@ -55,16 +56,19 @@ def examine_arm(
 ) -> list[Predictions]:
     """One training per seed; the same seeds give all arms the same initial weights."""
     return [
-        classifier.examine(
-            ClassifierRequest(
-                recipe=TrainingRecipe(data=data),
-                seed=seed,
-                steps=steps,
-                holdout=holdout,
-                exams={"test": test.images},
-                description=f"{arm.replace('_', ' ')}, classifier {number}/{len(seeds)}",
-            )
-        )
+        examined(
+            classifier,
+            [
+                ClassifierRequest(
+                    recipe=TrainingRecipe(data=data),
+                    seed=seed,
+                    steps=steps,
+                    holdout=holdout,
+                    exams={"test": test.images},
+                    description=f"{arm.replace('_', ' ')}, classifier {number}/{len(seeds)}",
+                )
+            ],
+        )[0]
         for number, seed in enumerate(seeds, 1)
     ]
 

@@ -224,3 +224,24 @@ class Classifier(ABC):
     @abstractmethod
     def describe(self, steps: int) -> ClassifierDescription:
         """For the report's protocol."""
+
+
+def examined(classifier: Classifier, requests: Sequence[ClassifierRequest]) -> list[Predictions]:
+    """What ``classifier`` says to ``requests``, checked: a wrong shape would be a wrong score.
+
+    Raises:
+        SynthgenError: an exam is missing, or its answers are neither ``(N, K)`` nor ``(N,)``.
+    """
+    found = classifier.examine_all(requests)
+    for request, one in zip(requests, found, strict=True):
+        classes = len(request.recipe.data.classes)
+        for exam, images in request.asked.items():
+            answers, wanted = one.answers.get(exam), (len(images), classes)
+            if answers is None or tuple(answers.shape) not in (wanted, wanted[:1]):
+                given = "left out" if answers is None else f"of shape {tuple(answers.shape)}"
+                raise SynthgenError(
+                    f"The classifier {classifier.name} was asked for {wanted} log-probabilities "
+                    f"in the exam {exam}; they are {given}.\n"
+                    "answers_of(logits) makes them; Predictions says what they are."
+                )
+    return found

@@ -24,6 +24,7 @@ from synthgen.evaluation.classifiers.base import (
     ClassifierRequest,
     Predictions,
     TrainingRecipe,
+    examined,
 )
 from synthgen.evaluation.classifiers.scores import Criterion
 from synthgen.evaluation.trial.arms import Arm
@@ -189,7 +190,8 @@ class ArmRunner:
         return self.store.read(arm.name, repetition, {name: len(e) for name, e in asked.items()})
 
     def _examine(self, arms: Sequence[Arm], repetition: int) -> list[Predictions]:
-        return self.classifier.examine_all(
+        return examined(
+            self.classifier,
             [
                 ClassifierRequest(
                     recipe=arm.recipe(repetition),
@@ -201,7 +203,7 @@ class ArmRunner:
                     description=arm.label,
                 )
                 for arm in arms
-            ]
+            ],
         )
 
 

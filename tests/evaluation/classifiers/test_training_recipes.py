@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from synthgen.errors import SynthgenError
 from synthgen.evaluation.classifiers import (
     ClassifierRequest,
     CropAffine,
@@ -11,10 +12,12 @@ from synthgen.evaluation.classifiers import (
     LinearClassifier,
     LogisticRegressionClassifier,
     MLPClassifier,
+    Predictions,
     ResNet56Classifier,
     SmallCNNClassifier,
     TrainingRecipe,
 )
+from synthgen.evaluation.classifiers.base import examined
 from synthgen.evaluation.classifiers.scores import accuracy
 
 STEPS = {"small_cnn": 60, "mlp": 200, "linear": 200, "resnet8": 40}
@@ -182,3 +185,30 @@ def test_the_protocol_says_what_it_is(classifier):
     described = classifier.describe(30)
     assert (described.name, described.steps) == (classifier.name, 30)
     assert described.network
+
+
+@pytest.mark.parametrize(
+    ("answers", "given"),
+    [
+        ({"test": torch.zeros(359, 9).half()}, r"they are of shape \(359, 9\)"),
+        ({"test": torch.zeros(358, dtype=torch.int64)}, r"they are of shape \(358,\)"),
+        ({}, "they are left out"),
+    ],
+)
+def test_answers_that_would_give_a_wrong_score_are_refused(digits, answers, given):
+    class Mine(MLPClassifier):
+        def examine(self, request):
+            return Predictions(answers, [], 1, 0.0)
+
+        def examine_all(self, requests):
+            return [self.examine(one) for one in requests]
+
+    request = ClassifierRequest(
+        recipe=TrainingRecipe(data=digits.train),
+        seed=0,
+        steps=1,
+        holdout=digits.holdout,
+        exams={"test": digits.test.images},
+    )
+    with pytest.raises(SynthgenError, match=given):
+        examined(Mine(), [request])
