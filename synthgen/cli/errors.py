@@ -142,7 +142,8 @@ def _about_config(error: Exception, config_name: str | None, given: Sequence[str
         if others := _options_with(key):
             return (
                 f"The chosen {group} has no setting '{key}'.\n"
-                f"These have: {', '.join(f'{group}={other}' for other in others)}."
+                f"These have: {', '.join(f'{group}={other}' for other in others)}. In an option of "
+                "your own, its YAML must list every setting."
             )
         if "/" in key and (config_dir() / key).is_dir():
             place = f"model.{key.rpartition('/')[2]}"

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.parametrizations import _SpectralNorm
@@ -131,8 +132,30 @@ RULES: tuple[tuple[Callable[[Parts], bool], str], ...] = (
 )
 
 
+def require_per_logit(loss: GANLoss) -> None:
+    """A mean in place of a value per logit would train something else without a word.
+
+    Raises:
+        ValueError: ``loss`` doesn't say ``pairs_real``, or gives another shape than its logits'.
+    """
+    name, logits = type(loss).__name__, torch.zeros(3)
+    if not isinstance(getattr(loss, "pairs_real", None), bool):
+        raise ValueError(f"the loss {name} must say pairs_real = True or pairs_real = False")
+    found = {
+        "discriminator": loss.discriminator(logits, logits),
+        "generator": loss.generator(logits, logits if loss.pairs_real else None),
+    }
+    for part, values in found.items():
+        if values.shape != logits.shape:
+            raise ValueError(
+                f"{name}.{part} gave the shape {tuple(values.shape)} for {len(logits)} logits: it "
+                "must give one value per logit, and takes no mean"
+            )
+
+
 def check_compatible(parts: Parts) -> None:
     """Raises ValueError with a sentence for the first rule that ``parts`` break."""
+    require_per_logit(parts.loss)
     for broken, sentence in RULES:
         if broken(parts):
             raise ValueError(sentence)

@@ -102,7 +102,10 @@ class Metric(ABC):
         ]
         if not all(math.isfinite(one) for one in (value, *without)):
             return Estimate(value, math.nan, math.nan)
-        return t_interval(value, [jackknife_variance(without)])
+        variance = jackknife_variance(without)
+        if not variance[0]:  # a share of 1, say: that no group differs is no proof of certainty
+            return Estimate(value, None, None)
+        return t_interval(value, [variance])
 
     def applies_to(self, sets: Comparison) -> bool:
         """Whether the space of features offers what the metric needs."""

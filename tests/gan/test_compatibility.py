@@ -163,3 +163,30 @@ def test_the_loss_without_an_absolute_zero_is_the_one_that_pairs():
     for loss in (Hinge(), NonSaturating(), LeastSquares(), RelativisticPairing()):
         shifted = loss.discriminator(real + 3, fake + 3)
         assert torch.allclose(shifted, loss.discriminator(real, fake)) == loss.pairs_real
+
+
+class Silent(Hinge):
+    pairs_real = None
+
+
+class Mean(Hinge):
+    def generator(self, fake_logits, real_logits):
+        return super().generator(fake_logits, real_logits).mean()
+
+
+class AllPairs(Hinge):
+    def discriminator(self, real_logits, fake_logits):
+        return (real_logits[:, None] - fake_logits).relu()
+
+
+@pytest.mark.parametrize(
+    ("loss", "said"),
+    [
+        (Silent, "Silent must say pairs_real"),
+        (Mean, r"Mean.generator gave the shape \(\) for 3 logits"),
+        (AllPairs, r"AllPairs.discriminator gave the shape \(3, 3\)"),
+    ],
+)
+def test_a_loss_of_ones_own_that_gives_no_value_per_logit_is_refused(loss, said, tiny):
+    with pytest.raises(ValueError, match=said):
+        tiny(loss=loss())

@@ -139,6 +139,14 @@ def test_a_number_that_is_none_ends_in_a_sentence_and_too_few_images_in_no_numbe
         fidelity_results(sets(OTHER), extractor="e", metrics=[Broken()])
 
 
+def test_a_share_that_no_group_changes_has_no_interval_and_so_is_never_surely_best():
+    class Inside(MeanGap):
+        def value(self, sets):
+            return float((sets.fake.abs() < 100).double().mean())
+
+    assert Inside().estimate(sets(OTHER)) == Estimate(1.0, None, None)
+
+
 def test_what_metrics_share_is_computed_once():
     asked = []
 
