@@ -34,11 +34,11 @@ def looks_secret(key: str) -> bool:
     return bool(_SECRET.search(_CAMEL.sub("_", key)))
 
 
-def flatten(value: Any, prefix: str = "") -> dict[str, Any]:
+def flatten(value: Any, prefix: str = "") -> dict[str, object]:
     """Nested dicts -> ``{"a.b.c": leaf}``; lists and empty dicts are leaves."""
     if not isinstance(value, dict) or not value:
         return {prefix: value} if prefix else {}
-    flat: dict[str, Any] = {}
+    flat: dict[str, object] = {}
     for key, item in value.items():
         flat.update(flatten(item, f"{prefix}.{key}" if prefix else str(key)))
     return flat

@@ -90,7 +90,7 @@ def closed(role: Any) -> Any:
 
 
 @functools.cache
-def slots_of(target: Callable[..., Any]) -> dict[str, Any]:
+def slots_of(target: Callable[..., Any]) -> dict[str, object]:
     """The annotations of a constructor's parameters, resolved; ``Any`` where there is none."""
     constructor = target.__init__ if inspect.isclass(target) else target
     try:

@@ -87,7 +87,7 @@ class Document(Schema):
     OLDER: ClassVar[tuple[str, ...]] = ()  # forms that are read as they are
     ADVICE: ClassVar[str]
     LARGEST: ClassVar[int] = 2**26  # bytes
-    UPGRADES: ClassVar[tuple[Callable[[dict[str, Any]], dict[str, Any]], ...]] = ()
+    UPGRADES: ClassVar[tuple[Callable[[dict[str, object]], dict[str, object]], ...]] = ()
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -99,7 +99,7 @@ class Document(Schema):
         return cls.of_table(table_of(content, place, cls.ADVICE, cls.LARGEST), place)
 
     @classmethod
-    def of_table(cls, table: dict[str, Any], place: str) -> Self:
+    def of_table(cls, table: dict[str, object], place: str) -> Self:
         """The same for what was parsed already. Older forms are brought up to date here."""
         cls.require_known(table, place)
         for upgrade in cls.UPGRADES:
@@ -107,7 +107,7 @@ class Document(Schema):
         return cls.from_json(table, place, cls.ADVICE)
 
     @classmethod
-    def require_known(cls, table: dict[str, Any], place: str) -> None:
+    def require_known(cls, table: dict[str, object], place: str) -> None:
         """Raises SynthgenError for a form that is neither today's nor read as it is."""
         if table.get("format") not in cls.OLDER:
             require_form(table, cls.FORM, place)
@@ -169,7 +169,7 @@ def read_bytes(path: Path, largest: int) -> bytes:
         raise SynthgenError(f"{path} does not exist.") from None
 
 
-def table_of(content: bytes, place: str, advice: str, largest: int = 2**26) -> dict[str, Any]:
+def table_of(content: bytes, place: str, advice: str, largest: int = 2**26) -> dict[str, object]:
     """The table in ``content``: bounded in size and depth before it is parsed, all numbers finite.
     Raises SynthgenError."""
     if len(content) > largest:
@@ -185,7 +185,7 @@ def table_of(content: bytes, place: str, advice: str, largest: int = 2**26) -> d
     return value
 
 
-def require_form(table: dict[str, Any], form: str, place: str) -> None:
+def require_form(table: dict[str, object], form: str, place: str) -> None:
     """Raises SynthgenError for another format than ``form``, or a later number of it."""
     found = table.get("format")
     if found == form:

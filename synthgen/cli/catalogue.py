@@ -376,13 +376,15 @@ def composed(model: str) -> tuple[DictConfig | None, dict[str, str]]:
         return None, {}
 
 
-def resolved(config: DictConfig) -> dict[str, Any]:
+def resolved(config: DictConfig) -> dict[str, object]:
     plain = OmegaConf.to_container(config, resolve=True)
     assert isinstance(plain, dict)
     return {str(key): value for key, value in plain.items()}
 
 
-def model_costs(config: dict[str, Any], name: str, image: ImageSpec, allow: Iterable[str]) -> Costs:
+def model_costs(
+    config: dict[str, object], name: str, image: ImageSpec, allow: Iterable[str]
+) -> Costs:
     def count(model: Any) -> Costs:
         if not isinstance(model, GenerativeModule):
             return Costs()
@@ -393,7 +395,7 @@ def model_costs(config: dict[str, Any], name: str, image: ImageSpec, allow: Iter
 
 
 def network_costs(
-    config: dict[str, Any], place: str, image: ImageSpec, allow: Iterable[str]
+    config: dict[str, object], place: str, image: ImageSpec, allow: Iterable[str]
 ) -> Costs:
     """Of what stands at ``place``. A part that only its model can complete (a partial) is looked
     up in the model, which may refuse it: then there are no numbers, and nothing is wrong."""

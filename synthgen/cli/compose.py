@@ -184,7 +184,7 @@ class GuardedLoader(ConfigLoaderImpl):
         super().__init__(config_search_path)
         self.repository = GuardedRepository(config_search_path)
         self.root = root
-        self.ours: dict[tuple[Any, ...], dict[str, Any]] = {}  # composed once: each takes 0.1 s
+        self.ours: dict[tuple[Any, ...], dict[str, object]] = {}  # composed once: each takes 0.1 s
 
     def load_configuration(
         self,
@@ -205,7 +205,7 @@ class GuardedLoader(ConfigLoaderImpl):
             require_same_hydra(hydra, overrides, ours)
         return composed
 
-    def _own(self, name: str | None, hydra: Any, run_mode: RunMode) -> dict[str, Any]:
+    def _own(self, name: str | None, hydra: Any, run_mode: RunMode) -> dict[str, object]:
         """The ``hydra`` node that our own files and the command line give."""
         given = [one for one in hydra["overrides"]["hydra"] if not adds_a_place(one)]
         key = (name, *given, run_mode)

@@ -200,7 +200,7 @@ def _known_keys(config_name: str | None, given: Sequence[str]) -> list[str]:
     return list(_dotted(_composed(config_name, given)))
 
 
-def _composed(config_name: str | None, given: Sequence[str]) -> dict[str, Any]:
+def _composed(config_name: str | None, given: Sequence[str]) -> dict[str, object]:
     if config_name is None:
         return {}
     GlobalHydra.instance().clear()

@@ -35,7 +35,7 @@ def save_config(settings: TrainSettings, verb: str, folder: Path) -> None:
     write_text(folder / CONFIG, f"# synthgen {synthgen.__version__}: synthgen {verb}\n{text}")
 
 
-def plain_config(settings: Any) -> dict[str, Any]:
+def plain_config(settings: Any) -> dict[str, object]:
     """What was asked for, without how and where: plain values, fit for a report."""
     return {
         name: value
@@ -76,7 +76,7 @@ def resumed(settings: ResumableType, invocation: Invocation) -> ResumableType:
     return validate(merged, schema, also_known=RunSettings.__dataclass_fields__)
 
 
-def _read(folder: Path) -> dict[str, Any]:
+def _read(folder: Path) -> dict[str, object]:
     path = folder / CONFIG
     if not path.is_file():
         raise SynthgenError(
@@ -92,7 +92,7 @@ def _read(folder: Path) -> dict[str, Any]:
     return {str(name): value for name, value in content.items()}
 
 
-def _require_unchanged(saved: dict[str, Any], folder: Path) -> None:
+def _require_unchanged(saved: dict[str, object], folder: Path) -> None:
     """Refuse a config.yaml that was edited since the run began. What resuming may change may be
     edited too, and paths of the data, which is known by its contents. Older runs pass."""
     if not (folder / ASKED).is_file():

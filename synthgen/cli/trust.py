@@ -163,9 +163,9 @@ def calls_resolver(text: str) -> bool:
     return "${" in text
 
 
-def _settled(hydra: Mapping[str, Any]) -> dict[str, Any]:
+def _settled(hydra: Mapping[str, Any]) -> dict[str, object]:
     """The node without what belongs to the single call."""
-    kept: dict[str, Any] = {}
+    kept: dict[str, object] = {}
     for key, value in hydra.items():
         left_out = OF_THE_CALL.get(key, ())
         if left_out is None:

@@ -416,7 +416,7 @@ class PublicDataset(Described):
         return self
 
 
-def _from_before_parts(table: dict[str, Any]) -> dict[str, Any]:
+def _from_before_parts(table: dict[str, object]) -> dict[str, object]:
     """Sets of the first synthgen: one part, of PNG files, by one sampler."""
     if "parts" in table:
         return table
@@ -437,7 +437,7 @@ def _from_before_parts(table: dict[str, Any]) -> dict[str, Any]:
     return {**added, **table}
 
 
-def _table(value: Any) -> dict[str, Any]:
+def _table(value: Any) -> dict[str, object]:
     return value if isinstance(value, dict) else {}
 
 
@@ -459,7 +459,7 @@ def own_digest(content: bytes, place: str) -> str:
     return canonical_digest({key: value for key, value in table.items() if key != "sha256"})
 
 
-def signed(table: dict[str, Any]) -> dict[str, Any]:
+def signed(table: dict[str, object]) -> dict[str, object]:
     """``table`` with its own SHA-256, as the last entry."""
     return {**table, "sha256": canonical_digest(table)}
 

@@ -63,7 +63,7 @@ class SamplerDescription(Document):
     sha256: Sha256  # of this file without it
 
     @classmethod
-    def of_table(cls, table: dict[str, Any], place: str) -> Self:
+    def of_table(cls, table: dict[str, object], place: str) -> Self:
         """Raises SynthgenError too if the file is not the one that was saved."""
         cls.require_known(table, place)
         body = {key: value for key, value in table.items() if key != "sha256"}

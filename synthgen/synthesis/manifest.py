@@ -64,7 +64,7 @@ class _Middles:
     def _around_seed(self, source: int, label: int) -> tuple[str, str]:
         origin = self.request.sources[source]
         first = {"label": label, "class": self.request.image.classes[label], "seed": 0}
-        last: dict[str, Any] = {
+        last: dict[str, object] = {
             "sampler": origin.sha256,
             "origin": origin.origin,
             "source": origin.target,

@@ -92,7 +92,7 @@ def public_papers(
     return out
 
 
-def _report_on(dataset: Dataset, path: Path) -> dict[str, Any]:
+def _report_on(dataset: Dataset, path: Path) -> dict[str, object]:
     """Raises SynthgenError for a report on another set."""
     report = read_json(path)
     judged = ((report.get("provenance") or {}).get("synthetic") or {}).get("dataset") or {}
@@ -135,7 +135,7 @@ def public_dataset(
     )
 
 
-def public_report(report: Mapping[str, Any]) -> dict[str, Any]:
+def public_report(report: Mapping[str, Any]) -> dict[str, object]:
     """The sentences and the numbers of a report, without pictures, neighbours and paths."""
     results = report.get("results") or ()
     rows = [{key: one.get(key) for key in REPORT_ROW} for one in results]

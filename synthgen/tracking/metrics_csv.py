@@ -73,7 +73,7 @@ class MetricsCSV(Logger):
 
     @rank_zero_only
     def log_hyperparams(
-        self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any
+        self, params: dict[str, object] | Namespace, *args: Any, **kwargs: Any
     ) -> None:
         """The run folder has its own config.yaml."""
 

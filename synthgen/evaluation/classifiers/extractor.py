@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -53,7 +52,7 @@ class ClassifierExtractor(Extractor):
         self.width = width
         self.name = "classifier"
         self.network: SmallCNN | None = None
-        self.facts: dict[str, Any] = {}
+        self.facts: dict[str, object] = {}
 
     def prepare(self, train: LabelledImages, seed: int) -> None:
         """Train once, on the CPU, where the outcome can be repeated to the bit; a second call with
@@ -117,5 +116,5 @@ class ClassifierExtractor(Extractor):
             raise RuntimeError("prepare() must come before the first image")
         return self.network.features(as_input(images))
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> dict[str, object]:
         return {"kind": "classifier", "features": 128, "max_images": self.max_images, **self.facts}

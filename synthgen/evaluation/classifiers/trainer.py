@@ -8,7 +8,6 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -269,7 +268,7 @@ class NetworkClassifier(Classifier):
         started = time.perf_counter()
         recipe, steps, looked_at = request.recipe, request.steps, request.looked_at.images
         watch, moments = request.early_stopping(), set(moments_of(steps))
-        kept: dict[str, Any] = {}
+        kept: dict[str, object] = {}
 
         def answers(network: nn.Module, images: Tensor) -> Tensor:
             return answers_of(predict_logits(network, images), recipe.offsets)

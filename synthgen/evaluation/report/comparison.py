@@ -319,7 +319,7 @@ def write_comparison_page(
     write_text(folder / "comparison.html", page)
 
 
-def context(comparison: Comparison, reports: Sequence[tuple[Report, Path]]) -> dict[str, Any]:
+def context(comparison: Comparison, reports: Sequence[tuple[Report, Path]]) -> dict[str, object]:
     """Everything that comparison.html.j2 shows."""
     first = reports[0][0]
     metrics = [one for one in comparison.results if one.name.startswith(("transfer/", "fidelity/"))]

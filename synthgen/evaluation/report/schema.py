@@ -26,7 +26,7 @@ from synthgen.schema import Document, Schema
 PARTS = ("value", "ci_low", "ci_high", "n_fake")
 
 
-def _without_macro_recall(table: dict[str, Any]) -> dict[str, Any]:
+def _without_macro_recall(table: dict[str, object]) -> dict[str, object]:
     """Older reports have macro recall too, which is balanced accuracy."""
     results = table.get("results")
     if not isinstance(results, list):
@@ -102,7 +102,7 @@ class ChangedSetting(Schema):
     """A setting that is not the same everywhere; None where a run has none or doesn't name it."""
 
     key: str
-    values: dict[str, Any]  # by run
+    values: dict[str, object]  # by run
 
 
 class Answered(Schema):
