@@ -334,10 +334,11 @@ def told_already(
 
 def could_tell(flat: Mapping[str, Any], key: str) -> bool:
     """A report that lacks a whole group of settings, as one of a set alone lacks those of the
-    training, says nothing about them; within a group that it has, a missing one is none."""
+    training, says nothing about them; within a group that it has, a missing one is none. Which
+    metrics were asked for is no difference between experiments."""
     group = key.partition(".")[0]
     return key in flat or (
-        group not in ("set", "training", "versions")
+        group not in ("set", "training", "versions", "metric")
         and any(other == group or other.startswith(f"{group}.") for other in flat)
     )
 

@@ -432,6 +432,16 @@ def test_what_differs_is_what_was_chosen(run, tmp_path):
     ]
 
 
+def test_a_metric_that_was_asked_for_once_is_no_difference_but_its_setting_is(run, tmp_path):
+    def measured(**metrics):
+        nodes = {name: {"_target_": f"x.{name}", **given} for name, given in metrics.items()}
+        return lambda report: report["provenance"].update(config={"metric": nodes})
+
+    folders = [run("a", measured(kid={}, nna={"k": 5})), run("b", measured(nna={"k": 1}))]
+    found = compare(folders, tmp_path / "out").differences
+    assert [(one.key, list(one.values.values())) for one in found] == [("metric.nna.k", [5, 1])]
+
+
 def test_a_class_that_was_moved_is_the_same(run, tmp_path):
     def judged(path):
         def change(report):
