@@ -14,6 +14,8 @@ from safetensors.torch import load_file
 
 import synthgen as package
 from synthgen.dataset.source import read_synthetic
+from synthgen.evaluation.report.formatting import metric_label
+from synthgen.evaluation.report.schema import Report
 
 OLD = Path(__file__).parent / "artifacts" / "1c8d65d"
 
@@ -58,3 +60,13 @@ def test_old_reports_are_compared(synthgen, tmp_path):
     comparison = json.loads((tmp_path / "comparison" / "comparison.json").read_text())
     assert len(comparison["runs"]) == 2
     assert len(comparison["results"]) > 100
+
+
+def test_old_reports_lose_macro_recall_which_is_balanced_accuracy_and_have_labels():
+    """Their rows hold no labels, and one number under two names."""
+    report = Report.read(OLD / "report" / "report.json")
+    names = {result.name.rpartition("/")[2] for result in report.results}
+    assert "balanced_accuracy" in names
+    assert "macro_recall" not in names
+    labels = {metric_label(result) for result in report.results}
+    assert {"Fréchet distance", "KID", "MIND (sliced Wasserstein)", "Balanced accuracy"} <= labels
