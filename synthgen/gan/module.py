@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 
 import torch
-from pytorch_lightning.core.optimizer import LightningOptimizer
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim import Optimizer
@@ -23,7 +22,7 @@ from synthgen.ranges import BatchSize, Count, Depth
 from synthgen.samplers.base import Sampler
 from synthgen.samplers.neural import GeneratorSampler
 from synthgen.seeds import Stream, step_generator
-from synthgen.training.module import EMA, GenerativeModule, set_hyperparameters
+from synthgen.training.module import EMA, GenerativeModule, StepTaker, set_hyperparameters
 from synthgen.training.schedules import Beta, Rate
 from synthgen.types import LabelledImages
 
@@ -82,7 +81,7 @@ class AdversarialModule(GenerativeModule):
     discriminator_lr: Rate
     beta2: Beta | None = None
 
-    def _schedule(self, own: LightningOptimizer, discriminator: LightningOptimizer) -> None:
+    def _schedule(self, own: StepTaker, discriminator: StepTaker) -> None:
         """Both optimizers' learning rates and beta2 as the schedules want them now."""
         progress = self.clock.progress
         beta2 = None if self.beta2 is None else self.beta2(progress)
@@ -90,7 +89,7 @@ class AdversarialModule(GenerativeModule):
         set_hyperparameters(discriminator, lr=self.discriminator_lr(progress), beta2=beta2)
 
     def _train_discriminator(
-        self, real: Tensor, fake: Tensor, labels: Tensor, number: int, optimizer: LightningOptimizer
+        self, real: Tensor, fake: Tensor, labels: Tensor, number: int, optimizer: StepTaker
     ) -> dict[str, Tensor]:
         """The discriminator's step ``number``; returns the parts of its loss."""
         random = step_generator(self.run_seed, Stream.CRITIC, number, 0)
@@ -196,7 +195,7 @@ class GAN(AdversarialModule):
             self.ema.update(self.generator, count, self.clock.images_seen + self.batch_size)
 
     def _train_generator(
-        self, real: Tensor, fake: Tensor, labels: Tensor, number: int, optimizer: LightningOptimizer
+        self, real: Tensor, fake: Tensor, labels: Tensor, number: int, optimizer: StepTaker
     ) -> None:
         random = step_generator(self.run_seed, Stream.CRITIC, number, 1)
         with self.critic.frozen():

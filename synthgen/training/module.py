@@ -25,6 +25,7 @@ from synthgen.types import ImageSpec, LabelledImages
 # Exponential moving average of a network's weights, with its half-life in images.
 
 Network = TypeVar("Network", bound=nn.Module)
+StepTaker = LightningOptimizer | torch.optim.Optimizer
 
 
 class EMA(nn.Module, Generic[Network]):
@@ -117,16 +118,17 @@ class GenerativeModule(LightningModule):
         drawn = torch.randn(count * world, size, generator=generator)
         return to_device(drawn[rank * count : (rank + 1) * count], self.device)
 
-    def optimizer_list(self) -> list[LightningOptimizer]:
+    def optimizer_list(self) -> list[StepTaker]:
         """The optimizers, of which the first alone advances ``trainer.global_step``: Lightning
-        would count every optimizer's step, and its own schedules and triggers with it."""
-        found = self.optimizers()
-        listed = found if isinstance(found, list) else [found]
-        for optimizer in listed[1:]:
-            optimizer._on_before_step = optimizer._on_after_step = _nothing
-        return listed
+        would count every optimizer's step, and its own schedules and triggers with it. So the
+        others are torch's own."""
+        counted, plain = self.optimizers(), self.optimizers(use_pl_optimizer=False)
+        if isinstance(counted, list):
+            assert isinstance(plain, list)
+            return [counted[0], *plain[1:]]
+        return [counted]
 
-    def descend(self, optimizer: LightningOptimizer, loss: Tensor) -> None:
+    def descend(self, optimizer: StepTaker, loss: Tensor) -> None:
         """One step of ``optimizer`` down the gradient of ``loss``, a scalar."""
         optimizer.zero_grad(set_to_none=True)
         self.manual_backward(loss)
@@ -142,9 +144,7 @@ class GenerativeModule(LightningModule):
         self.clock.tick(self.batch_size)
 
 
-def set_hyperparameters(
-    optimizer: LightningOptimizer, *, lr: float, beta2: float | None = None
-) -> None:
+def set_hyperparameters(optimizer: StepTaker, *, lr: float, beta2: float | None = None) -> None:
     """Write scheduled values into every parameter group."""
     for group in optimizer.param_groups:
         group["lr"] = lr
