@@ -15,6 +15,7 @@ from synthgen.errors import SynthgenError
 from synthgen.evaluation.classifiers import Classifier
 from synthgen.evaluation.classifiers.trainer import NetworkClassifier
 from synthgen.evaluation.copy_tests import find_twins
+from synthgen.evaluation.fairness import listed
 from synthgen.evaluation.features import Extractor
 from synthgen.evaluation.review import require_enough
 from synthgen.evaluation.schema import Copying
@@ -31,8 +32,8 @@ def require_comparable(splits: Splits, synthetic: SyntheticSet) -> None:
         raise SynthgenError(f"{synthetic.path} holds no images.\nSynthesize some first.")
     if found.classes != wanted.classes:
         raise SynthgenError(
-            f"{synthetic.path} has the classes {listed(found.classes)}, the real data has "
-            f"{listed(wanted.classes)}.\nUse the real data's class names."
+            f"{synthetic.path} has the classes {listed(found.classes, 8)}, the real data has "
+            f"{listed(wanted.classes, 8)}.\nUse the real data's class names."
         )
     if found.image.shape != wanted.image.shape:
         raise SynthgenError(
@@ -166,15 +167,9 @@ def class_sentences(splits: Splits, synthetic: SyntheticSet) -> list[str]:
     if not missing:
         return []
     return [
-        f"The synthetic set has no image of {listed(missing)}: a classifier trained on it can't "
+        f"The synthetic set has no image of {listed(missing, 8)}: a classifier trained on it can't "
         "learn these classes, and they have no fidelity by class."
     ]
-
-
-def listed(names: tuple[str, ...] | list[str], at_most: int = 8) -> str:
-    """``a, b, c`` and how many more."""
-    more = len(names) - at_most
-    return ", ".join(names[:at_most]) + (f" and {more} more" if more > 0 else "")
 
 
 def shape(channels_height_width: tuple[int, int, int]) -> str:

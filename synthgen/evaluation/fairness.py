@@ -268,6 +268,7 @@ def _sentences(
 
 
 def listed(names: Sequence[str], at_most: int = 20) -> str:
+    """``a, b, c`` and how many more."""
     more = len(names) - at_most
     return ", ".join(names[:at_most]) + (f" and {more:,} more" if more > 0 else "")
 

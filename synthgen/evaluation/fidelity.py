@@ -24,7 +24,7 @@ from synthgen.seeds import row_seeds
 from synthgen.stats import TOO_FEW
 from synthgen.types import LabelledImages, positions_by_class
 
-FEWEST = 10  # images of each set; balls need six, and below ten the numbers say nothing
+FEWEST = Metric.fewest  # images of each set; below ten the numbers say nothing
 CONTROL_IMAGES = 10_000  # at most, in proportion to the synthetic set's classes
 OTHER_SHARES = 0.001  # chance of the counts below which a set has class shares of its own
 CONTROL_NOTES = {
@@ -41,14 +41,17 @@ def fidelity_results(
     metrics: Sequence[Metric] = STANDARD,
     scope: dict[str, str] | None = None,
 ) -> list[Result]:
-    """Every metric that the space of features allows; None below 10 images of either set, or what
-    else the metric needs. What several metrics share takes time of the first of them. Raises
-    SynthgenError for a value that is no finite number."""
+    """Every metric that the space of features allows; None below as many images of either set as it
+    needs. What several metrics share takes time of the first of them.
+
+    Raises:
+        SynthgenError: a value or an end of its interval is no finite number.
+    """
     found = []
     for metric in metrics:
         if not metric.applies_to(sets):
             continue
-        few = min(len(sets.real), len(sets.fake)) < max(metric.fewest, FEWEST)
+        few = min(len(sets.real), len(sets.fake)) < metric.fewest
         started = time.perf_counter()
         estimate = TOO_FEW if few else metric.estimate(sets)
         if any(part is not None and not math.isfinite(part) for part in estimate):

@@ -16,7 +16,7 @@ from synthgen.evaluation.classifiers import (
     Predictions,
     TrainingRecipe,
 )
-from synthgen.evaluation.classifiers.base import examined
+from synthgen.evaluation.classifiers.base import examined, mean_curve
 from synthgen.evaluation.classifiers.scores import SCORES, confusion, recall_of, score_estimate
 from synthgen.evaluation.fairness import fairness
 from synthgen.evaluation.fidelity import CONTROL_NOTES, as_references
@@ -156,16 +156,10 @@ def summed_confusion(examinations: Sequence[Predictions], test: LabelledImages) 
     return Confusion(classes=list(test.classes), cells=rows.tolist())
 
 
-def mean_curve(examinations: Sequence[Predictions]) -> list[TransferStep]:
+def transfer_curve(examinations: Sequence[Predictions]) -> list[TransferStep]:
     """Accuracy on real holdout images by optimizer step, mean over seeds."""
-    curves = [examination.curve for examination in examinations]
-    return [
-        TransferStep(
-            step=points[0][0],
-            accuracy_holdout=sum(accuracy for _, accuracy in points) / len(points),
-        )
-        for points in zip(*curves, strict=True)
-    ]
+    means = mean_curve(examinations)
+    return [TransferStep(step=step, accuracy_holdout=accuracy) for step, accuracy in means]
 
 
 CLEARLY_FEWER = 0.8  # above, "as many real images" would be the real-only arm once more
@@ -201,7 +195,7 @@ def add_transfer(
         )
         counts = [0] * len(synthetic.classes) if arm == "real_only" else synthetic.counts
         add_arm(found, splits, arm, examinations, classifier, counts)
-        found.curves[arm] = mean_curve(examinations)
+        found.curves[arm] = transfer_curve(examinations)
         predictions[arm] = tests_of(examinations)
     found.fairness = gains(splits, predictions)
     found.sentences += narrative.transfer_sentences(found.results, seeds, splits.reference)

@@ -118,6 +118,15 @@ class Predictions:
         return {exam: said(answers) for exam, answers in self.answers.items()}
 
 
+def mean_curve(examinations: Sequence[Predictions]) -> list[tuple[int, float]]:
+    """(step, mean over seeds) of the curves of one arm, which have their steps in common."""
+    curves = [examination.curve for examination in examinations]
+    return [
+        (points[0][0], sum(value for _, value in points) / len(points))
+        for points in zip(*curves, strict=True)
+    ]
+
+
 def answers_of(logits: Tensor, offsets: Tensor | None = None) -> Tensor:
     """float ``(N, K)`` logits on any device -> float16 log-probabilities on the CPU, with a
     recipe's ``offsets``. Half precision keeps log-probabilities near 0 apart down to 6e-8; what is

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from synthgen.data.splits import Splits
+from synthgen.evaluation.classifiers.base import mean_curve
 from synthgen.evaluation.classifiers.scores import (
     SCORES,
     Criterion,
@@ -117,7 +118,7 @@ def trial_record(
     """What each arm scored, and how everything was chosen. ``own``: what the person's own
     classifiers said; ``asked`` of :func:`gan_test`."""
     shown = [outcome.arms[REAL], *compared_arms(outcome)]
-    convergence = {trained.arm.name: mean_curve(trained) for trained in shown}
+    convergence = {trained.arm.name: holdout_curve(trained) for trained in shown}
     return TrialRecord(
         protocol=TrialProtocol(
             **vars(trial.options()),
@@ -252,13 +253,9 @@ def equivalent_of(outcome: Outcome, splits: Splits, seed: int) -> RealEquivalent
     )
 
 
-def mean_curve(trained: Trained) -> list[Step]:
+def holdout_curve(trained: Trained) -> list[Step]:
     """The endpoint on the holdout by optimizer step, mean over seeds."""
-    curves = [examination.curve for examination in trained.examinations]
-    return [
-        Step(step=points[0][0], holdout=sum(value for _, value in points) / len(points))
-        for points in zip(*curves, strict=True)
-    ]
+    return [Step(step=step, holdout=value) for step, value in mean_curve(trained.examinations)]
 
 
 def tail_recall(shown: list[Trained], outcome: Outcome, splits: Splits) -> Tail | None:
