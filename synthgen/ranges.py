@@ -26,6 +26,7 @@ ClassifierWidth = Annotated[int, Interval(ge=1, le=1_024)]  # trained beside oth
 Depth = Annotated[int, Interval(ge=1, le=1_000)]  # layers, blocks
 DepthOrNone = Annotated[int, Interval(ge=0, le=1_000)]
 Side = Annotated[int, Interval(ge=1, le=16_384)]  # pixels
+Band = Annotated[int, Interval(ge=0, le=1023)]  # of an image, counted from 0
 BatchSize = Annotated[int, Interval(ge=1, le=65_536)]  # images at a time
 Mixture = Annotated[int, Interval(ge=1, le=1_000)]  # parts of a mixture, each with a covariance
 Components = Annotated[int, Interval(ge=1, le=10_000)]  # of PCA; neighbours

@@ -11,7 +11,7 @@ import math
 import re
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, NoReturn, Self
+from typing import Annotated, Any, ClassVar, Literal, NoReturn, Self
 
 from annotated_types import Interval, Len
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -135,12 +135,16 @@ class Row(Schema):
 
 
 class Image(Schema):
-    """Shape of one image and the names of the classes; label ``i`` means ``classes[i]``."""
+    """Shape of one image and the names of the classes; label ``i`` means ``classes[i]``. For the
+    rest see :class:`synthgen.types.ImageSpec`."""
 
     channels: Annotated[int, Interval(ge=1, le=1024)]
     height: Side
     width: Side
     classes: ClassNames
+    bits: Literal[8, 16] = 8
+    levels: tuple[float, float] | None = None
+    view: Annotated[tuple[Annotated[int, Interval(ge=0, le=1023)], ...], Len(1, 3)] | None = None
 
     @model_validator(mode="after")
     def _sound(self) -> Self:
@@ -148,6 +152,10 @@ class Image(Schema):
             raise ValueError(f"has more than {MOST_PIXELS:,} pixels")
         if len(set(self.classes)) < len(self.classes):
             raise ValueError("names a class twice")
+        if self.view is not None and (len(self.view) == 2 or max(self.view) >= self.channels):
+            raise ValueError("has a view that names one or three of its channels")
+        if self.levels is not None and not self.levels[0] < self.levels[1]:
+            raise ValueError("has levels whose lowest is not below their highest")
         return self
 
 

@@ -4,21 +4,46 @@ proportions of the classes."""
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor
 
+TOP = {8: 255, 16: 65535}  # the highest level of so many bits
+
+
+@dataclass(frozen=True)
+class Levels:
+    """What the lowest and the highest level of an image stood for in its source."""
+
+    low: float
+    high: float
+
 
 @dataclass(frozen=True)
 class ImageSpec:
-    """Shape of one image and the names of the classes; label ``i`` means ``classes[i]``."""
+    """Shape of one image and the names of the classes; label ``i`` means ``classes[i]``.
+
+    Attributes:
+        bits: of a level, 8 or 16.
+        levels: what the lowest and the highest level stand for, if the source has others than 0
+            and 255.
+        view: the channels shown as red, green and blue, or the one shown as grey; None: the first
+            three, or the first.
+    """
 
     channels: int
     height: int
     width: int
     classes: tuple[str, ...]
+    bits: int = 8
+    levels: Levels | None = None
+    view: tuple[int, ...] | None = None
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return torch.uint8 if self.bits == 8 else torch.uint16
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -30,12 +55,20 @@ class ImageSpec:
         return len(self.classes)
 
     def to_json(self) -> dict[str, Any]:
-        return {
+        """What is as usual (8 bits, no view) isn't written."""
+        content: dict[str, Any] = {
             "channels": self.channels,
             "height": self.height,
             "width": self.width,
             "classes": list(self.classes),
         }
+        if self.bits != 8:
+            content["bits"] = self.bits
+        if self.levels is not None:
+            content["levels"] = [self.levels.low, self.levels.high]
+        if self.view is not None:
+            content["view"] = list(self.view)
+        return content
 
     @classmethod
     def from_json(cls, value: Any) -> ImageSpec:
@@ -47,7 +80,10 @@ class ImageSpec:
         from synthgen.schema import Image  # whoever reads no file needs no pydantic
 
         image = Image.from_json(value, "The description of the images")
-        return cls(image.channels, image.height, image.width, image.classes)
+        levels = None if image.levels is None else Levels(*image.levels)
+        return cls(
+            image.channels, image.height, image.width, image.classes, image.bits, levels, image.view
+        )
 
 
 @dataclass(frozen=True)
@@ -55,21 +91,27 @@ class LabelledImages:
     """Images in memory.
 
     Args:
-        images: uint8 ``(N, C, H, W)``.
+        images: uint8 or uint16 ``(N, C, H, W)``.
         labels: int64 ``(N,)``, positions in ``classes``.
         groups: int64 ``(N,)``, equal for images that belong together (of one patient, or nearly the
             same), so that whoever divides them keeps groups whole; None: each is by itself.
+        levels, view: see :class:`ImageSpec`.
     """
+
+    DTYPES: ClassVar[tuple[torch.dtype, ...]] = (torch.uint8, torch.uint16)
 
     images: Tensor
     labels: Tensor
     classes: tuple[str, ...]
     groups: Tensor | None = None
+    levels: Levels | None = None
+    view: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
-        if self.images.dtype != torch.uint8 or self.images.ndim != 4:
+        if self.images.dtype not in self.DTYPES or self.images.ndim != 4:
+            wanted = " or ".join(str(dtype).removeprefix("torch.") for dtype in self.DTYPES)
             raise ValueError(
-                f"images must be uint8 (N, C, H, W), got {self.images.dtype} "
+                f"images must be {wanted} (N, C, H, W), got {self.images.dtype} "
                 f"{tuple(self.images.shape)}"
             )
         if self.labels.dtype != torch.int64 or self.labels.shape != self.images.shape[:1]:
@@ -83,28 +125,30 @@ class LabelledImages:
     @property
     def image(self) -> ImageSpec:
         _, channels, height, width = self.images.shape
-        return ImageSpec(channels, height, width, self.classes)
+        bits = 16 if self.images.dtype == torch.uint16 else 8
+        return ImageSpec(channels, height, width, self.classes, bits, self.levels, self.view)
 
     @property
     def counts(self) -> list[int]:
         """Number of images of each class, in label order."""
         return torch.bincount(self.labels, minlength=len(self.classes)).tolist()
 
-    def subset(self, index: Tensor | Sequence[int]) -> LabelledImages:
+    def subset(self, index: Tensor | Sequence[int]) -> Self:
         """The images at ``index`` (int64 positions or a bool mask), in that order."""
         index = torch.as_tensor(index)
         if index.dtype != torch.bool:
             index = index.to(torch.int64)  # an empty list would be float
         groups = None if self.groups is None else self.groups[index]
-        return LabelledImages(self.images[index], self.labels[index], self.classes, groups)
+        return replace(self, images=self.images[index], labels=self.labels[index], groups=groups)
 
-    def of_class(self, label: int) -> LabelledImages:
+    def of_class(self, label: int) -> Self:
         return self.subset(self.labels == label)
 
 
 @dataclass(frozen=True)
 class Samples:
-    """Drawn images: uint8 ``(N, C, H, W)`` with the int64 labels and seeds that they came from."""
+    """Drawn images: uint8 or uint16 ``(N, C, H, W)``, with the int64 labels and seeds that they
+    came from."""
 
     images: Tensor
     labels: Tensor

@@ -12,12 +12,11 @@ from typing import ClassVar
 
 import numpy as np
 import torch
-from PIL import Image
 
 from synthgen.data.assign import SPLITS
 from synthgen.data.files import channels_first
 from synthgen.data.folder import ImageFolder, split_folders
-from synthgen.data.images import choose_size, fit_image, for_each
+from synthgen.data.images import choose_size, fit_levels, for_each
 from synthgen.data.source import (
     Records,
     Source,
@@ -111,8 +110,7 @@ def resize_all(pixels: np.ndarray, size: tuple[int, int], fit: str) -> np.ndarra
     resized = np.empty((len(pixels), *size, *pixels.shape[3:]), dtype=np.uint8)
 
     def fill(index: int) -> None:
-        image = Image.fromarray(np.ascontiguousarray(pixels[index]))
-        resized[index] = np.asarray(fit_image(image, size, fit))
+        resized[index] = fit_levels(np.ascontiguousarray(pixels[index]), size, fit)
 
     for_each(fill, range(len(pixels)), "Resizing images")
     return resized

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from synthgen.data.arrays import CIFAR10
 from synthgen.data.files import FileSource, Listing, Scan, go_on, records_of
+from synthgen.data.levels import preview
 from synthgen.data.near_duplicates import NearDuplicates
 from synthgen.data.source import Records, Source
 from synthgen.data.splits import FEWEST_PER_CLASS, divide
@@ -67,6 +68,7 @@ MEANING = {
     "corrupt": "can't be decoded",
     "not_image": "no image",
     "unread_format": "in a format that synthgen does not read",
+    "other_kind": "of another kind than most",
     "duplicate": "same picture as another file",
     "two_classes": "same picture under another class",
     "near_duplicate": "same picture, saved again",
@@ -92,7 +94,7 @@ class CheckResult:
     Attributes:
         sizes: how many images have which (height, width) as stored; empty for sources that aren't
             image files.
-        modes: likewise of PIL modes.
+        modes: likewise of kinds, by bands and depth.
         refusal: what training would say; None if it accepts the source.
     """
 
@@ -141,16 +143,17 @@ def check(source: Source) -> CheckResult:
     if isinstance(files, FileSource):
         return _check_files(source, files)
     records = source.read()
-    near = _near(source, records.images)
+    images = preview(records.images)
+    near = _near(source, images)
     findings = (
-        *_copies(records.images, records.files),
-        *_near_duplicates(records.images, records.files, near),
-        *_rare(records.images),
+        *_copies(images, records.files),
+        *_near_duplicates(images, records.files, near),
+        *_rare(images),
     )
     notes, refusal = _training_says(source, lambda: records, near, records.notes)
     return CheckResult(
         source.name,
-        records.images,
+        images,
         records.files,
         Counter(),
         Counter(),
@@ -164,12 +167,12 @@ def _check_files(source: Source, files: FileSource) -> CheckResult:
     listing = files.listing()
     scan = files.scan(listing, on_error=go_on)
     good = [index for index, error in enumerate(scan.errors) if error is None]
-    labels = torch.tensor([listing.labels[index] for index in good], dtype=torch.int64)
-    images = LabelledImages(scan.pixels[good], labels, listing.classes)
+    everything = torch.tensor(listing.labels, dtype=torch.int64)
+    images = preview(scan.images(everything, listing.classes).subset(good))
     names = tuple(listing.names[index] for index in good)
     headers = [header for header in (scan.headers[index] for index in good) if header]
     sizes = Counter((header.height, header.width) for header in headers)
-    modes = Counter(header.mode for header in headers)
+    modes = Counter(header.kind for header in headers)
     near = _near(source, images)
     findings = (
         *_layout(listing.problems),
@@ -177,7 +180,7 @@ def _check_files(source: Source, files: FileSource) -> CheckResult:
         *_copies(images, names),
         *_near_duplicates(images, names, near),
         *_odd(names, [f"{h.height} × {h.width}" for h in headers], "odd_size"),
-        *_odd(names, [h.mode for h in headers], "mixed_mode"),
+        *_odd(names, [h.kind for h in headers], "mixed_mode"),
         *_rare(images),
     )
 

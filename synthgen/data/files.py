@@ -1,28 +1,32 @@
 """Sources that consist of image files: one listing, then the same decoding for all of them."""
 
 import dataclasses
+import functools
 from abc import abstractmethod
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
 
-from synthgen.data.images import (
-    GREY_MODES,
-    LONGEST_SIDE,
+from synthgen.data.form import Form
+from synthgen.data.images import LONGEST_SIDE, fit_levels, for_each
+from synthgen.data.levels import UnscaledImages, scale
+from synthgen.data.readers import (
+    READERS,
     Header,
+    ImageFile,
     ImageFileError,
-    choose_size,
-    decode,
-    for_each,
+    Reader,
     read_header,
+    read_levels,
 )
 from synthgen.data.source import Records, Source, requested_size
 from synthgen.errors import SynthgenError
-from synthgen.types import LabelledImages
+from synthgen.types import ImageSpec, LabelledImages
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,7 +42,7 @@ class Listing:
         attributes: values by which results are compared; empty if there are none.
     """
 
-    paths: tuple[Path, ...]
+    paths: tuple[ImageFile, ...]
     names: tuple[str, ...]
     labels: tuple[int, ...]
     classes: tuple[str, ...]
@@ -51,13 +55,27 @@ class Listing:
 
 @dataclasses.dataclass(frozen=True)
 class Scan:
-    """Every listed file, opened: ``pixels`` is uint8 ``(N, C, H, W)``; a file with an error has
-    that error in ``errors``, None in ``headers`` if even its header is bad, and black pixels."""
+    """Every listed file, opened.
+
+    Attributes:
+        pixels: ``(N, C, H, W)`` of one size: uint8; or, not scaled yet, uint16, int16 or float32.
+            Black where a file has an error.
+        headers: None for a file whose very header is bad.
+        errors: None for a file that could be read.
+        declared: see :class:`UnscaledImages`.
+    """
 
     pixels: torch.Tensor
     headers: tuple[Header | None, ...]
     errors: tuple[ImageFileError | None, ...]
     notes: tuple[str, ...]
+    declared: tuple[float, float] | None = None
+
+    def images(self, labels: torch.Tensor, classes: tuple[str, ...]) -> LabelledImages:
+        """All of them, with int64 labels ``(N,)``."""
+        if self.pixels.dtype == torch.uint8:
+            return LabelledImages(self.pixels, labels, classes)
+        return UnscaledImages(self.pixels, labels, classes, declared=self.declared)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -88,7 +106,18 @@ class FileSource(Source):
 
     def scan(self, listing: Listing, on_error: Callable[[ImageFileError], None]) -> Scan:
         """Open all files; see :func:`scan_files`."""
-        return scan_files(listing.paths, requested_size(self.size), self.fit, on_error=on_error)
+        return scan_files(
+            listing.paths,
+            requested_size(self.size),
+            self.fit,
+            readers=self.readers(),
+            mixed=isinstance(self.range, list),
+            on_error=on_error,
+        )
+
+    def readers(self) -> tuple[Reader, ...]:
+        """Those for its files, with its settings."""
+        return READERS
 
 
 def records_of(listing: Listing, scan: Scan) -> Records:
@@ -96,9 +125,7 @@ def records_of(listing: Listing, scan: Scan) -> Records:
     for error in filter(None, scan.errors):
         raise error
     return Records(
-        LabelledImages(
-            scan.pixels, torch.tensor(listing.labels, dtype=torch.int64), listing.classes
-        ),
+        scan.images(torch.tensor(listing.labels, dtype=torch.int64), listing.classes),
         listing.names,
         listing.split,
         listing.groups,
@@ -116,52 +143,80 @@ def go_on(error: ImageFileError) -> None:
     """For ``scan_files``: the error stands in the scan, nothing else happens."""
 
 
+MANY = 2_000  # files, from which on a sample of their headers is a guess that saves a pass
+SAMPLE = 200
+
+
 def scan_files(
-    paths: Sequence[Path],
+    files: Sequence[ImageFile],
     size: tuple[int, int] | None,
     fit: str,
     *,
     longest: int | None = LONGEST_SIDE,
+    readers: Sequence[Reader] = READERS,
+    mixed: bool = False,
     on_error: Callable[[ImageFileError], None],
 ) -> Scan:
-    """Read all headers, choose the size if none is given, then decode straight to that size.
+    """Read all files and bring them to one form, with the size that fits them if none is given.
 
-    ``longest`` bounds the longer side of a chosen size (None: no bound). ``on_error`` is called
-    with each ImageFileError, in file order after each of the two passes.
+    Each of many files is opened once if a sample of headers tells what all are like, else twice.
+    ``longest`` bounds the longer side of a chosen size (None: no bound). ``mixed``: kinds of levels
+    may lie side by side, since their range is given. ``on_error`` is called with each
+    ImageFileError, perhaps again when a file is opened again; what it raises first in file order
+    ends the scan.
     """
-    found = for_each(_tried(read_header), paths, "Reading image headers")
-    headers = tuple(item if isinstance(item, Header) else None for item in found)
+    look = _tried(functools.partial(read_header, readers=readers), on_error)
+    sample = files if len(files) < MANY else files[:: len(files) // SAMPLE]
+    found = for_each(look, sample, "Reading image headers")
+    form = Form.of_headers(_headers(found), size, longest, mixed=mixed)
+    while True:
+        pixels = np.zeros((len(files), *form.size, form.bands), dtype=form.dtype)
+        fill = functools.partial(_fill, files, pixels, form, fit, readers)
+        found = for_each(_tried(fill, on_error), range(len(files)), "Reading images")
+        real = Form.of_headers(_headers(found), size, longest, mixed=mixed)
+        if real == form or not _headers(found):
+            break
+        form = real
     errors = [item if isinstance(item, ImageFileError) else None for item in found]
-    for error in filter(None, errors):
-        on_error(error)
-    readable = [header for header in headers if header is not None]
-    notes = []
-    if size is None:
-        sizes = Counter((header.height, header.width) for header in readable)
-        size, note = choose_size(sizes, longest) if sizes else ((1, 1), "")
-        notes = [note] if note else []
-    stored_grey = all(header.mode in GREY_MODES for header in readable)
-    pixels = np.zeros((len(paths), *size, *(() if stored_grey else (3,))), dtype=np.uint8)
-
-    def fill(index: int) -> None:
-        image = decode(paths[index], size, fit)
-        pixels[index] = image if image.ndim == pixels[index].ndim else image[..., None]
-
-    good = [index for index, header in enumerate(headers) if header is not None]
-    for index, outcome in zip(good, for_each(_tried(fill), good, "Decoding images"), strict=True):
-        if isinstance(outcome, ImageFileError):
-            errors[index] = outcome
-            on_error(outcome)
+    for index, header in enumerate(found):
+        if isinstance(header, Header) and not form.takes(header):
+            errors[index] = form.stranger(files[index], header)
+            on_error(form.stranger(files[index], header))
+    good = [header for header, error in zip(found, errors, strict=True) if error is None]
     tensor, channel_notes = channels_first(pixels)
-    notes += channel_notes + conversion_notes(readable, size)
-    return Scan(tensor, headers, tuple(errors), tuple(notes))
+    notes = [form.note] if form.note else []
+    notes += channel_notes + conversion_notes(_headers(good), form.size)
+    headers = tuple(item if isinstance(item, Header) else None for item in found)
+    return Scan(tensor, headers, tuple(errors), tuple(notes), form.declared)
+
+
+def _fill(
+    files: Sequence[ImageFile],
+    pixels: np.ndarray,
+    form: Form,
+    fit: str,
+    readers: Sequence[Reader],
+    index: int,
+) -> Header:
+    """Decode a file into its row of ``pixels``, if it is of that form."""
+    raster = read_levels(files[index], form.size, readers)
+    if form.takes(raster.header):
+        levels = fit_levels(form.convert(files[index], raster), form.size, fit)
+        pixels[index] = levels if levels.ndim == 3 else levels[..., None]
+    return raster.header
+
+
+def _headers(found: Iterable[Header | ImageFileError]) -> list[Header]:
+    return [item for item in found if isinstance(item, Header)]
 
 
 def channels_first(pixels: np.ndarray) -> tuple[torch.Tensor, list[str]]:
-    """uint8 ``(N, H, W)`` or ``(N, H, W, 1 or 3)`` -> ``(N, C, H, W)`` and a note if colour images
-    that are grey throughout became one channel. One coloured pixel anywhere keeps all three."""
+    """``(N, H, W)`` or ``(N, H, W, C)`` -> ``(N, C, H, W)`` and a note if colour images that are
+    grey throughout became one channel. One coloured pixel anywhere keeps all three."""
     if pixels.ndim == 3:
         return torch.from_numpy(pixels)[:, None], []
+    if pixels.shape[-1] == 1:
+        return torch.from_numpy(pixels[..., 0])[:, None], []
     if pixels.shape[-1] == 3 and all_grey(pixels):
         note = "Every image is grey though stored in colour, so one channel was kept."
         return torch.from_numpy(np.ascontiguousarray(pixels[..., 0]))[:, None], [note]
@@ -179,34 +234,53 @@ def all_grey(pixels: np.ndarray, chunk: int = 256) -> bool:
 
 def conversion_notes(headers: Sequence[Header], size: tuple[int, int]) -> list[str]:
     """One sentence for each kind of conversion that took place."""
-    modes = Counter(header.mode for header in headers)
+    kinds = Counter(header.kind for header in headers)
     counts = {
         f"were brought to {size[0]} × {size[1]}": sum(
             (header.height, header.width) != size for header in headers
         ),
         "were turned upright as their EXIF tag says": sum(header.turned for header in headers),
-        "have transparency and were laid on white": sum(header.transparent for header in headers),
-        "have 16 bits and were scaled to 8": sum(
-            count for mode, count in modes.items() if mode.startswith("I")
-        ),
+        "have transparency and were laid on white": sum(header.alpha for header in headers),
         "hold several pictures, of which the first was taken": sum(
             header.frames > 1 for header in headers
         ),
-    }
+    } | Counter(remark for header in headers for remark in header.remarks)
     notes = [f"{count:,} of {len(headers):,} {what}." for what, count in counts.items() if count]
-    if len(modes) > 1:
-        listed = ", ".join(f"{mode} {count:,}" for mode, count in modes.most_common())
-        notes.append(f"The files mix modes ({listed}); all were converted alike.")
+    if len(kinds) > 1:
+        listed = ", ".join(f"{kind} {count:,}" for kind, count in kinds.most_common())
+        notes.append(f"The files mix kinds ({listed}); all were converted alike.")
     return notes
 
 
-def _tried(function: Any) -> Any:
-    """``function`` with ImageFileErrors returned instead of raised."""
+def _tried(function: Any, on_error: Callable[[ImageFileError], None]) -> Any:
+    """``function`` with ImageFileErrors told to ``on_error`` and returned instead of raised."""
 
     def attempt(item: Any) -> Any:
         try:
             return function(item)
         except ImageFileError as error:
+            on_error(error)
             return error
 
     return attempt
+
+
+def read_as(path: Path, image: ImageSpec, fit: str) -> torch.Tensor:
+    """One file as ``(C, H, W)`` of the kind that ``image`` describes: its size, bands and levels.
+
+    Raises:
+        ImageFileError: the file can't be read, or has other bands.
+    """
+    raster = read_levels(path, (image.height, image.width))
+    header, levels = raster.header, fit_levels(raster.levels, (image.height, image.width), fit)
+    planes = torch.from_numpy(levels.copy()).view(image.height, image.width, -1)
+    if header.bands == 1:
+        planes = planes.expand(-1, -1, image.channels)
+    elif header.bands == 3 and image.channels == 1:
+        planes = torch.from_numpy(np.array(Image.fromarray(levels).convert("L")))[..., None]
+    if planes.shape[2] != image.channels:
+        problem = f"has {header.bands} bands, the images {image.channels}"
+        raise ImageFileError(path, "other_kind", problem)
+    ends = (image.levels.low, image.levels.high) if image.levels else (0.0, 2.0**header.bits - 1)
+    one = UnscaledImages(planes.permute(2, 0, 1)[None], torch.zeros(1, dtype=torch.int64), ("",))
+    return scale(one, ends, image.bits).images[0]

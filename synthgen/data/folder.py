@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from synthgen.data.files import FileSource, Listing
-from synthgen.data.images import EXTENSIONS
+from synthgen.data.readers import extensions
 from synthgen.data.source import SET_FILES, existing, label_names, require_safe_names
 from synthgen.errors import SynthgenError
 
@@ -184,7 +184,7 @@ def _files(folder: Path) -> list[str]:
 
 
 def _images(folder: Path) -> list[str]:
-    return [name for name in _files(folder) if Path(name).suffix.lower() in EXTENSIONS]
+    return [name for name in _files(folder) if Path(name).suffix.lower() in extensions()]
 
 
 def _look_at_loose_files(folder: Path, problems: list[SynthgenError], notes: list[str]) -> None:

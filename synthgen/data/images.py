@@ -1,98 +1,29 @@
-"""From image files of any common kind to 8-bit grey or RGB pixels of one size."""
+"""From a file to pixels of one size: the choice of that size, and how an image gets there."""
 
 from __future__ import annotations
 
 import os
-import struct
-import zlib
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 
-from synthgen.errors import SynthgenError
-from synthgen.io import require_plain_file
 from synthgen.progress import track
 
-# Formats of pictures that synthgen doesn't read, told by how their files begin: they are good data
-# in another form, not rubbish.
+BICUBIC = Image.Resampling.BICUBIC
+MANY_FILES = 2_000
+FILES_PER_TASK = 64
 
-HEAD = 512  # bytes that are looked at
-BEGINS = {  # (offset, bytes) -> what such a file is called
-    (128, b"DICM"): "DICOM",
-    (0, b"\x00\x00\x00\x0cjP  \r\n"): "JPEG 2000",
-    (0, b"\xff\x4f\xff\x51"): "JPEG 2000",
-    (0, b"\xff\x0a"): "JPEG XL",
-    (0, b"\x00\x00\x00\x0cJXL \r\n"): "JPEG XL",
-    (4, b"ftypavif"): "AVIF",
-    (4, b"ftypavis"): "AVIF",
-    (4, b"ftypheic"): "HEIC",
-    (4, b"ftypheix"): "HEIC",
-    (4, b"ftypmif1"): "HEIF",
-    (4, b"ftyp"): "MP4 (a film)",
-    (344, b"n+1\x00"): "NIfTI",
-    (344, b"ni1\x00"): "NIfTI",
-    (0, b"NRRD000"): "NRRD",
-    (0, b"ObjectType = Image"): "MetaImage",
-    (0, b"\x89HDF\r\n\x1a\n"): "HDF5",
-    (0, b"\x93NUMPY"): "NumPy (npy)",
-    (0, b"MATLAB 5.0"): "MATLAB",
-    (0, b"SIMPLE  ="): "FITS",
-    (0, b"v/1\x01"): "OpenEXR",
-    (0, b"#?RADIANCE"): "Radiance HDR",
-    (0, b"8BPS"): "Photoshop (PSD)",
-    (0, b"qoif"): "QOI",
-    (0, b"DDS "): "DDS",
-    (0, b"\x00\x00\x01\x00"): "ICO",
-    (0, b"icns"): "ICNS",
-    (0, b"PF\n"): "PFM",
-    (0, b"%!PS"): "PostScript (EPS)",
-    (0, b"%PDF"): "PDF",
-    (0, b"\x1aE\xdf\xa3"): "Matroska (a film)",
-    (8, b"AVI LIST"): "AVI (a film)",
-}
-COMPRESSED = {".nii.gz": "NIfTI", ".svgz": "SVG"}
-ENDINGS = {  # for what has no beginning of its own
-    ".dcm": "DICOM",
-    ".tga": "TGA",
-    ".pcx": "PCX",
-    ".sgi": "SGI",
-    ".svg": "SVG",
-    ".mha": "MetaImage",
-    ".img": "Analyze or raw",
-    ".raw": "raw",
-    ".cr2": "camera raw",
-    ".nef": "camera raw",
-    ".arw": "camera raw",
-    ".dng": "camera raw",
-}
-
-
-def foreign_format(path: Path) -> str | None:
-    """The name of the format of a file that isn't one of ours; None for what may be anything."""
-    with path.open("rb") as file:
-        head = file.read(HEAD)
-    for (offset, start), name in BEGINS.items():
-        if head[offset : offset + len(start)] == start:
-            return name
-    if b"<svg" in head:
-        return "SVG"
-    for ending, name in (COMPRESSED | ENDINGS).items():
-        if path.name.lower().endswith(ending) and b"\x00" in head:
-            return name
-    return None
-
+Item = TypeVar("Item")
+Value = TypeVar("Value")
 
 # Choosing one size for all images, and bringing an image to it.
 
 LONGEST_SIDE = 64
-BICUBIC = Image.Resampling.BICUBIC
 
 
 def choose_size(
@@ -117,11 +48,35 @@ def choose_size(
     return chosen, note
 
 
-def fit_image(image: Image.Image, size: tuple[int, int], fit: str) -> Image.Image:
-    """Bring an L or RGB image to ``size`` (height, width); untouched if it has it already.
+def fit_levels(levels: np.ndarray, size: tuple[int, int], fit: str) -> np.ndarray:
+    """Bring levels of any type, ``(H, W)`` or ``(H, W, bands)``, to ``size`` (height, width); see
+    ``Source.fit`` for the three ways. Untouched if they have it already.
 
-    Resizing is bicubic and antialiased. See ``Source.fit`` for the three ways.
+    Resizing is bicubic and antialiased. More than 8 bits are resized as real numbers, band by band,
+    which keeps levels between those of 8 bits; what overshoots the image's own range is clamped.
     """
+    if levels.shape[:2] == size:
+        return levels
+    bands = 1 if levels.ndim == 2 else levels.shape[2]
+    if levels.dtype == np.uint8 and bands in (1, 3):
+        image = Image.fromarray(levels.reshape(levels.shape[: 2 if bands == 1 else 3]))
+        fitted = np.asarray(fit_image(image, size, fit))
+        return fitted.reshape(*size, *levels.shape[2:])
+    planes = levels.reshape(*levels.shape[:2], bands)
+    return np.stack([_fit_plane(planes[..., k], size, fit) for k in range(bands)], -1).reshape(
+        *size, *levels.shape[2:]
+    )
+
+
+def _fit_plane(plane: np.ndarray, size: tuple[int, int], fit: str) -> np.ndarray:
+    real = plane.astype(np.float32)
+    fitted = np.asarray(fit_image(Image.fromarray(real), size, fit))
+    fitted = fitted.clip(real.min(), real.max())
+    return (fitted if plane.dtype.kind == "f" else np.rint(fitted)).astype(plane.dtype)
+
+
+def fit_image(image: Image.Image, size: tuple[int, int], fit: str) -> Image.Image:
+    """:func:`fit_levels` of an image of mode L, RGB or F."""
     height, width = size
     if image.size == (width, height):
         return image
@@ -150,137 +105,13 @@ def _resize(image: Image.Image, width: int, height: int) -> Image.Image:
     return image.resize((width, height), BICUBIC, reducing_gap=3.0)
 
 
-def _border_colour(image: Image.Image) -> int | tuple[int, ...]:
+def _border_colour(image: Image.Image) -> float | tuple[int, ...]:
     """The median, per channel, of the outermost pixels: what the padding least stands out from."""
     pixels = np.asarray(image)
     edges = [pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]]
     border = np.sort(np.concatenate(edges), axis=0)
     median = border[len(border) // 2]  # a value that occurs, not a mean of two
-    return int(median) if median.ndim == 0 else tuple(int(value) for value in median)
-
-
-# PIL knows more, but some of the others start programs (EPS) or read formats nobody keeps data in.
-FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF", "PPM")
-EXTENSIONS = frozenset(
-    [
-        ".png",
-        ".jpg",
-        ".jpeg",
-        ".jpe",
-        ".jfif",
-        ".webp",
-        ".bmp",
-        ".dib",
-        ".tif",
-        ".tiff",
-        ".gif",
-        ".ppm",
-        ".pgm",
-        ".pbm",
-    ]
-)
-GREY_MODES = frozenset({"1", "L", "LA", "La", "I", "I;16", "I;16L", "I;16B", "I;16N"})
-ALPHA_MODES = frozenset({"LA", "La", "PA", "RGBA", "RGBa"})
-BROKEN = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    TypeError,
-    LookupError,
-    EOFError,
-    OverflowError,
-    struct.error,
-    zlib.error,
-    Image.DecompressionBombError,
-)
-ORIENTATION = 0x0112
-BITS, COMPRESSION, PLANES = 258, 259, 284  # tags of TIFF 6.0
-MANY_FILES = 2_000
-FILES_PER_TASK = 64
-
-Item = TypeVar("Item")
-Value = TypeVar("Value")
-
-
-Problem = Literal["corrupt", "not_image", "unread_format"]
-
-
-class ImageFileError(SynthgenError):
-    """One file that can't be used; ``problem`` is the sentence without the path."""
-
-    def __init__(self, path: Path, kind: Problem, problem: str) -> None:
-        advice = "Convert it to PNG" if kind == "unread_format" else "Repair or remove it"
-        super().__init__(
-            f"{path} {problem}.\n{advice}; `synthgen data check` lists every such file."
-        )
-        self.path = path
-        self.kind = kind
-        self.problem = problem
-
-
-@dataclass(frozen=True)
-class Header:
-    """What a file says before its pixels are decoded; size as the picture is meant to be seen."""
-
-    mode: str
-    height: int
-    width: int
-    transparent: bool
-    turned: bool
-    frames: int
-
-
-def read_header(path: Path) -> Header:
-    """Raises ImageFileError for what isn't an image."""
-    with _opened(path) as image:
-        try:
-            orientation = _orientation(image)
-            frames = getattr(image, "n_frames", 1)
-        except BROKEN as error:
-            raise _corrupt(path, error) from error
-        width, height = image.size if orientation < 5 else image.size[::-1]
-        return Header(image.mode, height, width, _transparent(image), orientation > 1, frames)
-
-
-def decode(path: Path, size: tuple[int, int], fit: str) -> np.ndarray:
-    """uint8 ``(H, W)`` for a grey file, ``(H, W, 3)`` for any other. Raises ImageFileError."""
-    with _opened(path) as image:
-        try:
-            _refuse_planes(image)
-            # JPEGs decode to 1/2, 1/4 or 1/8 directly; twice the target leaves room to resample.
-            image.draft(None, (2 * max(size), 2 * max(size)))
-            image.load()
-            upright = ImageOps.exif_transpose(image) if _orientation(image) > 1 else image
-            return np.asarray(fit_image(plain(upright), size, fit))
-        except BROKEN as error:
-            raise _corrupt(path, error) from error
-
-
-def _refuse_planes(image: Image.Image) -> None:
-    """Uncompressed 16-bit colours, stored one channel after the other, come out of Pillow 13 as
-    noise (findings/pillow_planar_tiff_is_noise.sh); compressed or pixel by pixel they are right."""
-    tags = getattr(image, "tag_v2", {})
-    deep = max(tags.get(BITS, (8,))) > 8
-    if deep and tags.get(PLANES) == 2 and tags.get(COMPRESSION, 1) == 1:
-        raise ValueError("16-bit colours stored plane by plane are misread; save it as PNG")
-
-
-def plain(image: Image.Image) -> Image.Image:
-    """Any mode -> L or RGB. 16-bit levels 0..65535 become 0..255; transparent pixels are laid on
-    white. Raises ValueError for pixels without a known range."""
-    mode = image.mode
-    if mode == "F":
-        raise ValueError("floating-point pixels have no known range; save it with 8 or 16 bits")
-    if mode == "I" or mode.startswith("I;16"):
-        levels = np.asarray(image).astype(np.int64)
-        if levels.size and (levels.min() < 0 or levels.max() > 65535):
-            raise ValueError("its levels lie outside 0..65535; save it with 8 or 16 bits")
-        return Image.fromarray(((levels + 128) // 257).astype(np.uint8))
-    if _transparent(image):
-        layer = image.convert("RGBA")
-        white = Image.new("RGBA", layer.size, "white")
-        return Image.alpha_composite(white, layer).convert("L" if mode in GREY_MODES else "RGB")
-    return image.convert("L" if mode in GREY_MODES else "RGB")
+    return median.item() if median.ndim == 0 else tuple(int(value) for value in median)
 
 
 def for_each(
@@ -300,47 +131,3 @@ def for_each(
             pool.shutdown(wait=False, cancel_futures=True)
             raise
     return results
-
-
-def _opened(path: Path) -> Image.Image:
-    _require_plain_file(path)
-    try:
-        return Image.open(path, formats=FORMATS)
-    except UnidentifiedImageError as error:
-        if path.stat().st_size == 0:
-            raise ImageFileError(path, "corrupt", "is an empty file") from error
-        known = foreign_format(path)
-        if known is not None:
-            problem = f"is a file of the format {known}, which synthgen does not read"
-            raise ImageFileError(path, "unread_format", problem) from error
-        raise ImageFileError(path, "not_image", "is not an image") from error
-    except FileNotFoundError as error:
-        raise ImageFileError(path, "corrupt", "does not exist") from error
-    except BROKEN as error:
-        raise _corrupt(path, error) from error
-
-
-def _require_plain_file(path: Path) -> None:
-    """As :func:`synthgen.io.require_plain_file`, as one finding among others."""
-    try:
-        require_plain_file(path)
-    except SynthgenError:
-        what = "is a pipe, socket or device, which is not opened"
-        raise ImageFileError(path, "not_image", what) from None
-
-
-def _corrupt(path: Path, error: BaseException) -> ImageFileError:
-    reason = str(error).splitlines()[0].rstrip(".") if str(error) else type(error).__name__
-    return ImageFileError(path, "corrupt", f"can't be decoded ({reason})")
-
-
-def _orientation(image: Image.Image) -> int:
-    """EXIF orientation 1..8; reading it must not decode a PNG, which ``getexif`` does."""
-    if image.format == "PNG" and "exif" not in image.info:
-        return 1
-    value = image.getexif().get(ORIENTATION, 1)
-    return value if isinstance(value, int) and 1 <= value <= 8 else 1
-
-
-def _transparent(image: Image.Image) -> bool:
-    return image.mode in ALPHA_MODES or "transparency" in image.info

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 from unicodedata import category
 
+from synthgen.data.levels import require_range
 from synthgen.errors import SynthgenError
 from synthgen.io import require_plain_file
-from synthgen.ranges import Count, Inner, Side
+from synthgen.ranges import Band, Count, Inner, Real, Side
 from synthgen.types import LabelledImages
 
 # Class names: their order, and which of them can be folders on every system.
@@ -78,7 +79,8 @@ class Records:
     """All images of a source, with what its files say about each.
 
     Attributes:
-        images: uint8 ``(N, C, H, W)`` of one size, with labels.
+        images: of one size, with labels; their levels are not scaled yet if they have more than 8
+            bits.
         files: a name for each image, for messages.
         split: the official split of each, "train", "holdout" or "test"; None where there is none.
         groups: what must stay together (a patient, a film), or None.
@@ -111,6 +113,12 @@ class Source(ABC):
         at_most: training images to keep of each class: one number, one per class in class order,
             or by class name (others keep all). The holdout is cut in proportion, the test split
             never. For trying what little or unbalanced data would do.
+        range: the levels that become black and white, in images of more than 8 bits: ``[lowest,
+            highest]``; ``percentile``, the 0.1st and 99.9th of the training images' levels; None
+            takes what the files' headers say, or as many bits as the training images need.
+        bits: of the images that are trained on and made: 8, or 16 to keep more levels.
+        view: the bands shown as red, green and blue in pictures, counted from 0, or the one shown
+            as grey; None: the first three, or the first. Training sees all bands.
         near_duplicates: what becomes of one picture saved twice (re-encoded, a little resized or
             brighter): ``group`` keeps both in one split as copies are, ``warn`` only says how many
             there are, ``ignore`` doesn't look.
@@ -126,11 +134,15 @@ class Source(ABC):
     split_seed: int = 0
     at_most: Count | list[Count] | dict[str, Count] | None = None
     near_duplicates: Literal["group", "warn", "ignore"] = "group"
+    range: list[Real] | Literal["percentile"] | None = None
+    bits: Literal[8, 16] = 8
+    view: list[Band] | None = None
 
     kind: ClassVar[str]
 
     def __post_init__(self) -> None:
         requested_size(self.size)
+        require_range(self.range)
         if self.fit not in FITS:
             raise SynthgenError(
                 f"data.fit={self.fit} is unknown.\nChoose one of {', '.join(FITS)}."

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from synthgen.data.assign import SPLITS, assign, connected_units, cut, limits_of
+from synthgen.data.levels import preview, require_view, scaled
 from synthgen.data.near_duplicates import NearDuplicates
 from synthgen.data.source import Records, Source
 from synthgen.dataset.schema import Recipe, SplitFile
@@ -94,25 +95,32 @@ def divide(source: Source, records: Records, near: NearDuplicates | None = None)
     """
     images = records.images
     _require_enough(images)
+    require_view(source.view, images.image.channels)
     hashes = image_hashes(images.images)
     names = [images.classes[label] for label in images.labels.tolist()]
-    near = near or NearDuplicates.among(source.near_duplicates, images.images, names, hashes)
+    shown = preview(images).images
+    near = near or NearDuplicates.among(source.near_duplicates, shown, names, hashes)
     together = (records.groups, *near.columns)
     split = _assigned(source, hashes, names, records, near)
-    notes = (
-        *records.notes,
-        *_copy_notes(hashes, names),
-        *near.notes(split),
-        *_drop_notes(records, split),
-    )
     positions: dict[str, list[int]] = {part: [] for part in SPLITS}
     for i in sorted(range(len(hashes)), key=lambda i: (hashes[i], names[i])):
         if split[i] is not None:
             positions[str(split[i])].append(i)
     if source.at_most is not None:
         positions = cut(positions, images, limits_of(source.at_most, images.classes))
+    images, level_notes = scaled(images, positions["train"], source.range, source.bits)
+    images = replace(images, view=None if source.view is None else tuple(source.view))
+    final = hashes if images.levels is None else image_hashes(images.images)
+    positions = _without_copies(positions, final)
     parts = {part: images.subset(found) for part, found in positions.items()}
     _require_every_class(parts, records.split)
+    notes = (
+        *records.notes,
+        *level_notes,
+        *_copy_notes(hashes, names),
+        *near.notes(split),
+        *_drop_notes(records, split),
+    )
     kept = [i for found in positions.values() for i in found]
     groups = {part: _groups_of(found, hashes, *together) for part, found in positions.items()}
     parts = {part: replace(found, groups=groups[part]) for part, found in parts.items()}
@@ -123,7 +131,7 @@ def divide(source: Source, records: Records, near: NearDuplicates | None = None)
         test=parts["test"],
         digest=lines_digest(f"{hashes[i]} {split[i]} {names[i]}" for i in kept),
         recipe=_recipe(source, records, fingerprint(records, hashes)),
-        assignment={hashes[i]: str(split[i]) for i in sorted(kept, key=hashes.__getitem__)},
+        assignment={final[i]: str(split[i]) for i in sorted(kept, key=final.__getitem__)},
         notes=notes,
         name=source.name,
         test_groups=groups["test"],
@@ -133,6 +141,16 @@ def divide(source: Source, records: Records, near: NearDuplicates | None = None)
         holdout_groups=groups["holdout"],
         holdout_attributes=attributes["holdout"],
     )
+
+
+def _without_copies(positions: dict[str, list[int]], hashes: Sequence[str]) -> dict[str, list[int]]:
+    """Less the images that became equal, when they were scaled, to one of a stronger split."""
+    found: set[str] = set()
+    kept = {}
+    for part in reversed(SPLITS):
+        kept[part] = [i for i in positions[part] if hashes[i] not in found]
+        found |= {hashes[i] for i in positions[part]}
+    return {part: kept[part] for part in positions}
 
 
 def _assigned(
@@ -176,6 +194,9 @@ def rebuild(source: Source, recipe: Recipe, digest: str) -> Splits:
             split_seed=recipe.split_seed,
             at_most=list(at_most) if isinstance(at_most, tuple) else at_most,
             near_duplicates=recipe.near_duplicates,
+            range=list(recipe.range) if isinstance(recipe.range, tuple) else recipe.range,
+            bits=recipe.bits,
+            view=None if recipe.view is None else list(recipe.view),
         )
     )
     if splits.recipe.fingerprint != recipe.fingerprint:
@@ -278,6 +299,9 @@ def _recipe(source: Source, records: Records, contents: str) -> Recipe:
         "official": sorted({part for part in records.split if part is not None}),
         "grouped": any(group is not None for group in records.groups),
     }
+    unusual = {"range": source.range, "bits": source.bits, "view": source.view}
+    usual = {"range": None, "bits": 8, "view": None}
+    content |= {key: value for key, value in unusual.items() if value != usual[key]}
     return Recipe.from_json(content, f"The recipe of the split of {source.name}")
 
 

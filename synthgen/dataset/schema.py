@@ -12,7 +12,18 @@ from pydantic import Field, model_validator
 from synthgen.dataset import DESCRIPTION, MANIFEST, README
 from synthgen.errors import SynthgenError
 from synthgen.io import canonical_digest
-from synthgen.ranges import MOST, ROWS_PER_PLAN, Count, Few, Inner, NonNegative, Seed, Share, Side
+from synthgen.ranges import (
+    MOST,
+    ROWS_PER_PLAN,
+    Band,
+    Count,
+    Few,
+    Inner,
+    NonNegative,
+    Seed,
+    Share,
+    Side,
+)
 from synthgen.schema import (
     ClassName,
     ClassNames,
@@ -52,6 +63,9 @@ class Recipe(Schema):
     near_duplicates: Literal["group", "warn", "ignore"] = "ignore"  # before there was a choice
     official: tuple[Part, ...] = ()
     grouped: bool = False
+    range: tuple[float, float] | Literal["percentile"] | None = None
+    bits: Literal[8, 16] = 8
+    view: tuple[Band, ...] | None = None
 
 
 class TrainingData(Schema):

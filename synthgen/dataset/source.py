@@ -11,6 +11,7 @@ import torch
 from synthgen.data.arrays import Arrays, ArraySource, image_array, open_npz, read_labels
 from synthgen.data.files import FileSource, Listing, channels_first, scan_files, stop_at
 from synthgen.data.folder import list_folders
+from synthgen.data.readers import ImageFile
 from synthgen.data.source import Records, existing
 from synthgen.dataset import DESCRIPTION, MANIFEST
 from synthgen.dataset.manifest import SetRows, read_rows
@@ -168,7 +169,7 @@ def _refuse_unfinished(root: Path) -> None:
         )
 
 
-def _scanned(paths: Iterable[Path]) -> torch.Tensor:
+def _scanned(paths: Iterable[ImageFile]) -> torch.Tensor:
     return scan_files(tuple(paths), None, "pad", longest=None, on_error=stop_at).pixels
 
 

@@ -8,12 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
-from synthgen.data.images import decode
+from synthgen.data.files import read_as
 from synthgen.errors import SynthgenError
 from synthgen.images import to_float
 from synthgen.progress import track
@@ -21,7 +19,6 @@ from synthgen.ranges import Count, PositiveShare, Shown
 from synthgen.samplers.base import Sampler
 from synthgen.samplers.latent_space import LatentSampler
 from synthgen.seeds import row_seeds
-from synthgen.types import ImageSpec
 from synthgen.visualize.base import Look, named_grid, write_png
 from synthgen.visualize.latent import (
     class_numbers,
@@ -127,7 +124,7 @@ class Variations(Look):
 
     def write(self, sampler: Sampler, seed: int, folder: Path) -> list[Path]:
         walked = require_latents(sampler)
-        real = read_image(Path(self.image).expanduser(), sampler.image, self.fit)
+        real = read_as(Path(self.image).expanduser(), sampler.image, self.fit)
         label = self._label(sampler)
         found = project(walked, real, label, seed=seed, starts=self.starts, steps=self.search_steps)
         log.info("The likeness differs from %s by %.1f of 255 levels.", self.image, found.error)
@@ -154,10 +151,3 @@ class Variations(Look):
         places = ways(sampler, z.expand(self.directions, -1), others, shares)
         weights = one_hot(sampler, labels.repeat_interleave(len(shares)))
         return images_at(sampler, places, weights).unflatten(0, (self.directions, -1))
-
-
-def read_image(path: Path, image: ImageSpec, fit: str) -> Tensor:
-    """The file as uint8 ``(C, H, W)`` of the sampler's size."""
-    pixels = Image.fromarray(decode(path, (image.height, image.width), fit))
-    array = np.array(pixels.convert("L" if image.channels == 1 else "RGB"))
-    return torch.from_numpy(array).view(image.height, image.width, -1).permute(2, 0, 1).contiguous()

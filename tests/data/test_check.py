@@ -77,7 +77,7 @@ def test_many_odd_sizes_and_modes_are_one_row_each(tmp_path, write_classes, colo
         (
             "not the commonest mode; will be converted",
             "12 files: 1/x10.png, …",
-            "RGB, most are L; check.json names each",
+            "RGB, most are grey; check.json names each",
         ),
     ]
 

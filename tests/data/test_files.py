@@ -8,16 +8,15 @@ import torch
 from PIL import Image
 
 from synthgen.data import ImageFolder
-from synthgen.data.images import (
-    ImageFileError,
-    choose_size,
-    decode,
-    fit_image,
-    for_each,
-    plain,
-    read_header,
-)
+from synthgen.data.images import choose_size, fit_image, fit_levels, for_each
+from synthgen.data.levels import scaled
+from synthgen.data.readers import ImageFileError, read_header, read_levels
+from synthgen.data.readers.pillow import levels_of
 from synthgen.errors import SynthgenError
+
+
+def decode(path, size, fit):
+    return fit_levels(read_levels(path, size).levels, size, fit)
 
 
 def gradient(height=6, width=10):
@@ -46,11 +45,12 @@ def test_jpeg_is_close(tmp_path):
     assert np.abs(decode(path, (32, 32), "pad").astype(int) - gradient(32, 32)).max() < 12
 
 
-def test_sixteen_bits_are_scaled_not_cut(tmp_path):
+def test_sixteen_bits_are_kept(tmp_path):
     levels = np.array([[0, 254, 257, 32896, 65535]], dtype=np.uint16)
     for name in ("a.png", "a.tif"):
         path = save(levels, tmp_path / name)
-        assert decode(path, (1, 5), "pad").tolist() == [[0, 1, 1, 128, 255]]
+        assert decode(path, (1, 5), "pad").tolist() == levels.tolist()
+        assert read_header(path).kind == "grey, 16 bits"
 
 
 def test_levels_without_a_known_range_are_refused(tmp_path):
@@ -75,7 +75,7 @@ def test_16_bit_colours_by_plane_are_refused_because_they_would_be_noise(tmp_pat
     arrays = struct.pack("<3H3I3I", 16, 16, 16, 230, 262, 294, 32, 32, 32)
     path = tmp_path / "a.tif"
     path.write_bytes((header + listed).ljust(200, b"\0") + arrays + values)
-    assert read_header(path).mode == "RGB"
+    assert read_header(path).bands == 3
     if planes == 2:
         with pytest.raises(SynthgenError, match=r"stored plane by plane.*; save it as PNG"):
             decode(path, (4, 4), "pad")
@@ -86,17 +86,16 @@ def test_16_bit_colours_by_plane_are_refused_because_they_would_be_noise(tmp_pat
 
 def test_transparent_pixels_are_laid_on_white():
     for mode, colour in (("RGBA", (10, 20, 30, 0)), ("LA", (10, 0))):
-        assert np.asarray(plain(Image.new(mode, (2, 2), colour))).min() == 255
+        assert levels_of(Image.new(mode, (2, 2), colour)).min() == 255
     opaque = Image.new("RGBA", (1, 1), (10, 20, 30, 255))
-    assert plain(opaque).getpixel((0, 0)) == (10, 20, 30)
+    assert levels_of(opaque)[0, 0].tolist() == [10, 20, 30]
 
 
 def test_palette_and_cmyk_become_rgb(colour_noise):
     rgb = Image.fromarray(colour_noise(4, 4, 0)).quantize(4)
-    assert plain(rgb).mode == "RGB"
-    assert np.array_equal(np.asarray(plain(rgb)), np.asarray(rgb.convert("RGB")))
+    assert np.array_equal(levels_of(rgb), np.asarray(rgb.convert("RGB")))
     cmyk = Image.new("CMYK", (1, 1), (0, 255, 255, 0))
-    assert plain(cmyk).getpixel((0, 0)) == (255, 0, 0)
+    assert levels_of(cmyk)[0, 0].tolist() == [255, 0, 0]
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "png"])
@@ -201,7 +200,7 @@ def test_mixed_folder_is_converted_and_says_so(tmp_path, colour_noise):
     notes = " ".join(records.notes)
     assert "12 × 16" in notes
     assert "6 of 12 were brought to" in notes
-    assert "CMYK 2" in notes
+    assert "2 of 12 are in CMYK and were converted to RGB." in notes
     grey = records.images.images[records.files.index("cat/4.tif")]
     assert torch.equal(grey[0], grey[1])
     first = records.images.images[records.files.index("cat/0.png")]
@@ -232,8 +231,10 @@ def test_grey_files_of_all_modes_stay_one_channel(tmp_path, digits):
     save(image.convert("LA"), folder / "la.png")
     save(pixels[0].astype(np.uint16) * 257, folder / "16.png")
     save(image.convert("1"), folder / "1.png")
-    images = ImageFolder(root=str(tmp_path)).read().images.images
-    assert images.shape == (4, 1, 8, 8)
+    images = ImageFolder(root=str(tmp_path)).read().images
+    assert images.images.dtype == torch.uint16
+    assert images.images.shape == (4, 1, 8, 8)
+    images = scaled(images, [0, 1, 2, 3], None, 8)[0].images
     assert set(images[0].unique().tolist()) == {0, 255}  # 1.png
     for i in (1, 2, 3):
         assert np.array_equal(images[i, 0].numpy(), pixels[0])

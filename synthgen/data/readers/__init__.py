@@ -1,0 +1,92 @@
+"""From a file to levels: a reader per family of formats, found by how a file begins."""
+
+from collections.abc import Callable, Sequence
+from typing import BinaryIO, TypeVar
+
+from PIL import UnidentifiedImageError
+
+from synthgen.data.readers.base import (
+    HEAD,
+    FileBytes,
+    Header,
+    ImageFile,
+    ImageFileError,
+    Raster,
+    Reader,
+    UnreadError,
+    corrupt,
+    name_of,
+    opened,
+)
+from synthgen.data.readers.foreign import foreign_format
+from synthgen.data.readers.pillow import PillowReader
+
+# In this order: the last one is asked for what no other claims.
+READERS: tuple[Reader, ...] = (PillowReader(),)
+
+Value = TypeVar("Value")
+
+
+def extensions(readers: Sequence[Reader] = READERS) -> frozenset[str]:
+    """The endings of the files that are read, in lower case."""
+    return frozenset[str]().union(*(reader.extensions for reader in readers))
+
+
+def read_header(file: ImageFile, readers: Sequence[Reader] = READERS) -> Header:
+    """Raises ImageFileError for what isn't an image, or is of a format that isn't read."""
+    return _with_reader(file, readers, lambda reader, stream: reader.header(stream))
+
+
+def read_levels(
+    file: ImageFile, target: tuple[int, int] | None = None, readers: Sequence[Reader] = READERS
+) -> Raster:
+    """Decode a file; see :meth:`Reader.read` for ``target``. Raises ImageFileError likewise."""
+    return _with_reader(file, readers, lambda reader, stream: reader.read(stream, target))
+
+
+def _with_reader(
+    file: ImageFile, readers: Sequence[Reader], ask: Callable[[Reader, BinaryIO], Value]
+) -> Value:
+    with opened(file) as stream:
+        try:
+            head = stream.read(HEAD)
+        except OSError as error:
+            raise corrupt(file, error) from error
+        reader = next((one for one in readers if one.begins(head, name_of(file))), None)
+        if reader is None:
+            raise _unknown(file, head)
+        stream.seek(0)
+        try:
+            return ask(reader, stream)
+        except UnreadError as error:
+            raise ImageFileError(file, "unread_format", str(error)) from error
+        except UnidentifiedImageError as error:
+            raise _unknown(file, head) from error
+        except reader.broken as error:
+            raise corrupt(file, error) from error
+
+
+def _unknown(file: ImageFile, head: bytes) -> ImageFileError:
+    if not head:
+        return ImageFileError(file, "corrupt", "is an empty file")
+    known = foreign_format(head, name_of(file))
+    if known is None:
+        return ImageFileError(file, "not_image", "is not an image")
+    problem = f"is a file of the format {known}, which synthgen does not read"
+    return ImageFileError(file, "unread_format", problem)
+
+
+__all__ = [
+    "READERS",
+    "FileBytes",
+    "Header",
+    "ImageFile",
+    "ImageFileError",
+    "Raster",
+    "Reader",
+    "UnreadError",
+    "extensions",
+    "name_of",
+    "read_header",
+    "read_levels",
+]

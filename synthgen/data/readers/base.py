@@ -1,0 +1,176 @@
+"""What a reader of image files gives: a header, and levels as the file holds them."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, ClassVar, Literal
+
+import numpy as np
+from PIL import Image
+
+from synthgen.errors import SynthgenError
+from synthgen.io import require_plain_file
+
+HEAD = 512  # bytes by which a reader is found
+BROKEN: tuple[type[Exception], ...] = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    TypeError,
+    LookupError,
+    EOFError,
+    OverflowError,
+    struct.error,
+    zlib.error,
+    Image.DecompressionBombError,
+)  # what decoders raise for damaged files
+
+Problem = Literal["corrupt", "not_image", "unread_format", "other_kind"]
+ADVICE = {
+    "corrupt": "Repair or remove it",
+    "not_image": "Repair or remove it",
+    "unread_format": "Convert it to PNG or TIFF",
+    "other_kind": "Keep images of one kind together",
+}
+Sample = Literal["unsigned", "signed", "float"]
+
+
+@dataclass(frozen=True)
+class FileBytes:
+    """A file that lies inside of another (an archive, a table): its name, and what it holds."""
+
+    name: str
+    content: bytes
+
+
+ImageFile = Path | FileBytes
+
+
+class ImageFileError(SynthgenError):
+    """One file that can't be used; ``problem`` is the sentence without the path."""
+
+    def __init__(self, file: ImageFile, kind: Problem, problem: str) -> None:
+        super().__init__(
+            f"{name_of(file)} {problem}.\n{ADVICE[kind]}; `synthgen data check` lists every such "
+            "file."
+        )
+        self.file = file
+        self.kind = kind
+        self.problem = problem
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a file says of itself before its pixels are decoded.
+
+    Attributes:
+        format: as people call it: PNG, TIFF, DICOM.
+        height: of the picture as it is meant to be seen, in pixels; ``width`` likewise.
+        bands: channels, without transparency.
+        sample: what a level is: an unsigned or signed whole number, or a real one.
+        bits: those of a level that carry information: 12 for 12 bits in 16.
+        alpha: there is transparency, which is laid on white.
+        turned: the picture was turned upright as the file asks.
+        frames: pictures in the file, of which the first is read.
+        remarks: decisions, as ends of sentences ("call white zero and were turned"), which are
+            counted over all files.
+        group: a key that is equal for files that belong together (of one patient); None: unknown.
+    """
+
+    format: str
+    height: int
+    width: int
+    bands: int
+    sample: Sample = "unsigned"
+    bits: int = 8
+    alpha: bool = False
+    turned: bool = False
+    frames: int = 1
+    remarks: tuple[str, ...] = ()
+    group: str | None = None
+
+    @property
+    def kind(self) -> str:
+        """Bands and depth in words; equal for files that are converted alike."""
+        names = {1: "grey", 3: "RGB"}
+        said = names.get(self.bands, f"{self.bands} bands")
+        said += " with transparency" if self.alpha else ""
+        if self.sample != "unsigned" or self.bits != 8:
+            word = {"unsigned": "", "signed": "signed ", "float": "float "}[self.sample]
+            said += f", {word}{self.bits} bit{'s' if self.bits > 1 else ''}"
+        return said
+
+    @property
+    def shallow(self) -> bool:
+        """Whether 8 bits hold every level."""
+        return self.sample == "unsigned" and self.bits <= 8
+
+
+@dataclass(frozen=True)
+class Raster:
+    """A decoded file: ``levels`` ``(H, W)`` or ``(H, W, bands)`` in native byte order, upright, not
+    scaled; of a type that holds what the header says."""
+
+    header: Header
+    levels: np.ndarray
+
+
+class Reader(ABC):
+    """Reads one family of files. Any exception in ``broken`` means that a file is damaged; an
+    UnreadError that it is sound, and not read."""
+
+    name: ClassVar[str]
+    extensions: ClassVar[frozenset[str]] = frozenset()  # in lower case, with the dot
+    broken: ClassVar[tuple[type[Exception], ...]] = BROKEN
+
+    @abstractmethod
+    def begins(self, head: bytes, name: str) -> bool:
+        """Whether a file of that name, whose first 512 bytes are ``head``, is one to read."""
+
+    @abstractmethod
+    def header(self, stream: BinaryIO) -> Header:
+        """Look at the file, at whose beginning ``stream`` stands, without decoding its pixels.
+
+        Raises:
+            UnreadError: the file is sound, but of a kind that isn't read.
+        """
+
+    @abstractmethod
+    def read(self, stream: BinaryIO, target: tuple[int, int] | None) -> Raster:
+        """Decode it. ``target`` is the (height, width) that it is to be brought to: levels may come
+        at any size of at least twice that. Raises UnreadError likewise."""
+
+
+class UnreadError(ValueError):
+    """``str()`` says what a sound file holds that isn't read: "is a TIFF of complex numbers"."""
+
+
+def name_of(file: ImageFile) -> str:
+    return file.name if isinstance(file, FileBytes) else str(file)
+
+
+def opened(file: ImageFile) -> BinaryIO:
+    """Raises ImageFileError for what is missing or no plain file, without opening a pipe."""
+    if isinstance(file, FileBytes):
+        return io.BytesIO(file.content)
+    try:
+        require_plain_file(file)
+    except SynthgenError:
+        what = "is a pipe, socket or device, which is not opened"
+        raise ImageFileError(file, "not_image", what) from None
+    try:
+        return file.open("rb")
+    except FileNotFoundError as error:
+        raise ImageFileError(file, "corrupt", "does not exist") from error
+    except OSError as error:
+        raise corrupt(file, error) from error
+
+
+def corrupt(file: ImageFile, error: BaseException) -> ImageFileError:
+    reason = str(error).splitlines()[0].rstrip(".") if str(error) else type(error).__name__
+    return ImageFileError(file, "corrupt", f"can't be decoded ({reason})")
