@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor
 
-TOP = {8: 255, 16: 65535}  # the highest level of so many bits
+from synthgen.images import as_pictures
 
 
 @dataclass(frozen=True)
@@ -132,6 +132,11 @@ class LabelledImages:
     def counts(self) -> list[int]:
         """Number of images of each class, in label order."""
         return torch.bincount(self.labels, minlength=len(self.classes)).tolist()
+
+    @property
+    def pictures(self) -> Tensor:
+        """What people look at, uint8 ``(N, 1 or 3, H, W)``."""
+        return as_pictures(self.images, self.view)
 
     def subset(self, index: Tensor | Sequence[int]) -> Self:
         """The images at ``index`` (int64 positions or a bool mask), in that order."""

@@ -17,6 +17,7 @@ from synthgen.data.assign import SPLITS
 from synthgen.data.files import channels_first
 from synthgen.data.folder import ImageFolder, split_folders
 from synthgen.data.images import choose_size, fit_levels, for_each
+from synthgen.data.levels import UnscaledImages
 from synthgen.data.source import (
     Records,
     Source,
@@ -34,7 +35,8 @@ class Arrays:
     """Images of one size in memory.
 
     Attributes:
-        pixels: uint8 ``(N, H, W)`` or ``(N, H, W, 1 or 3)``.
+        pixels: ``(N, H, W)`` or ``(N, H, W, C)``; uint8, or levels that are scaled later: uint16,
+            int16 or float32.
         labels: int ``(N,)``, positions in ``classes``.
         split: the official split of each image, "train", "holdout" or "test", or None.
         notes: plain sentences on what was converted.
@@ -75,8 +77,9 @@ class ArraySource(Source):
             notes.append(f"All images were brought to {size[0]} × {size[1]}.")
         tensor, channel_notes = channels_first(pixels)
         labels = torch.from_numpy(arrays.labels.astype(np.int64))
+        kind = LabelledImages if tensor.dtype == torch.uint8 else UnscaledImages
         return Records(
-            LabelledImages(tensor, labels, arrays.classes),
+            kind(tensor, labels, arrays.classes),
             tuple(f"{self.kind}[{index}]" for index in range(len(labels))),
             arrays.split,
             (None,) * len(labels),
@@ -84,14 +87,16 @@ class ArraySource(Source):
         )
 
 
+LEVEL_TYPES = (np.uint8, np.uint16, np.int16, np.float32)
+
+
 def require_consistent(kind: str, arrays: Arrays) -> None:
     """Raise what a new source got wrong: arrays that don't belong together."""
     pixels, labels, classes = arrays.pixels, arrays.labels, arrays.classes
-    shown = pixels.ndim == 3 or (pixels.ndim == 4 and pixels.shape[-1] in (1, 3))
-    if pixels.dtype != np.uint8 or not shown:
-        wrong = (
-            f"pixels are {pixels.dtype} {tuple(pixels.shape)}, not uint8 N×H×W or N×H×W×(1 or 3)"
-        )
+    last = pixels.shape[-1]
+    bands = pixels.ndim == 4 and (last in (1, 3) or last < min(pixels.shape[1:3]))
+    if pixels.dtype not in LEVEL_TYPES or not (pixels.ndim == 3 or bands):
+        wrong = f"pixels are {pixels.dtype} {tuple(pixels.shape)}, not uint8 N×H×W or N×H×W×bands"
     elif labels.shape != (len(pixels),) or labels.dtype.kind not in "iu":
         wrong = f"labels are {labels.dtype} {labels.shape}, not a whole number per image"
     elif labels.min(initial=0) < 0 or labels.max(initial=0) >= len(classes):
@@ -104,10 +109,10 @@ def require_consistent(kind: str, arrays: Arrays) -> None:
 
 
 def resize_all(pixels: np.ndarray, size: tuple[int, int], fit: str) -> np.ndarray:
-    """Bring uint8 ``(N, H, W)`` or ``(N, H, W, C)`` to ``size`` as files would be."""
+    """Bring ``(N, H, W)`` or ``(N, H, W, C)`` to ``size`` as files would be."""
     if pixels.ndim == 4 and pixels.shape[-1] == 1:
         pixels = pixels[..., 0]
-    resized = np.empty((len(pixels), *size, *pixels.shape[3:]), dtype=np.uint8)
+    resized = np.empty((len(pixels), *size, *pixels.shape[3:]), dtype=pixels.dtype)
 
     def fill(index: int) -> None:
         resized[index] = fit_levels(np.ascontiguousarray(pixels[index]), size, fit)

@@ -11,7 +11,7 @@ import numpy as np
 from synthgen.data.images import choose_size
 from synthgen.data.levels import Range, stored_type, widened
 from synthgen.data.readers import Header, ImageFile, ImageFileError, Raster
-from synthgen.types import TOP
+from synthgen.images import TOP
 
 
 @dataclass(frozen=True)

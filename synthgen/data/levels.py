@@ -10,7 +10,8 @@ import numpy as np
 import torch
 
 from synthgen.errors import SynthgenError
-from synthgen.types import TOP, LabelledImages, Levels
+from synthgen.images import TOP
+from synthgen.types import LabelledImages, Levels
 
 Range = tuple[float, float]
 RangeSetting = list[float] | Literal["percentile"] | None
@@ -130,8 +131,8 @@ def scale(images: UnscaledImages, ends: Range, bits: int) -> LabelledImages:
 def range_note(images: UnscaledImages, train: list[int], ends: Range, bits: int, why: str) -> str:
     """What the scale does to the training images, in numbers."""
     known = images.subset(train)
-    before = len(known.images.unique())
-    after = len(scale(known, ends, bits).images.unique())
+    before = _distinct(known.images.numpy())
+    after = _distinct(scale(known, ends, bits).images.numpy())
     levels = known.images.float()
     outside = ((levels < ends[0]) | (levels > ends[1])).double().mean().item()
     said = (
@@ -143,6 +144,14 @@ def range_note(images: UnscaledImages, train: list[int], ends: Range, bits: int,
     elif bits == 8 and after < before:
         said += " data.bits=16 keeps more."
     return said
+
+
+def _distinct(levels: np.ndarray) -> int:
+    """How many different levels there are."""
+    if levels.dtype == np.float32:
+        return len(np.unique(levels))
+    whole = levels.reshape(-1).astype(np.int32) - int(levels.min(initial=0))
+    return int(np.count_nonzero(np.bincount(whole)))
 
 
 def preview(images: LabelledImages) -> LabelledImages:

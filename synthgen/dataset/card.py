@@ -14,6 +14,8 @@ from typing import Any
 
 from synthgen.dataset.schema import Dataset, Fact, PublicDataset
 from synthgen.errors import SynthgenError
+from synthgen.images import TOP
+from synthgen.schema import Image
 
 # What only the person knows about a set: where the real images came from, and what is allowed.
 
@@ -104,6 +106,7 @@ OPENINGS = {
     "png": _folders("png", "`samples_find_deep=True`"),
     "jpeg": _folders("jpg", "`samples_find_deep=True`"),
     "webp": _folders("webp", '`samples_find_deep=True, samples_find_ext="webp"`'),
+    "tiff": Opening("`tifffile.imread` reads each file, of any bands and bits", "viewer: false"),
     "webdataset": _shards("`webdataset.WebDataset`", "tar"),
     "parquet": _shards("`pyarrow.parquet.read_table`", "parquet"),
     "hdf5": _shards("`h5py.File`", "h5"),
@@ -204,7 +207,7 @@ LICENCES = frozenset(
     }
 )
 SIZES = [(1_000, "1K"), (10_000, "10K"), (100_000, "100K"), (1_000_000, "1M"), (10_000_000, "10M")]
-IN_FOLDERS = ("png", "jpeg", "webp")
+IN_FOLDERS = ("png", "jpeg", "webp", "tiff")
 
 
 Described = Dataset | PublicDataset
@@ -281,7 +284,7 @@ def _warning(dataset: Described) -> str:
 
 def _what(dataset: Described) -> str:
     image, form = dataset.image, dataset.file_format.name
-    channels = "grey" if image.channels == 1 else "colour"
+    channels = {1: "grey", 3: "colour"}.get(image.channels, f"{image.channels}-band")
     lines = [
         "## What it is\n",
         f"- {dataset.count:,} labelled {channels} images of {image.height} × "
@@ -289,6 +292,7 @@ def _what(dataset: Described) -> str:
         f"- Format: {form}; {OPENINGS.get(form, UNKNOWN).by}",
         "- Every row of `manifest.jsonl` is an image: its file, label and SHA-256; labels follow "
         "the class order in `dataset.json`",
+        *_levels(image, form),
     ]
     if form in IN_FOLDERS:
         lines.append(
@@ -302,6 +306,26 @@ def _what(dataset: Described) -> str:
                 "classes without a gap, not as in a folder of all classes. Match classes by name"
             )
     return "\n".join(lines)
+
+
+def _levels(image: Image, form: str) -> list[str]:
+    """What a level stands for, and how more than 8 bits are read without losing any."""
+    said = []
+    if image.levels is not None:
+        low, high = image.levels
+        said.append(
+            f"- Level 0 stands for {low:g} in the source, {TOP[image.bits]:,} for {high:g}, and "
+            "those between for equal steps"
+        )
+    if image.bits == 16 and form in IN_FOLDERS:
+        if form == "tiff":
+            way = "`tifffile.imread(file)` reads a file"
+        elif image.channels == 1:
+            way = "`numpy.asarray(PIL.Image.open(file))` reads a file"
+        else:
+            way = "`imagecodecs.imread(file)` reads a file; Pillow cuts colours to 8 bits"
+        said.append(f"- 16 bits a level: {way}; `ImageFolder` and `datasets` lose levels")
+    return said
 
 
 def _made(dataset: Described) -> str:

@@ -1,7 +1,7 @@
 """Sets that a program drew: as a data source, and as what an evaluation judges."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -11,15 +11,16 @@ import torch
 from synthgen.data.arrays import Arrays, ArraySource, image_array, open_npz, read_labels
 from synthgen.data.files import FileSource, Listing, channels_first, scan_files, stop_at
 from synthgen.data.folder import list_folders
+from synthgen.data.levels import UnscaledImages, scale
 from synthgen.data.readers import ImageFile
 from synthgen.data.source import Records, existing
 from synthgen.dataset import DESCRIPTION, MANIFEST
 from synthgen.dataset.manifest import SetRows, read_rows
 from synthgen.dataset.schema import Dataset, PublicDataset, described
 from synthgen.errors import SynthgenError
-from synthgen.images import image_hashes, lines_digest
+from synthgen.images import TOP, from_255, image_hashes, lines_digest, to_255
 from synthgen.schema import read_bytes
-from synthgen.types import LabelledImages
+from synthgen.types import ImageSpec, LabelledImages
 
 JOB = ".synthgen/job.json"  # of a set that is not finished
 
@@ -48,8 +49,8 @@ class Synthetic(FileSource):
 
     def read(self) -> Records:
         if self._rows().in_shards:
-            return _Shards(root=self.root, size=self.size, fit=self.fit).read()
-        return super().read()
+            return _full_scale(_Shards(root=self.root, size=self.size, fit=self.fit).read())
+        return _full_scale(super().read())
 
     def require_sound(self, listing: Listing) -> None:
         super().require_sound(listing)
@@ -64,6 +65,14 @@ class Synthetic(FileSource):
                 f"For any other folder of images use data=image_folder data.root={root}."
             )
         return read_rows(root, _described(root).classes)
+
+
+def _full_scale(records: Records) -> Records:
+    """16 bits of a set that synthgen wrote are on a scale of their own already."""
+    images = records.images
+    if not isinstance(images, UnscaledImages):
+        return records
+    return replace(records, images=replace(images, declared=(0.0, float(TOP[16]))))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,15 +104,16 @@ class SyntheticSet:
 
 
 def read_synthetic(
-    path: str | Path, classes: tuple[str, ...], *, channels: int | None = None
+    path: str | Path, classes: tuple[str, ...], *, like: ImageSpec | None = None
 ) -> SyntheticSet:
     """Read our own folder, any folder with one subfolder per class, or an ``.npz``.
 
     Labels follow ``classes``, the names of the real classes; every one must occur and no other.
     The integer labels of an ``.npz`` without names are positions in ``classes`` unless they are
     names there. Images keep their size (the commonest one, where they differ). A set that is grey
-    throughout has one channel, or with ``channels=3`` three equal ones; without ``channels`` the
-    set's own ``dataset.json`` decides.
+    throughout has one channel, or three equal ones if those that it is to be ``like`` have three;
+    without ``like`` the set's own ``dataset.json`` decides. Levels are brought to the bits of
+    ``like``.
     """
     path = existing(path, "synthetic")
     about = None if path.is_file() else description_of(path)
@@ -114,14 +124,40 @@ def read_synthetic(
         names, pixels = _read_folder(path, classes, about)
     notes = []
     told = None if about is None else about.image.channels  # though all may have come out grey
-    if (channels or told) == 3 and pixels.shape[1] == 1:
+    if (like.channels if like else told) == 3 and pixels.shape[1] == 1:
         notes = ["The synthetic images are grey; each was given three equal channels."]
         pixels = pixels.expand(-1, 3, -1, -1).contiguous()
+    if about is None or like is None or pixels.dtype != like.dtype:
+        pixels, said = _in_levels_of(pixels, like, path, ours=about is not None)
+        notes += said
     number_of = {name: number for number, name in enumerate(classes)}
     labels = torch.tensor([number_of[name] for name in names], dtype=torch.int64)
     lines = (f"{h} {name}" for h, name in zip(image_hashes(pixels), names, strict=True))
-    images = LabelledImages(pixels, labels, tuple(classes))
+    kind = like or (ImageSpec.from_json(about.image.to_json()) if about else None)
+    meaning, view = (kind.levels, kind.view) if kind else (None, None)
+    images = LabelledImages(pixels, labels, tuple(classes), levels=meaning, view=view)
     return SyntheticSet(images, about, path, lines_digest(lines), tuple(notes))
+
+
+def _in_levels_of(
+    pixels: torch.Tensor, like: ImageSpec | None, path: Path, *, ours: bool
+) -> tuple[torch.Tensor, list[str]]:
+    """uint8 or uint16 of the bits of ``like``, and a sentence if that changed anything. A set that
+    another program wrote has the levels of the real images' files."""
+    ends = (like.levels.low, like.levels.high) if like and like.levels else None
+    if not ours and ends is not None and pixels.dtype != torch.uint8:
+        labels = torch.zeros(len(pixels), dtype=torch.int64)
+        found = UnscaledImages(pixels, labels, ("",))
+        said = f"Levels of the synthetic images were scaled as the real ones: {ends}."
+        return scale(found, ends, like.bits if like else 8).images, [said]
+    if pixels.dtype not in LabelledImages.DTYPES:
+        raise SynthgenError(
+            f"{path} holds levels without a known range.\nSave its images with 8 or 16 bits."
+        )
+    if like is None or pixels.dtype == like.dtype:
+        return pixels, []
+    said = f"The synthetic images were brought to the {like.bits} bits of the real ones."
+    return from_255(to_255(pixels), like.dtype), [said]
 
 
 def description_of(folder: Path) -> Dataset | PublicDataset | None:

@@ -174,7 +174,8 @@ def class_sentences(splits: Splits, synthetic: SyntheticSet) -> list[str]:
 
 def shape(channels_height_width: tuple[int, int, int]) -> str:
     channels, height, width = channels_height_width
-    return f"{width} × {height} pixels in {'grey' if channels == 1 else 'colour'}"
+    colours = {1: "grey", 3: "colour"}.get(channels, f"{channels} bands")
+    return f"{width} × {height} pixels in {colours}"
 
 
 def require_options(

@@ -14,6 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from synthgen.evaluation.schema import NeighbourRow
+from synthgen.images import eight_bits, to_pil
 from synthgen.neighbors import CHUNK
 from synthgen.progress import track
 from synthgen.seeds import Stream, step_generator
@@ -135,7 +136,8 @@ def margin(side: int) -> int:
 
 
 def small(images: Tensor) -> Tensor:
-    """uint8 or float ``(N, C, H, W)`` -> the same, longer side at most 32; uint8 if it fits."""
+    """uint8 or uint16 ``(N, C, H, W)`` -> uint8, longer side at most 32."""
+    images = eight_bits(images)
     height, width = images.shape[2:]
     factor = LONGEST / max(height, width)
     if factor >= 1:
@@ -245,16 +247,13 @@ def rows(search: Search, classes: tuple[str, ...]) -> tuple[NeighbourRow, ...]:
     )
 
 
-def picked(images: LabelledImages, positions: list[int]) -> Tensor:
-    return images.images[torch.tensor(positions, dtype=torch.int64)]
-
-
 def plant(train: LabelledImages) -> dict[str, LabelledImages]:
     """At most 60 training images as generators and files leave copies, in each of :data:`KINDS`,
     spread over the classes: to see which a check finds."""
     some = spread_by_class(train, PLANTED)
+    images = eight_bits(some.images)
     return {
-        kind: LabelledImages(change(some.images), some.labels, some.classes)
+        kind: LabelledImages(change(images), some.labels, some.classes, view=some.view)
         for kind, change in KINDS.items()
     }
 
@@ -291,13 +290,13 @@ def whole(pixels: Tensor) -> Tensor:
 
 
 def _jpeg(image: Tensor) -> Tensor:
-    pixels = image.permute(1, 2, 0).numpy()
+    """Colours as one picture, other bands each as a grey one."""
+    if image.shape[0] not in (1, 3):
+        return torch.cat([_jpeg(band[None]) for band in image])
     file = io.BytesIO()
-    Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels).save(
-        file, "JPEG", quality=QUALITY
-    )
-    read = np.asarray(Image.open(io.BytesIO(file.getvalue())))
-    return torch.from_numpy(read.reshape(pixels.shape).copy()).permute(2, 0, 1)
+    to_pil(image).save(file, "JPEG", quality=QUALITY)
+    read = np.array(Image.open(io.BytesIO(file.getvalue())))
+    return torch.from_numpy(read).view(*image.shape[1:], -1).permute(2, 0, 1)
 
 
 KINDS: dict[str, Callable[[Tensor], Tensor]] = {

@@ -66,6 +66,7 @@ def add_fidelity(
     features = {}
     twins = add_copies(found, splits, synthetic, folder)
     for extractor in extractors:
+        extractor.view = splits.train.view
         extractor.prepare(splits.train, seed)
         space = measure_space(extractor, splits, synthetic, controls, folder, twins, metrics)
         found.results += space.results
@@ -111,8 +112,8 @@ def add_copies(found: Findings, splits: Splits, synthetic: LabelledImages, folde
     found.sentences.append(copies.sentence)
     figure = copy_figure(
         copies.pairs,
-        synthetic.images,
-        known.images,
+        synthetic.pictures,
+        known.pictures,
         folder,
         extractor=name,
         file=f"figures/copies_{name}.png",
@@ -175,8 +176,8 @@ def add_portraits(
         ),
         copy_figure(
             space.copying.pairs,
-            synthetic.images,
-            splits.known.images,
+            synthetic.pictures,
+            splits.known.pictures,
             folder,
             extractor=name,
             file=f"figures/copies_{name}.png",

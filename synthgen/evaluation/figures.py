@@ -22,7 +22,7 @@ from synthgen.evaluation.report.charts import (
     write_figure,
 )
 from synthgen.evaluation.schema import CopiedPair, Figure
-from synthgen.images import to_pil
+from synthgen.images import as_pictures, to_pil, top_of
 from synthgen.io import write_bytes
 from synthgen.types import LabelledImages, positions_by_class
 
@@ -79,7 +79,7 @@ def synthetic_half(width: int, height: int, image: Sequence[int]) -> tuple[int, 
 def first_of_class(images: LabelledImages, label: int) -> Tensor:
     """The first few: sets have no meaningful order, so nothing is picked for its looks."""
     positions = (images.labels == label).nonzero().flatten()[:COLUMNS]
-    return images.images[positions]
+    return as_pictures(images.images[positions], images.view)
 
 
 def neighbour_figure(
@@ -207,7 +207,7 @@ def typical_grid(
         order = realism(features, real).argsort(descending=True, stable=True)
         middle = (features.double() - features.double().mean(0)).square().sum(1)
         chosen = (order[:SHOWN], middle.argsort(stable=True)[:SHOWN], order[-SHOWN:].flip(0))
-        rows.append([list(synthetic.images[mine[positions]]) for positions in chosen])
+        rows.append([list(synthetic.subset(mine[positions]).pictures) for positions in chosen])
         names.append(name)
     if not rows:
         return None
@@ -377,7 +377,7 @@ def radial_power(images: Tensor) -> tuple[Tensor, Tensor]:
     wanted = torch.arange(1, rings + 1)
     found = []
     for chunk in images.split(CHUNK_SPECTRA):
-        grey = chunk.double().mean(1) / 255
+        grey = chunk.double().mean(1) / top_of(images)
         grey = (grey - grey.mean((1, 2), keepdim=True)) * window
         power = torch.fft.fft2(grey, norm="ortho").abs().square().flatten(1)
         size = int(ring.max()) + 1

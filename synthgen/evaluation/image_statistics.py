@@ -7,20 +7,21 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from synthgen.evaluation.features.network import luma
+from synthgen.images import top_of
 
 CHUNK = 2**19  # pixels held at a time: memory grows with one image, not with the set
 LEVELS = 256
 
 
 def image_statistics(images: Tensor) -> dict[str, Tensor]:
-    """uint8 ``(N, C, H, W)`` -> float64 ``(N,)`` per statistic, for every image by itself.
+    """Images ``(N, C, H, W)`` -> float64 ``(N,)`` per statistic, for every image by itself.
 
-    brightness and contrast are mean and standard deviation of the luma, 0..1; sharpness is the
-    standard deviation of its Laplacian; spectrum slope is that of log power against log frequency
-    (natural photographs: about -2); fine detail is the share of power above half of Nyquist's
-    frequency; foreground is the share of pixels on the other side of Otsu's threshold (1979) than
-    the border. Colour images also have red, green, blue (means) and colourfulness (Hasler and
-    Süsstrunk 2003).
+    brightness and contrast are mean and standard deviation of the luma (of other images than grey
+    and RGB: of the bands' mean), 0..1; sharpness is the standard deviation of its Laplacian;
+    spectrum slope is that of log power against log frequency (natural photographs: about -2); fine
+    detail is the share of power above half of Nyquist's frequency; foreground is the share of
+    pixels on the other side of Otsu's threshold (1979) than the border. RGB images also have red,
+    green, blue (means) and colourfulness (Hasler and Süsstrunk 2003).
     """
     found: dict[str, list[Tensor]] = {}
     together = max(1, CHUNK // images.shape[1:].numel())
@@ -31,8 +32,8 @@ def image_statistics(images: Tensor) -> dict[str, Tensor]:
 
 
 def _of_chunk(images: Tensor) -> dict[str, Tensor]:
-    pixels = images.double() / 255
-    grey = pixels if images.shape[1] == 1 else luma(pixels)
+    pixels = images.double() / top_of(images)
+    grey = luma(pixels) if images.shape[1] == 3 else pixels.mean(1, keepdim=True)
     slope, fine = _spectrum(grey[:, 0])
     found = {
         "brightness": grey.mean((1, 2, 3)),

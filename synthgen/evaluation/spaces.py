@@ -14,7 +14,6 @@ from synthgen.evaluation.copy_search import (
     PER_CLASS,
     Search,
     closest_pairs,
-    picked,
     rows,
 )
 from synthgen.evaluation.copy_tests import Twins
@@ -159,8 +158,8 @@ def find_neighbours(
         [
             (
                 synthetic.classes[pair.label],
-                synthetic.images[in_synthetic[pair.synthetic]],
-                picked(train_images, in_train[pair.training].tolist()),
+                synthetic.subset(in_synthetic[pair.synthetic][None]).pictures[0],
+                train_images.subset(in_train[pair.training]).pictures,
             )
             for pair in search.pairs
         ],

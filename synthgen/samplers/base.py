@@ -17,7 +17,7 @@ from synthgen.types import ImageSpec, LabelledImages, Samples
 
 
 class Sampler(nn.Module, Rebuildable, ABC):
-    """Draws uint8 images for given labels and seeds; image ``i`` depends on (label, seed) alone.
+    """Draws images for given labels and seeds; image ``i`` depends on (label, seed) alone.
 
     Requests are cut into chunks of exactly ``chunk`` images (the last one padded), so the
     arithmetic behind an image has the same shapes whatever the size and order of the request.
@@ -79,7 +79,7 @@ class Sampler(nn.Module, Rebuildable, ABC):
             seeds: int64 ``(N,)``; equal pairs give equal images.
 
         Returns:
-            uint8 images ``(N, C, H, W)`` on the CPU, with the labels and seeds.
+            images ``(N, C, H, W)`` of ``image.dtype`` on the CPU, with the labels and seeds.
 
         Raises:
             ValueError: the two differ in length, or a label means no class.
@@ -92,7 +92,7 @@ class Sampler(nn.Module, Rebuildable, ABC):
             self.image.classes
         ):
             raise ValueError(f"labels must be in 0..{len(self.image.classes) - 1}")
-        images = torch.empty(len(labels), *self.image.shape, dtype=torch.uint8)
+        images = torch.empty(len(labels), *self.image.shape, dtype=self.image.dtype)
         with torch_threads(self.threads or torch.get_num_threads()):
             for start in range(0, len(labels), self.chunk):
                 part = slice(start, min(start + self.chunk, len(labels)))
@@ -101,18 +101,22 @@ class Sampler(nn.Module, Rebuildable, ABC):
                 chunk_seeds = torch.zeros(self.chunk, dtype=torch.int64)
                 chunk_labels[:count], chunk_seeds[:count] = labels[part], seeds[part]
                 drawn = self.draw(chunk_labels, chunk_seeds)
-                if drawn.dtype != torch.uint8 or drawn.shape != (self.chunk, *self.image.shape):
+                if drawn.dtype != self.image.dtype or drawn.shape != (
+                    self.chunk,
+                    *self.image.shape,
+                ):
                     raise SynthgenError(
                         f"{type(self).__name__}.draw gave {drawn.dtype} {tuple(drawn.shape)} "
-                        f"instead of torch.uint8 {(self.chunk, *self.image.shape)}.\n"
-                        "synthgen.images.to_uint8 makes uint8 of floats in [-1, 1]."
+                        f"instead of {self.image.dtype} {(self.chunk, *self.image.shape)}.\n"
+                        "synthgen.images.to_levels(floats in [-1, 1], self.image.bits) makes them."
                     )
                 images[part] = drawn[:count].cpu()
         return Samples(images, labels, seeds)
 
     @abstractmethod
     def draw(self, labels: Tensor, seeds: Tensor) -> Tensor:
-        """One chunk: int64 ``(chunk,)`` on the CPU -> uint8 ``(chunk, C, H, W)``, any device."""
+        """One chunk: int64 ``(chunk,)`` on the CPU -> ``(chunk, C, H, W)`` of ``image.dtype``, any
+        device."""
 
 
 class FittedSampler(Sampler):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor
 
 from synthgen.errors import SynthgenError
+from synthgen.images import TOP
 from synthgen.ranges import Seed
 from synthgen.samplers.base import FittedSampler, one_of_class, sorted_by_class
 from synthgen.seeds import image_rng, step_generator
@@ -25,10 +27,10 @@ class Bootstrap(FittedSampler):
 
     def __init__(self, image: ImageSpec) -> None:
         super().__init__(image)
-        self.register_buffer("images", torch.empty(0, *image.shape, dtype=torch.uint8))
+        self.register_buffer("images", torch.empty(0, *image.shape, dtype=image.dtype))
         self.register_buffer("first", torch.zeros(image.num_classes + 1, dtype=torch.int64))
 
-    images: Tensor  # uint8 (N, C, H, W), sorted by class
+    images: Tensor  # (N, C, H, W) of image.dtype, sorted by class
     first: Tensor  # int64 (classes + 1,): class i is images[first[i]:first[i + 1]]
 
     def fit(self, real: LabelledImages) -> None:
@@ -48,15 +50,17 @@ class Bootstrap(FittedSampler):
 
 
 class Noise(FittedSampler):
-    """Every pixel uniform over 0..255, independent of the class and of the real images."""
+    """Every pixel uniform over all levels, independent of the class and of the real images."""
 
     def fit(self, real: LabelledImages) -> None:
         """Nothing is learned."""
 
     def draw(self, labels: Tensor, seeds: Tensor) -> Tensor:
         shape = self.image.shape
+        kind = np.uint8 if self.image.bits == 8 else np.uint16
         images = [
-            image_rng(seed).integers(0, 256, size=shape, dtype=np.uint8) for seed in seeds.tolist()
+            image_rng(seed).integers(0, TOP[self.image.bits] + 1, size=shape, dtype=kind)
+            for seed in seeds.tolist()
         ]
         return torch.from_numpy(np.stack(images))
 
@@ -80,4 +84,4 @@ class ShuffledLabels(Bootstrap):
 
     def fit(self, real: LabelledImages) -> None:
         order = torch.randperm(len(real), generator=step_generator(self.seed))
-        super().fit(LabelledImages(real.images, real.labels[order], real.classes))
+        super().fit(replace(real, labels=real.labels[order], groups=None))

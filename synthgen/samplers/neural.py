@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from synthgen.errors import SynthgenError
-from synthgen.images import to_uint8
+from synthgen.images import to_levels
 from synthgen.networks.base import Generator
 from synthgen.networks.ladder import LadderDecoder
 from synthgen.networks.vq import Codebook, CodeTransformer, VQDecoder
@@ -28,7 +28,9 @@ class GeneratorSampler(LatentSampler):
         self.generator = generator
 
     def draw(self, labels: Tensor, seeds: Tensor) -> Tensor:
-        return to_uint8(self.generator(self.latents(labels, seeds), labels.to(self.device)))
+        return to_levels(
+            self.generator(self.latents(labels, seeds), labels.to(self.device)), self.image.bits
+        )
 
     def latents(self, labels: Tensor, seeds: Tensor) -> Tensor:
         return self.spread.normal(seeds, self.generator.z_dim).to(self.device)
@@ -97,7 +99,9 @@ class DecoderSampler(LatentSampler):
 
     def draw(self, labels: Tensor, seeds: Tensor) -> Tensor:
         labels = labels.to(self.device)
-        return to_uint8(self.likelihood.mean(self.decoder(self.latents(labels, seeds), labels)))
+        return to_levels(
+            self.likelihood.mean(self.decoder(self.latents(labels, seeds), labels)), self.image.bits
+        )
 
     def set_latents(self, *, temperature: float | None, truncation: float | None) -> None:
         require_spreadable(self.density)
@@ -138,7 +142,7 @@ class LadderSampler(GeneratorSampler):
 
     def draw(self, labels: Tensor, seeds: Tensor) -> Tensor:
         outputs = self.generator(self.latents(labels, seeds), labels.to(self.device))
-        return to_uint8(self.likelihood.mean(outputs))
+        return to_levels(self.likelihood.mean(outputs), self.image.bits)
 
     def set_latents(self, *, temperature: float | None, truncation: float | None) -> None:
         if self.density is not None:
@@ -181,7 +185,7 @@ class CodeSampler(Sampler):
 
     def draw(self, labels: Tensor, seeds: Tensor) -> Tensor:
         codes = self.draw_codes(labels, seeds)
-        return to_uint8(self.decoder(self.codebook.lookup(codes)))
+        return to_levels(self.decoder(self.codebook.lookup(codes)), self.image.bits)
 
     def draw_codes(self, labels: Tensor, seeds: Tensor) -> Tensor:
         """int64 ``(N,)`` both -> int64 ``(N, *grid)``; each image has its own random numbers."""

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from synthgen.errors import SynthgenError
-from synthgen.images import to_float, to_uint8
+from synthgen.images import to_float, to_levels
 from synthgen.samplers.base import FittedSampler, one_of_class
 from synthgen.samplers.controls import Bootstrap
 from synthgen.seeds import Stream
@@ -71,7 +71,7 @@ class Drawn(FittedSampler):
         for position, rule in enumerate(self.rules.values()):
             if rule is not None:
                 images = rule.apply(images, ImageRandom(seeds, RULE_STREAM + position), images)
-        return to_uint8(images)
+        return to_levels(images, self.image.bits)
 
     def with_attributes(self, options: Mapping[str, str]) -> Drawn:
         clone, attributes = copy.copy(self), dict(self.attributes)
@@ -121,4 +121,4 @@ class RuleAugmented(Bootstrap):
             if rule is not None:
                 random = ImageRandom(seeds, stream=1 + position)
                 images = rule.apply(images, random, partners)
-        return to_uint8(images)
+        return to_levels(images, self.image.bits)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from synthgen.errors import SynthgenError
-from synthgen.images import to_float, to_uint8
+from synthgen.images import to_float, to_levels
 from synthgen.ranges import Components, Count, Mixture, NonNegative, Seed, Share
 from synthgen.samplers.base import FittedSampler, one_of_class, sorted_by_class
 from synthgen.seeds import Stream, image_rng, normal_latents
@@ -80,7 +80,7 @@ class PrincipalSpace(FittedSampler):
             # One product of the same shape for each image: rows of one large product may be summed
             # in an order that depends on their position. The copy makes the alignment equal too.
             flat[row] += torch.mv(self.components.T, latents[row].clone())
-        return to_uint8(flat.view(-1, *self.image.shape))
+        return to_levels(flat.view(-1, *self.image.shape), self.image.bits)
 
 
 # A Gaussian per class in the space of its principal components: the cheapest honest generator.
@@ -163,7 +163,7 @@ class PCAGaussian(FittedSampler):
         if self.residual_noise > 0:
             residual = normal_latents(seeds, flat.shape[1], Stream.RESIDUAL).to(self.device)
             flat += residual.mul_(self.residual_std[labels, None])
-        return to_uint8(flat.view(-1, *self.image.shape))
+        return to_levels(flat.view(-1, *self.image.shape), self.image.bits)
 
 
 # A mixture of Gaussians per class in the space of the principal components.

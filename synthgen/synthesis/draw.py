@@ -15,6 +15,7 @@ from torch import Tensor
 from synthgen.dataset.formats import Encoded, Shard
 from synthgen.dataset.schema import SYNTHETIC, ShardFile, ShardHeader
 from synthgen.errors import SynthgenError
+from synthgen.images import put
 from synthgen.synthesis.job import Job
 from synthgen.synthesis.manifest import manifest_lines
 from synthgen.synthesis.plan import Part
@@ -23,7 +24,7 @@ from synthgen.synthesis.request import SynthesisRequest
 
 @dataclass(frozen=True)
 class Drawn:
-    """Rows with their images: uint8 ``(N, C, H, W)``; seeds and attempts int64 ``(N,)``."""
+    """Rows with their images ``(N, C, H, W)``; seeds and attempts int64 ``(N,)``."""
 
     part: Part
     images: Tensor
@@ -35,7 +36,7 @@ class Drawn:
 
 def draw_rows(request: SynthesisRequest, part: Part, index: Tensor, seeds: Tensor) -> Tensor:
     """The images of the rows ``part[index]``, drawn with ``seeds[index]``."""
-    images = torch.empty(len(index), *request.image.shape, dtype=torch.uint8)
+    images = torch.empty(len(index), *request.image.shape, dtype=request.image.dtype)
     sources = part.sources[index]
     for number in sources.unique().tolist():
         source = request.sources[number]
@@ -45,7 +46,7 @@ def draw_rows(request: SynthesisRequest, part: Part, index: Tensor, seeds: Tenso
         for first in range(0, len(rows), request.batch_size):
             batch = slice(first, first + request.batch_size)
             drawn = source.draws.sample(part.labels[rows[batch]], keys[rows[batch]])
-            images[which[batch]] = drawn.images
+            put(images, which[batch], drawn.images)
     return images
 
 
@@ -71,7 +72,7 @@ def draw_part(
         _require_attempts_left(request, part, pending, tried, rejected)
         if len(pending):
             seeds = request.rows.seeds(part, tried)
-            images[pending] = draw_rows(request, part, pending, seeds)
+            put(images, pending, draw_rows(request, part, pending, seeds))
     return Drawn(part, images, seeds, tried, scores, rejected)
 
 

@@ -327,7 +327,7 @@ def _require_same_kind(request: SynthesisRequest, base: Dataset) -> None:
     """Images of one size and the same classes, in files of one format."""
     image, form = ImageSpec.from_json(base.image.to_json()), specs_today(base.file_format.to_json())
     settings = format_record(request.format).to_json()
-    if image.shape != request.image.shape:
+    if (image.shape, image.bits) != (request.image.shape, request.image.bits):
         what = f"The set's images are {words_of(image)}; the sampler's {words_of(request.image)}"
     elif image.classes != request.image.classes:
         kept, drawn = (", ".join(one.classes[:20]) for one in (image, request.image))
@@ -346,8 +346,9 @@ def _require_same_kind(request: SynthesisRequest, base: Dataset) -> None:
 
 
 def words_of(image: ImageSpec) -> str:
-    colour = "grey" if image.channels == 1 else "colour"
-    return f"{image.height} x {image.width} pixels, {colour}"
+    names = {1: "grey", 3: "colour"}
+    bands = names.get(image.channels, f"{image.channels} bands")
+    return f"{image.height} x {image.width} pixels, {bands}, {image.bits} bits"
 
 
 def _require_same_split(request: SynthesisRequest, base: Dataset) -> None:

@@ -36,7 +36,7 @@ from synthgen.dataset.schema import (
     signed,
 )
 from synthgen.dataset.storage import LocalStore
-from synthgen.images import encode_png, grid
+from synthgen.images import as_pictures, encode_png, grid
 from synthgen.io import write_text
 from synthgen.schema import Image
 from synthgen.serialization import to_spec
@@ -62,14 +62,16 @@ class ContactSheet:
         self.names = [image.classes[label] for label in used]
         self.lines = {label: line for line, label in enumerate(used)}
         self.seen = dict.fromkeys(used, 0)
-        grey = torch.full((len(used), SHEET_COLUMNS, *image.shape), 128)
-        self.images = grey.to(torch.uint8)
+        self.view = image.view
+        shown = as_pictures(torch.zeros(1, *image.shape, dtype=torch.uint8), image.view).shape[1:]
+        self.images = torch.full((len(used), SHEET_COLUMNS, *shown), 128, dtype=torch.uint8)
 
     def add(self, numbers: range, images: Tensor) -> None:
-        """uint8 ``(N, C, H, W)`` of the rows ``numbers``."""
+        """``(N, C, H, W)`` of the rows ``numbers``."""
         labels = self.rows.labels[numbers.start : numbers.stop]
         for label, seen in self.seen.items():
             found = images[labels == label][: SHEET_COLUMNS - seen]
+            found = as_pictures(found, self.view)
             self.images[self.lines[label], seen : seen + len(found)] = found
             self.seen[label] = seen + len(found)
         self.seen = {label: seen for label, seen in self.seen.items() if seen < SHEET_COLUMNS}

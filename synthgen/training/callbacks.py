@@ -22,7 +22,7 @@ from torch import Tensor
 
 from synthgen.dataset.schema import Training
 from synthgen.errors import SynthgenError
-from synthgen.images import encode_png, grid, to_float
+from synthgen.images import as_pictures, encode_png, grid, to_float
 from synthgen.io import read_json, write_bytes, write_json
 from synthgen.metrics import Comparison, FrechetDistance, Metric
 from synthgen.samplers.base import Sampler
@@ -213,7 +213,7 @@ class Previews(BetweenBatches):
         was_training = sampler.training
         samples = sampler.eval().sample(labels, row_seeds(0, 0, len(labels)))
         sampler.train(was_training)
-        return grid(samples.images, columns=classes)
+        return grid(as_pictures(samples.images, module.image.view), columns=classes)
 
 
 class ShowProgress(BetweenBatches):

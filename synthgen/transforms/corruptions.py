@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from synthgen.errors import SynthgenError
-from synthgen.images import to_float, to_uint8
+from synthgen.images import to_float, to_levels
 from synthgen.transforms.base import ImageRandom, SoloTransform
 from synthgen.transforms.geometric import Rotation
 from synthgen.transforms.photometric import (
@@ -36,8 +36,9 @@ PIXELS_AT_A_TIME = 2**21  # bounds the memory of intermediate results; does not 
 class TransformCorruption:
     """A rule at a strength that is the same for all images.
 
-    Called with uint8 ``(N, C, H, W)`` images, a strength in [0, 1] (0 returns them unchanged) and N
-    seeds; image ``i`` of the uint8 result depends on image ``i``, the strength and seed ``i``.
+    Called with uint8 or uint16 ``(N, C, H, W)`` images, a strength in [0, 1] (0 returns them
+    unchanged) and N seeds; image ``i`` of the result depends on image ``i``, the strength and seed
+    ``i``.
     """
 
     rule: type[SoloTransform]
@@ -62,7 +63,7 @@ class TransformCorruption:
     def _corrupt(self, images: Tensor, strength: float, seeds: Sequence[int] | Tensor) -> Tensor:
         strengths = torch.full((len(images),), strength)
         changed = self.rule().change(to_float(images), strengths, ImageRandom(seeds))
-        return to_uint8(changed)
+        return to_levels(changed, 16 if images.dtype == torch.uint16 else 8)
 
 
 CORRUPTIONS: dict[str, Corruption] = {

@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from synthgen.errors import SynthgenError
-from synthgen.images import to_uint8
+from synthgen.images import as_pictures, to_levels
 from synthgen.progress import track
 from synthgen.ranges import Positive, Shown
 from synthgen.samplers.base import Sampler
@@ -55,9 +55,10 @@ def one_hot(sampler: Sampler, labels: Tensor) -> Tensor:
 
 @torch.inference_mode()
 def images_at(sampler: LatentSampler, z: Tensor, class_weights: Tensor) -> Tensor:
-    """float32 ``(N, Z)`` and ``(N, classes)`` -> uint8 ``(N, C, H, W)`` on the CPU."""
+    """float32 ``(N, Z)`` and ``(N, classes)`` -> pictures, uint8 ``(N, 1 or 3, H, W)``."""
     parts = zip(z.split(sampler.chunk), class_weights.split(sampler.chunk), strict=True)
-    return torch.cat([to_uint8(sampler.decode(*part)).cpu() for part in parts])
+    images = [to_levels(sampler.decode(*part), sampler.image.bits).cpu() for part in parts]
+    return as_pictures(torch.cat(images), sampler.image.view)
 
 
 def ways(sampler: LatentSampler, starts: Tensor, ends: Tensor, shares: Tensor) -> Tensor:
@@ -96,7 +97,9 @@ class Sheet(Look):
         seeds = row_seeds(seed, 0, len(labels) * self.per_class)
         drawn = sampler.sample(labels.repeat_interleave(self.per_class), seeds)
         names = [sampler.image.classes[label] for label in labels.tolist()]
-        picture = named_grid(in_rows(drawn.images, len(names)), names)
+        picture = named_grid(
+            in_rows(as_pictures(drawn.images, sampler.image.view), len(names)), names
+        )
         return [write_png(folder / "contact_sheet.png", picture)]
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from synthgen.data.files import read_as
 from synthgen.errors import SynthgenError
-from synthgen.images import to_float
+from synthgen.images import as_pictures, to_float
 from synthgen.progress import track
 from synthgen.ranges import Count, PositiveShare, Shown
 from synthgen.samplers.base import Sampler
@@ -48,7 +48,8 @@ class Projection:
 def project(
     sampler: LatentSampler, image: Tensor, label: int, *, seed: int, starts: int, steps: int
 ) -> Projection:
-    """The latent whose image is most like the uint8 ``(C, H, W)`` ``image``, of class ``label``.
+    """The latent whose image of class ``label`` is most like ``image``, uint8 or uint16
+    ``(C, H, W)``.
 
     Descends from several drawn latents at once and keeps the best (Abdal et al. 2019 do so for
     style latents). The distance is that of pixels; a quadratic pull, as of a Gaussian with the mean
@@ -129,7 +130,8 @@ class Variations(Look):
         found = project(walked, real, label, seed=seed, starts=self.starts, steps=self.search_steps)
         log.info("The likeness differs from %s by %.1f of 255 levels.", self.image, found.error)
         drawn = self._neighbours(walked, found.z, label, seed)
-        real_column = real.expand(self.directions, 1, *real.shape)
+        shown = as_pictures(real[None], sampler.image.view)
+        real_column = shown.expand(self.directions, *shown.shape)
         names = ["real", "likeness", *(f"{100 * share:g} %" for share in self.shares)]
         picture = named_grid(torch.cat([real_column, drawn], 1), columns=names)
         return [write_png(folder / "variations.png", picture)]
@@ -144,7 +146,7 @@ class Variations(Look):
         return class_numbers(sampler, [name])[0]
 
     def _neighbours(self, sampler: LatentSampler, z: Tensor, label: int, seed: int) -> Tensor:
-        """uint8 ``(directions, 1 + shares, C, H, W)``."""
+        """Pictures, uint8 ``(directions, 1 + shares, 1 or 3, H, W)``."""
         labels = torch.full((self.directions,), label)
         others = sampler.latents(labels, row_seeds(seed, OTHERS, self.directions))
         shares = torch.tensor((0.0, *self.shares))

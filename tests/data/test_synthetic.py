@@ -9,6 +9,7 @@ from PIL import Image
 from synthgen.data import prepare
 from synthgen.dataset.source import Synthetic, read_synthetic
 from synthgen.errors import SynthgenError
+from synthgen.types import ImageSpec
 
 CLASSES = ("1", "0")  # not alphabetical
 
@@ -153,7 +154,7 @@ def test_colour_sets_that_came_out_grey_keep_three_channels(ours):
     grey = read_synthetic(ours, CLASSES)
     assert grey.images.images.shape[1] == 1
     assert grey.notes == ()
-    made = read_synthetic(ours, CLASSES, channels=3)
+    made = read_synthetic(ours, CLASSES, like=ImageSpec(3, 8, 8, CLASSES))
     assert made.notes == ("The synthetic images are grey; each was given three equal channels.",)
     three = made.images.images
     assert three.shape[1] == 3

@@ -108,7 +108,7 @@ def test_a_thousand_classes_of_five_images_within_two_minutes(tmp_path, monkeypa
             classes=np.array([f"c{k:04}" for k in range(1000)]),
         )
     splits = prepare(NPZ(path=str(tmp_path / "real.npz")))
-    drawn = read_synthetic(tmp_path / "fake.npz", splits.train.classes, channels=1)
+    drawn = read_synthetic(tmp_path / "fake.npz", splits.train.classes, like=splits.train.image)
     monkeypatch.setattr(expected.time, "perf_counter", time.process_time)
     promised = []
     monkeypatch.setattr(

@@ -117,7 +117,7 @@ def report(
     if settings.reference == "holdout":
         splits = for_choosing(splits)
     image = splits.train.image
-    drawn = read_synthetic(synthetic, image.classes, channels=image.channels)
+    drawn = read_synthetic(synthetic, image.classes, like=image)
     for note in (*splits.notes, *drawn.notes):
         log.info(note)
     written = evaluate(

@@ -45,7 +45,7 @@ def ask(settings: ReviewSettings, synthetic: str, out: Path) -> Path:
     them, neither the generator nor, in training, the expert."""
     splits = splits_behind(Path(synthetic), build_source(settings.data, settings.allow))
     real = splits.test
-    drawn = read_synthetic(synthetic, real.classes, channels=real.image.channels)
+    drawn = read_synthetic(synthetic, real.classes, like=real.image)
     questions = choose_questions(real, drawn.images, n=settings.images, seed=settings.seed)
     with new_folder(out) as folder:
         write_review(questions, folder, splits, drawn, settings.seed)

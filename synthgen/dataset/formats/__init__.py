@@ -1,7 +1,16 @@
 """File formats of a set: each turns shards of images into files."""
 
 from synthgen.dataset.formats.arrays import HDF5, NPY, NPZ
-from synthgen.dataset.formats.images import JPEG, PNG, Encoded, Format, ImageFiles, Shard, WebP
+from synthgen.dataset.formats.images import (
+    JPEG,
+    PNG,
+    TIFF,
+    Encoded,
+    Format,
+    ImageFiles,
+    Shard,
+    WebP,
+)
 from synthgen.dataset.formats.shards import Parquet, WebDataset
 
 __all__ = [
@@ -10,6 +19,7 @@ __all__ = [
     "NPY",
     "NPZ",
     "PNG",
+    "TIFF",
     "Encoded",
     "Format",
     "ImageFiles",

@@ -30,7 +30,7 @@ class Shard:
     """The images of some consecutive rows and what is stored beside them, one entry per image."""
 
     number: int
-    images: Tensor  # uint8 (N, C, H, W)
+    images: Tensor  # uint8 or uint16 (N, C, H, W)
     labels: Sequence[int]
     seeds: Sequence[int | None]  # None: a real image
     origins: Sequence[str]  # "synthetic" or "real"
@@ -76,7 +76,7 @@ class ImageFiles(Format):
 
     @abstractmethod
     def encode_images(self, images: Tensor, marks: Sequence[str]) -> list[bytes]:
-        """uint8 ``(N, C, H, W)`` with 1 or 3 channels -> N image files carrying ``marks``."""
+        """``(N, C, H, W)`` that :meth:`prepare` accepts -> N image files carrying ``marks``."""
 
     def encode(self, shard: Shard) -> Encoded:
         contents = self.encode_images(shard.images, shard.marks)
@@ -92,7 +92,7 @@ def sha256_of(contents: Sequence[bytes]) -> list[str]:
 
 
 def channels_last(images: Tensor) -> np.ndarray:
-    """uint8 ``(N, C, H, W)`` -> contiguous ``(N, H, W)`` for one channel, else ``(N, H, W, C)``."""
+    """``(N, C, H, W)`` -> contiguous ``(N, H, W)`` for one channel, else ``(N, H, W, C)``."""
     if images.shape[1] == 1:
         return np.ascontiguousarray(images[:, 0].numpy())
     return np.ascontiguousarray(images.permute(0, 2, 3, 1).numpy())
@@ -120,20 +120,23 @@ NO_FILTER, SUB_FILTER = 0, 1
 def encode_pngs(
     images: Tensor, compress_level: int = 1, marks: Sequence[str] | None = None
 ) -> list[bytes]:
-    """uint8 ``(N, C, H, W)`` with 1 or 3 channels -> the bytes of N PNG files (W3C PNG, 8 bit).
+    """uint8 or uint16 ``(N, C, H, W)`` with 1 or 3 channels -> the bytes of N PNG files (W3C PNG).
     ``marks``, ASCII, become the text chunk "Source" of each; an empty one none.
 
     One filter for all rows is chosen by channels: differences of neighbours (Sub) take 14 % off
     photographs, while drawings in grey are smaller without.
     """
     count, channels, height, width = images.shape
-    pixels = images.permute(0, 2, 3, 1).reshape(count, height, width * channels).numpy()
-    scanlines = np.empty((count, height, 1 + width * channels), dtype=np.uint8)
+    levels = images.permute(0, 2, 3, 1).reshape(count, height, width * channels).numpy()
+    pixels = levels.astype(levels.dtype.newbyteorder(">")).view(np.uint8)
+    depth = levels.dtype.itemsize  # bytes
+    apart = depth * channels  # a byte and that of the pixel before it
+    scanlines = np.empty((count, height, 1 + width * apart), dtype=np.uint8)
     scanlines[:, :, 0] = NO_FILTER if channels == 1 else SUB_FILTER
     scanlines[:, :, 1:] = pixels
     if channels > 1:
-        scanlines[:, :, 1 + channels :] -= pixels[:, :, :-channels]  # wraps, as the format wants
-    header = struct.pack(">IIBBBBB", width, height, 8, COLOUR_TYPE[channels], 0, 0, 0)
+        scanlines[:, :, 1 + apart :] -= pixels[:, :, :-apart]  # wraps, as the format wants
+    header = struct.pack(">IIBBBBB", width, height, 8 * depth, COLOUR_TYPE[channels], 0, 0, 0)
     before, after = SIGNATURE + _chunk(b"IHDR", header), _chunk(b"IEND", b"")
     texts = [b""] * count if marks is None else [_text(mark) for mark in marks]
     return [
@@ -173,8 +176,23 @@ def checked_quality(quality: int) -> int:
     return quality
 
 
+def require_colours(image: ImageSpec, format_name: str, *, bits: Sequence[int]) -> None:
+    """Raises SynthgenError for images that aren't grey or RGB, or have other ``bits``."""
+    if image.channels not in (1, 3):
+        raise SynthgenError(
+            f"format={format_name} holds grey or RGB images, not {image.channels} bands.\n"
+            "Use format=tiff, npy, npz or hdf5."
+        )
+    if image.bits not in bits:
+        raise SynthgenError(
+            f"format={format_name} holds 8 bits, and would lose levels of 16.\n"
+            "Use format=png or tiff, or npy, npz or hdf5."
+        )
+
+
 class PNG(ImageFiles):
-    """Lossless. ``compress_level`` is zlib's: 0 (none) to 9; above 1 small images hardly shrink."""
+    """Lossless; grey or RGB of 8 or 16 bits. ``compress_level`` is zlib's: 0 (none) to 9; above 1
+    small images hardly shrink."""
 
     name = "png"
     ending = "png"
@@ -186,8 +204,41 @@ class PNG(ImageFiles):
             )
         self.compress_level = compress_level
 
+    def prepare(self, image: ImageSpec) -> None:
+        require_colours(image, self.name, bits=(8, 16))
+
     def encode_images(self, images: Tensor, marks: Sequence[str]) -> list[bytes]:
         return encode_pngs(images, self.compress_level, marks)
+
+
+class TIFF(ImageFiles):
+    """Lossless (deflate); any number of bands, of 8 or 16 bits, pixel by pixel. Bands beyond grey
+    or RGB are marked as unspecified, so that no reader takes one for transparency."""
+
+    name = "tiff"
+    ending = "tif"
+
+    def encode_images(self, images: Tensor, marks: Sequence[str]) -> list[bytes]:
+        import tifffile  # slow to import
+
+        channels = images.shape[1]
+        colours = 3 if channels == 3 else 1
+        contents = []
+        for pixels, mark in zip(channels_last(images), marks, strict=True):
+            buffer = io.BytesIO()
+            tifffile.imwrite(
+                buffer,
+                pixels,
+                photometric="rgb" if colours == 3 else "minisblack",
+                planarconfig="contig" if channels > 1 else None,
+                extrasamples=["unspecified"] * (channels - colours),
+                compression="zlib",
+                description=mark or None,
+                metadata=None,
+                software=False,
+            )
+            contents.append(buffer.getvalue())
+        return contents
 
 
 class JPEG(ImageFiles):
@@ -198,6 +249,9 @@ class JPEG(ImageFiles):
 
     def __init__(self, quality: Quality = 95) -> None:
         self.quality = checked_quality(quality)
+
+    def prepare(self, image: ImageSpec) -> None:
+        require_colours(image, self.name, bits=(8,))
 
     def encode_images(self, images: Tensor, marks: Sequence[str]) -> list[bytes]:
         contents = []
@@ -223,6 +277,9 @@ class WebP(ImageFiles):
 
     def __init__(self, quality: Quality | None = None) -> None:
         self.quality = None if quality is None else checked_quality(quality)
+
+    def prepare(self, image: ImageSpec) -> None:
+        require_colours(image, self.name, bits=(8,))
 
     def encode_images(self, images: Tensor, marks: Sequence[str]) -> list[bytes]:
         lossless = self.quality is None

@@ -11,12 +11,12 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
+from synthgen.data.readers import FileBytes, ImageFileError, read_levels
 from synthgen.errors import SynthgenError
 
 MOST_COMPRESSED = 1100  # times; deflate shrinks by at most 1,032
-Stored = tuple[np.ndarray, list[str]]  # uint8 (N, H, W) or (N, H, W, 3); SHA-256 of each image
+Stored = tuple[np.ndarray, list[str]]  # (N, H, W) or (N, H, W, C), 8 or 16 bits; their SHA-256
 
 
 def read_stored(file: str, content: bytes) -> Stored:
@@ -37,6 +37,8 @@ def read_stored(file: str, content: bytes) -> Stored:
             f"Reading {file} needs the package {package}, which is not installed.\n"
             f"Install it: pip install {package}"
         ) from None
+    except ImageFileError as error:
+        raise SynthgenError(f"{file} {error.problem}.\nWrite the set again.") from error
     except _damages() as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise SynthgenError(f"{file} is damaged ({reason}).\nWrite the set again.") from error
@@ -44,16 +46,22 @@ def read_stored(file: str, content: bytes) -> Stored:
 
 def _checked(stored: Stored) -> Stored:
     images, digests = stored
-    if images.dtype != np.uint8 or images.ndim not in (3, 4) or len(images) != len(digests):
+    if (
+        images.dtype not in (np.uint8, np.uint16)
+        or images.ndim not in (3, 4)
+        or len(images) != len(digests)
+    ):
         raise ValueError(f"it holds {images.dtype} of shape {images.shape}, no images")
     return stored
 
 
 def decode_images(contents: Sequence[bytes]) -> np.ndarray:
-    """Image files of one size -> uint8 ``(N, H, W)`` if all are grey, else ``(N, H, W, 3)``."""
-    pictures = [Image.open(io.BytesIO(content)) for content in contents]
-    mode = "L" if all(picture.mode == "L" for picture in pictures) else "RGB"
-    return np.stack([np.asarray(picture.convert(mode)) for picture in pictures])
+    """Image files of one size -> uint8 or uint16 ``(N, H, W)`` if all are grey, else
+    ``(N, H, W, C)``. Raises SynthgenError for what is no image."""
+    pictures = [read_levels(FileBytes("it", content)).levels for content in contents]
+    if len({picture.ndim for picture in pictures}) > 1:
+        pictures = [one if one.ndim == 3 else one[..., None].repeat(3, axis=2) for one in pictures]
+    return np.stack(pictures)
 
 
 def digests_of(contents: Iterable[Any]) -> list[str]:
@@ -120,6 +128,7 @@ READERS: dict[str, Callable[[bytes], Stored]] = {
     "png": _image_file,
     "webp": _image_file,
     "jpg": _image_file,
+    "tif": _image_file,
     "npz": _npz,
     "npy": _npy,
     "tar": _tar,

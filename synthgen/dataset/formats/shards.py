@@ -11,6 +11,7 @@ from synthgen.dataset.formats.images import (
     Format,
     Shard,
     missing_package,
+    require_colours,
     sha256_of,
 )
 from synthgen.ranges import CompressLevel
@@ -34,6 +35,9 @@ class WebDataset(Format):
 
     def __init__(self, compress_level: CompressLevel = 1) -> None:
         self.images = PNG(compress_level)
+
+    def prepare(self, image: ImageSpec) -> None:
+        require_colours(image, self.name, bits=(8, 16))
 
     def encode(self, shard: Shard) -> Encoded:
         contents = self.images.encode_images(shard.images, shard.marks)
@@ -78,6 +82,7 @@ class Parquet(Format):
         self.images = PNG(compress_level)
 
     def prepare(self, image: ImageSpec) -> None:
+        require_colours(image, self.name, bits=(8, 16))
         _pyarrow()
 
     def encode(self, shard: Shard) -> Encoded:

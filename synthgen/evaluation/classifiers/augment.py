@@ -11,6 +11,7 @@ from annotated_types import Interval
 from torch import Tensor
 from torch.nn import functional as F
 
+from synthgen.images import from_255, to_255
 from synthgen.ranges import PositiveShare
 
 # Crop and affine: the usual classic augmentation of small images.
@@ -51,11 +52,11 @@ class CropAffine:
             return torch.where(mirrored[:, None, None, None] < 0, images.flip(3), images)
         aspect = images.shape[3] / images.shape[2]
         theta = self.transformation(drawn * self.strength, mirrored, aspect)
-        pixels = images.float()
+        pixels = to_255(images)
         places = F.affine_grid(theta, list(images.shape), align_corners=False)
         moved = F.grid_sample(pixels, places, padding_mode="border", align_corners=False)
         changed = self.relit(moved, drawn[4:6] * self.strength * GREATEST_BRIGHTENING)
-        return changed.round_().clamp_(0, 255).to(torch.uint8)
+        return from_255(changed, images.dtype)
 
     def transformation(self, drawn: Tensor, mirrored: Tensor, aspect: float) -> Tensor:
         """float32 ``(N, 2, 3)`` from places in the new image to places in the old one, both in
@@ -157,14 +158,14 @@ class TrivialAugment:
         mirrored = torch.randint(2, (count,), generator=generator).bool().to(device)
         if self.flip == "horizontal":
             images = torch.where(mirrored[:, None, None, None], images.flip(3), images)
-        pixels = images.float()
+        pixels = to_255(images)
         for number, operation in enumerate(OPERATIONS):
             index = (chosen == number).nonzero()[:, 0]
             if len(index):
                 factors = magnitudes[index].to(device), signs[index].to(device)
                 index = index.to(device)
                 pixels[index] = operation(pixels[index], *factors)
-        return pixels.round_().clamp_(0, 255).to(torch.uint8)
+        return from_255(pixels, images.dtype)
 
 
 def identity(pixels: Tensor, magnitude: Tensor, sign: Tensor) -> Tensor:
@@ -265,7 +266,23 @@ def autocontrast(pixels: Tensor, magnitude: Tensor, sign: Tensor) -> Tensor:
 def equalize(pixels: Tensor, magnitude: Tensor, sign: Tensor) -> Tensor:
     from torchvision.transforms.functional import equalize as equalized  # slow to import
 
-    return equalized(pixels.to(torch.uint8)).float()
+    whole = pixels.to(torch.uint8)
+    if pixels.shape[1] in (1, 3) and torch.equal(whole.float(), pixels):
+        return equalized(whole).float()
+    return evened(pixels)
+
+
+def evened(pixels: Tensor) -> Tensor:
+    """Histogram equalisation of each band that keeps every level: ``(N, C, H, W)`` in 0..255 by the
+    share of pixels at or below each, from the darkest one's on."""
+    rows = pixels.flatten(2)
+    ordered = rows.sort(-1).values
+    below = torch.searchsorted(ordered, rows, right=True).float()
+    least = torch.searchsorted(ordered, ordered[..., :1].contiguous(), right=True).float()
+    spread = rows.shape[-1] - least
+    return torch.where(spread > 0, (below - least) * 255 / spread.clamp_min(1), rows).view_as(
+        pixels
+    )
 
 
 OPERATIONS: tuple[Operation, ...] = (

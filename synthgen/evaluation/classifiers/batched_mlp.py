@@ -29,6 +29,7 @@ from synthgen.evaluation.classifiers.trainer import (
     phases_of,
 )
 from synthgen.evaluation.schema import ClassifierDescription
+from synthgen.images import top_of
 from synthgen.progress import track
 from synthgen.ranges import BatchSize, Count, Positive, Width
 from synthgen.seeds import Stream, step_generator
@@ -153,7 +154,7 @@ class Learner:
         images = self.images.index_select(0, index)
         if recipe.augment is not None:
             images = recipe.augment(images, step_generator(seed, Stream.AUGMENT, step))
-        inputs.copy_(images.flatten(1)).mul_(1 / 255)
+        inputs.copy_(images.flatten(1)).mul_(1 / top_of(images))
         torch.index_select(self.targets, 0, index, out=targets)
         if recipe.mixup:
             share, partners = mixing(recipe.mixup, len(index), seed, step)
@@ -289,7 +290,7 @@ def used_pixels(learners: Sequence[Learner]) -> Tensor:
             return torch.ones_like(used)
         for part in (recipe.data, recipe.pretrain):
             if part is not None:
-                used |= part.images.flatten(1).amax(0).cpu() > 0
+                used |= (part.images.flatten(1) != 0).any(0).cpu()
     return used
 
 
@@ -321,7 +322,7 @@ def predict_all(
     log-probabilities on the CPU."""
     found: list[list[Tensor]] = [[] for _ in networks]
     for batch in images.split(IMAGES_AT_A_TIME):
-        inputs = batch.to(networks[0][0].device).flatten(1).float().mul_(1 / 255)
+        inputs = batch.to(networks[0][0].device).flatten(1).float().mul_(1 / top_of(batch))
         for learner, network, said in zip(learners, networks, found, strict=True):
             said.append(answers_of(logits(network, inputs), learner.recipe.offsets))
     return [torch.cat(said) for said in found]

@@ -106,6 +106,9 @@ class ClassifierExtractor(Extractor):
         assert isinstance(network, SmallCNN)
         return network
 
+    def seen(self, images: Tensor) -> Tensor:
+        return images
+
     def forward(self, images: Tensor) -> Tensor:
         """float32 throughout: bfloat16 would leave three digits of each feature.
 

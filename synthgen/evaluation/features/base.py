@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from synthgen.errors import SynthgenError
+from synthgen.images import as_pictures, top_of
 from synthgen.io import canonical_digest, made_folder, readable_os_errors, write_bytes
 from synthgen.progress import track
 from synthgen.ranges import BatchSize, Count, Side
@@ -152,10 +153,12 @@ class Extractor(nn.Module, ABC):
     Attributes:
         name: goes beside every metric; different features must have different names.
         cache: folder where features are kept and found again; None: nowhere.
+        view: the channels that :meth:`seen` chooses, see :class:`synthgen.types.ImageSpec`.
     """
 
     name: str
     cache: Path | None = None
+    view: tuple[int, ...] | None = None
 
     def __init__(self, batch_size: int, max_images: int) -> None:
         super().__init__()
@@ -166,9 +169,14 @@ class Extractor(nn.Module, ABC):
     def prepare(self, train: LabelledImages, seed: int) -> None:
         """Get ready, from the real training split alone. Only after this ``name`` is final."""
 
+    def seen(self, images: Tensor) -> Tensor:
+        """What :meth:`forward` gets of a batch of any bits and bands: uint8 with one or three
+        channels, as networks of photographs take it. Overridden where all is taken."""
+        return as_pictures(images, self.view)
+
     @abstractmethod
     def forward(self, images: Tensor) -> Tensor:
-        """One batch of uint8 images on the extractor's device -> float32 ``(N, D)``."""
+        """One batch of images on the extractor's device -> float32 ``(N, D)``."""
 
     @abstractmethod
     def describe(self) -> dict[str, object]:
@@ -193,7 +201,7 @@ class Extractor(nn.Module, ABC):
         with track(len(images), description) as advance, full_float32(device):
             for start in range(0, len(images), self.batch_size):
                 batch = images[start : start + self.batch_size]
-                found = self(batch.to(device)).float().cpu()
+                found = self(self.seen(batch).to(device)).float().cpu()
                 if start == 0:
                     features = torch.empty(len(images), found.shape[1])
                 features[start : start + len(batch)] = found
@@ -232,13 +240,16 @@ class PixelExtractor(Extractor):
         channels, height, width = train.image.shape
         self.name = f"pixels-{channels}x{'x'.join(map(str, self.scaled(height, width)))}"
 
+    def seen(self, images: Tensor) -> Tensor:
+        return images
+
     def scaled(self, height: int, width: int) -> tuple[int, int]:
         """The shape that a ``height`` × ``width`` image is scaled down to."""
         factor = min(1.0, self.size / max(height, width))
         return max(1, round(height * factor)), max(1, round(width * factor))
 
     def forward(self, images: Tensor) -> Tensor:
-        pixels = images.float() / 255
+        pixels = images.float() / top_of(images)
         size = self.scaled(*images.shape[2:])
         if size != tuple(images.shape[2:]):
             pixels = F.interpolate(pixels, size=size, mode="area")
@@ -248,6 +259,6 @@ class PixelExtractor(Extractor):
         return {
             "kind": "pixels",
             "features": self.name.removeprefix("pixels-"),
-            "preprocessing": f"divided by 255; longer side at most {self.size}",
+            "preprocessing": f"divided by the highest level; longer side at most {self.size}",
             "max_images": self.max_images,
         }

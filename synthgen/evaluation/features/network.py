@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from synthgen.device import default_device
 from synthgen.errors import SynthgenError
 from synthgen.evaluation.features.base import Extractor
+from synthgen.images import to_255
 from synthgen.io import canonical_digest
 from synthgen.ranges import BatchSize, Count, Positive, Real, Side
 from synthgen.types import LabelledImages
@@ -30,7 +31,7 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 
 @dataclass(frozen=True, kw_only=True)
 class Preprocessing:
-    """uint8 ``(N, C, H, W)`` -> float32 ``(N, C', H', W')``.
+    """uint8 or uint16 ``(N, C, H, W)`` -> float32 ``(N, C', H', W')``.
 
     Args:
         size: height and width that the network wants; None leaves images as they are. The whole
@@ -55,7 +56,7 @@ class Preprocessing:
             raise ValueError(f"std must be more than 0, got {list(self.std)}")
 
     def __call__(self, images: Tensor) -> Tensor:
-        pixels = images.float()
+        pixels = to_255(images)
         if self.channels == 1 and pixels.shape[1] == 3:
             pixels = luma(pixels)
         if self.size is not None and tuple(pixels.shape[2:]) != self.size:
@@ -223,6 +224,9 @@ class NetworkExtractor(Extractor):
     def prepare(self, train: LabelledImages, seed: int) -> None:
         """Nothing is learned; moves to the GPU if there is one."""
         self.to(default_device())
+
+    def seen(self, images: Tensor) -> Tensor:
+        return images if self.preprocessing.channels is None else super().seen(images)
 
     def forward(self, images: Tensor) -> Tensor:
         features = self.network(self.preprocessing(images))

@@ -213,11 +213,12 @@ def _drawn(
     images: LabelledImages, label: int, quota: int, origin: Origin, random: np.random.Generator
 ) -> list[Question]:
     of_class = (images.labels == label).nonzero().flatten()
-    chosen = images.images[of_class[torch.from_numpy(random.permutation(len(of_class))[:quota])]]
-    hashes = image_hashes(chosen)
+    order = torch.from_numpy(random.permutation(len(of_class))[:quota])
+    chosen = images.subset(of_class[order])
+    hashes = image_hashes(chosen.images)
     return [
         Question(image, images.classes[label], origin, digest)
-        for image, digest in zip(chosen, hashes, strict=True)
+        for image, digest in zip(chosen.pictures, hashes, strict=True)
     ]
 
 

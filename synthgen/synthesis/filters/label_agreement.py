@@ -92,7 +92,7 @@ def logits_of(network: Curator, images: Tensor) -> Tensor:
     found = []
     with torch_threads(1):
         for part in images.split(CHUNK):
-            padded = torch.zeros(CHUNK, *images.shape[1:], dtype=torch.uint8)
+            padded = torch.zeros(CHUNK, *images.shape[1:], dtype=images.dtype)
             padded[: len(part)] = part
             found.append(network(to_float(padded))[: len(part)])
     return torch.cat(found) if found else torch.empty(0, network.logits.out_features)
