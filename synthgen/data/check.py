@@ -68,6 +68,7 @@ MEANING = {
     "corrupt": "can't be decoded",
     "not_image": "no image",
     "unread_format": "in a format that synthgen does not read",
+    "too_large": "larger than data.max_pixels allows",
     "other_kind": "of another kind than most",
     "duplicate": "same picture as another file",
     "two_classes": "same picture under another class",

@@ -17,15 +17,19 @@ from synthgen.data.images import LONGEST_SIDE, fit_levels, for_each
 from synthgen.data.levels import UnscaledImages, scale
 from synthgen.data.readers import (
     READERS,
+    Choices,
     Header,
     ImageFile,
     ImageFileError,
     Reader,
+    image_readers,
     read_header,
     read_levels,
 )
+from synthgen.data.readers.base import MAX_PIXELS, ExtraBand, Pages
 from synthgen.data.source import Records, Source, requested_size
 from synthgen.errors import SynthgenError
+from synthgen.ranges import Count
 from synthgen.types import ImageSpec, LabelledImages
 
 
@@ -80,7 +84,22 @@ class Scan:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class FileSource(Source):
-    """A source made of image files. Subclasses say which files and which labels."""
+    """A source made of image files. Subclasses say which files and which labels.
+
+    Args:
+        max_pixels: of one picture; a file that claims to be larger is refused before it is decoded.
+            Beyond four bands, more bands count like more pixels.
+        extra_band: what becomes of a band beside the colours of a TIFF or JPEG 2000 file: ``keep``
+            it as a band, though the file may call it transparency; lay the picture on white through
+            it (``alpha``), as PNG and WebP always are; or ``drop`` it.
+        pages: of a TIFF with several pages: take the ``first``, or each as one of the picture's
+            ``bands``; None takes the first, or what is described as channels as bands, and refuses
+            pages that are described as depth, time or anything else.
+    """
+
+    max_pixels: Count = MAX_PIXELS
+    extra_band: ExtraBand = "keep"
+    pages: Pages = None
 
     @abstractmethod
     def listing(self) -> Listing:
@@ -117,7 +136,7 @@ class FileSource(Source):
 
     def readers(self) -> tuple[Reader, ...]:
         """Those for its files, with its settings."""
-        return READERS
+        return image_readers(Choices(self.max_pixels, self.extra_band, self.pages))
 
 
 def records_of(listing: Listing, scan: Scan) -> Records:

@@ -170,13 +170,13 @@ def with_file_in(source, tmp_path, content):
     return source
 
 
-@pytest.mark.parametrize("format", ["PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF", "PPM"])
+@pytest.mark.parametrize("format", ["PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF", "PPM", "QOI"])
 def test_formats_that_are_read_are_none_of_them(tmp_path, format):
     Image.fromarray(np.zeros((8, 8), np.uint8)).save(tmp_path / "a", format)
     assert told(tmp_path / "a") is None
 
 
-@pytest.mark.parametrize("format", ["JPEG2000", "AVIF", "ICO", "DDS", "QOI", "PDF"])
+@pytest.mark.parametrize("format", ["ICO", "DDS", "PDF"])
 def test_files_that_others_write_are_told(tmp_path, format):
     Image.fromarray(np.zeros((16, 16, 3), np.uint8)).save(tmp_path / "a", format)
     found = told(tmp_path / "a")

@@ -1,7 +1,5 @@
 """Image files of every kind: modes, formats, orientation, sizes."""
 
-import struct
-
 import numpy as np
 import pytest
 import torch
@@ -10,7 +8,7 @@ from PIL import Image
 from synthgen.data import ImageFolder
 from synthgen.data.images import choose_size, fit_image, fit_levels, for_each
 from synthgen.data.levels import scaled
-from synthgen.data.readers import ImageFileError, read_header, read_levels
+from synthgen.data.readers import read_header, read_levels
 from synthgen.data.readers.pillow import levels_of
 from synthgen.errors import SynthgenError
 
@@ -51,37 +49,6 @@ def test_sixteen_bits_are_kept(tmp_path):
         path = save(levels, tmp_path / name)
         assert decode(path, (1, 5), "pad").tolist() == levels.tolist()
         assert read_header(path).kind == "grey, 16 bits"
-
-
-def test_levels_without_a_known_range_are_refused(tmp_path):
-    path = save(np.ones((4, 4), dtype=np.float32), tmp_path / "a.tif")
-    with pytest.raises(ImageFileError, match="floating-point"):
-        decode(path, (4, 4), "pad")
-    path = save(np.full((4, 4), 70_000, dtype=np.int32), tmp_path / "b.tif")
-    with pytest.raises(ImageFileError, match=r"0\.\.65535"):
-        decode(path, (4, 4), "pad")
-
-
-@pytest.mark.parametrize("planes", [1, 2])  # tag 284: pixel by pixel, plane by plane
-def test_16_bit_colours_by_plane_are_refused_because_they_would_be_noise(tmp_path, planes):
-    values = (np.arange(48, dtype="<u2") * 1300).tobytes()  # 4 x 4 pixels of 3 channels
-    tags = [
-        (256, 4, 1, 4), (257, 4, 1, 4), (258, 3, 3, 200), (259, 3, 1, 1), (262, 3, 1, 2),
-        (273, 4, 3, 206) if planes == 2 else (273, 4, 1, 230), (277, 3, 1, 3), (278, 4, 1, 4),
-        (279, 4, 3, 218) if planes == 2 else (279, 4, 1, 96), (284, 3, 1, planes),
-    ]  # fmt: skip
-    header = b"II*\0" + struct.pack("<IH", 8, len(tags))
-    listed = b"".join(struct.pack("<HHII", *tag) for tag in tags) + bytes(4)
-    arrays = struct.pack("<3H3I3I", 16, 16, 16, 230, 262, 294, 32, 32, 32)
-    path = tmp_path / "a.tif"
-    path.write_bytes((header + listed).ljust(200, b"\0") + arrays + values)
-    assert read_header(path).bands == 3
-    if planes == 2:
-        with pytest.raises(SynthgenError, match=r"stored plane by plane.*; save it as PNG"):
-            decode(path, (4, 4), "pad")
-    else:
-        expected = np.frombuffer(values, "<u2").reshape(4, 4, 3) / 257
-        assert np.abs(decode(path, (4, 4), "pad") - expected).max() <= 1
 
 
 def test_transparent_pixels_are_laid_on_white():

@@ -7,6 +7,7 @@ from PIL import UnidentifiedImageError
 
 from synthgen.data.readers.base import (
     HEAD,
+    Choices,
     FileBytes,
     Header,
     ImageFile,
@@ -19,10 +20,34 @@ from synthgen.data.readers.base import (
     opened,
 )
 from synthgen.data.readers.foreign import foreign_format
+from synthgen.data.readers.heif import AvifReader, HeicReader
+from synthgen.data.readers.jpeg import JpegReader
+from synthgen.data.readers.jpeg2000 import Jpeg2000Reader
+from synthgen.data.readers.netpbm import NetpbmReader
+from synthgen.data.readers.npy import NpyReader
 from synthgen.data.readers.pillow import PillowReader
+from synthgen.data.readers.png import DeepPngReader
+from synthgen.data.readers.qoi import QoiReader
+from synthgen.data.readers.tiff import TiffReader
 
-# In this order: the last one is asked for what no other claims.
-READERS: tuple[Reader, ...] = (PillowReader(),)
+
+def image_readers(choices: Choices | None = None) -> tuple[Reader, ...]:
+    """All of them, in the order in which they are asked."""
+    return (
+        DeepPngReader(choices),
+        PillowReader(choices),
+        JpegReader(choices),
+        TiffReader(choices),
+        Jpeg2000Reader(choices),
+        AvifReader(choices),
+        HeicReader(choices),
+        NetpbmReader(choices),
+        NpyReader(choices),
+        QoiReader(choices),
+    )
+
+
+READERS = image_readers()
 
 Value = TypeVar("Value")
 
@@ -59,7 +84,7 @@ def _with_reader(
         try:
             return ask(reader, stream)
         except UnreadError as error:
-            raise ImageFileError(file, "unread_format", str(error)) from error
+            raise ImageFileError(file, error.kind, str(error), error.advice) from error
         except UnidentifiedImageError as error:
             raise _unknown(file, head) from error
         except reader.broken as error:
@@ -78,6 +103,7 @@ def _unknown(file: ImageFile, head: bytes) -> ImageFileError:
 
 __all__ = [
     "READERS",
+    "Choices",
     "FileBytes",
     "Header",
     "ImageFile",
@@ -86,6 +112,7 @@ __all__ = [
     "Reader",
     "UnreadError",
     "extensions",
+    "image_readers",
     "name_of",
     "read_header",
     "read_levels",

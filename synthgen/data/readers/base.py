@@ -30,14 +30,28 @@ BROKEN: tuple[type[Exception], ...] = (
     Image.DecompressionBombError,
 )  # what decoders raise for damaged files
 
-Problem = Literal["corrupt", "not_image", "unread_format", "other_kind"]
+Problem = Literal["corrupt", "not_image", "unread_format", "too_large", "other_kind"]
 ADVICE = {
     "corrupt": "Repair or remove it",
     "not_image": "Repair or remove it",
     "unread_format": "Convert it to PNG or TIFF",
+    "too_large": "If it is meant, data.max_pixels= allows more",
     "other_kind": "Keep images of one kind together",
 }
 Sample = Literal["unsigned", "signed", "float"]
+ExtraBand = Literal["keep", "alpha", "drop"]
+Pages = Literal["first", "bands"] | None
+MAX_PIXELS = 178_956_970  # Pillow's own limit against files that claim to be huge
+BANDS_PER_PIXEL = 4  # that such a limit allows for; a picture of eight bands counts twice
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What the files leave open, as settings decide it; see :class:`synthgen.data.FileSource`."""
+
+    max_pixels: int = MAX_PIXELS
+    extra_band: ExtraBand = "keep"
+    pages: Pages = None
 
 
 @dataclass(frozen=True)
@@ -54,10 +68,12 @@ ImageFile = Path | FileBytes
 class ImageFileError(SynthgenError):
     """One file that can't be used; ``problem`` is the sentence without the path."""
 
-    def __init__(self, file: ImageFile, kind: Problem, problem: str) -> None:
+    def __init__(
+        self, file: ImageFile, kind: Problem, problem: str, advice: str | None = None
+    ) -> None:
         super().__init__(
-            f"{name_of(file)} {problem}.\n{ADVICE[kind]}; `synthgen data check` lists every such "
-            "file."
+            f"{name_of(file)} {problem}.\n{advice or ADVICE[kind]}; `synthgen data check` lists "
+            "every such file."
         )
         self.file = file
         self.kind = kind
@@ -128,6 +144,9 @@ class Reader(ABC):
     extensions: ClassVar[frozenset[str]] = frozenset()  # in lower case, with the dot
     broken: ClassVar[tuple[type[Exception], ...]] = BROKEN
 
+    def __init__(self, choices: Choices | None = None) -> None:
+        self.choices = choices or Choices()
+
     @abstractmethod
     def begins(self, head: bytes, name: str) -> bool:
         """Whether a file of that name, whose first 512 bytes are ``head``, is one to read."""
@@ -145,9 +164,30 @@ class Reader(ABC):
         """Decode it. ``target`` is the (height, width) that it is to be brought to: levels may come
         at any size of at least twice that. Raises UnreadError likewise."""
 
+    def sized(self, height: int, width: int, bands: int) -> None:
+        """Raises UnreadError for a size that is more than allowed, before anything is decoded;
+        ValueError for none at all."""
+        if min(height, width, bands) < 1:
+            raise ValueError(f"it claims to be {height} × {width} pixels of {bands} bands")
+        most = self.choices.max_pixels
+        if height * width * max(bands, BANDS_PER_PIXEL) > most * BANDS_PER_PIXEL:
+            said = f" of {bands} bands" if bands > BANDS_PER_PIXEL else ""
+            raise UnreadError(
+                f"is {height:,} × {width:,} pixels large{said}; data.max_pixels={most} is the most",
+                kind="too_large",
+            )
+
 
 class UnreadError(ValueError):
-    """``str()`` says what a sound file holds that isn't read: "is a TIFF of complex numbers"."""
+    """``str()`` says what a sound file holds that isn't read: "is a TIFF of complex numbers";
+    ``advice`` what to do about it."""
+
+    def __init__(
+        self, what: str, advice: str | None = None, kind: Problem = "unread_format"
+    ) -> None:
+        super().__init__(what)
+        self.advice = advice
+        self.kind = kind
 
 
 def name_of(file: ImageFile) -> str:
@@ -174,3 +214,25 @@ def opened(file: ImageFile) -> BinaryIO:
 def corrupt(file: ImageFile, error: BaseException) -> ImageFileError:
     reason = str(error).splitlines()[0].rstrip(".") if str(error) else type(error).__name__
     return ImageFileError(file, "corrupt", f"can't be decoded ({reason})")
+
+
+# What several formats ask for.
+
+
+def on_white(
+    levels: np.ndarray, alpha: np.ndarray, bits: int, premultiplied: bool = False
+) -> np.ndarray:
+    """Unsigned ``(H, W, bands)`` and the opacity of each pixel, of ``bits`` bits, laid on white."""
+    top = 2**bits - 1
+    opacity = alpha[..., None].astype(np.float64) / top
+    colours = levels.astype(np.float64) * (1 if premultiplied else opacity)
+    return np.rint(colours + top * (1 - opacity)).clip(0, top).astype(levels.dtype)
+
+
+def upright(levels: np.ndarray, orientation: int) -> np.ndarray:
+    """``(H, W, …)`` as the orientation tag, 1 to 8, says it is to be seen."""
+    if orientation > 4:
+        levels = levels.swapaxes(0, 1)
+    down = orientation in (3, 4, 7, 8)
+    left = orientation in (2, 3, 6, 7)
+    return levels[:: -1 if down else 1, :: -1 if left else 1]

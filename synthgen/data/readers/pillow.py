@@ -1,48 +1,60 @@
-"""Pictures of 8 bits that Pillow reads as they are meant, and its grey ones of 16."""
+"""Pictures of 8 bits, which Pillow reads as they are meant."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import BinaryIO, ClassVar
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL.AvifImagePlugin import AvifImageFile
+from PIL.BmpImagePlugin import BmpImageFile
+from PIL.GifImagePlugin import GifImageFile
+from PIL.JpegImagePlugin import jpeg_factory
+from PIL.PngImagePlugin import PngImageFile
+from PIL.PpmImagePlugin import PpmImageFile
+from PIL.WebPImagePlugin import WebPImageFile
 
-from synthgen.data.readers.base import Header, Raster, Reader, UnreadError
+from synthgen.data.readers.base import Header, Raster, Reader
 
 # Pillow knows more, but some of the others start programs (EPS) or read formats nobody keeps data
-# in.
-FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF", "PPM")
-BEGINS = (
-    b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"BM", b"GIF8", b"II*\x00", b"MM\x00*", b"II+\x00",
-    b"MM\x00+", b"P1", b"P2", b"P3", b"P4", b"P5", b"P6",
-)  # fmt: skip
+# in. Opened by their own classes, since Image.open prints a warning for large pictures and refuses
+# larger ones by a setting of the whole process.
+OPENERS: dict[bytes, Callable[[BinaryIO], Image.Image]] = {
+    b"\x89PNG\r\n\x1a\n": PngImageFile,
+    b"BM": BmpImageFile,
+    b"GIF8": GifImageFile,
+    b"P1": PpmImageFile,
+    b"P4": PpmImageFile,
+}
+JPEG = b"\xff\xd8\xff"
+AVIF = (b"ftypavif", b"ftypavis", b"ftypmif1")  # after the length of the first box
 GREY_MODES = frozenset({"1", "L", "LA", "La", "I", "I;16", "I;16L", "I;16B", "I;16N"})
 ALPHA_MODES = frozenset({"LA", "La", "PA", "RGBA", "RGBa"})
 COLOUR_SPACES = frozenset({"CMYK", "YCbCr", "LAB", "HSV"})
 ORIENTATION = 0x0112
-BITS, COMPRESSION, PLANES = 258, 259, 284  # tags of TIFF 6.0
-TOP = 65535  # of 16 bits
 
 
 class PillowReader(Reader):
-    """PNG, JPEG, WebP, BMP, TIFF, GIF and the PNM family."""
+    """PNG, WebP, BMP, GIF and bitmaps (PBM)."""
 
     name: ClassVar[str] = "Pillow"
     extensions: ClassVar[frozenset[str]] = frozenset(
-        {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".dib", ".tif", ".tiff"}
-        | {".gif", ".ppm", ".pgm", ".pbm"}
+        {".png", ".webp", ".bmp", ".dib", ".gif", ".pbm"}
     )
 
     def begins(self, head: bytes, name: str) -> bool:
-        return head.startswith(BEGINS) or (head[:4] == b"RIFF" and head[8:12] == b"WEBP")
+        return head.startswith(tuple(OPENERS)) or is_webp(head)
 
     def header(self, stream: BinaryIO) -> Header:
-        return header_of(Image.open(stream, formats=FORMATS))
+        image = opened_by_pillow(stream)
+        self._require_size(image)
+        return header_of(image)
 
     def read(self, stream: BinaryIO, target: tuple[int, int] | None) -> Raster:
-        image = Image.open(stream, formats=FORMATS)
+        image = opened_by_pillow(stream)
+        self._require_size(image)
         header = header_of(image)
-        _refuse_planes(image)
         if target is not None:
             # JPEGs decode to 1/2, 1/4 or 1/8 directly; twice the target leaves room to resample.
             image.draft(None, (2 * max(target), 2 * max(target)))
@@ -50,17 +62,47 @@ class PillowReader(Reader):
         upright = ImageOps.exif_transpose(image) if header.turned else image
         return Raster(header, levels_of(upright))
 
+    def _require_size(self, image: Image.Image) -> None:
+        self.sized(image.height, image.width, len(image.getbands()))
+
+
+def is_webp(head: bytes) -> bool:
+    return head[:4] == b"RIFF" and head[8:12] == b"WEBP"
+
+
+def opener(head: bytes) -> Callable[[BinaryIO], Image.Image] | None:
+    """What opens a file that begins so, one of JPEG and AVIF too."""
+    if head.startswith(JPEG):
+        return jpeg_factory
+    if is_webp(head):
+        return WebPImageFile
+    if head[4:12] in AVIF:
+        return AvifImageFile
+    return next((found for start, found in OPENERS.items() if head.startswith(start)), None)
+
+
+def opened_by_pillow(stream: BinaryIO) -> Image.Image:
+    """A file at whose beginning ``stream`` stands, before its pixels are decoded. Raises
+    UnidentifiedImageError if it only begins like one."""
+    head = stream.read(16)
+    stream.seek(0)
+    found = opener(head)
+    try:
+        if found is not None:
+            return found(stream)
+    except SyntaxError as error:
+        raise UnidentifiedImageError(str(error)) from error
+    raise UnidentifiedImageError("no format of Pillow's")
+
 
 def header_of(image: Image.Image) -> Header:
-    orientation = _orientation(image)
+    orientation = orientation_of(image)
     width, height = image.size if orientation < 5 else image.size[::-1]
     return Header(
         str(image.format),
         height,
         width,
         bands=1 if image.mode in GREY_MODES else 3,
-        sample="float" if image.mode == "F" else "unsigned",
-        bits=16 if image.mode.startswith("I") else 32 if image.mode == "F" else 8,
         alpha=_transparent(image),
         turned=orientation > 1,
         frames=getattr(image, "n_frames", 1),
@@ -71,17 +113,8 @@ def header_of(image: Image.Image) -> Header:
 
 
 def levels_of(image: Image.Image) -> np.ndarray:
-    """uint8 ``(H, W)`` or ``(H, W, 3)``, transparent pixels laid on white; uint16 ``(H, W)`` for
-    grey of 16 bits. Raises ValueError or UnreadError."""
-    mode = image.mode
-    if mode == "F":
-        raise UnreadError("holds floating-point pixels, which are read from TIFF only")
-    if mode == "I" or mode.startswith("I;16"):
-        levels = np.asarray(image).astype(np.int64)
-        if levels.size and (levels.min() < 0 or levels.max() > TOP):
-            raise ValueError("its levels lie outside 0..65535; save it with 8 or 16 bits")
-        return levels.astype(np.uint16)
-    plain = "L" if mode in GREY_MODES else "RGB"
+    """uint8 ``(H, W)`` or ``(H, W, 3)``, transparent pixels laid on white."""
+    plain = "L" if image.mode in GREY_MODES else "RGB"
     if _transparent(image):
         layer = image.convert("RGBA")
         white = Image.new("RGBA", layer.size, "white")
@@ -89,16 +122,7 @@ def levels_of(image: Image.Image) -> np.ndarray:
     return np.asarray(image.convert(plain))
 
 
-def _refuse_planes(image: Image.Image) -> None:
-    """Uncompressed 16-bit colours, stored one channel after the other, come out of Pillow 13 as
-    noise (findings/pillow_planar_tiff_is_noise.sh); compressed or pixel by pixel they are right."""
-    tags = getattr(image, "tag_v2", {})
-    deep = max(tags.get(BITS, (8,))) > 8
-    if deep and tags.get(PLANES) == 2 and tags.get(COMPRESSION, 1) == 1:
-        raise ValueError("16-bit colours stored plane by plane are misread; save it as PNG")
-
-
-def _orientation(image: Image.Image) -> int:
+def orientation_of(image: Image.Image) -> int:
     """EXIF orientation 1..8; reading it must not decode a PNG, which ``getexif`` does."""
     if image.format == "PNG" and "exif" not in image.info:
         return 1

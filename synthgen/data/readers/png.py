@@ -1,0 +1,51 @@
+"""PNG of 16 bits in colours or grey, of which Pillow keeps 8 as soon as there is more than grey."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import BinaryIO, ClassVar
+
+import imagecodecs
+
+from synthgen.data.readers.base import BROKEN, Header, Raster, Reader, on_white, upright
+from synthgen.data.readers.pillow import header_of, opened_by_pillow, orientation_of
+
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
+DEPTH, COLOUR = 24, 25  # where IHDR, which comes first, has them
+GREY = (0, 4)  # colour types: without and with transparency
+END = b"IEND\xaeB`\x82"
+
+
+class DeepPngReader(Reader):
+    """PNG of 16 bits, by libpng in imagecodecs."""
+
+    name: ClassVar[str] = "imagecodecs PNG"
+    extensions: ClassVar[frozenset[str]] = frozenset({".png"})
+    broken: ClassVar[tuple[type[Exception], ...]] = (*BROKEN, RuntimeError)
+
+    def begins(self, head: bytes, name: str) -> bool:
+        return head.startswith(SIGNATURE) and head[DEPTH : DEPTH + 1] == b"\x10"
+
+    def header(self, stream: BinaryIO) -> Header:
+        return self._look(stream)[0]
+
+    def read(self, stream: BinaryIO, target: tuple[int, int] | None) -> Raster:
+        header, orientation = self._look(stream)
+        stream.seek(0)
+        content = stream.read()
+        if END not in content:
+            raise ValueError("the file is cut short")
+        levels = imagecodecs.png_decode(content)
+        if header.alpha:
+            levels = on_white(levels[..., : header.bands], levels[..., -1], 16)
+        levels = upright(levels, orientation)
+        return Raster(header, levels[..., 0] if levels.ndim == 3 and header.bands == 1 else levels)
+
+    def _look(self, stream: BinaryIO) -> tuple[Header, int]:
+        colour = stream.read(COLOUR + 1)[COLOUR]
+        stream.seek(0)
+        image = opened_by_pillow(stream)
+        header = header_of(image)
+        bands = 1 if colour in GREY else 3
+        self.sized(header.height, header.width, bands)
+        return replace(header, bands=bands, bits=16, sample="unsigned"), orientation_of(image)
