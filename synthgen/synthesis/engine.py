@@ -348,7 +348,8 @@ def _require_same_kind(request: SynthesisRequest, base: Dataset) -> None:
 def words_of(image: ImageSpec) -> str:
     names = {1: "grey", 3: "colour"}
     bands = names.get(image.channels, f"{image.channels} bands")
-    return f"{image.height} x {image.width} pixels, {bands}, {image.bits} bits"
+    said = f"{image.height} x {image.width} pixels, {bands}"
+    return said if image.bits == 8 else f"{said}, {image.bits} bits"
 
 
 def _require_same_split(request: SynthesisRequest, base: Dataset) -> None:

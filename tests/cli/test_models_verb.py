@@ -158,7 +158,7 @@ def test_a_group_at_another_size_fits_80_columns(synthgen, monkeypatch):
     [
         (["gan/los"], "There is no group 'gan/los'. Did you mean 'gan/loss'?"),
         (["image=3x32"], "image is '3x32', but must be channels"),
-        (["image=2x8x8"], "image is '2x8x8', but must be channels"),
+        (["image=0x8x8"], "image is '0x8x8', but must be channels"),
         (["classes=0"], "classes is 0, but must be a whole number from 1"),
         (["show=xml"], "show is 'xml'"),
     ],

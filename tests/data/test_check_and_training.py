@@ -172,7 +172,7 @@ def with_file_in(source, tmp_path, content):
 
 @pytest.mark.parametrize("format", ["PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF", "PPM", "QOI"])
 def test_formats_that_are_read_are_none_of_them(tmp_path, format):
-    Image.fromarray(np.zeros((8, 8), np.uint8)).save(tmp_path / "a", format)
+    Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(tmp_path / "a", format)
     assert told(tmp_path / "a") is None
 
 

@@ -48,7 +48,9 @@ def test_an_image_is_the_same_at_every_place_of_a_chunk_in_float(digits, threads
     torch.set_num_threads(threads)
     try:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("synthgen.samplers.statistical.to_uint8", floats.append)
+            patch.setattr(
+                "synthgen.samplers.statistical.to_levels", lambda x, bits: floats.append(x)
+            )
             for place in range(64):
                 labels, seeds = torch.arange(64) % 10, torch.arange(1000, 1064)
                 labels[place], seeds[place] = 3, 77

@@ -59,10 +59,10 @@ def run(settings: ModelsSettings, invocation: Invocation) -> str:
 
 def shape_of(text: str) -> Shape:
     """ "3x32x32" as channels, height and width."""
-    sizes = re.fullmatch(r"([13])x([1-9]\d{0,4})x([1-9]\d{0,4})", text)
+    sizes = re.fullmatch(r"([1-9]\d{0,2})x([1-9]\d{0,4})x([1-9]\d{0,4})", text)
     if sizes is None:
         raise SynthgenError(
-            f"image is {text!r}, but must be channels (1 or 3), height and width.\n"
+            f"image is {text!r}, but must be channels, height and width.\n"
             "For example image=1x28x28."
         )
     channels, height, width = map(int, sizes.groups())

@@ -106,7 +106,7 @@ class ClassifierExtractor(Extractor):
         assert isinstance(network, SmallCNN)
         return network
 
-    def seen(self, images: Tensor) -> Tensor:
+    def visible(self, images: Tensor) -> Tensor:
         return images
 
     def forward(self, images: Tensor) -> Tensor:

@@ -153,7 +153,7 @@ class Extractor(nn.Module, ABC):
     Attributes:
         name: goes beside every metric; different features must have different names.
         cache: folder where features are kept and found again; None: nowhere.
-        view: the channels that :meth:`seen` chooses, see :class:`synthgen.types.ImageSpec`.
+        view: the channels that :meth:`visible` chooses, see :class:`synthgen.types.ImageSpec`.
     """
 
     name: str
@@ -169,7 +169,7 @@ class Extractor(nn.Module, ABC):
     def prepare(self, train: LabelledImages, seed: int) -> None:
         """Get ready, from the real training split alone. Only after this ``name`` is final."""
 
-    def seen(self, images: Tensor) -> Tensor:
+    def visible(self, images: Tensor) -> Tensor:
         """What :meth:`forward` gets of a batch of any bits and bands: uint8 with one or three
         channels, as networks of photographs take it. Overridden where all is taken."""
         return as_pictures(images, self.view)
@@ -201,7 +201,7 @@ class Extractor(nn.Module, ABC):
         with track(len(images), description) as advance, full_float32(device):
             for start in range(0, len(images), self.batch_size):
                 batch = images[start : start + self.batch_size]
-                found = self(self.seen(batch).to(device)).float().cpu()
+                found = self(self.visible(batch).to(device)).float().cpu()
                 if start == 0:
                     features = torch.empty(len(images), found.shape[1])
                 features[start : start + len(batch)] = found
@@ -240,7 +240,7 @@ class PixelExtractor(Extractor):
         channels, height, width = train.image.shape
         self.name = f"pixels-{channels}x{'x'.join(map(str, self.scaled(height, width)))}"
 
-    def seen(self, images: Tensor) -> Tensor:
+    def visible(self, images: Tensor) -> Tensor:
         return images
 
     def scaled(self, height: int, width: int) -> tuple[int, int]:

@@ -225,8 +225,8 @@ class NetworkExtractor(Extractor):
         """Nothing is learned; moves to the GPU if there is one."""
         self.to(default_device())
 
-    def seen(self, images: Tensor) -> Tensor:
-        return images if self.preprocessing.channels is None else super().seen(images)
+    def visible(self, images: Tensor) -> Tensor:
+        return images if self.preprocessing.channels is None else super().visible(images)
 
     def forward(self, images: Tensor) -> Tensor:
         features = self.network(self.preprocessing(images))
