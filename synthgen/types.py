@@ -95,7 +95,8 @@ class LabelledImages:
         labels: int64 ``(N,)``, positions in ``classes``.
         groups: int64 ``(N,)``, equal for images that belong together (of one patient, or nearly the
             same), so that whoever divides them keeps groups whole; None: each is by itself.
-        levels, view: see :class:`ImageSpec`.
+        levels: what the lowest and the highest level stand for, see :class:`ImageSpec`.
+        view: the channels that are shown, see :class:`ImageSpec`.
     """
 
     DTYPES: ClassVar[tuple[torch.dtype, ...]] = (torch.uint8, torch.uint16)
