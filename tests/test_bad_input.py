@@ -97,10 +97,10 @@ def test_a_corrupt_file(synthgen, photos, tmp_path, keep):
     assert nothing_written(tmp_path)
 
 
-def test_a_text_file_among_the_images(synthgen, photos, tmp_path):
-    (photos / "digit 3" / "notes.txt").write_text("do not use 2.png")
+def test_a_file_of_an_unknown_kind_among_the_images(synthgen, photos, tmp_path):
+    (photos / "digit 3" / "notes.bin").write_text("do not use 2.png")
     outcome = train(synthgen, photos)
-    assert refused(outcome, "notes.txt")
+    assert refused(outcome, "notes.bin")
     assert nothing_written(tmp_path)
 
 

@@ -15,7 +15,7 @@ import torch
 
 from synthgen.data.assign import SPLITS
 from synthgen.data.files import channels_first
-from synthgen.data.folder import ImageFolder, split_folders
+from synthgen.data.folder import ImageFolder
 from synthgen.data.images import choose_size, fit_levels, for_each
 from synthgen.data.levels import UnscaledImages
 from synthgen.data.source import (
@@ -26,6 +26,7 @@ from synthgen.data.source import (
     requested_size,
     require_safe_names,
 )
+from synthgen.data.words import split_word
 from synthgen.errors import SynthgenError
 from synthgen.types import LabelledImages
 
@@ -413,15 +414,9 @@ class CIFAR10(ArraySource):
         root = existing(self.root, "data.root")
         if self._batches_parent() is not None or not root.is_dir():
             return None
-        if {"train", "test"} <= set(split_folders(root)):
-            return ImageFolder(
-                root=self.root,
-                size=self.size,
-                fit=self.fit,
-                holdout=self.holdout,
-                test=self.test,
-                split_seed=self.split_seed,
-            )
+        if {"train", "test"} <= {split_word(one.name) for one in root.iterdir() if one.is_dir()}:
+            common = {one.name: getattr(self, one.name) for one in dataclasses.fields(Source)}
+            return ImageFolder(root=self.root, **common)
         return None
 
     def arrays(self) -> Arrays:

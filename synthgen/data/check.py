@@ -20,6 +20,7 @@ from synthgen.data.levels import preview
 from synthgen.data.near_duplicates import NearDuplicates
 from synthgen.data.source import Records, Source
 from synthgen.data.splits import FEWEST_PER_CLASS, divide
+from synthgen.data.tree import Tree
 from synthgen.errors import SynthgenError, printable
 from synthgen.images import encode_png, image_hashes, to_pil
 from synthgen.io import new_folder, write_bytes, write_json
@@ -97,6 +98,7 @@ class CheckResult:
             image files.
         modes: likewise of kinds, by bands and depth.
         refusal: what training would say; None if it accepts the source.
+        tree: how folders were read; None for what isn't folders.
     """
 
     name: str
@@ -107,6 +109,7 @@ class CheckResult:
     findings: tuple[Finding, ...]
     notes: tuple[str, ...] = field(default=())
     refusal: str | None = None
+    tree: Tree | None = None
 
     @property
     def usable(self) -> bool:
@@ -190,7 +193,9 @@ def _check_files(source: Source, files: FileSource) -> CheckResult:
         return records_of(listing, scan)
 
     notes, refusal = _training_says(source, read, near, listing.notes + scan.notes)
-    return CheckResult(source.name, images, names, sizes, modes, findings, notes, refusal)
+    return CheckResult(
+        source.name, images, names, sizes, modes, findings, notes, refusal, listing.tree
+    )
 
 
 def _training_says(

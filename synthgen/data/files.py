@@ -28,6 +28,7 @@ from synthgen.data.readers import (
 )
 from synthgen.data.readers.base import MAX_PIXELS, ExtraBand, Pages
 from synthgen.data.source import Records, Source, requested_size
+from synthgen.data.tree import Tree
 from synthgen.errors import SynthgenError
 from synthgen.ranges import Count
 from synthgen.types import ImageSpec, LabelledImages
@@ -44,6 +45,7 @@ class Listing:
         groups: what must stay together (a patient, a film), or None.
         problems: what the layout gets wrong: reading raises the first, ``data check`` lists all.
         attributes: values by which results are compared; empty if there are none.
+        tree: how folders were read; None for what isn't folders.
     """
 
     paths: tuple[ImageFile, ...]
@@ -55,6 +57,7 @@ class Listing:
     problems: tuple[SynthgenError, ...] = ()
     notes: tuple[str, ...] = ()
     attributes: tuple[str | None, ...] = ()
+    tree: Tree | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -150,6 +153,7 @@ def records_of(listing: Listing, scan: Scan) -> Records:
         listing.groups,
         listing.notes + scan.notes,
         listing.attributes,
+        listing.tree,
     )
 
 

@@ -1,40 +1,42 @@
 """Image files with labels: one subfolder per class, or a CSV file that lists them."""
 
 import csv
-import os
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
+from synthgen.data.assign import SPLITS
 from synthgen.data.files import FileSource, Listing
-from synthgen.data.readers import extensions
-from synthgen.data.source import SET_FILES, existing, label_names, require_safe_names
+from synthgen.data.layout import Layout, no_classes, read_layout
+from synthgen.data.source import existing, label_names, require_safe_names
+from synthgen.data.tree import Tree
+from synthgen.data.walk import Folder, walk
+from synthgen.data.words import OF_WORD
 from synthgen.errors import SynthgenError
+from synthgen.ranges import CountOrNone, Depth
 
 # A folder with one subfolder of images per class.
 
-SPLIT_FOLDERS = {
-    "train": "train",
-    "training": "train",
-    "holdout": "holdout",
-    "val": "holdout",
-    "valid": "holdout",
-    "validation": "holdout",
-    "test": "test",
-    "testing": "test",
-}
-JUNK = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "__macosx"})
-KNOWN_FILES = SET_FILES | {"license", "license.txt"}
-Identity = tuple[int, int]  # of a folder, by whatever name: its device and its number there
+SplitFolders = str | CountOrNone | list[str | CountOrNone]  # a folder may be called 1
 
 
 @dataclass(frozen=True, kw_only=True)
 class ImageFolder(FileSource):
-    """``root/<class>/…`` or ``root/{train,holdout|val,test}/<class>/…``; classes in alphabetical
-    order. Images may lie deeper inside a class folder."""
+    """``root/<class>/…`` or ``root/<split>/<class>/…``, where the names of the split folders say
+    train, val(idation), test or the like. Images may lie deeper inside a class folder.
+
+    Args:
+        splits: the folders, below ``root``, of ``train``, ``holdout`` and ``test``, one or several
+            for each; all others are left out. None: recognised, or refused if in doubt.
+        level: how deep the class folders lie in ``root``, or in the split folders if there are
+            some: 1 for their subfolders, 2 for those inside. None: recognised, or refused.
+    """
 
     root: str
+    splits: dict[str, SplitFolders] | None = None
+    level: Depth | None = None
 
     kind: ClassVar[str] = "image_folder"
 
@@ -49,188 +51,174 @@ class ImageFolder(FileSource):
                 f"data.root={self.root} is a file, not a folder.\n"
                 "Give the folder that holds the class folders, or use data=csv or data=npz."
             )
-        splits = split_folders(root)
-        return list_folders(root, splits or {None: root})
+        layout = read_layout(walk(root), split_folders(self.splits), self.level)
+        return listing_of(layout, self.name)
 
 
-def split_folders(root: Path) -> dict[str | None, Path]:
-    """The official split folders of ``root`` by split name; empty if its folders are classes."""
-    folders = _subfolders(root)
-    found: dict[str | None, Path] = {}
-    for folder in folders:
-        split = SPLIT_FOLDERS.get(folder.name.lower())
-        # A class may be called "train" too; but then it holds images, not folders.
-        if split is None or not _subfolders(folder) or _images(folder):
-            continue
-        if split in found:
+def split_folders(splits: Mapping[str, SplitFolders] | None) -> dict[str, list[str]] | None:
+    """``data.splits`` as lists of folders by split. Raises SynthgenError for another split."""
+    if splits is None:
+        return None
+    found: dict[str, list[str]] = {}
+    for key, folders in splits.items():
+        split = OF_WORD.get(str(key).lower())
+        if split not in SPLITS:
             raise SynthgenError(
-                f"{root} has both {found[split].name}/ and {folder.name}/ for the {split} split.\n"
-                "Keep one of the two."
+                f"data.splits has {key!r}, which is no split.\n"
+                "Name folders for train, holdout and test, as in "
+                "'data.splits={train: training_set, test: test_set}'."
             )
-        found[split] = folder
-    if not found:
-        return {}
-    if "train" not in found:
-        present = "/, ".join(folder.name for folder in found.values())
-        raise SynthgenError(f"{root} has {present}/ but no train/.\nAdd train/ with the classes.")
-    others = [folder.name for folder in folders if folder not in found.values()]
-    if others:
+        several = folders if isinstance(folders, list) else [folders]
+        found.setdefault(split, []).extend(str(one) for one in several)
+    if not found.get("train"):
         raise SynthgenError(
-            f"{root} has {', '.join(others[:3])} beside train/, so what is a class is unclear.\n"
-            "Keep only train/, holdout/ (or val/) and test/ there."
+            "data.splits names no folder for train.\n"
+            "Add it: 'data.splits={train: FOLDER, test: FOLDER}'."
         )
     return found
 
 
-def list_folders(root: Path, splits: dict[str | None, Path]) -> Listing:
-    """List the class folders inside each split folder (the key None: no official split)."""
-    problems: list[SynthgenError] = []
-    notes: list[str] = []
-    above = {_identity(one) for one in (root, *root.resolve().parents, *splits.values())}
-    folders = {split: _class_folders(folder, above, notes) for split, folder in splits.items()}
-    classes = tuple(sorted({folder.name for found in folders.values() for folder in found}))
-    for place in dict.fromkeys((root, *splits.values())):
-        _look_at_loose_files(place, problems, notes)
-    if not classes:
-        raise problems[0] if problems else _no_classes(root)
+def class_folders(root: Path) -> Listing:
+    """The folders in ``root`` as classes, whatever they are called; no splits."""
+    return listing_of(read_layout(walk(root), None, 1), root.name)
+
+
+def listing_of(layout: Layout, name: str) -> Listing:
+    """The files of a layout, with everything that is wrong with it.
+
+    Raises:
+        SynthgenError: there are no files.
+    """
+    problems = [*_beside(layout), *_twice(layout)]
+    if not layout.places:
+        raise problems[0] if problems else no_classes(layout, layout.walked.folder)
+    classes = label_names(place.name for place in layout.places)
     require_safe_names(classes)
+    problems += [*_missing(layout, classes), *_empty(layout)]
+    numbers = {name: number for number, name in enumerate(classes)}
     paths: list[Path] = []
     labels: list[int] = []
-    split_of: list[str | None] = []
-    numbers = {name: number for number, name in enumerate(classes)}
-    for split, found in folders.items():
-        problems += _missing_classes(splits[split], found, classes)
-        for folder in found:
-            files = image_files(folder, above, notes)
-            if not files:
-                problems.append(_empty_class(folder))
-            paths += files
-            labels += [numbers[folder.name]] * len(files)
-            split_of += [split] * len(files)
+    split: list[str | None] = []
+    for place in layout.places:
+        files = list(place.folder.files())
+        paths += files
+        labels += [numbers[place.name]] * len(files)
+        split += [place.split] * len(files)
     if not paths:
         raise problems[0]
-    prefix = len(str(root).rstrip(os.sep)) + 1 if str(root) != "." else 0
+    folders = {
+        one: tuple(layout.shown(top).rstrip("/") for top in tops)
+        for one, tops in layout.tops.items()
+    }
+    left_out = [(layout.shown(one).rstrip("/"), one.count) for one in layout.left_out]
     return Listing(
         tuple(paths),
-        tuple(str(path)[prefix:] for path in paths),  # relative_to is slow for many files
+        tuple(layout.walked.relative(path) for path in paths),
         tuple(labels),
         classes,
-        tuple(split_of),
+        tuple(split),
         (None,) * len(paths),
         tuple(problems),
-        tuple(notes),
+        (*layout.walked.notes(), *layout.notes, *_ignored(layout)),
+        tree=Tree.of(name, classes, labels, split, folders, left_out),
     )
 
 
-def image_files(folder: Path, above: set[Identity], notes: list[str]) -> list[Path]:
-    """All files in ``folder`` and below, sorted, less hidden files and what systems leave behind.
-    Whether they are images shows when they are opened. Links to folders are followed, but for those
-    that lead back to a folder that they lie in, those ``above`` among them: each gets a sentence in
-    ``notes``."""
-    return list(_files_below(folder, above | {_identity(folder)}, notes))
+# What is beside, missing, or there twice.
 
 
-def _files_below(folder: Path, above: set[Identity], notes: list[str]) -> Iterator[Path]:
-    yield from (folder / name for name in _names(folder, lambda entry: not entry.is_dir()))
-    for name in _names(folder, lambda entry: entry.is_dir()):
-        identity = _identity(folder / name)
-        if identity in above:
-            notes.append(_loop(folder / name))
-        else:
-            yield from _files_below(folder / name, above | {identity}, notes)
+def _above(layout: Layout) -> list[Folder]:
+    """The folders that hold the class folders, and those that these lie in."""
+    starts = [place.folder.parent for place in layout.places] or [layout.walked.folder]
+    found = {one: None for start in starts if start for one in reversed(list(start.chain()))}
+    return list(found)
 
 
-def _class_folders(folder: Path, above: set[Identity], notes: list[str]) -> list[Path]:
-    """The folders in ``folder``, less links to those ``above``."""
-    found = []
-    for one in _subfolders(folder):
-        if _identity(one) in above:
-            notes.append(_loop(one))
-        else:
-            found.append(one)
-    return found
-
-
-def _loop(link: Path) -> str:
-    return f"Ignored {link}: the link leads back to a folder that it lies in."
-
-
-def _identity(folder: Path) -> Identity:
-    found = folder.stat()
-    return found.st_dev, found.st_ino
-
-
-def _names(folder: Path, wanted: Callable[[os.DirEntry[str]], bool]) -> list[str]:
-    """Names in ``folder``, sorted; raises SynthgenError if it can't be looked into."""
-    try:
-        with os.scandir(folder) as entries:
-            return sorted(one.name for one in entries if wanted(one) and not _is_junk(one.name))
-    except PermissionError:
-        raise SynthgenError(
-            f"{folder} can't be read: you have no permission.\nAsk its owner."
-        ) from None
-
-
-def _is_junk(name: str) -> bool:
-    return name.startswith(".") or name.lower() in JUNK
-
-
-def _subfolders(folder: Path) -> list[Path]:
-    return [folder / name for name in _names(folder, lambda entry: entry.is_dir())]
-
-
-def _files(folder: Path) -> list[str]:
-    return _names(folder, lambda entry: entry.is_file())
-
-
-def _images(folder: Path) -> list[str]:
-    return [name for name in _files(folder) if Path(name).suffix.lower() in extensions()]
-
-
-def _look_at_loose_files(folder: Path, problems: list[SynthgenError], notes: list[str]) -> None:
-    """Images beside the class folders belong to no class: a problem. Other files: a note."""
-    images = [name for name in _images(folder) if name.lower() not in KNOWN_FILES]
-    if images:
-        problems.append(
-            SynthgenError(
-                f"{folder / images[0]} lies beside the class folders{_more(images)}.\n"
+def _beside(layout: Layout) -> Iterator[SynthgenError]:
+    """Images above the class folders belong to no class; a link that is broken may have been a
+    class."""
+    for folder in _above(layout):
+        if folder.loose:
+            yield SynthgenError(
+                f"{folder.path / folder.loose[0]} lies beside the class folders"
+                f"{_more(folder.loose)}.\n"
                 "Each image belongs into a folder named after its class."
             )
-        )
-    others = [name for name in _files(folder) if name not in images]
-    others = [name for name in others if name.lower() not in KNOWN_FILES]
-    if others:
-        notes.append(f"Ignored {folder / others[0]}{_more(others)}: not in a class folder.")
+        for name in folder.broken:
+            yield SynthgenError(
+                f"{folder.path / name} is a link to what does not exist.\n"
+                "Mend the link, or remove it."
+            )
 
 
-def _more(names: list[str]) -> str:
+def _ignored(layout: Layout) -> Iterator[str]:
+    """Files above the class folders that are no images, and folders that were read once."""
+    for folder in _above(layout):
+        loose = set(folder.loose)
+        others = sorted([*folder.others, *(one for one in folder.pictures if one not in loose)])
+        if others:
+            yield f"Ignored {folder.path / others[0]}{_more(others)}: not in a class folder."
+    for link, target, same in _links(layout):
+        if same:
+            yield f"Ignored {link}: it is {target}, which is read already."
+
+
+def _twice(layout: Layout) -> Iterator[SynthgenError]:
+    """Folders under two names: of two classes or splits, or instead of one."""
+    for link, target, same in _links(layout):
+        if not same:
+            yield SynthgenError(
+                f"{link} and {target} are one folder under two names.\n"
+                "Remove the link, so that each image has one class and one split."
+            )
+
+
+def _links(layout: Layout) -> Iterator[tuple[Path, Path, bool]]:
+    """Links to folders that are read under another name, these names, and whether both are of one
+    class and split; less those in folders that are left out."""
+    for folder in layout.walked.folder.all():
+        for name, target in folder.links:
+            if any(folder.within(one) for one in layout.left_out):
+                continue
+            here, there = _place_of(layout, folder), _place_of(layout, target)
+            same = None not in (here, there) and here == there
+            yield folder.path / name, target.path, same
+
+
+def _place_of(layout: Layout, folder: Folder) -> tuple[str | None, str] | None:
+    above = set(folder.chain())
+    found = (place for place in layout.places if place.folder in above)
+    return next(((place.split, place.name) for place in found), None)
+
+
+def _missing(layout: Layout, classes: tuple[str, ...]) -> Iterator[SynthgenError]:
+    """Classes that a split lacks."""
+    present = {(place.split, place.name) for place in layout.places}
+    for split, tops in layout.tops.items():
+        where = tops[0].path if len(tops) == 1 else f"The {split} split"
+        for name in classes:
+            if (split, name) not in present:
+                yield SynthgenError(
+                    f"{where} has no folder {name}/, though the other splits have.\n"
+                    "Add images of that class to it, or remove the class everywhere."
+                )
+
+
+def _empty(layout: Layout) -> Iterator[SynthgenError]:
+    """Class folders without a file, unless the class has another folder in that split."""
+    files = Counter[tuple[str | None, str]]()
+    for place in layout.places:
+        files[place.split, place.name] += next(place.folder.files(), None) is not None
+    for place in layout.places:
+        if not files[place.split, place.name]:
+            yield SynthgenError(
+                f"The class folder {place.folder.path} holds no images.\n"
+                "Add at least 5, or remove the folder."
+            )
+
+
+def _more(names: Sequence[object]) -> str:
     return f" (and {len(names) - 1:,} more)" if len(names) > 1 else ""
-
-
-def _missing_classes(
-    place: Path, found: Iterable[Path], classes: tuple[str, ...]
-) -> list[SynthgenError]:
-    present = {folder.name for folder in found}
-    return [
-        SynthgenError(
-            f"{place} has no folder {name}/, though the other splits have.\n"
-            "Add images of that class to it, or remove the class everywhere."
-        )
-        for name in classes
-        if name not in present
-    ]
-
-
-def _no_classes(root: Path) -> SynthgenError:
-    return SynthgenError(
-        f"{root} holds no class folders.\nMake one folder per class in it, with the images inside."
-    )
-
-
-def _empty_class(folder: Path) -> SynthgenError:
-    return SynthgenError(
-        f"The class folder {folder} holds no images.\nAdd at least 5, or remove the folder."
-    )
 
 
 # A CSV file that lists images, their labels and, if wanted, what belongs together.

@@ -3,14 +3,16 @@ reads."""
 
 import dataclasses
 import os
+import re
 from abc import ABC, abstractmethod
-from collections import Counter
 from collections.abc import Iterable
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
-from unicodedata import category
+from unicodedata import category, normalize
 
 from synthgen.data.levels import require_range
+from synthgen.data.tree import Tree
 from synthgen.errors import SynthgenError
 from synthgen.io import require_plain_file
 from synthgen.ranges import Band, Count, Inner, Real, Side
@@ -18,6 +20,7 @@ from synthgen.types import LabelledImages
 
 # Class names: their order, and which of them can be folders on every system.
 
+NUMBER = re.compile(r"[+-]?[0-9]{1,60}(\.[0-9]{1,60})?")  # whole or decimal, in ASCII
 MAX_NAME_BYTES = 200  # file systems stop at 255, and archives put things in front
 SET_FILES = frozenset(
     {"manifest.jsonl", "dataset.json", "readme.md", "contact_sheet.html", "contact_sheet.png"}
@@ -26,11 +29,24 @@ DEVICE_NAMES = {"con", "prn", "aux", "nul"} | {f"{n}{i}" for n in ("com", "lpt")
 
 
 def label_names(labels: Iterable[str]) -> tuple[str, ...]:
-    """The distinct labels, in numeric order if they are all whole numbers, else alphabetical."""
-    distinct = sorted(set(labels))
-    if all(label.isascii() and label.isdigit() for label in distinct):
-        distinct.sort(key=lambda label: (int(label), label))
-    return tuple(distinct)
+    """The distinct labels in the one order that classes have, whatever they were read from:
+    numbers by value (-1, 0, 0.5, 10), names as people sort them (img2 before img10)."""
+    distinct = set(labels)
+    if all(NUMBER.fullmatch(label) for label in distinct):
+        return tuple(sorted(distinct, key=lambda label: (Fraction(label), label)))
+    return tuple(sorted(distinct, key=_natural))
+
+
+def _natural(label: str) -> tuple[list[str | tuple[int, str]], str]:
+    """Numbers inside by value; capitals come before small letters, as they always did."""
+    parts = re.split(r"([0-9]+)", label)
+    return [_digits(part) if place % 2 else part for place, part in enumerate(parts)], label
+
+
+def _digits(part: str) -> tuple[int, str]:
+    """Orders whole numbers of any length, which int() does not read."""
+    bare = part.lstrip("0")
+    return len(bare), bare
 
 
 def require_safe_names(classes: tuple[str, ...]) -> None:
@@ -42,13 +58,20 @@ def require_safe_names(classes: tuple[str, ...]) -> None:
                 f"The class name {name[:60]!r} can't be the name of a folder: {problem}.\n"
                 "Rename the class in the data."
             )
-    folded = Counter(name.casefold() for name in classes)
+    folded: dict[str, str] = {}
     for name in classes:
-        if folded[name.casefold()] > 1:
+        other = folded.setdefault(normalize("NFC", normalize("NFC", name).casefold()), name)
+        if other == name:
+            continue
+        if normalize("NFC", other) == normalize("NFC", name):
             raise SynthgenError(
-                f"The class {name!r} exists twice, perhaps with other capitals; on many systems "
-                "both would be one folder.\nRename or merge them."
+                f"Two classes look alike, {other!a} and {name!a}, and may be one.\n"
+                "Give both the same spelling, or different names."
             )
+        raise SynthgenError(
+            f"The class {other!r} exists twice, perhaps with other capitals ({name!r}); on many "
+            "systems both would be one folder.\nRename or merge them."
+        )
 
 
 def folder_problem(name: str) -> str | None:
@@ -87,6 +110,7 @@ class Records:
         notes: plain sentences: what was converted, which size was chosen and why.
         attributes: the values of a column by which results are compared (a scanner, a site);
             empty if there is none.
+        tree: how folders were read; None for what isn't folders.
     """
 
     images: LabelledImages
@@ -95,6 +119,7 @@ class Records:
     groups: tuple[str | None, ...]
     notes: tuple[str, ...]
     attributes: tuple[str | None, ...] = ()
+    tree: Tree | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

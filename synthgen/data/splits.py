@@ -17,6 +17,7 @@ from synthgen.data.assign import SPLITS, assign, connected_units, cut, limits_of
 from synthgen.data.levels import preview, require_view, scaled
 from synthgen.data.near_duplicates import NearDuplicates
 from synthgen.data.source import Records, Source
+from synthgen.data.tree import Tree
 from synthgen.dataset.schema import Recipe, SplitFile
 from synthgen.errors import SynthgenError
 from synthgen.images import image_hashes, lines_digest
@@ -39,6 +40,7 @@ class Splits:
             nearly so: what the test images are independent by; None: each by itself. The same of
             the other parts, so that whoever divides one again keeps groups whole.
         test_attributes: what ``Records.attributes`` says of each test image.
+        tree: how folders were read; None for what isn't folders.
     """
 
     train: LabelledImages
@@ -56,6 +58,7 @@ class Splits:
     train_groups: Tensor | None = None
     holdout_groups: Tensor | None = None
     holdout_attributes: tuple[str | None, ...] | None = None
+    tree: Tree | None = None
 
     @property
     def known(self) -> LabelledImages:
@@ -140,6 +143,7 @@ def divide(source: Source, records: Records, near: NearDuplicates | None = None)
         train_groups=groups["train"],
         holdout_groups=groups["holdout"],
         holdout_attributes=attributes["holdout"],
+        tree=records.tree,
     )
 
 
@@ -173,6 +177,17 @@ def _assigned(
         ) from error
 
 
+def in_order(records: Records, classes: Sequence[str]) -> Records:
+    """``records`` with its classes numbered in the order of ``classes``, if these are the same
+    names; otherwise as they are."""
+    images = records.images
+    if images.classes == tuple(classes) or sorted(images.classes) != sorted(classes):
+        return records
+    number = torch.tensor([classes.index(name) for name in images.classes])
+    renumbered = replace(images, labels=number[images.labels], classes=tuple(classes))
+    return replace(records, images=renumbered)
+
+
 def rebuild(source: Source, recipe: Recipe, digest: str) -> Splits:
     """Divide ``source`` again as ``recipe`` says, and make sure that it is the same split.
 
@@ -180,25 +195,27 @@ def rebuild(source: Source, recipe: Recipe, digest: str) -> Splits:
         recipe: its size, fit, shares and seed replace those of ``source``.
         digest: ``Splits.digest`` as it was.
 
+    The classes are numbered as the recipe says, since whatever was trained knows them by number:
+    older versions had another order (0, 1, 10, 2).
+
     Raises:
         SynthgenError: the images differ from those that the recipe was written for, or the split
             does, so that test images could have been trained on.
     """
     at_most = recipe.at_most
-    splits = prepare(
-        source.with_options(
-            size=list(recipe.size),
-            fit=recipe.fit,
-            holdout=recipe.holdout,
-            test=recipe.test,
-            split_seed=recipe.split_seed,
-            at_most=list(at_most) if isinstance(at_most, tuple) else at_most,
-            near_duplicates=recipe.near_duplicates,
-            range=list(recipe.range) if isinstance(recipe.range, tuple) else recipe.range,
-            bits=recipe.bits,
-            view=None if recipe.view is None else list(recipe.view),
-        )
+    source = source.with_options(
+        size=list(recipe.size),
+        fit=recipe.fit,
+        holdout=recipe.holdout,
+        test=recipe.test,
+        split_seed=recipe.split_seed,
+        at_most=list(at_most) if isinstance(at_most, tuple) else at_most,
+        near_duplicates=recipe.near_duplicates,
+        range=list(recipe.range) if isinstance(recipe.range, tuple) else recipe.range,
+        bits=recipe.bits,
+        view=None if recipe.view is None else list(recipe.view),
     )
+    splits = divide(source, in_order(source.read(), recipe.classes))
     if splits.recipe.fingerprint != recipe.fingerprint:
         raise SynthgenError(
             f"data={source.kind} does not hold the images that the generator's split was made of "

@@ -4,16 +4,17 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
+from unicodedata import normalize
 
 import numpy as np
 import torch
 
 from synthgen.data.arrays import Arrays, ArraySource, image_array, open_npz, read_labels
 from synthgen.data.files import FileSource, Listing, channels_first, scan_files, stop_at
-from synthgen.data.folder import list_folders
+from synthgen.data.folder import class_folders
 from synthgen.data.levels import UnscaledImages, scale
 from synthgen.data.readers import ImageFile
-from synthgen.data.source import Records, existing
+from synthgen.data.source import Records, existing, label_names
 from synthgen.dataset import DESCRIPTION, MANIFEST
 from synthgen.dataset.manifest import SetRows, read_rows
 from synthgen.dataset.schema import Dataset, PublicDataset, described
@@ -117,15 +118,15 @@ def read_synthetic(
     """
     path = existing(path, "synthetic")
     about = None if path.is_file() else description_of(path)
+    notes: list[str] = []
     if path.is_file():
         pixels, names = _read_npz(path, classes)
         _refuse_strangers(path, names, classes)
     else:
-        names, pixels = _read_folder(path, classes, about)
-    notes = []
+        names, pixels, notes = _read_folder(path, classes, about)
     told = None if about is None else about.image.channels  # though all may have come out grey
     if (like.channels if like else told) == 3 and pixels.shape[1] == 1:
-        notes = ["The synthetic images are grey; each was given three equal channels."]
+        notes.append("The synthetic images are grey; each was given three equal channels.")
         pixels = pixels.expand(-1, 3, -1, -1).contiguous()
     if about is None or like is None or pixels.dtype != like.dtype:
         pixels, said = _in_levels_of(pixels, like, path, ours=about is not None)
@@ -177,24 +178,24 @@ def _described(root: Path) -> Dataset | PublicDataset:
 
 def _read_folder(
     root: Path, classes: tuple[str, ...], about: Dataset | PublicDataset | None
-) -> tuple[list[str], torch.Tensor]:
-    """Class names and pixels. Of our own sets, only what was drawn: real images that lie beside
-    it are no part of what is judged."""
+) -> tuple[list[str], torch.Tensor, list[str]]:
+    """Class names, pixels, and what to say of them. Of our own sets, only what was drawn: real
+    images that lie beside it are no part of what is judged."""
     _refuse_unfinished(root)
     if about is not None and (root / MANIFEST).is_file():
         rows = read_rows(root, about.classes).synthetic()
         names = [rows.classes[label] for label in rows.labels]
         _refuse_strangers(root, names, classes)  # before minutes of decoding
         if rows.in_shards:
-            return names, channels_first(rows.pixels())[0]
+            return names, channels_first(rows.pixels())[0], []
         rows.require_hashes()
-        return names, _scanned(rows.listing().paths)
-    listing = list_folders(root, {None: root})
+        return names, _scanned(rows.listing().paths), []
+    listing = class_folders(root)
     if listing.problems:
         raise listing.problems[0]
     names = [listing.classes[label] for label in listing.labels]
     _refuse_strangers(root, names, classes)
-    return names, _scanned(listing.paths)
+    return names, _scanned(listing.paths), list(listing.notes)
 
 
 def _refuse_unfinished(root: Path) -> None:
@@ -221,6 +222,12 @@ def _read_npz(path: Path, classes: tuple[str, ...]) -> tuple[torch.Tensor, list[
                 f"labels in {path} go from {min(positions)} to {max(positions)}; the real data has "
                 f"{len(classes)} classes.\nLabels count from 0, or add an array 'classes'."
             )
+        if sorted(classes) != list(classes) == list(label_names(classes)):
+            raise SynthgenError(
+                f"labels in {path} are numbers, and whether 1 is {classes[1]!r} or "
+                f"{sorted(classes)[1]!r} depends on how classes were sorted.\n"
+                "Save an array 'classes' in it: their names in the order of the labels."
+            )
         names = [classes[position] for position in positions]
     return channels_first(pixels)[0], names
 
@@ -228,6 +235,13 @@ def _read_npz(path: Path, classes: tuple[str, ...]) -> tuple[torch.Tensor, list[
 def _refuse_strangers(path: Path, names: list[str], classes: tuple[str, ...]) -> None:
     strangers = sorted(set(names) - set(classes))
     known = ", ".join(classes[:12]) + (", …" if len(classes) > 12 else "")
+    spelt = {normalize("NFC", name): name for name in classes}
+    for name in strangers:
+        if (other := spelt.get(normalize("NFC", name))) is not None:
+            raise SynthgenError(
+                f"{path} has a class {name!a} that the real data spells {other!a}.\n"
+                "Rename it: both look alike, but their characters differ."
+            )
     if strangers:
         raise SynthgenError(
             f"{path} has a class {strangers[0]!r} that the real data doesn't have.\n"

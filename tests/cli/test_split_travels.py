@@ -77,9 +77,10 @@ def photos(folder: Path) -> list[str]:
 
 
 def refused(outcome) -> str:
-    """The two lines of a refusal."""
+    """The two lines of a refusal, below what is said of the data."""
     assert outcome.code == 2, outcome.err
-    lines = [line for line in outcome.err.splitlines() if not line.startswith("Size ")]
+    of_data = ("Size ", "The data, as read:", "photos/ ", "├─ ", "└─ ")
+    lines = [line for line in outcome.err.splitlines() if not line.startswith(of_data)]
     assert len(lines) == 2, outcome.err
     return "\n".join(lines)
 

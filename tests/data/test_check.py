@@ -14,7 +14,7 @@ from synthgen.errors import SynthgenError
 def messy(tmp_path, write_classes, colour_noise):
     """Everything that can be wrong at once."""
     root = write_classes(tmp_path / "messy", {"0": 30, "1": 8, "2": 2})
-    (root / "0" / "notes.txt").write_text("my notes")
+    (root / "0" / "notes.bin").write_text("my notes")
     good = (root / "0" / "000.png").read_bytes()
     (root / "0" / "cut.png").write_bytes(good[:-30])
     (root / "0" / "copy.png").write_bytes(good)
@@ -33,7 +33,7 @@ def test_everything_is_listed_at_once(messy):
     result = check(ImageFolder(root=str(messy)))
     kinds = Counter(finding.kind for finding in result.findings)
     assert {
-        ("not_image", "0/notes.txt"),
+        ("not_image", "0/notes.bin"),
         ("corrupt", "0/cut.png"),
         ("duplicate", "0/copy.png"),
         ("two_classes", "1/copy.png"),
@@ -104,10 +104,10 @@ def test_arrays_and_tables_are_checked_too(tmp_path, messy):
     np.savez(tmp_path / "a.npz", images=images, labels=[0, 1] * 6)
     kinds = Counter(f.kind for f in check(NPZ(path=str(tmp_path / "a.npz"))).findings)
     assert kinds == {"duplicate": 5, "two_classes": 6, "rare_class": 2}
-    (messy / "a.csv").write_text("path,label\n0/000.png,a\n0/notes.txt,b\nnowhere.png,b\n,b\n")
+    (messy / "a.csv").write_text("path,label\n0/000.png,a\n0/notes.bin,b\nnowhere.png,b\n,b\n")
     result = check(CSV(path=str(messy / "a.csv")))
     assert ("corrupt", "nowhere.png") in found(result)
-    assert ("not_image", "0/notes.txt") in found(result)
+    assert ("not_image", "0/notes.bin") in found(result)
     assert len(result.of_kind("layout")) == 1
 
 
@@ -127,7 +127,7 @@ def test_tables_name_every_problem(messy):
     for table in tables(check(ImageFolder(root=str(messy)))):
         console.print(table)
     text = console.export_text()
-    for word in ("0/notes.txt", "0/cut.png", "1/large.png", "20 × 10", "same picture as 0/000.png"):
+    for word in ("0/notes.bin", "0/cut.png", "1/large.png", "20 × 10", "same picture as 0/000.png"):
         assert word in text
 
 
@@ -142,7 +142,7 @@ def test_names_are_no_markup(tmp_path, write_classes):
 def test_long_lists_are_cut_in_the_table_but_not_in_the_file(tmp_path, write_classes):
     root = write_classes(tmp_path / "data", {"0": 30})
     for i in range(15):
-        (root / "0" / f"note{i}.txt").write_text("x")
+        (root / "0" / f"note{i}.bin").write_text("x")
     result = check(ImageFolder(root=str(root)))
     assert tables(result)[1].row_count == 11
     out = write_check(result, tmp_path / "out")

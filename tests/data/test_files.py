@@ -210,7 +210,7 @@ def test_grey_files_of_all_modes_stay_one_channel(tmp_path, digits):
 BAD = {
     "truncated.png": ("corrupt", "can't be decoded"),
     "truncated.jpg": ("corrupt", "can't be decoded"),
-    "notes.txt": ("not_image", "is not an image"),
+    "notes.bin": ("not_image", "is not an image"),
     "fake.png": ("not_image", "is not an image"),
     "empty.png": ("corrupt", "empty file"),
     "program.eps": ("unread_format", "format PostScript (EPS), which synthgen does not read"),

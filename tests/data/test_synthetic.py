@@ -138,8 +138,8 @@ def test_unreadable_sets(tmp_path, write_classes):
     with pytest.raises(SynthgenError, match="never opened"):
         read_synthetic(tmp_path / "a.npz", ("0",))
     root = write_classes(tmp_path / "set", {"0": 5})
-    (root / "0" / "notes.txt").write_text("notes")
-    with pytest.raises(SynthgenError, match=r"notes\.txt is not an image"):
+    (root / "0" / "notes.bin").write_text("notes")
+    with pytest.raises(SynthgenError, match=r"notes\.bin is not an image"):
         read_synthetic(root, ("0",))
 
 

@@ -26,6 +26,8 @@ def run(settings: DataCheckSettings, invocation: Invocation) -> Path:
     result = check(build_source(settings.data, settings.allow))
     console = Console(stderr=True)
     console.print(heading(result), markup=False, highlight=False)
+    if result.tree is not None:
+        console.print(str(result.tree), markup=False, highlight=False, soft_wrap=True)
     for table in tables(result):
         console.print(table)
     for note in result.notes:

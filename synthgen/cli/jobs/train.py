@@ -96,6 +96,8 @@ def prepare_splits(settings: TrainSettings) -> Splits:
     source = build_source(settings.data, settings.allow)
     kept = None if settings.resume is None else split_of(Path(settings.resume))
     splits = prepare(source) if kept is None else rebuild(source, kept.recipe, kept.digest)
+    if splits.tree is not None:
+        log.info("The data, as read:\n%s", splits.tree)
     for note in splits.notes:
         log.info(note)
     return splits
