@@ -30,6 +30,7 @@ from synthgen.evaluation.report.canvas import (
 )
 from synthgen.evaluation.report.formatting import decimals, is_number
 from synthgen.io import write_text
+from synthgen.pages import SHARED
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -250,7 +251,7 @@ def drawn(chart: AnyChart, file: str = "") -> tuple[AnyChart, Sheet]:
 
 def write_figure(chart: Chart, folder: Path, file: str) -> None:
     """The chart as an SVG of its own in ``folder/file``, and as a PDF beside the page's others."""
-    css = "".join((TEMPLATES / name).read_text("utf-8") for name in ("colours.css", "charts.css"))
+    css = "".join((SHARED / name).read_text("utf-8") for name in ("colours.css", "charts.css"))
     with settings():
         sheet = DRAWERS[type(chart)](chart)
         write_text(folder / file, svg_file(sheet, chart.title, chart.description, css))

@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from synthgen import pages
 from synthgen.evaluation.report.answers import answers
 from synthgen.evaluation.report.blocks import (
     CHARTS,
@@ -66,16 +67,8 @@ def write_page(report: Report, folder: Path) -> Path:
 
 
 def environment(*folders: Path) -> Environment:
-    """Jinja with the shared templates and those in ``folders``; everything is escaped."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    made = Environment(
-        loader=FileSystemLoader([*folders, TEMPLATES]),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    """Jinja with the templates of reports and those in ``folders``; everything is escaped."""
+    made = pages.environment(*folders, TEMPLATES)
     made.globals |= {"too_few": TOO_FEW, "swatch": swatch}
     return made
 

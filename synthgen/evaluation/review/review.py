@@ -20,8 +20,9 @@ from synthgen.data.splits import Splits
 from synthgen.dataset.source import SyntheticSet
 from synthgen.errors import SynthgenError
 from synthgen.evaluation.schema import Count, CountedInterval
-from synthgen.images import encode_png, image_hashes
+from synthgen.images import image_hashes
 from synthgen.io import write_json, write_text
+from synthgen.pages import environment, picture_uri
 from synthgen.schema import Document, Schema, Word, shown
 from synthgen.seeds import Stream, image_rng
 from synthgen.stats import TOO_FEW, clopper_pearson
@@ -30,7 +31,6 @@ from synthgen.types import LabelledImages
 PAGE, KEY = "review.html", "key.json"
 FEWEST = 4  # images
 TEMPLATES = Path(__file__).resolve().parent / "templates"
-COMPRESSION = 9  # the same for every image; nothing but pixels goes into the file
 LONGEST_NAME = 80
 LONGEST_ANSWER = 1e6  # seconds
 ALPHA = 0.05
@@ -255,31 +255,24 @@ def write_review(
 def render(questions: Sequence[Question]) -> str:
     """One file that needs nothing but a browser, may run this one script, and can't reach any
     network."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
-    )  # fmt: skip
     script, style = ((TEMPLATES / name).read_text("utf-8") for name in ("review.js", "review.css"))
     content = {
         "review": review_id(questions),
         "format": ReviewAnswers.FORM,
-        "items": [{"image": _picture(one), "class": one.label} for one in questions],
+        "items": [{"image": picture_uri(one.image), "class": one.label} for one in questions],
     }
-    return environment.get_template("review.html.j2").render(
-        content=content,
-        total=len(questions),
-        script=script,
-        style=style,
-        script_hash=_source_hash(script),
-        style_hash=_source_hash(style),
+    return (
+        environment(TEMPLATES)
+        .get_template("review.html.j2")
+        .render(
+            content=content,
+            total=len(questions),
+            script=script,
+            style=style,
+            script_hash=_source_hash(script),
+            style_hash=_source_hash(style),
+        )
     )
-
-
-def _picture(question: Question) -> str:
-    png = encode_png(question.image, compress_level=COMPRESSION)
-    return f"data:image/png;base64,{base64.b64encode(png).decode()}"
 
 
 def _source_hash(text: str) -> str:

@@ -14,7 +14,6 @@ import pytest
 from synthgen.evaluation.report import canvas
 from synthgen.evaluation.report.canvas import STYLES, TONES, fitted, round_numbers, swatch
 from synthgen.evaluation.report.charts import (
-    TEMPLATES,
     Cloud,
     Curve,
     Difference,
@@ -29,6 +28,7 @@ from synthgen.evaluation.report.charts import (
     thin,
     write_figure,
 )
+from synthgen.pages import SHARED
 
 
 class Drawing:
@@ -223,14 +223,14 @@ def test_nothing_but_shapes_and_words_in_the_pages_colours(kind):
     svg = Drawing(EVERY[kind]).svg
     assert not re.search(r"#[0-9a-f]{3}|\bid=|url\(|href|https?:|<style|font-family|<g\b", svg)
     assert 'role="img"' in svg
-    colours = (TEMPLATES / "colours.css").read_text()
+    colours = (SHARED / "colours.css").read_text()
     for name in re.findall(r"var\((--\w+)\)", svg):
         assert colours.count(f"{name}: #") == 3, name  # light, dark, and paper
 
 
 def test_each_tone_has_a_colour_of_its_own_that_is_the_pages_light_one():
     assert len(set(TONES.values())) == len(TONES)
-    light = (TEMPLATES / "colours.css").read_text().split("@media")[0]
+    light = (SHARED / "colours.css").read_text().split("@media")[0]
     own = {"real": "#59626d", "paper": "#fcfbf9"}  # the first is soft's too
     for name, colour in {**TONES, **own}.items():
         assert f"--{name}: {colour};" in light, name
