@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from synthgen.data.check_file import CheckFile
 from synthgen.dataset.schema import (
     Dataset,
     IndexRow,
@@ -26,6 +27,7 @@ FOLDER = Path(__file__).parent.parent / "docs" / "schemas"
 SCHEMAS: dict[str, type[Schema]] = {
     "sampler": SamplerDescription,
     "split": SplitFile,
+    "check": CheckFile,
     "dataset": Dataset,
     "manifest_row": ManifestRow,
     "index_row": IndexRow,

@@ -135,6 +135,7 @@ class ReviewSettings(WritingSettings):
 @dataclass(frozen=True, kw_only=True)
 class DataCheckSettings(WritingSettings):
     data: Node
+    labels: Count | None  # images that each classifier that doubts them learns from; None: no doubt
 
 
 @dataclass(frozen=True, kw_only=True)

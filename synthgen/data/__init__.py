@@ -10,7 +10,8 @@ from synthgen.data.arrays import (
     FashionMNIST,
     MedMNIST,
 )
-from synthgen.data.check import CheckResult, Finding, check, heading, tables, write_check
+from synthgen.data.check import CheckResult, Finding, check, heading, tables
+from synthgen.data.check_page import write_check
 from synthgen.data.files import FileSource, Listing
 from synthgen.data.folder import CSV, ImageFolder
 from synthgen.data.source import Records, Source

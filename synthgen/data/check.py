@@ -2,64 +2,31 @@
 
 from __future__ import annotations
 
-import math
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
-from PIL import Image, ImageDraw, ImageFont
-from torch import Tensor
 
 from synthgen.data.arrays import CIFAR10
+from synthgen.data.assign import SPLITS, connected_units
+from synthgen.data.confident_learning import LabelReview, review_labels
 from synthgen.data.files import FileSource, Listing, Scan, go_on, records_of
+from synthgen.data.fit_examples import FitExample, fit_examples
+from synthgen.data.histogram import Histogram
+from synthgen.data.images import padding_share
 from synthgen.data.levels import preview
 from synthgen.data.near_duplicates import NearDuplicates
 from synthgen.data.source import Records, Source
-from synthgen.data.splits import FEWEST_PER_CLASS, divide
+from synthgen.data.splits import FEWEST_PER_CLASS, Splits, divide
 from synthgen.data.tree import Tree
 from synthgen.errors import SynthgenError, printable
-from synthgen.images import encode_png, image_hashes, to_pil
-from synthgen.io import new_folder, write_bytes, write_json
+from synthgen.images import image_hashes
 from synthgen.types import LabelledImages
 
 if TYPE_CHECKING:
     from rich.table import Table
-
-
-# One picture with a labelled row of thumbnails for each class and each kind of finding.
-
-COLUMNS = 12
-MOST_ROWS = 60
-SMALLEST_SIDE = 40  # tiny images are enlarged by whole factors to about this
-GAP = 4
-TEXT_WIDTH = 190
-
-
-def contact_sheet(images: Tensor, rows: Sequence[tuple[str, Sequence[int]]]) -> Tensor:
-    """uint8 ``(N, C, H, W)`` and (label, positions) per row -> uint8 ``(3, H', W')``. Shows the
-    first 12 images of each row and the first 60 rows."""
-    _, _, height, width = images.shape
-    factor = max(1, math.ceil(SMALLEST_SIDE / max(height, width)))
-    tile_height, tile_width = height * factor + GAP, width * factor + GAP
-    line_height = max(tile_height, 14)
-    size = (TEXT_WIDTH + COLUMNS * tile_width + GAP, min(len(rows), MOST_ROWS) * line_height + GAP)
-    canvas = Image.new("RGB", size, (128, 128, 128))
-    draw = ImageDraw.Draw(canvas)
-    font = ImageFont.load_default()
-    for line, (label, positions) in enumerate(rows[:MOST_ROWS]):
-        top = GAP + line * line_height
-        text = f"{label[:26]} ({len(positions):,})".encode("latin-1", "replace").decode("latin-1")
-        draw.text((GAP, top + line_height // 2 - 8), text, fill="white", font=font)
-        for column, position in enumerate(positions[:COLUMNS]):
-            tile = to_pil(images[position]).resize(
-                (width * factor, height * factor), Image.Resampling.NEAREST
-            )
-            canvas.paste(tile, (TEXT_WIDTH + column * tile_width, top))
-    return torch.from_numpy(np.array(canvas)).permute(2, 0, 1)
 
 
 HARD_BELOW = 25  # a class this small can be trained on, but hardly learned
@@ -77,16 +44,19 @@ MEANING = {
     "odd_size": "not the commonest size; will be fitted",
     "mixed_mode": "not the commonest mode; will be converted",
     "rare_class": "too rare to learn",
+    "suspicious_label": "perhaps another class",
 }
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing to look at. ``kind`` is a key of ``MEANING``; ``file`` a class for rare_class."""
+    """One thing to look at. ``kind`` is a key of ``MEANING``; ``file`` a class for rare_class;
+    ``other`` the file that it is like, for pictures that come twice."""
 
     kind: str
     file: str
     detail: str
+    other: str | None = None
 
 
 @dataclass(frozen=True)
@@ -94,14 +64,21 @@ class CheckResult:
     """What a source holds (readable images only) and every finding about it.
 
     Attributes:
+        images: in 8 bits, to look at.
         sizes: how many images have which (height, width) as stored; empty for sources that aren't
             image files.
         modes: likewise of kinds, by bands and depth.
         refusal: what training would say; None if it accepts the source.
+        splits: what training would learn from and be tested on; None if it refuses.
+        official: images of each class in each split that the source itself has.
+        levels: of the pixels as stored; None without any image.
+        padding: share of the pixels that pads images of other shapes; 0 if none is padded.
+        labels: what is to be said against the labels; None if nobody asked, or classes are small.
+        examples: some images of odd shapes, fitted in each way.
         tree: how folders were read; None for what isn't folders.
     """
 
-    name: str
+    source: Source
     images: LabelledImages
     files: tuple[str, ...]
     sizes: Counter[tuple[int, int]]
@@ -109,35 +86,39 @@ class CheckResult:
     findings: tuple[Finding, ...]
     notes: tuple[str, ...] = field(default=())
     refusal: str | None = None
+    splits: Splits | None = None
+    official: tuple[tuple[str, tuple[int, ...]], ...] = ()
+    levels: Histogram | None = None
+    padding: float = 0.0
+    labels: LabelReview | None = None
+    examples: tuple[FitExample, ...] = ()
     tree: Tree | None = None
+
+    @property
+    def name(self) -> str:
+        return self.source.name
 
     @property
     def usable(self) -> bool:
         return self.refusal is None
 
+    @property
+    def parts(self) -> tuple[tuple[str, tuple[int, ...]], ...]:
+        """Images of each class in each split: as training would divide them, else as they came."""
+        if self.splits is None:
+            return self.official
+        return tuple((part, tuple(getattr(self.splits, part).counts)) for part in SPLITS)
+
     def of_kind(self, kind: str) -> list[Finding]:
         return [finding for finding in self.findings if finding.kind == kind]
 
-    def to_json(self) -> dict[str, object]:
-        image = self.images.image
-        return {
-            "format": "synthgen-check/1",
-            "name": self.name,
-            "usable": self.usable,
-            "refusal": self.refusal,
-            "images": len(self.images),
-            "size": [image.height, image.width],
-            "channels": image.channels,
-            "classes": dict(zip(image.classes, self.images.counts, strict=True)),
-            "stored_sizes": [[h, w, count] for (h, w), count in self.sizes.most_common()],
-            "stored_modes": dict(self.modes.most_common()),
-            "findings": [vars(finding) for finding in self.findings],
-            "notes": list(self.notes),
-        }
 
-
-def check(source: Source) -> CheckResult:
+def check(source: Source, labels: int | None = None) -> CheckResult:
     """Look at every file and go on after problems.
+
+    Args:
+        labels: to doubt the labels too, by classifiers that learn from at most so many images; see
+            :func:`synthgen.data.confident_learning.review_labels`.
 
     Raises:
         SynthgenError: there is nothing to look at (a missing folder, a damaged archive).
@@ -145,73 +126,165 @@ def check(source: Source) -> CheckResult:
     folder = source.as_folder() if isinstance(source, CIFAR10) else None
     files = folder or source
     if isinstance(files, FileSource):
-        return _check_files(source, files)
+        return _check_files(source, files, labels)
     records = source.read()
-    images = preview(records.images)
-    near = _near(source, images)
-    findings = (
-        *_copies(images, records.files),
-        *_near_duplicates(images, records.files, near),
-        *_rare(images),
-    )
-    notes, refusal = _training_says(source, lambda: records, near, records.notes)
+    found = Found(source, preview(records.images), records.files, records.groups, labels)
+    notes, refusal, splits = _training_says(source, lambda: records, found.near, records.notes)
     return CheckResult(
-        source.name,
-        images,
+        source,
+        found.images,
         records.files,
         Counter(),
         Counter(),
-        findings,
+        found.findings(),
         notes,
         refusal,
+        splits,
+        _official(records.images, records.split),
+        Histogram.of(records.images.images),
+        labels=found.labels,
     )
 
 
-def _check_files(source: Source, files: FileSource) -> CheckResult:
+def _check_files(source: Source, files: FileSource, learned_from: int | None) -> CheckResult:
     listing = files.listing()
     scan = files.scan(listing, on_error=go_on)
     good = [index for index, error in enumerate(scan.errors) if error is None]
     everything = torch.tensor(listing.labels, dtype=torch.int64)
-    images = preview(scan.images(everything, listing.classes).subset(good))
-    names = tuple(listing.names[index] for index in good)
+    stored = scan.images(everything, listing.classes).subset(good)
+    names, split, groups = (
+        tuple(each[index] for index in good)
+        for each in (listing.names, listing.split, listing.groups)
+    )
     headers = [header for header in (scan.headers[index] for index in good) if header]
     sizes = Counter((header.height, header.width) for header in headers)
-    modes = Counter(header.kind for header in headers)
-    near = _near(source, images)
+    found = Found(source, preview(stored), names, groups, learned_from)
     findings = (
         *_layout(listing.problems),
         *_unreadable(listing, scan),
-        *_copies(images, names),
-        *_near_duplicates(images, names, near),
         *_odd(names, [f"{h.height} × {h.width}" for h in headers], "odd_size"),
         *_odd(names, [h.kind for h in headers], "mixed_mode"),
-        *_rare(images),
+        *found.findings(),
     )
 
     def read() -> Records:
         files.require_sound(listing)
         return records_of(listing, scan)
 
-    notes, refusal = _training_says(source, read, near, listing.notes + scan.notes)
+    said = _training_says(source, read, found.near, listing.notes + scan.notes)
+    size = stored.image.height, stored.image.width
+    paths = [listing.paths[index] for index in good]
     return CheckResult(
-        source.name, images, names, sizes, modes, findings, notes, refusal, listing.tree
+        source,
+        found.images,
+        names,
+        sizes,
+        Counter(header.kind for header in headers),
+        findings,
+        *said,
+        _official(stored, split),
+        Histogram.of(stored.images) if good else None,
+        padding_share(sizes, size) if source.fit == "pad" else 0.0,
+        found.labels,
+        fit_examples(paths, names, headers, size, files.readers()),
+        listing.tree,
     )
 
 
 def _training_says(
     source: Source, read: Callable[[], Records], near: NearDuplicates, notes: tuple[str, ...]
-) -> tuple[tuple[str, ...], str | None]:
-    """What training would note of these records, or why it would refuse them: by dividing them."""
+) -> tuple[tuple[str, ...], str | None, Splits | None]:
+    """What training would note of these records and how it would divide them, or why it would
+    refuse them: by dividing them."""
     try:
-        return divide(source, read(), near).notes, None
+        splits = divide(source, read(), near)
     except SynthgenError as error:
-        return notes, str(error)
+        return notes, str(error), None
+    return splits.notes, None, splits
 
 
-def _near(source: Source, images: LabelledImages) -> NearDuplicates:
-    names = [images.classes[label] for label in images.labels.tolist()]
-    hashes = image_hashes(images.images)
-    return NearDuplicates.among(source.near_duplicates, images.images, names, hashes)
+def _official(
+    images: LabelledImages, split: Sequence[str | None]
+) -> tuple[tuple[str, tuple[int, ...]], ...]:
+    parts = [part for part in SPLITS if part in split]
+    return tuple(
+        (part, tuple(images.subset(torch.tensor([one == part for one in split])).counts))
+        for part in parts
+    )
+
+
+class Found:
+    """What is to be said about pictures and labels, however they were stored.
+
+    Attributes:
+        near: which pictures were saved again.
+        labels: see :class:`CheckResult`.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        images: LabelledImages,
+        files: Sequence[str],
+        groups: Sequence[str | None],
+        learned_from: int | None,
+    ) -> None:
+        self.images, self.files = images, files
+        self.hashes = image_hashes(images.images)
+        names = [images.classes[label] for label in images.labels.tolist()]
+        self.near = NearDuplicates.among(source.near_duplicates, images.images, names, self.hashes)
+        self.labels = None
+        if learned_from is not None:
+            units = connected_units(self.hashes, groups, self.near.keys)
+            self.labels = review_labels(images, units, learned_from)
+
+    def findings(self) -> tuple[Finding, ...]:
+        return (
+            *self.copies(),
+            *self.near_duplicates(),
+            *_rare(self.images),
+            *self.suspicious_labels(),
+        )
+
+    def copies(self) -> Iterator[Finding]:
+        """Every copy beside the first: of the same class, or (worse) of another."""
+        labels, classes = self.images.labels.tolist(), self.images.classes
+        first: dict[str, int] = {}
+        for index, digest in enumerate(self.hashes):
+            original = first.setdefault(digest, index)
+            if original == index:
+                continue
+            file, other = self.files[index], self.files[original]
+            detail = f"same picture as {other}"
+            if labels[index] == labels[original]:
+                yield Finding("duplicate", file, detail, other)
+            else:
+                detail += f" of class {classes[labels[original]]}"
+                yield Finding("two_classes", file, detail, other)
+
+    def near_duplicates(self) -> Iterator[Finding]:
+        """Every near duplicate beside the first; exact copies are told elsewhere."""
+        labels, classes = self.images.labels.tolist(), self.images.classes
+        first: dict[str, int] = {}
+        told = set()
+        for index, (key, digest) in enumerate(zip(self.near.keys, self.hashes, strict=True)):
+            if key is None or digest in told:
+                continue
+            told.add(digest)
+            original = first.setdefault(key, index)
+            if original != index:
+                detail = f"nearly the same as {self.files[original]}"
+                if labels[original] != labels[index]:
+                    detail += f" of class {classes[labels[original]]}"
+                yield Finding("near_duplicate", self.files[index], detail, self.files[original])
+
+    def suspicious_labels(self) -> Iterator[Finding]:
+        if self.labels is None:
+            return
+        for doubt in self.labels.shown:
+            given = self.images.classes[self.images.labels[doubt.position]]
+            detail = f"labelled {given}, looks like {self.images.classes[doubt.suggested]}"
+            yield Finding("suspicious_label", self.files[doubt.position], detail)
 
 
 def _layout(problems: Sequence[SynthgenError]) -> Iterator[Finding]:
@@ -224,38 +297,6 @@ def _unreadable(listing: Listing, scan: Scan) -> Iterator[Finding]:
     for name, error in zip(listing.names, scan.errors, strict=True):
         if error is not None:
             yield Finding(error.kind, name, error.problem)
-
-
-def _copies(images: LabelledImages, files: Sequence[str]) -> Iterator[Finding]:
-    """Every copy beside the first: of the same class, or (worse) of another."""
-    places = defaultdict(list)
-    for index, digest in enumerate(image_hashes(images.images)):
-        places[digest].append(index)
-    for first, *others in places.values():
-        for other in others:
-            label, original = int(images.labels[other]), int(images.labels[first])
-            detail = f"same picture as {files[first]}"
-            if label != original:
-                detail += f" of class {images.classes[original]}"
-            yield Finding("duplicate" if label == original else "two_classes", files[other], detail)
-
-
-def _near_duplicates(
-    images: LabelledImages, files: Sequence[str], near: NearDuplicates
-) -> Iterator[Finding]:
-    """Every near duplicate beside the first; exact copies are told elsewhere."""
-    first: dict[str, int] = {}
-    told = set()
-    for index, (key, digest) in enumerate(zip(near.keys, image_hashes(images.images), strict=True)):
-        if key is None or digest in told:
-            continue
-        told.add(digest)
-        original = first.setdefault(key, index)
-        if original != index:
-            detail = f"nearly the same as {files[original]}"
-            if images.labels[original] != images.labels[index]:
-                detail += f" of class {images.classes[images.labels[original]]}"
-            yield Finding("near_duplicate", files[index], detail)
 
 
 def _odd(files: Sequence[str], values: Sequence[str], kind: str) -> Iterator[Finding]:
@@ -326,21 +367,3 @@ def together(result: CheckResult, kind: str) -> list[Finding]:
         values = low if low == high else f"{low} to {high}"
     files = f"{len(found):,} files: {found[0].file}, …"
     return [Finding(kind, files, f"{values}, {most}; check.json names each")]
-
-
-def write_check(result: CheckResult, out: Path) -> Path:
-    """Write ``check.json`` (all findings) and ``thumbnails.png`` into the new folder ``out``."""
-    position = {file: index for index, file in enumerate(result.files)}
-    rows = [
-        (name, torch.nonzero(result.images.labels == label).flatten().tolist())
-        for label, name in enumerate(result.images.classes)
-    ]
-    for kind in ("duplicate", "two_classes", "near_duplicate", "odd_size", "mixed_mode"):
-        shown = [position[finding.file] for finding in result.of_kind(kind)]
-        rows += [(MEANING[kind].split(";")[0], shown)] if shown else []
-    with new_folder(Path(out)) as staging:
-        write_json(staging / "check.json", result.to_json())
-        write_bytes(
-            staging / "thumbnails.png", encode_png(contact_sheet(result.images.images, rows))
-        )
-    return Path(out)

@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 from synthgen.data.form import Form
-from synthgen.data.images import LONGEST_SIDE, fit_levels, for_each
+from synthgen.data.images import LONGEST_SIDE, fit_levels, for_each, padding_share
 from synthgen.data.levels import UnscaledImages, scale
 from synthgen.data.readers import (
     READERS,
@@ -168,6 +168,7 @@ def go_on(error: ImageFileError) -> None:
 
 MANY = 2_000  # files, from which on a sample of their headers is a guess that saves a pass
 SAMPLE = 200
+LEAST_PADDING = 0.001  # a share that is worth a sentence
 
 
 def scan_files(
@@ -208,7 +209,7 @@ def scan_files(
     good = [header for header, error in zip(found, errors, strict=True) if error is None]
     tensor, channel_notes = channels_first(pixels)
     notes = [form.note] if form.note else []
-    notes += channel_notes + conversion_notes(_headers(good), form.size)
+    notes += channel_notes + conversion_notes(_headers(good), form.size, fit)
     headers = tuple(item if isinstance(item, Header) else None for item in found)
     return Scan(tensor, headers, tuple(errors), tuple(notes), form.declared)
 
@@ -255,7 +256,9 @@ def all_grey(pixels: np.ndarray, chunk: int = 256) -> bool:
     return True
 
 
-def conversion_notes(headers: Sequence[Header], size: tuple[int, int]) -> list[str]:
+def conversion_notes(
+    headers: Sequence[Header], size: tuple[int, int], fit: str = "pad"
+) -> list[str]:
     """One sentence for each kind of conversion that took place."""
     kinds = Counter(header.kind for header in headers)
     counts = {
@@ -269,6 +272,12 @@ def conversion_notes(headers: Sequence[Header], size: tuple[int, int]) -> list[s
         ),
     } | Counter(remark for header in headers for remark in header.remarks)
     notes = [f"{count:,} of {len(headers):,} {what}." for what, count in counts.items() if count]
+    padding = padding_share(Counter((one.height, one.width) for one in headers), size)
+    if fit == "pad" and padding >= LEAST_PADDING:
+        notes.append(
+            f"Padding fills {padding:.1%} of all pixels; data.fit=crop and data.fit=stretch need "
+            "none."
+        )
     if len(kinds) > 1:
         listed = ", ".join(f"{kind} {count:,}" for kind, count in kinds.most_common())
         notes.append(f"The files mix kinds ({listed}); all were converted alike.")

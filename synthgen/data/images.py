@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 import os
+from bisect import bisect
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -29,23 +32,55 @@ LONGEST_SIDE = 64
 def choose_size(
     sizes: Counter[tuple[int, int]], longest: int | None = LONGEST_SIDE
 ) -> tuple[tuple[int, int], str]:
-    """The commonest (height, width), its longer side at most ``longest`` pixels (None: as it is),
-    and a sentence on the choice."""
-    common, count = max(sizes.items(), key=lambda item: (item[1], item[0]))
-    height, width = common
-    scale = 1.0 if longest is None else min(1.0, longest / max(common))
-    chosen = max(1, round(height * scale)), max(1, round(width * scale))
-    total = sizes.total()
-    if len(sizes) == 1:
-        reason = f"all {total:,} images are {height} × {width}"
-    else:
+    """A (height, width) for images of such sizes, its longer side at most ``longest`` pixels (None:
+    no bound), and a sentence on the choice.
+
+    The size that more than half have; without one, the median aspect, which leaves about the least
+    to pad or to crop (it has the least mean distance in log aspect), at the median longer side.
+    """
+    (common, count), total = sizes.most_common(1)[0], sizes.total()
+    if 2 * count > total:
+        height, width = common
         reason = (
-            f"the commonest of {len(sizes)} sizes, {height} × {width} in {count:,} of {total:,}"
+            f"all {total:,} images are {height} × {width}"
+            if len(sizes) == 1
+            else f"the commonest of {len(sizes):,} sizes, {height} × {width} in {count:,} of "
+            f"{total:,}"
         )
+    else:
+        aspect = math.exp(_median({s: math.log(s[1] / s[0]) for s in sizes}, sizes))
+        side = _median({s: float(max(s)) for s in sizes}, sizes)
+        height, width = round(min(side, side / aspect)), round(min(side, side * aspect))
+        reason = (
+            f"none of {len(sizes):,} sizes is that of most, so the median shape, "
+            f"{width / height:.2f} times as wide as high"
+        )
+    scale = 1.0 if longest is None else min(1.0, longest / max(height, width))
+    chosen = max(1, round(height * scale)), max(1, round(width * scale))
     if scale < 1:
         reason += f", scaled to a longer side of {longest}"
     note = f"Size {chosen[0]} × {chosen[1]} (height × width): {reason}. data.size= sets another."
     return chosen, note
+
+
+def _median(values: dict[tuple[int, int], float], sizes: Counter[tuple[int, int]]) -> float:
+    """The median of ``values``, each as often as its size occurs."""
+    ordered = sorted(sizes, key=values.__getitem__)
+    up_to = list(itertools.accumulate(sizes[size] for size in ordered))
+    total = up_to[-1]
+    low, high = (ordered[bisect(up_to, place)] for place in ((total - 1) // 2, total // 2))
+    return (values[low] + values[high]) / 2
+
+
+def padding_share(sizes: Counter[tuple[int, int]], size: tuple[int, int]) -> float:
+    """Share of all pixels that are padding where images of such sizes are padded to ``size``."""
+    height, width = size
+    filled = 0.0
+    for (h, w), count in sizes.items():
+        scale = min(height / h, width / w)
+        inner = min(height, max(1, round(h * scale))) * min(width, max(1, round(w * scale)))
+        filled += count * inner / (height * width)
+    return 1 - filled / sizes.total() if sizes else 0.0
 
 
 def fit_levels(levels: np.ndarray, size: tuple[int, int], fit: str) -> np.ndarray:

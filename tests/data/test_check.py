@@ -155,7 +155,11 @@ def test_long_lists_are_cut_in_the_table_but_not_in_the_file(tmp_path, write_cla
 def test_thumbnails_show_the_images(messy, tmp_path):
     result = check(ImageFolder(root=str(messy)))
     out = write_check(result, tmp_path / "out")
-    assert sorted(path.name for path in out.iterdir()) == ["check.json", "thumbnails.png"]
+    assert sorted(path.name for path in out.iterdir()) == [
+        "check.html",
+        "check.json",
+        "thumbnails.png",
+    ]
     sheet = np.asarray(Image.open(out / "thumbnails.png"))
     first = result.images.images[0, 0].numpy()
     tile = np.kron(first, np.ones((5, 5), dtype=np.uint8))  # 8 px enlarged to 40

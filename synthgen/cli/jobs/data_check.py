@@ -10,6 +10,7 @@ from rich.console import Console
 
 from synthgen.cli.assemble import build_source
 from synthgen.data import check, heading, tables, write_check
+from synthgen.data.check_page import PAGE
 from synthgen.errors import CheckFailedError
 from synthgen.io import require_absent
 
@@ -23,7 +24,7 @@ log = logging.getLogger(__name__)
 def run(settings: DataCheckSettings, invocation: Invocation) -> Path:
     out = invocation.folder(settings.out)
     require_absent(out)
-    result = check(build_source(settings.data, settings.allow))
+    result = check(build_source(settings.data, settings.allow), settings.labels)
     console = Console(stderr=True)
     console.print(heading(result), markup=False, highlight=False)
     if result.tree is not None:
@@ -32,7 +33,10 @@ def run(settings: DataCheckSettings, invocation: Invocation) -> Path:
         console.print(table)
     for note in result.notes:
         log.info(note)
+    if result.labels is not None:
+        log.info(result.labels.sentence())
     write_check(result, out)
+    log.info("The pictures and everything else: %s", out / PAGE)
     if result.refusal is not None:
         what, _, advice = result.refusal.partition("\n")
         raise CheckFailedError(

@@ -1,0 +1,75 @@
+"""Some images of odd shapes in each of the three ways in which they can be fitted."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from synthgen.data.images import fit_levels
+from synthgen.data.levels import UnscaledImages, preview, widened
+from synthgen.data.readers import Header, ImageFile, ImageFileError, Raster, Reader, read_levels
+from synthgen.data.source import FITS
+from synthgen.types import TOP
+
+SHOWN = 6
+ROUGHLY = 20  # steps of aspect in which shapes count as one
+
+
+@dataclass(frozen=True)
+class FitExample:
+    """One file: its stored size, and how it looks under each fit, uint8 ``(C, H, W)``."""
+
+    file: str
+    height: int
+    width: int
+    pictures: tuple[tuple[str, Tensor], ...]
+
+
+def fit_examples(
+    paths: Sequence[ImageFile],
+    names: Sequence[str],
+    headers: Sequence[Header],
+    size: tuple[int, int],
+    readers: Sequence[Reader],
+) -> tuple[FitExample, ...]:
+    """At most six files of different shapes, those farthest from the shape of ``size`` first; none
+    if all have that shape."""
+    target = math.log(size[1] / size[0])
+    oddest: dict[int, int] = {}
+    for index, header in enumerate(headers):
+        shape = round(ROUGHLY * (math.log(header.width / header.height) - target))
+        if shape:
+            oddest.setdefault(shape, index)
+    chosen = [oddest[shape] for shape in sorted(oddest, key=lambda shape: (-abs(shape), shape))]
+    made = (_example(paths[index], names[index], size, readers) for index in chosen[:SHOWN])
+    return tuple(example for example in made if example is not None)
+
+
+def _example(
+    path: ImageFile, name: str, size: tuple[int, int], readers: Sequence[Reader]
+) -> FitExample | None:
+    """None for a file that can't be read any more."""
+    try:
+        raster = read_levels(path, size, readers)
+    except ImageFileError:
+        return None
+    levels = _levels(raster)
+    pictures = tuple((fit, _picture(fit_levels(levels, size, fit))) for fit in FITS)
+    return FitExample(name, raster.header.height, raster.header.width, pictures)
+
+
+def _levels(raster: Raster) -> np.ndarray:
+    if raster.header.shallow:
+        return widened(raster.levels, raster.header.bits, TOP[8])
+    return raster.levels.astype(np.float32)
+
+
+def _picture(levels: np.ndarray) -> Tensor:
+    planes = torch.from_numpy(levels.reshape(*levels.shape[:2], -1).copy()).permute(2, 0, 1)
+    one = UnscaledImages(planes[None], torch.zeros(1, dtype=torch.int64), ("",))
+    return preview(one).images[0]
