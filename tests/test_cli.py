@@ -188,7 +188,7 @@ def test_configs_of_ones_own(synthgen, tmp_path):
 
 
 def test_a_bug_keeps_its_traceback_and_asks_to_be_reported(synthgen, monkeypatch):
-    monkeypatch.setattr("synthgen.data.check", lambda source: 1 / 0)
+    monkeypatch.setattr("synthgen.data.check", lambda *_: 1 / 0)
     monkeypatch.delitem(sys.modules, "synthgen.cli.jobs.data_check", raising=False)
     failed = synthgen("data", "check")
     assert failed.code == 1
@@ -219,7 +219,7 @@ def test_a_reader_that_leaves_is_no_bug(command):
     ],
 )
 def test_what_can_befall_a_stage(synthgen, monkeypatch, error, code, said):
-    def fail(source):
+    def fail(source, labels):
         raise error
 
     monkeypatch.setattr("synthgen.data.check", fail)

@@ -19,6 +19,15 @@ MISSING = "???"
 FOLDERS = {"folders", "cache"}  # paths whose commas Hydra reads
 Reference = Literal["test", "holdout"]  # the final report; while choosing
 Mode = Literal["synthetic", "augment"]  # with real training images beside the synthetic ones
+Finding = Literal[
+    "duplicate",
+    "two_classes",
+    "near_duplicate",
+    "odd_size",
+    "mixed_mode",
+    "rare_class",
+    "suspicious_label",
+]  # of a data check: what training accepts
 FailOn = Literal["harmed", "no evidence"]  # the verdict, or a worse one, that ends with code 3
 
 
@@ -136,6 +145,7 @@ class ReviewSettings(WritingSettings):
 class DataCheckSettings(WritingSettings):
     data: Node
     labels: Count | None  # images that each classifier that doubts them learns from; None: no doubt
+    fail_on: list[Finding]  # kinds that end with code 3 though training accepts the source
 
 
 @dataclass(frozen=True, kw_only=True)

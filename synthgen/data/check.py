@@ -152,10 +152,8 @@ def _check_files(source: Source, files: FileSource, learned_from: int | None) ->
     good = [index for index, error in enumerate(scan.errors) if error is None]
     everything = torch.tensor(listing.labels, dtype=torch.int64)
     stored = scan.images(everything, listing.classes).subset(good)
-    names, split, groups = (
-        tuple(each[index] for index in good)
-        for each in (listing.names, listing.split, listing.groups)
-    )
+    names = tuple(listing.names[index] for index in good)
+    groups = tuple(listing.groups[index] for index in good)
     headers = [header for header in (scan.headers[index] for index in good) if header]
     sizes = Counter((header.height, header.width) for header in headers)
     found = Found(source, preview(stored), names, groups, learned_from)
@@ -182,7 +180,7 @@ def _check_files(source: Source, files: FileSource, learned_from: int | None) ->
         Counter(header.kind for header in headers),
         findings,
         *said,
-        _official(stored, split),
+        _official(stored, [listing.split[index] for index in good]),
         Histogram.of(stored.images) if good else None,
         padding_share(sizes, size) if source.fit == "pad" else 0.0,
         found.labels,

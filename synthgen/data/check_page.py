@@ -16,7 +16,7 @@ from torch import Tensor
 from synthgen.data.check import MEANING, SHOWN_PER_KIND, CheckResult, Finding, heading, together
 from synthgen.data.check_file import CheckFile
 from synthgen.errors import printable
-from synthgen.images import encode_png, to_pil
+from synthgen.images import as_pictures, encode_png, to_pil
 from synthgen.io import new_folder, write_bytes, write_json, write_text
 from synthgen.pages import environment, picture_uri
 
@@ -82,13 +82,10 @@ def write_check(result: CheckResult, out: Path) -> Path:
 
 
 def viewed(result: CheckResult) -> Tensor:
-    """The images with one channel or three, uint8 ``(N, 1 or 3, H, W)``."""
-    images = result.images.images
-    channels = images.shape[1]
-    view = result.source.view or ([0, 1, 2] if channels >= 3 else [0])
-    if max(view) >= channels:  # training refuses it and says so
-        view = [0]
-    return images if view == list(range(channels)) else images[:, view]
+    """The images as ``data.view`` asks, uint8 ``(N, 1 or 3, H, W)``."""
+    view, images = result.source.view, result.images.images
+    wrong = view is not None and max(view) >= images.shape[1]  # training refuses it and says so
+    return as_pictures(images, None if wrong else view)
 
 
 def record(result: CheckResult) -> CheckFile:
@@ -183,6 +180,7 @@ def context(result: CheckResult) -> dict[str, Any]:
         "worth": worth_a_look(result),
         "labels": result.labels,
         "parts": [part for part, _ in result.parts],
+        "tree": "" if result.tree is None else str(result.tree),
         "classes": classes[:MOST_CLASSES],
         "further": classes[MOST_CLASSES:],
         "totals": [sum(counts) for _, counts in result.parts],
@@ -196,7 +194,7 @@ def context(result: CheckResult) -> dict[str, Any]:
         "bars": bars(result.levels.counts) if result.levels else [],
         "examples": [
             (f"{one.height} × {one.width}", one.file,
-             [(fit, Picture.of(_three(picture), fit, 96)) for fit, picture in one.pictures])
+             [(fit, Picture.of(picture, fit, 96)) for fit, picture in one.pictures])
             for one in result.examples
         ],
         "fit": result.source.fit,
@@ -315,7 +313,3 @@ def found_rows(result: CheckResult) -> Iterator[tuple[str, str, str]]:
             yield meaning, one.file, one.detail
         if len(found) > SHOWN_PER_KIND:
             yield meaning, f"… and {len(found) - SHOWN_PER_KIND:,} more", "see check.json"
-
-
-def _three(picture: Tensor) -> Tensor:
-    return picture if picture.shape[0] in (1, 3) else picture[: 3 if picture.shape[0] > 3 else 1]

@@ -208,7 +208,7 @@ def scan_files(
             on_error(form.stranger(files[index], header))
     good = [header for header, error in zip(found, errors, strict=True) if error is None]
     tensor, channel_notes = channels_first(pixels)
-    notes = [form.note] if form.note else []
+    notes = [real.note] if real.note else []  # of all files, not of a sample
     notes += channel_notes + conversion_notes(_headers(good), form.size, fit)
     headers = tuple(item if isinstance(item, Header) else None for item in found)
     return Scan(tensor, headers, tuple(errors), tuple(notes), form.declared)

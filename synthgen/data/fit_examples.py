@@ -14,7 +14,7 @@ from synthgen.data.images import fit_levels
 from synthgen.data.levels import UnscaledImages, preview, widened
 from synthgen.data.readers import Header, ImageFile, ImageFileError, Raster, Reader, read_levels
 from synthgen.data.source import FITS
-from synthgen.types import TOP
+from synthgen.images import TOP, as_pictures
 
 SHOWN = 6
 ROUGHLY = 20  # steps of aspect in which shapes count as one
@@ -22,7 +22,8 @@ ROUGHLY = 20  # steps of aspect in which shapes count as one
 
 @dataclass(frozen=True)
 class FitExample:
-    """One file: its stored size, and how it looks under each fit, uint8 ``(C, H, W)``."""
+    """One file: its stored size, and how it looks under each fit, uint8 with one channel or
+    three."""
 
     file: str
     height: int
@@ -72,4 +73,4 @@ def _levels(raster: Raster) -> np.ndarray:
 def _picture(levels: np.ndarray) -> Tensor:
     planes = torch.from_numpy(levels.reshape(*levels.shape[:2], -1).copy()).permute(2, 0, 1)
     one = UnscaledImages(planes[None], torch.zeros(1, dtype=torch.int64), ("",))
-    return preview(one).images[0]
+    return as_pictures(preview(one).images)[0]

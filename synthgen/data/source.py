@@ -127,8 +127,9 @@ class Source(ABC):
     """Where labelled real images come from.
 
     Args:
-        size: height and width of the images, or one number for both; None takes the commonest
-            size, scaled down to a longer side of 64 pixels if it is larger.
+        size: height and width of the images, or one number for both; None takes the size
+            that most images have, or else the median shape, scaled down to a longer side of 64
+            pixels if it is larger.
         fit: how an image of another shape gets there. ``pad`` keeps the aspect and fills the rest
             with the median colour of the image's own border, ``stretch`` ignores the aspect,
             ``crop`` keeps it and cuts off what sticks out on two sides.

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from synthgen.data.assign import SPLITS, assign, connected_units, cut, limits_of
 from synthgen.data.levels import preview, require_view, scaled
-from synthgen.data.near_duplicates import NearDuplicates
+from synthgen.data.near_duplicates import FIRST_RULE, RULE, NearDuplicates, Rule
 from synthgen.data.source import Records, Source
 from synthgen.data.tree import Tree
 from synthgen.dataset.schema import Recipe, SplitFile
@@ -88,12 +88,15 @@ def prepare(source: Source) -> Splits:
     return divide(source, source.read())
 
 
-def divide(source: Source, records: Records, near: NearDuplicates | None = None) -> Splits:
+def divide(
+    source: Source, records: Records, near: NearDuplicates | None = None, rule: Rule = RULE
+) -> Splits:
     """Divide what ``source`` holds as its options say.
 
     70/10/20 by default, stratified by class. Copies of an image, images of one group and, if asked
     for, near duplicates always share a split. A training image equal (or nearly) to an official
-    test or holdout image is dropped. ``near``: the near duplicates, if they were sought already.
+    test or holdout image is dropped. ``near``: the near duplicates, if they were sought already;
+    else ``rule`` says what counts as one.
     Raises SynthgenError for a class with fewer than 5 images or one that can't be in every split.
     """
     images = records.images
@@ -102,7 +105,7 @@ def divide(source: Source, records: Records, near: NearDuplicates | None = None)
     hashes = image_hashes(images.images)
     names = [images.classes[label] for label in images.labels.tolist()]
     shown = preview(images).images
-    near = near or NearDuplicates.among(source.near_duplicates, shown, names, hashes)
+    near = near or NearDuplicates.among(source.near_duplicates, shown, names, hashes, rule)
     together = (records.groups, *near.columns)
     split = _assigned(source, hashes, names, records, near)
     positions: dict[str, list[int]] = {part: [] for part in SPLITS}
@@ -215,7 +218,11 @@ def rebuild(source: Source, recipe: Recipe, digest: str) -> Splits:
         bits=recipe.bits,
         view=None if recipe.view is None else list(recipe.view),
     )
-    splits = divide(source, in_order(source.read(), recipe.classes))
+    records = in_order(source.read(), recipe.classes)
+    splits = divide(source, records)
+    if splits.digest != digest:  # perhaps of a version that took fewer pictures for the same
+        older = divide(source, records, rule=FIRST_RULE)
+        splits = older if older.digest == digest else splits
     if splits.recipe.fingerprint != recipe.fingerprint:
         raise SynthgenError(
             f"data={source.kind} does not hold the images that the generator's split was made of "

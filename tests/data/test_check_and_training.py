@@ -142,6 +142,26 @@ def test_sound_data_ends_with_code_0(of, synthgen, tmp_path):
     assert "Training accepts this." in outcome.err
 
 
+@pytest.mark.parametrize(("kinds", "code"), [("[two_classes]", 0), ("[odd_size,rare_class]", 3)])
+def test_findings_end_with_code_3_if_asked(of, synthgen, tmp_path, kinds, code):
+    of("sound")  # two classes of 20 images, which are called hardly enough
+    given = ["data=image_folder", f"data.root={tmp_path / 'photos'}", f"fail_on={kinds}"]
+    outcome = synthgen("data", "check", *given, "labels=null", "out=found")
+    assert outcome.code == code
+    assert "Training accepts this." in outcome.err
+    assert Path("found/check.html").is_file()
+    assert ("of the kind rare_class, which fail_on asks" in outcome.err) == (code == 3)
+
+
+def test_labels_are_doubted_unless_told_otherwise(of, synthgen, tmp_path):
+    of("sound")
+    given = ["data", "check", "data=image_folder", f"data.root={tmp_path / 'photos'}"]
+    assert "no more than chance" in synthgen(*given, "out=a").err
+    assert "chance" not in synthgen(*given, "labels=null", "out=b").err
+    assert "labels" in json.loads(Path("a/check.json").read_text())
+    assert "labels" not in json.loads(Path("b/check.json").read_text())
+
+
 def test_near_duplicates_are_listed(of, tmp_path):
     source = of("sound")
     first = sorted((tmp_path / "photos" / "0").iterdir())[0]

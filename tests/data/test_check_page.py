@@ -1,9 +1,10 @@
-"""``check.html``: the answer first, everything escaped, nothing fetched; ``check.json`` beside it."""
+"""``check.html``: the answer first, all escaped, nothing fetched; ``check.json`` beside it."""
 
 import json
 import re
 import shutil
 from dataclasses import dataclass, replace
+from html import unescape
 from typing import ClassVar
 
 import numpy as np
@@ -43,7 +44,8 @@ def test_the_answer_comes_first(shapes):
     assert "Training accepts this." in said
     assert said.index("Training accepts this.") < 300
     assert "same picture, saved again: 1" in said[:600]
-    (shapes / "0" / "notes.txt").write_text("x")
+    whole = (shapes / "0" / "00.png").read_bytes()
+    (shapes / "0" / "cut.png").write_bytes(whole[:-30])
     said = text_of(page(check(ImageFolder(root=str(shapes)))))
     assert "Training would refuse this:" in said[:300]
     assert "Repair or remove it" in said[:600]
@@ -65,6 +67,16 @@ def test_official_splits_are_counted_though_training_refuses(tmp_path, write_cla
     result = check(ImageFolder(root=str(tmp_path / "d")))
     assert result.refusal is not None
     assert result.parts == (("train", (20, 3)), ("test", (10, 1)))
+
+
+def test_folders_are_shown_as_they_were_read(tmp_path, write_classes):
+    write_classes(tmp_path / "d" / "training_set", {"0": 20, "1": 30})
+    write_classes(tmp_path / "d" / "test_set", {"0": 10, "1": 12}, first=40)
+    result = check(ImageFolder(root=str(tmp_path / "d")))
+    (tree,) = re.findall(r'<pre class="tree">(.*?)</pre>', page(result), re.DOTALL)
+    assert unescape(tree) == str(result.tree)
+    assert "training_set/" in tree
+    assert "<pre" not in page(check(Digits()))
 
 
 def test_pictures_that_come_twice_stand_side_by_side(shapes):
@@ -113,6 +125,29 @@ def test_the_page_fetches_and_runs_nothing(shapes):
     assert "default-src 'none'" in html
     assert "<script" not in html
     assert not re.findall(r'(?:src|href)="(?!data:|#)', html)
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [400, 1300])
+def test_the_page_is_whole_in_a_browser(shapes, tmp_path, scheme, width):
+    from playwright.sync_api import sync_playwright
+
+    executable = next(filter(None, map(shutil.which, ("chromium", "google-chrome"))), None)
+    assert executable, "no Chromium on the PATH. Install one: apt-get install chromium"
+    out = write_check(check(ImageFolder(root=str(shapes)), 1000), tmp_path / "out")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=executable, args=["--no-sandbox"])
+        page = browser.new_page(color_scheme=scheme, viewport={"width": width, "height": 900})
+        complaints = []
+        page.on("console", lambda message: complaints.append(message.text))
+        page.goto((out / "check.html").as_uri())
+        wide = page.evaluate("document.documentElement.scrollWidth - innerWidth")
+        loaded = "[...document.images].every(one => one.naturalWidth > 0)"
+        assert (complaints, wide, page.evaluate(loaded)) == ([], 0, True)
+        answer = page.locator("dl.answers div").first
+        assert answer.bounding_box()["y"] < 400
+        browser.close()
 
 
 def test_check_json_has_what_the_page_shows(shapes, tmp_path):
@@ -169,7 +204,7 @@ def test_deep_images_of_five_bands_are_shown_as_asked():
     assert torch.equal(shown, result.images.images[:, 4:])
     assert viewed(check(FiveBands())).shape[1] == 3
     assert "5" in text_of(page(result))
-    assert viewed(check(FiveBands(view=[7]))).shape[1] == 1  # refused, and shown all the same
+    assert viewed(check(FiveBands(view=[7]))).shape[1] == 3  # refused, and shown all the same
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,14 @@
 """Image files of every kind: modes, formats, orientation, sizes."""
 
+from collections import Counter
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from synthgen.data import ImageFolder
-from synthgen.data.images import choose_size, fit_image, fit_levels, for_each
+from synthgen.data import ImageFolder, files
+from synthgen.data.images import choose_size, fit_image, fit_levels, for_each, padding_share
 from synthgen.data.levels import scaled
 from synthgen.data.readers import read_header, read_levels
 from synthgen.data.readers.pillow import levels_of
@@ -133,8 +135,6 @@ def test_every_shape_reaches_every_size(fit, shape):
 
 
 def test_commonest_size_is_chosen_and_bounded():
-    from collections import Counter
-
     size, note = choose_size(Counter({(30, 40): 5, (100, 100): 4}))
     assert size == (30, 40)
     assert "5 of 9" in note
@@ -142,6 +142,36 @@ def test_commonest_size_is_chosen_and_bounded():
     assert size == (48, 64)
     assert "longer side of 64" in note
     assert choose_size(Counter({(375, 500): 3}), None)[0] == (375, 500)
+
+
+def test_without_a_majority_the_median_shape_is_chosen():
+    photos = Counter({(300, 400): 40, (240, 320): 35, (400, 300): 20, (100, 900): 5})
+    size, note = choose_size(photos)
+    assert size == (48, 64)  # 4:3, as most have
+    assert "none of 4 sizes is that of most" in note
+    assert "1.33 times as wide as high" in note
+    assert "scaled to a longer side of 64" in note
+    assert choose_size(Counter({(20, 30): 1, (30, 20): 1}))[0] == (30, 30)
+    assert choose_size(Counter({(20, 30): 3, (30, 20): 1, (9, 9): 2}))[0] == (24, 30)  # half
+    assert choose_size(Counter({(20, 30): 4, (30, 20): 1, (9, 9): 2}))[0] == (20, 30)  # more
+    assert choose_size(Counter({(1, 900): 1, (1, 800): 1}))[0] == (1, 64)
+
+
+def test_the_median_shape_pads_about_least():
+    random = np.random.default_rng(0)
+    shapes = [(120, round(120 * aspect)) for aspect in np.exp(random.normal(0.2, 0.4, 200))]
+    sizes = Counter(shapes)
+    chosen = choose_size(sizes)[0]
+    others = [(64, side) for side in range(24, 65, 4)] + [(side, 64) for side in range(24, 65, 4)]
+    least = min(padding_share(sizes, other) for other in others)
+    assert padding_share(sizes, chosen) <= least + 0.02
+    assert padding_share(sizes, sizes.most_common(1)[0][0]) > padding_share(sizes, chosen)
+
+
+def test_share_of_padding():
+    assert padding_share(Counter({(10, 20): 1, (20, 20): 1}), (20, 20)) == 0.25
+    assert padding_share(Counter({(10, 20): 3}), (5, 10)) == 0
+    assert padding_share(Counter(), (5, 10)) == 0
 
 
 @pytest.mark.parametrize("side", [128, 512])
@@ -262,3 +292,12 @@ def test_progress_is_shown_for_many_files(monkeypatch):
     for_each(abs, range(2_500), "Reading")
     assert done[0] == 2_500
     assert sum(done) == 0
+
+
+def test_the_sentence_on_the_size_counts_all_files_not_a_sample(
+    tmp_path, write_classes, monkeypatch
+):
+    monkeypatch.setattr(files, "MANY", 10)
+    monkeypatch.setattr(files, "SAMPLE", 5)
+    read = ImageFolder(root=str(write_classes(tmp_path / "d", {"0": 20, "1": 20}))).read()
+    assert any("all 40 images are 8 × 8" in note for note in read.notes)

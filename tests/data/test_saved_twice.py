@@ -10,7 +10,13 @@ import torch
 from PIL import Image
 
 from synthgen.data import Digits, image_hashes, prepare, rebuild
-from synthgen.data.near_duplicates import distances, halved, near_duplicate_keys
+from synthgen.data.near_duplicates import (
+    FIRST_RULE,
+    RULE,
+    distances,
+    halved,
+    near_duplicate_keys,
+)
 from synthgen.data.splits import divide
 from synthgen.dataset.schema import Recipe
 from synthgen.errors import SynthgenError
@@ -114,6 +120,68 @@ def test_pictures_of_one_fixed_scene_are_not_one_picture():
     first = np.array([[0, 1]])
     assert distances(pixels.numpy(), first)[0] < 0.1  # near enough in other classes
     assert near_duplicate_keys(pixels, names, image_hashes(pixels)) == (None,) * 120
+
+
+def mixed(records, save):
+    """``records``, and every third picture again."""
+    twice, count = with_twins(records, save), len(records.files)
+    some = torch.cat([torch.arange(count), torch.arange(count, 2 * count, 3)])
+    return replace(
+        twice,
+        images=twice.images.subset(some),
+        files=tuple(twice.files[i] for i in some),
+        split=(None,) * len(some),
+        groups=(None,) * len(some),
+    )
+
+
+def noisy(pixels):
+    """0.16 to 0.18 away, in 2 x 2 means 0.08 to 0.1: FIRST_RULE calls it another picture."""
+    random = np.random.default_rng(int(pixels.sum()))
+    noise = random.normal(0, 0.2 * pixels.std(), pixels.shape)
+    return np.clip(np.rint(pixels + noise), 0, 255).astype(np.uint8)
+
+
+def test_where_the_set_is_sparse_more_counts_as_saved_again(records):
+    twice = mixed(records, noisy)
+    hashes = image_hashes(twice.images.images)
+    names = ["0"] * len(hashes)
+    count = len(records.files)
+
+    def found(rule):
+        keys = near_duplicate_keys(twice.images.images, names, hashes, rule)
+        pairs = [(3 * i, count + i) for i in range(len(hashes) - count)]
+        together = [keys[a] is not None and keys[a] == keys[b] for a, b in pairs]
+        return np.mean(together), sum(key is not None for key in keys) - 2 * sum(together)
+
+    share, others = found(RULE)
+    assert share >= 0.65
+    assert others == 0
+    assert found(FIRST_RULE)[0] == 0
+
+
+def test_where_the_set_is_dense_it_does_not(records):
+    """The same pairs, but each picture has neighbours as near as a resized copy is."""
+    twice = mixed(records, noisy)
+    pixels = twice.images.images[:, 0].numpy()
+    between = [np.rint(pixels[0] + share * (pixels[1] - 1.0 * pixels[0])) for share in (0.3, 0.35)]
+    crowd = torch.from_numpy(np.stack(between).astype(np.uint8))[:, None]
+    images = torch.cat([twice.images.images, crowd])
+    hashes = image_hashes(images)
+    keys = near_duplicate_keys(images, ["0"] * len(hashes), hashes)
+    assert keys[0] is None
+    assert keys[3] is not None
+
+
+def test_a_split_of_the_first_rule_is_rebuilt(records, monkeypatch):
+    twice = mixed(records, noisy)
+    monkeypatch.setattr(Digits, "read", lambda self: twice)
+    old, new = divide(Digits(), twice, rule=FIRST_RULE), prepare(Digits())
+    assert old.digest != new.digest
+    assert rebuild(Digits(), old.recipe, old.digest).digest == old.digest
+    assert rebuild(Digits(), new.recipe, new.digest).digest == new.digest
+    with pytest.raises(SynthgenError, match="is another one"):
+        rebuild(Digits(), old.recipe, "0" * 64)
 
 
 def test_the_order_of_the_images_changes_nothing(records):

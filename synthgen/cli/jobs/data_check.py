@@ -11,6 +11,7 @@ from rich.console import Console
 from synthgen.cli.assemble import build_source
 from synthgen.data import check, heading, tables, write_check
 from synthgen.data.check_page import PAGE
+from synthgen.data.confident_learning import FEWEST
 from synthgen.errors import CheckFailedError
 from synthgen.io import require_absent
 
@@ -35,6 +36,8 @@ def run(settings: DataCheckSettings, invocation: Invocation) -> Path:
         log.info(note)
     if result.labels is not None:
         log.info(result.labels.sentence())
+    elif settings.labels is not None:
+        log.info("The labels were not doubted: fewer than two classes have %s images.", FEWEST)
     write_check(result, out)
     log.info("The pictures and everything else: %s", out / PAGE)
     if result.refusal is not None:
@@ -43,4 +46,10 @@ def run(settings: DataCheckSettings, invocation: Invocation) -> Path:
             f"Training would refuse this: {what}\n{advice} All findings are in {out}.".strip()
         )
     log.info("Training accepts this.")
+    unwanted = [kind for kind in settings.fail_on if result.of_kind(kind)]
+    if unwanted:
+        raise CheckFailedError(
+            f"There are findings of the kind {', '.join(unwanted)}, which fail_on asks to fail on."
+            f"\nLook at {out / PAGE}."
+        )
     return out
