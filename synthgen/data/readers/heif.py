@@ -8,6 +8,7 @@ from typing import BinaryIO, ClassVar
 
 import imagecodecs
 import numpy as np
+from PIL import Image, UnidentifiedImageError
 
 from synthgen.data.readers.base import (
     BROKEN,
@@ -37,21 +38,29 @@ class AvifReader(PillowReader):
 
     def header(self, stream: BinaryIO) -> Header:
         bits = _av1_bits(stream)
-        header = super().header(stream)
+        header = header_of(self._opened(stream))
         return header if bits == 8 else replace(header, bits=bits)
 
     def read(self, stream: BinaryIO, target: tuple[int, int] | None) -> Raster:
         bits = _av1_bits(stream)
+        image = self._opened(stream)
         if bits == 8:
+            stream.seek(0)
             return super().read(stream, target)
-        image = opened_by_pillow(stream)
         header = replace(header_of(image), bits=bits)
-        self.sized(header.height, header.width, header.bands)
         stream.seek(0)
         levels = imagecodecs.avif_decode(stream.read(), index=0, numthreads=1)
         if header.alpha:
             levels = on_white(levels[..., : header.bands], levels[..., -1], bits)
         return Raster(header, upright(levels, orientation_of(image)))
+
+    def _opened(self, stream: BinaryIO) -> Image.Image:
+        try:
+            image = opened_by_pillow(stream)
+        except UnidentifiedImageError:
+            raise ValueError("it is damaged or cut short") from None
+        self.sized(image.height, image.width, len(image.getbands()))
+        return image
 
 
 class HeicReader(Reader):

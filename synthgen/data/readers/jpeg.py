@@ -14,6 +14,7 @@ from synthgen.data.readers.pillow import JPEG, PillowReader
 STARTS_OF_FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # ITU T.81, table B.1
 NO_LENGTH = frozenset({0x01, *range(0xD0, 0xD9)})
 START_OF_SCAN = 0xDA
+END = b"\xff\xd9"
 
 
 class JpegReader(PillowReader):
@@ -37,6 +38,9 @@ class JpegReader(PillowReader):
             return super().read(stream, target)
         except UnidentifiedImageError:
             header = self._deep(stream)
+        rest = stream.read()  # from the frame's header on
+        if END not in rest:  # which the decoder would fill with grey
+            raise ValueError("the file is cut short")
         stream.seek(0)
         levels = imagecodecs.jpeg_decode(stream.read())
         return Raster(header, levels[..., 0] if levels.ndim == 3 and header.bands == 1 else levels)

@@ -11,8 +11,6 @@ from dataclasses import dataclass, field
 from typing import BinaryIO, ClassVar
 
 import imagecodecs
-import numpy as np
-from PIL import Image
 
 from synthgen.data.readers.base import BROKEN, Header, Raster, Reader, Sample, UnreadError
 from synthgen.data.readers.samples import ALPHA, PREMULTIPLIED, Meaning, as_stored, with_extra
@@ -153,20 +151,13 @@ def _meaning(boxes: _Boxes, depths: list[int]) -> Meaning:
     sample: Sample = "signed" if found[0] < 0 else "unsigned"
     if bits > MOST_BITS:
         raise UnreadError(f"is a JPEG 2000 file of {bits} bits, not read yet")
+    if boxes.space == SYCC and sample == "signed":
+        raise UnreadError("is a JPEG 2000 file of signed levels in sYCC")
     if boxes.space == UNSPECIFIED and found == [1]:
         raise UnreadError("is a JPEG 2000 file of 1 bit, whose white is zero or one")
     if boxes.space not in (None, UNSPECIFIED, SRGB, GREY, SYCC):
         name = SPACES.get(boxes.space, f"number {boxes.space}")
         raise UnreadError(f"is a JPEG 2000 file in the colour space {name}, which is not read")
     colours = 3 if boxes.space != GREY and len(found) >= 3 else 1
-    if boxes.space != SYCC or colours == 1:
-        return Meaning(sample, bits, colours, colours, as_stored)
-    if (sample, bits) != ("unsigned", 8):
-        raise UnreadError(f"is a JPEG 2000 file of sYCC colours of {bits} bits, not read yet")
-    remark = "are in YCbCr and were converted to RGB"
-    return Meaning(sample, bits, 3, 3, _from_sycc, remarks=(remark,))
-
-
-def _from_sycc(samples: np.ndarray) -> np.ndarray:
-    image = Image.fromarray(np.ascontiguousarray(samples), mode="YCbCr")
-    return np.asarray(image.convert("RGB"))
+    said = ("are in YCbCr and were converted to RGB",) if boxes.space == SYCC else ()
+    return Meaning(sample, bits, colours, colours, as_stored, remarks=said)  # converted by OpenJPEG

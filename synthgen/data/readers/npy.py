@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+from tokenize import TokenError
 from typing import BinaryIO, ClassVar
 
 import numpy as np
 from numpy.lib import format as npy
 
-from synthgen.data.readers.base import Header, Raster, Reader, Sample, UnreadError
+from synthgen.data.readers.base import BROKEN, Header, Raster, Reader, Sample, UnreadError
 
 KINDS: dict[str, Sample] = {"b": "unsigned", "u": "unsigned", "i": "signed", "f": "float"}
 VERSIONS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
-MOST_BANDS = 1024
+MOST_BANDS_FIRST = 16  # more may be slices or time
 
 
 class NpyReader(Reader):
-    """``(H, W)``, ``(H, W, bands)`` or ``(bands, H, W)``, of which the bands are the shortest axis;
-    where the first and the last are equally short, it isn't read."""
+    """``(H, W)``, ``(H, W, bands)``, or ``(bands, H, W)`` with at most 16 bands. Bands are the
+    shortest axis; where that leaves it open, the file isn't read."""
 
     name: ClassVar[str] = "NumPy"
     extensions: ClassVar[frozenset[str]] = frozenset({".npy"})
+    broken: ClassVar[tuple[type[Exception], ...]] = (*BROKEN, TokenError)
 
     def begins(self, head: bytes, name: str) -> bool:
         return head.startswith(npy.MAGIC_PREFIX)
@@ -52,7 +54,7 @@ class NpyReader(Reader):
                 f"is a NumPy array of {len(shape)} axes ({' × '.join(map(str, shape))})",
                 "One picture has (H, W), (H, W, bands) or (bands, H, W)",
             )
-        first = len(shape) == 3 and shape[0] < min(shape[1:])
+        first = len(shape) == 3 and shape[0] < min(shape[1:]) and shape[0] <= MOST_BANDS_FIRST
         last = len(shape) == 3 and shape[2] < min(shape[:2])
         if len(shape) == 3 and not first and not last:
             raise UnreadError(

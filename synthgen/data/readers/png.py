@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import replace
 from typing import BinaryIO, ClassVar
 
@@ -13,7 +14,6 @@ from synthgen.data.readers.pillow import header_of, opened_by_pillow, orientatio
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 DEPTH, COLOUR = 24, 25  # where IHDR, which comes first, has them
 GREY = (0, 4)  # colour types: without and with transparency
-END = b"IEND\xaeB`\x82"
 
 
 class DeepPngReader(Reader):
@@ -33,8 +33,7 @@ class DeepPngReader(Reader):
         header, orientation = self._look(stream)
         stream.seek(0)
         content = stream.read()
-        if END not in content:
-            raise ValueError("the file is cut short")
+        _require_sums(content)
         levels = imagecodecs.png_decode(content)
         if header.alpha:
             levels = on_white(levels[..., : header.bands], levels[..., -1], 16)
@@ -49,3 +48,16 @@ class DeepPngReader(Reader):
         bands = 1 if colour in GREY else 3
         self.sized(header.height, header.width, bands)
         return replace(header, bands=bands, bits=16, sample="unsigned"), orientation_of(image)
+
+
+def _require_sums(content: bytes) -> None:
+    """Raises ValueError unless each chunk has its own checksum and the last one is there: libpng
+    would print a warning."""
+    at = len(SIGNATURE)
+    while content[at + 4 : at + 8] != b"IEND":
+        end = at + 8 + int.from_bytes(content[at : at + 4], "big")
+        if end + 4 > len(content):
+            raise ValueError("the file is cut short")
+        if zlib.crc32(content[at + 4 : end]) != int.from_bytes(content[end : end + 4], "big"):
+            raise ValueError("a checksum is wrong")
+        at = end + 4

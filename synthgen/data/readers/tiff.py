@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import BinaryIO, ClassVar
 
@@ -34,7 +35,7 @@ AXES = {"C": "channels", "Z": "depth", "T": "time", "Q": "unnamed", "I": "pages"
 UNDESCRIBED = frozenset({"generic", "uniform"})  # kinds of series
 WRITERS = {"shaped": "tifffile", "imagej": "ImageJ", "ome": "OME", "lsm": "Zeiss LSM"}
 WAYS_OUT = "data.pages=first takes the first, data.pages=bands takes each as a band"
-DAMAGED = (*BROKEN, RuntimeError, AssertionError, AttributeError, MemoryError)
+DAMAGED = (*BROKEN, RuntimeError, ArithmeticError, AttributeError, AssertionError, MemoryError)
 
 
 class TiffReader(Reader):
@@ -220,15 +221,53 @@ def _samples(found: _Found) -> np.ndarray:
 
 
 def _with_gaps(header: Header, page: TiffPage, levels: np.ndarray) -> Header:
-    """The header, with a remark if the file names a level that means "no data", and has it."""
-    if NODATA not in page.tags:
-        return header
+    """The header, with a remark if there are pixels without data: of a level that GDAL's tag names,
+    or in blocks that were never written."""
+    said: tuple[str, ...] = ()
     gap = page.nodata
-    found = np.isnan(levels).any() if gap != gap else (levels == gap).any()
-    if not found:
-        return header
-    said = f"have pixels without data (level {gap}, by GDAL's tag), which were taken as they are"
-    return Header(**{**vars(header), "remarks": (*header.remarks, said)})
+    if NODATA in page.tags and (np.isnan(levels) if gap != gap else levels == gap).any():
+        said = ("have pixels that GDAL's tag calls without data, which were taken as they are",)
+    if 0 in page.databytecounts:
+        said += (f"leave out parts of the picture, which were taken as level {gap}",)
+    return replace(header, remarks=header.remarks + said) if said else header
+
+
+# tifffile goes on where a file breaks off in its list of pages, or in the description of one.
+
+TYPE_SIZES = {2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8} | {
+    1: 1, 13: 4, 16: 8, 17: 8, 18: 8
+}  # fmt: skip
+PRIVATE = 32_768  # tags from here on are their writers' own
+
+
+def _require_pages(stream: BinaryIO) -> None:
+    """Walk through the directories of pages (TIFF 6.0, section 2; BigTIFF has wider numbers).
+    Raises ValueError if one, or the value of a tag, lies beyond the end of the file."""
+    stream.seek(0, 2)
+    size = stream.tell()
+    stream.seek(0)
+    head = stream.read(16)
+    order = "<" if head[:2] == b"II" else ">"
+    wide = head[2:4] in (b"+\x00", b"\x00+")
+    number, offset_of, entry = ("Q", "Q", "HHQQ") if wide else ("H", "I", "HHII")
+    (offset,) = struct.unpack_from(order + offset_of, head, 8 if wide else 4)
+    seen = set()
+    while offset:
+        if offset in seen or offset >= size:
+            raise ValueError("its list of pages leads nowhere; perhaps the file is cut short")
+        seen.add(offset)
+        stream.seek(offset)
+        (count,) = struct.unpack(order + number, stream.read(struct.calcsize(number)))
+        length = count * struct.calcsize(order + entry)
+        if length > size:
+            raise ValueError(f"a page claims to have {count:,} tags")
+        listed = stream.read(length)
+        (offset,) = struct.unpack(order + offset_of, stream.read(struct.calcsize(offset_of)))
+        for tag, typ, values, at in struct.iter_unpack(order + entry, listed):
+            needed = values * TYPE_SIZES.get(typ, 0)
+            if tag < PRIVATE and needed > struct.calcsize(offset_of) and at + needed > size:
+                raise ValueError(f"tag {tag} lies beyond its end; perhaps the file is cut short")
+    stream.seek(0)
 
 
 # tifffile logs what it finds odd in a file. What matters of it ends in an error or a remark here.
@@ -242,6 +281,7 @@ def _unheard(record: logging.LogRecord) -> bool:
 
 @contextmanager
 def _opened(stream: BinaryIO) -> Iterator[TiffFile]:
+    _require_pages(stream)
     tifffile.logger().addFilter(_unheard)  # which is there once however often it is added
     before = _READING.set(True)
     try:
