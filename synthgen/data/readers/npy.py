@@ -20,7 +20,7 @@ class NpyReader(Reader):
     shortest axis; where that leaves it open, the file isn't read."""
 
     name: ClassVar[str] = "NumPy"
-    extensions: ClassVar[frozenset[str]] = frozenset({".npy"})
+    # No extensions: an npy file beside the class folders is rather a list of labels than a picture.
     broken: ClassVar[tuple[type[Exception], ...]] = (*BROKEN, TokenError)
 
     def begins(self, head: bytes, name: str) -> bool:
