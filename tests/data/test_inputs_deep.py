@@ -109,8 +109,8 @@ def test_heic_keeps_its_depth(bits):
 def test_heic_without_its_package_is_told(monkeypatch):
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
     error = refusal(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(99))
-    assert "is a HEIC picture, which needs a package more" in error.problem
-    assert "pip install 'synthgen-images[formats]'" in str(error)
+    assert "is a HEIC picture, which needs the package pillow-heif" in error.problem
+    assert "Install it: pip install pillow-heif" in str(error)
 
 
 @pytest.mark.parametrize("bits", [8, 12, 16])

@@ -108,8 +108,8 @@ def _pillow_heif() -> ModuleType:
         import pillow_heif
     except ImportError:
         raise UnreadError(
-            "is a HEIC picture, which needs a package more",
-            "pip install 'synthgen-images[formats]', or convert it to PNG or TIFF",
+            "is a HEIC picture, which needs the package pillow-heif",
+            "Install it: pip install pillow-heif; or convert the picture to PNG or TIFF",
         ) from None
     return pillow_heif
 
