@@ -241,6 +241,18 @@ def with_tag(content, code, value):
     return content[:at] + struct.pack("<H", value) + content[at + 2 :]
 
 
+def test_parts_that_were_never_written_are_told():
+    content = with_tag(tiff(noise((H, W)), compression="deflate"), 279, 0)
+    raster = read(content)
+    assert (raster.levels == 0).all()
+    assert raster.header.remarks == ("leave out parts of the picture, which were taken as level 0",)
+
+
+def test_parts_that_are_missing_from_the_list_are_damage():
+    content = with_tag(tiff(noise((H, W)), compression="deflate", rowsperstrip=5), 257, 2 * H)
+    assert "strips or tiles are missing from its list" in refusal(content).problem
+
+
 REFUSED = {
     "TIFF of complex numbers": lambda: tiff(np.ones((H, W), np.complex64)),
     "TIFF volume of 16 slices": lambda: tiff(

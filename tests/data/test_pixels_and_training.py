@@ -347,7 +347,7 @@ def complaint(ask, content):
 
 
 @pytest.mark.parametrize("kind", SOUND)
-def test_a_flipped_bit_is_refused_or_harmless_and_nothing_is_printed(kind, capfd):
+def test_a_flipped_bit_is_refused_or_harmless_and_nothing_is_printed(kind, capfd, caplog):
     content = SOUND[kind]()
     rng = np.random.default_rng(7)
     for turn in range(40):
@@ -357,6 +357,7 @@ def test_a_flipped_bit_is_refused_or_harmless_and_nothing_is_printed(kind, capfd
         for ask in (read_header, read_levels):
             assert complaint(ask, bytes(damaged)).count("\n") <= 1
     assert capfd.readouterr() == ("", "")
+    assert caplog.messages == []
 
 
 HUGE = 60_000
@@ -420,6 +421,7 @@ def test_a_file_that_claims_to_be_huge_is_refused_before_it_is_decoded(kind):
     finally:
         tracemalloc.stop()
     assert error.kind == "too_large"
+    assert complaint(read_header, content) == str(error)
     assert "is 60,000 × 60,000 pixels large; data.max_pixels=178956970 is the most" in error.problem
     assert "If it is meant, data.max_pixels= allows more" in str(error)
     assert peak < 5e6
