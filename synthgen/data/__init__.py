@@ -13,9 +13,10 @@ from synthgen.data.arrays import (
 from synthgen.data.check import CheckResult, Finding, check, heading, tables
 from synthgen.data.check_page import write_check
 from synthgen.data.files import FileSource, Listing
-from synthgen.data.folder import CSV, ImageFolder
+from synthgen.data.folder import ImageFolder
 from synthgen.data.source import Records, Source
 from synthgen.data.splits import Splits, for_choosing, prepare, rebuild, write_split
+from synthgen.data.table import CSV
 from synthgen.images import image_hashes, lines_digest
 
 __all__ = [
