@@ -3,7 +3,6 @@
 from synthgen.data.arrays import (
     CIFAR10,
     MNIST,
-    NPZ,
     Arrays,
     ArraySource,
     Digits,
@@ -14,6 +13,7 @@ from synthgen.data.check import CheckResult, Finding, check, heading, tables
 from synthgen.data.check_page import write_check
 from synthgen.data.files import FileSource, Listing
 from synthgen.data.folder import ImageFolder
+from synthgen.data.npz import NPZ
 from synthgen.data.source import Records, Source
 from synthgen.data.splits import Splits, for_choosing, prepare, rebuild, write_split
 from synthgen.data.table import CSV

@@ -22,7 +22,6 @@ from synthgen.data.source import (
     Records,
     Source,
     existing,
-    label_names,
     requested_size,
     require_safe_names,
 )
@@ -41,6 +40,7 @@ class Arrays:
         labels: int ``(N,)``, positions in ``classes``.
         split: the official split of each image, "train", "holdout" or "test", or None.
         notes: plain sentences on what was converted.
+        groups: what must stay together (a patient, a film), or None; empty if nothing must.
     """
 
     pixels: np.ndarray
@@ -48,6 +48,7 @@ class Arrays:
     classes: tuple[str, ...]
     split: tuple[str | None, ...]
     notes: tuple[str, ...] = ()
+    groups: tuple[str | None, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -83,7 +84,7 @@ class ArraySource(Source):
             kind(tensor, labels, arrays.classes),
             tuple(f"{self.kind}[{index}]" for index in range(len(labels))),
             arrays.split,
-            (None,) * len(labels),
+            arrays.groups or (None,) * len(labels),
             (*notes, *channel_notes),
         )
 
@@ -104,6 +105,8 @@ def require_consistent(kind: str, arrays: Arrays) -> None:
         wrong = f"labels go from {labels.min()} to {labels.max()}, but classes names {len(classes)}"
     elif len(arrays.split) != len(pixels) or not set(arrays.split) <= {None, *SPLITS}:
         wrong = f"split must have one of {', '.join(SPLITS)} or None per image"
+    elif len(arrays.groups) not in (0, len(pixels)):
+        wrong = "groups must have a key or None per image, or be empty"
     else:
         return
     raise SynthgenError(f"data={kind}: {wrong}.\nMend what arrays() of that source returns.")
@@ -122,34 +125,9 @@ def resize_all(pixels: np.ndarray, size: tuple[int, int], fit: str) -> np.ndarra
     return resized
 
 
-# Images in NumPy's ``.npz``: our own simple layout, and that of MedMNIST v2.
+# Images in NumPy's ``.npz``: what all of them share, and MedMNIST v2.
 
 MEDMNIST_SPLITS = {"train": "train", "val": "holdout", "test": "test"}
-
-
-@dataclass(frozen=True, kw_only=True)
-class NPZ(ArraySource):
-    """``images`` (uint8; N×H×W, N×H×W×C or N×C×H×W with 1 or 3 channels) and ``labels`` (numbers
-    or names, one per image); optionally ``classes``: the names of the labels 0, 1, …"""
-
-    path: str
-
-    kind: ClassVar[str] = "npz"
-
-    @property
-    def name(self) -> str:
-        return Path(self.path).stem
-
-    def arrays(self) -> Arrays:
-        path = existing(self.path, "data.path")
-        content = open_npz(path)
-        images = image_array(path, content, "images")
-        names = read_labels(path, content, len(images))
-        classes = tuple(content["classes"].astype(str)) if "classes" in content else None
-        classes = classes or label_names(names)
-        number_of = {name: number for number, name in enumerate(classes)}
-        labels = np.array([number_of[name] for name in names])
-        return Arrays(images, labels, classes, (None,) * len(labels))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -76,7 +76,7 @@ def read_table(path: Path) -> Table:
     with path.open("rb") as file:
         head = file.read(16)
     if head.startswith((PARQUET, ARROW)):
-        return arrow_table(str(path), read_arrow(path))
+        return arrow_table(str(path), *read_arrow(path))
     for start, (what, advice) in FOREIGN.items():
         if head.startswith(start):
             raise SynthgenError(f"{path} is {what}, not a CSV file.\n{advice}.")
@@ -117,10 +117,10 @@ def _no_text(path: Path, error: Exception) -> SynthgenError:
 
 def _separated(path: Path, text: str, notes: tuple[str, ...]) -> Table:
     """A CSV file. Its separator is the one that cuts the first line into most cells."""
-    first, _, rest = text.partition("\n")
+    first, *rest = re.split("\r\n|\n|\r", text, maxsplit=1)
     declared = re.fullmatch(r'"?sep=(.)"?\s*', first)  # a line that Excel writes
     if declared:
-        text, first = rest, rest.partition("\n")[0]
+        text = rest[0] if rest else ""
     separator = declared[1] if declared else _separator(first)
     if "\0" in first:
         raise SynthgenError(
@@ -220,22 +220,25 @@ def pyarrow_for(place: object) -> Any:
     return pyarrow
 
 
-def read_arrow(path: Path) -> Any:
-    """A Parquet or Arrow file as a ``pyarrow.Table``, less the columns that are no plain values."""
+def read_arrow(path: Path) -> tuple[Any, Any]:
+    """The schema of a Parquet or Arrow file, and a ``pyarrow.Table`` of its plain columns."""
     pyarrow = pyarrow_for(path)
     try:
         with path.open("rb") as file:
             head = file.read(len(ARROW))
         if head.startswith(PARQUET):
             opened = pyarrow.parquet.ParquetFile(path)
-            return opened.read(
-                columns=[one.name for one in opened.schema_arrow if is_plain(one.type)]
-            )
-        return pyarrow.ipc.open_file(pyarrow.memory_map(str(path))).read_all()
+            return opened.schema_arrow, opened.read(columns=plain_names(opened.schema_arrow))
+        table = pyarrow.ipc.open_file(pyarrow.memory_map(str(path))).read_all()
+        return table.schema, table.select(plain_names(table.schema))
     except (pyarrow.ArrowException, OSError) as error:
         raise SynthgenError(
             f"{path} is damaged ({str(error).splitlines()[0]}).\nGet or write it again."
         ) from error
+
+
+def plain_names(schema: Any) -> list[str]:
+    return [one.name for one in schema if is_plain(one.type)]
 
 
 def is_plain(kind: Any) -> bool:
@@ -247,19 +250,19 @@ def is_plain(kind: Any) -> bool:
     return not (types.is_nested(kind) or types.is_binary(kind) or types.is_large_binary(kind))
 
 
-def arrow_table(place: str, content: Any) -> Table:
+def arrow_table(place: str, schema: Any, content: Any) -> Table:
     """The plain columns of a ``pyarrow.Table`` as text, with the class names that Hugging Face's
-    ``datasets`` declares in its schema."""
-    kept = [one.name for one in content.schema if is_plain(one.type)]
-    foreign = {one.name: str(one.type) for one in content.schema if not is_plain(one.type)}
-    columns = tuple([cell_of(value) for value in content.column(name).to_pylist()] for name in kept)
-    declared = features_of(content.schema.metadata)
+    ``datasets`` declares in the schema of its file."""
+    names = tuple(content.schema.names)
+    foreign = {one.name: str(one.type) for one in schema if one.name not in names}
+    columns = tuple([cell_of(value) for value in one.to_pylist()] for one in content.columns)
+    declared = features_of(schema.metadata)
     classes = {
         name: tuple(map(str, feature["names"]))
         for name, feature in declared.items()
         if feature.get("_type") == "ClassLabel" and isinstance(feature.get("names"), list)
     }
-    return Table(place, tuple(kept), columns, classes, foreign=foreign)
+    return Table(place, names, columns, classes, foreign=foreign)
 
 
 def features_of(metadata: Mapping[bytes, bytes] | None) -> dict[str, dict[str, Any]]:

@@ -145,10 +145,10 @@ def test_npz_labels(tmp_path, digits):
 
 IMAGES = np.zeros((4, 8, 8), dtype=np.uint8)
 BAD_NPZ = {
-    "no images": ({"x": IMAGES, "labels": [0] * 4}, "no array 'images'; it has labels, x"),
+    "no images": ({"a": IMAGES, "labels": [0] * 4}, "no array 'images'; it has a, labels"),
     "no labels": ({"images": IMAGES}, "no array 'labels'"),
-    "floats": ({"images": IMAGES / 255.0, "labels": [0] * 4}, "float64, not uint8"),
-    "too few labels": ({"images": IMAGES, "labels": [0] * 3}, "for 4 images"),
+    "floats": ({"images": IMAGES - 1.0, "labels": [0] * 4}, "float64 from -1 to -1, neither"),
+    "too few labels": ({"images": IMAGES, "labels": [0] * 3}, "labels for 3 images"),
     "float labels": ({"images": IMAGES, "labels": [0.5] * 4}, "one whole number"),
     "five channels": ({"images": np.zeros((4, 8, 8, 5), "u1"), "labels": [0] * 4}, "the shape"),
     "none": ({"images": np.zeros((0, 8, 8), "u1"), "labels": []}, "not empty"),

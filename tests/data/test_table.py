@@ -100,7 +100,9 @@ def test_an_attribute_follows_its_image_and_changes_no_split(write_csv):
     without = prepare(CSV(path=path))
     assert without.test_attributes is None
     assert (without.digest, without.recipe) == (splits.digest, splits.recipe)
-    with pytest.raises(SynthgenError, match=r"no column 'scaner'.*\n.*path, Scanner, label.*'Scanner'"):
+    with pytest.raises(
+        SynthgenError, match=r"no column 'scaner'.*\n.*path, Scanner, label.*'Scanner'"
+    ):
         CSV(path=path, attribute="scaner").read()
 
 

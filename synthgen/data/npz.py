@@ -1,0 +1,369 @@
+"""Images and labels in one of NumPy's ``.npz`` files, under the names that people give them."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Literal
+
+import numpy as np
+
+from synthgen.data import columns
+from synthgen.data.arrays import Arrays, ArraySource, open_npz
+from synthgen.data.assign import SPLITS
+from synthgen.data.columns import AUTO, CALLED, GROUP
+from synthgen.data.source import existing, label_names
+from synthgen.data.table_files import Table, cell_of
+from synthgen.errors import SynthgenError
+
+Content = Mapping[str, np.ndarray]
+IMAGES = frozenset({"images", "image", "imgs", "img", "x", "data", "pixels", "arr_0"})
+LABELS = frozenset({"labels", "label", "y", "target", "targets", "arr_1"})
+NAMES = ("classes", "class_names", "label_names", "target_names")
+AXES = {"NHW": (0, 1, 2), "NHWC": (0, 1, 2, 3), "NCHW": (0, 2, 3, 1)}  # to N, H, W, C
+CHUNK = 256  # images that are looked at together
+
+
+@dataclass(frozen=True, kw_only=True)
+class NPZ(ArraySource):
+    """``images`` and ``labels`` (numbers, names or one-hot rows), or ``X`` and ``y``, or
+    ``x_train``, ``y_train``, ``x_test``, …; optionally ``classes``: the names of the labels 0, 1, …
+
+    Args:
+        image: the array of the images, where it is called otherwise.
+        label: the array of the labels, where it is called otherwise.
+        group: the array (or arrays) of what must stay in one split. ``auto`` takes ``groups``,
+            ``patient_id`` and the like; None divides freely.
+        axes: the order of the images' axes (number, height, width, channels) where it isn't clear.
+    """
+
+    path: str
+    image: str | None = None
+    label: str | None = None
+    group: str | list[str] | None = AUTO
+    axes: Literal["NHW", "NHWC", "NCHW"] | None = None
+
+    kind: ClassVar[str] = "npz"
+
+    @property
+    def name(self) -> str:
+        return Path(self.path).stem
+
+    def arrays(self) -> Arrays:
+        path = existing(self.path, "data.path")
+        content = open_npz(path)
+        parts = self._parts(path, content)
+        stored = {}
+        names: list[str] = []
+        split: list[str | None] = []
+        for part in parts:
+            of_part = labels_of(path, part.labels, content[part.labels])
+            require_as_many(path, part, content[part.images].shape, len(of_part))
+            stored[part.images] = channels_last(path, part.images, content[part.images], self.axes)
+            names += of_part
+            split += [part.split] * len(of_part)
+        if len({array.shape[1:] for array in stored.values()}) > 1:
+            raise SynthgenError(f"The splits in {path} differ in image size.\nWrite them alike.")
+        pixels, notes = to_levels(path, stored)
+        classes = _classes(path, content, names)
+        number_of = {name: number for number, name in enumerate(classes)}
+        group = self._groups(path, content, parts)
+        used = {*(key for part in parts for key in (part.images, part.labels)), *NAMES}
+        used |= {
+            key for part in parts for name, key in part.groups.items() if name in group.columns
+        }
+        rest = [name for name in content if name not in used]
+        ignored = (f"Ignored the arrays {', '.join(rest)} of {path.name}.",) if rest else ()
+        return Arrays(
+            np.concatenate(pixels),
+            np.array([number_of[name] for name in names]),
+            classes,
+            tuple(split),
+            (*ignored, *_known_layout(path, content), *notes, *group.notes),
+            group.cells,
+        )
+
+    def _parts(self, path: Path, content: Content) -> list["Part"]:
+        """The arrays that are read. Raises SynthgenError if they are missing or unclear."""
+        found = parts_of(content)
+        named = self.image is not None or self.label is not None
+        if named or not found or set(found) == {None}:
+            part = found.get(None, Found())
+            images = _single(path, content, "images", "image", self.image, part.images)
+            labels = _single(path, content, "labels", "label", self.label, part.labels)
+            return [Part(None, images, labels, part.groups)]
+        if None in found and found[None].images:
+            raise SynthgenError(
+                f"{path} has images for all and for the splits: {', '.join(sorted(content))}.\n"
+                "Say which are meant: data.image=ARRAY data.label=ARRAY."
+            )
+        of_split = [(split, found[split]) for split in SPLITS if split in found]
+        return [
+            Part(
+                split,
+                _single(path, content, f"images of {split}", "image", None, part.images),
+                _single(path, content, f"labels of {split}", "label", None, part.labels),
+                part.groups,
+            )
+            for split, part in of_split
+        ]
+
+    def _groups(self, path: Path, content: Content, parts: Sequence["Part"]) -> columns.Choice:
+        """The key of each image's group."""
+        names = list(dict.fromkeys(name for part in parts for name in part.groups))
+        if isinstance(self.group, list) or self.group not in (None, AUTO):
+            names = [self.group] if isinstance(self.group, str) else list(self.group or ())
+        cells: list[list[str]] = []
+        for name in names if self.group is not None else ():
+            keys = [part.groups.get(name, name) for part in parts]
+            counts = [(len(content[part.labels]),) for part in parts]
+            if [content[key].shape if key in content else None for key in keys] != counts:
+                raise SynthgenError(
+                    f"{name} in {path} must hold one group per image of each split.\n"
+                    "Complete it, or set data.group=null to divide the images freely."
+                )
+            cells.append([cell_of(value) for key in keys for value in content[key].tolist()])
+        table = Table(str(path), tuple(names), tuple(cells))
+        return columns.group_choice(table, self.group, ())
+
+
+@dataclass(frozen=True)
+class Part:
+    """The arrays of one official split, or of all images; ``groups``: column -> array."""
+
+    split: str | None
+    images: str
+    labels: str
+    groups: Mapping[str, str]
+
+
+class Found:
+    """The arrays that could be the images, labels and groups of a split."""
+
+    def __init__(self) -> None:
+        self.images: list[str] = []
+        self.labels: list[str] = []
+        self.groups: dict[str, str] = {}
+
+
+def parts_of(content: Content) -> dict[str | None, Found]:
+    """What the arrays' names say: ``x_train``, ``train_images`` and ``XTrain`` are images of the
+    training split, ``y`` are labels, ``patient_ids`` groups. Other arrays say nothing."""
+    found: dict[str | None, Found] = {}
+    for name in content:
+        words = [word for word in re.split(r"[\W_]+", _parted(name)) if word]
+        split = next((CALLED[word] for word in words if word in CALLED), None)
+        rest = "_".join(word for word in words if word not in CALLED)
+        kind = found.get(split, Found())
+        if rest in IMAGES:
+            kind.images.append(name)
+        elif rest in LABELS:
+            kind.labels.append(name)
+        elif rest in GROUP or rest.removesuffix("s") in GROUP:
+            kind.groups[rest.removesuffix("s")] = name
+        else:
+            continue
+        found[split] = kind
+    return found
+
+
+def _parted(name: str) -> str:
+    """ "XTrain" and "ytest" as two words."""
+    return re.sub(r"^([xy])(?=train|test|val)", r"\1_", name.casefold())
+
+
+def _single(
+    path: Path, content: Content, what: str, setting: str, named: str | None, found: Sequence[str]
+) -> str:
+    """The one array of ``found``, or the one that is ``named``; ``images`` and ``labels`` come
+    before others."""
+    if named is not None and named in content:
+        return named
+    best = [name for name in found if name in ("images", "labels")] or found
+    if named is None and len(best) == 1:
+        return best[0]
+    held = columns.listed(sorted(content))
+    if named is not None or not found:
+        raise SynthgenError(
+            f"{path} has no array {(named or what)!r}; it has {held}.\n"
+            f"Name it: data.{setting}=ARRAY. Usual are images and labels, X and y, x_train, "
+            "y_train, x_test and y_test."
+        )
+    raise SynthgenError(
+        f"{path} has {' and '.join(best)}, either of which could be the {what}.\n"
+        f"Say which: data.{setting}={best[0]} or data.{setting}={best[1]}."
+    )
+
+
+def _known_layout(path: Path, content: Content) -> tuple[str, ...]:
+    if not {"train_images", "val_images", "test_images"} <= content.keys():
+        return ()
+    return (f"{path.name} is laid out as MedMNIST is: data=medmnist gives its classes names.",)
+
+
+# Labels.
+
+
+def labels_of(path: Path, key: str, labels: np.ndarray) -> list[str]:
+    """A name or whole number, as text, for each image; of one-hot rows the place of the 1."""
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        labels = labels[:, 0]
+    if labels.ndim == 2 and labels.dtype.kind in "biuf":
+        labels = _places_of_ones(path, key, labels)
+    whole = labels.dtype.kind == "f" and bool(np.all(labels == np.rint(labels)))
+    if labels.ndim != 1 or not (whole or labels.dtype.kind in "iubUS"):
+        raise SynthgenError(
+            f"{key} in {path} has shape {labels.shape} and type {labels.dtype}.\n"
+            "It must hold one whole number or one name per image."
+        )
+    values = labels.astype(np.int64) if labels.dtype.kind in "fb" else labels
+    texts = [cell_of(value) for value in values.tolist()]
+    if "" in texts:
+        raise SynthgenError(
+            f"{key} in {path} has no label for image {texts.index('')}.\nComplete it, or leave out "
+            "such images."
+        )
+    return texts
+
+
+def _places_of_ones(path: Path, key: str, rows: np.ndarray) -> np.ndarray:
+    ones = (rows == 1).sum(1)
+    if np.isin(rows, (0, 1)).all() and (ones > 1).any():
+        raise SynthgenError(
+            f"{key} in {path} is multi-label: image {int(np.argmax(ones > 1))} has "
+            f"{int(ones.max())} labels.\nAn image has one class here: save the column you mean."
+        )
+    if not np.isin(rows, (0, 1)).all() or (ones < 1).any():
+        raise SynthgenError(
+            f"{key} in {path} has the shape {rows.shape}, but its rows aren't one-hot (one 1, "
+            "else 0).\nIt must hold one whole number or one name per image."
+        )
+    return rows.argmax(1)
+
+
+def _classes(path: Path, content: Content, names: list[str]) -> tuple[str, ...]:
+    """The class names, in their order; ``names`` of numbers become those that they stand for."""
+    key = next((name for name in NAMES if name in content), None)
+    if key is None:
+        return label_names(names)
+    declared = tuple(cell_of(name) for name in content[key].tolist())
+    numbers = all(re.fullmatch(r"-?\d+", name) for name in set(names))
+    if numbers and not set(names) <= set(declared):
+        labels = sorted({int(name) for name in names})
+        if labels[0] < 0 or labels[-1] >= len(declared):
+            raise SynthgenError(
+                f"labels in {path} go from {labels[0]} to {labels[-1]} but {key!r} has "
+                f"{len(declared)} names.\nLabels count from 0."
+            )
+        names[:] = [declared[int(name)] for name in names]
+    strangers = sorted(set(names) - set(declared))
+    if strangers:
+        raise SynthgenError(f"{path} has the label {strangers[0]!r}, which {key!r} lacks.\nAdd it.")
+    return declared
+
+
+# Shapes and levels.
+
+
+def require_as_many(path: Path, part: Part, shape: tuple[int, ...], count: int) -> None:
+    """Refuse images whose number isn't that of the labels, and say if they lie along another
+    axis."""
+    if shape[:1] == (count,):
+        return
+    advice = "There must be one label per image."
+    if count in shape[1:]:
+        axis = shape.index(count)
+        advice = (
+            f"The images seem to lie along axis {axis}: numpy.moveaxis({part.images}, {axis}, 0)."
+        )
+    raise SynthgenError(
+        f"{part.images} in {path} has the shape {shape}, but {part.labels} has labels for {count} "
+        f"images.\n{advice}"
+    )
+
+
+def channels_last(path: Path, key: str, images: np.ndarray, axes: str | None) -> np.ndarray:
+    """``(N, H, W)`` or ``(N, H, W, C)``, whichever way round the channels were."""
+    if axes is not None and images.ndim == len(axes):
+        order = axes
+    else:
+        first, last = (images.ndim == 4 and images.shape[axis] in (1, 3) for axis in (1, -1))
+        if first and last and images.size:
+            raise SynthgenError(
+                f"{key} in {path} has the shape {images.shape}: its channels come first or last.\n"
+                "Say which: data.axes=NCHW or data.axes=NHWC."
+            )
+        order = "NHW" if images.ndim == 3 else "NHWC" if last else "NCHW" if first else ""
+    if not order or not images.size or (axes is not None and order != axes):
+        raise _no_images(path, key, images.shape)
+    if images.ndim == 4 and images.shape[order.index("C")] not in (1, 3):
+        raise _no_images(path, key, images.shape)
+    return images.transpose(AXES[order])
+
+
+def _no_images(path: Path, key: str, shape: tuple[int, ...]) -> SynthgenError:
+    advice = "It must be N×H×W, N×H×W×C or N×C×H×W with 1 or 3 channels, and not empty."
+    if len(shape) == 2:
+        advice = "The images seem to be rows: images.reshape(-1, height, width) and save again."
+    return SynthgenError(f"{key} in {path} has the shape {shape}.\n{advice}")
+
+
+def to_levels(path: Path, stored: Mapping[str, np.ndarray]) -> tuple[list[np.ndarray], list[str]]:
+    """uint8 arrays of the same images, and a sentence if their numbers were taken for something.
+
+    Numbers from 0 to 1 are shares of white, whole ones up to 255 are levels: for all splits alike.
+
+    Raises:
+        SynthgenError: the numbers are neither.
+    """
+    keys, arrays = " and ".join(stored), list(stored.values())
+    dtypes = {array.dtype for array in arrays}
+    kinds = "/".join(sorted(str(dtype) for dtype in dtypes))
+    if any(dtype.kind not in "biuf" for dtype in dtypes):
+        raise SynthgenError(f"{keys} in {path} is {kinds}, no numbers.\nSave levels from 0 to 255.")
+    low, high, whole = _span(arrays)
+    if not np.isfinite(low + high):
+        raise SynthgenError(f"{keys} in {path} has values that are NaN or infinite.\nReplace them.")
+    shown = f"{kinds} from {low:g} to {high:g}"
+    if low < 0 or high > 255 or not (whole or high <= 1):
+        raise SynthgenError(f"{keys} in {path} is {shown}, {_advice(low, high)}")
+    if high <= 1 and (high > 0 or any(dtype.kind == "f" for dtype in dtypes)):
+        note = f"{keys} is {shown}, taken as shares of white (1 is level 255)."
+        return [_times_255(array) for array in arrays], [note]
+    levels = [np.ascontiguousarray(array.astype(np.uint8)) for array in arrays]
+    exact = dtypes == {np.dtype(np.uint8)}
+    return levels, [] if exact else [f"{keys} is {shown}, taken as levels of 255."]
+
+
+def _advice(low: float, high: float) -> str:
+    if low >= 0 and high > 255:
+        return "more than the 8 bits that are read here.\nScale it to 0..255 and save it as uint8."
+    return (
+        "neither shares from 0 to 1 nor whole levels from 0 to 255.\n"
+        "Bring it to one of both and save again; [-1, 1] becomes (images + 1) / 2."
+    )
+
+
+def _chunks(arrays: Sequence[np.ndarray]) -> Iterator[np.ndarray]:
+    for array in arrays:
+        for first in range(0, len(array), CHUNK):
+            yield array[first : first + CHUNK]
+
+
+def _span(arrays: Sequence[np.ndarray]) -> tuple[float, float, bool]:
+    """Least and greatest value, and whether all are whole numbers."""
+    low, high, whole = np.inf, -np.inf, True
+    for part in _chunks(arrays):
+        low, high = min(low, float(part.min())), max(high, float(part.max()))
+        if np.isnan(part).any():
+            return np.nan, np.nan, False
+        whole = whole and (part.dtype.kind != "f" or bool((part == np.rint(part)).all()))
+    return low, high, whole
+
+
+def _times_255(array: np.ndarray) -> np.ndarray:
+    levels = np.empty(array.shape, dtype=np.uint8)
+    for first in range(0, len(array), CHUNK):
+        part = array[first : first + CHUNK].astype(np.float64)
+        levels[first : first + CHUNK] = np.rint(part * 255)
+    return levels
