@@ -41,6 +41,8 @@ class Arrays:
         split: the official split of each image, "train", "holdout" or "test", or None.
         notes: plain sentences on what was converted.
         groups: what must stay together (a patient, a film), or None; empty if nothing must.
+        declared: the lowest and the highest level that there can be, where that is known and the
+            levels are still to be scaled.
     """
 
     pixels: np.ndarray
@@ -49,6 +51,7 @@ class Arrays:
     split: tuple[str | None, ...]
     notes: tuple[str, ...] = ()
     groups: tuple[str | None, ...] = ()
+    declared: tuple[float, float] | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -79,9 +82,8 @@ class ArraySource(Source):
             notes.append(f"All images were brought to {size[0]} × {size[1]}.")
         tensor, channel_notes = channels_first(pixels)
         labels = torch.from_numpy(arrays.labels.astype(np.int64))
-        kind = LabelledImages if tensor.dtype == torch.uint8 else UnscaledImages
         return Records(
-            kind(tensor, labels, arrays.classes),
+            images_of(tensor, labels, arrays),
             tuple(f"{self.kind}[{index}]" for index in range(len(labels))),
             arrays.split,
             arrays.groups or (None,) * len(labels),
@@ -90,6 +92,13 @@ class ArraySource(Source):
 
 
 LEVEL_TYPES = (np.uint8, np.uint16, np.int16, np.float32)
+
+
+def images_of(pixels: torch.Tensor, labels: torch.Tensor, arrays: Arrays) -> LabelledImages:
+    """uint8 as it is, anything else as levels that are still to be scaled."""
+    if pixels.dtype == torch.uint8:
+        return LabelledImages(pixels, labels, arrays.classes)
+    return UnscaledImages(pixels, labels, arrays.classes, declared=arrays.declared)
 
 
 def require_consistent(kind: str, arrays: Arrays) -> None:

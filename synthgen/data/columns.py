@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import PurePath
 
 from synthgen.data.assign import SPLITS, connected_units
-from synthgen.data.images import EXTENSIONS
+from synthgen.data.readers import extensions
 from synthgen.data.table_files import Table, is_missing
 from synthgen.errors import SynthgenError, nearest
 
@@ -116,7 +116,8 @@ def no_column(table: Table, what: str, setting: str) -> SynthgenError:
 def headless(names: Sequence[str]) -> bool:
     """Whether a first line is a row like the others: it names an image file, or nothing but
     numbers."""
-    files = any(PurePath(name.replace("\\", "/")).suffix.lower() in EXTENSIONS for name in names)
+    known = extensions()
+    files = any(PurePath(name.replace("\\", "/")).suffix.lower() in known for name in names)
     return files or (bool(names) and all(_is_number(name) for name in names))
 
 

@@ -1,10 +1,10 @@
 """Images and labels in one of NumPy's ``.npz`` files, under the names that people give them."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
 import numpy as np
 
@@ -21,6 +21,7 @@ IMAGES = frozenset({"images", "image", "imgs", "img", "x", "data", "pixels", "ar
 LABELS = frozenset({"labels", "label", "y", "target", "targets", "arr_1"})
 NAMES = ("classes", "class_names", "label_names", "target_names")
 AXES = {"NHW": (0, 1, 2), "NHWC": (0, 1, 2, 3), "NCHW": (0, 2, 3, 1)}  # to N, H, W, C
+MOST_BANDS = 32  # more along an axis are rows or columns
 CHUNK = 256  # images that are looked at together
 
 
@@ -64,7 +65,7 @@ class NPZ(ArraySource):
             split += [part.split] * len(of_part)
         if len({array.shape[1:] for array in stored.values()}) > 1:
             raise SynthgenError(f"The splits in {path} differ in image size.\nWrite them alike.")
-        pixels, notes = to_levels(path, stored)
+        pixels, declared, notes = to_levels(path, stored)
         classes = _classes(path, content, names)
         number_of = {name: number for number, name in enumerate(classes)}
         group = self._groups(path, content, parts)
@@ -81,6 +82,7 @@ class NPZ(ArraySource):
             tuple(split),
             (*ignored, *_known_layout(path, content), *notes, *group.notes),
             group.cells,
+            declared,
         )
 
     def _parts(self, path: Path, content: Content) -> list["Part"]:
@@ -283,87 +285,108 @@ def require_as_many(path: Path, part: Part, shape: tuple[int, ...], count: int) 
 
 
 def channels_last(path: Path, key: str, images: np.ndarray, axes: str | None) -> np.ndarray:
-    """``(N, H, W)`` or ``(N, H, W, C)``, whichever way round the channels were."""
-    if axes is not None and images.ndim == len(axes):
-        order = axes
-    else:
-        first, last = (images.ndim == 4 and images.shape[axis] in (1, 3) for axis in (1, -1))
-        if first and last and images.size:
-            raise SynthgenError(
-                f"{key} in {path} has the shape {images.shape}: its channels come first or last.\n"
-                "Say which: data.axes=NCHW or data.axes=NHWC."
-            )
-        order = "NHW" if images.ndim == 3 else "NHWC" if last else "NCHW" if first else ""
-    if not order or not images.size or (axes is not None and order != axes):
+    """``(N, H, W)`` or ``(N, H, W, C)``, whichever way round the channels were.
+
+    Raises:
+        SynthgenError: the shape doesn't tell, or isn't that of images.
+    """
+    fitting = [order for order in AXES if len(order) == images.ndim]
+    if axes is not None:
+        fitting = [order for order in fitting if order == axes]
+    elif images.ndim == 4:
+        bands = {order: images.shape[order.index("C")] for order in fitting}
+        fewest, more, _ = sorted(images.shape[1:])
+        fitting = [order for order in fitting if bands[order] in (1, 3)] or [
+            order for order in fitting if bands[order] == fewest < min(more, MOST_BANDS)
+        ]
+    if not fitting or not images.size:
         raise _no_images(path, key, images.shape)
-    if images.ndim == 4 and images.shape[order.index("C")] not in (1, 3):
-        raise _no_images(path, key, images.shape)
-    return images.transpose(AXES[order])
+    if len(fitting) > 1:
+        raise SynthgenError(
+            f"{key} in {path} has the shape {images.shape}: its channels come first or last.\n"
+            "Say which: data.axes=NCHW or data.axes=NHWC."
+        )
+    return images.transpose(AXES[fitting[0]])
 
 
 def _no_images(path: Path, key: str, shape: tuple[int, ...]) -> SynthgenError:
-    advice = "It must be N×H×W, N×H×W×C or N×C×H×W with 1 or 3 channels, and not empty."
+    advice = "It must be N×H×W, N×H×W×C or N×C×H×W and not empty; data.axes= says which."
     if len(shape) == 2:
         advice = "The images seem to be rows: images.reshape(-1, height, width) and save again."
     return SynthgenError(f"{key} in {path} has the shape {shape}.\n{advice}")
 
 
-def to_levels(path: Path, stored: Mapping[str, np.ndarray]) -> tuple[list[np.ndarray], list[str]]:
-    """uint8 arrays of the same images, and a sentence if their numbers were taken for something.
+@dataclass(frozen=True)
+class Span:
+    """Least and greatest value, and whether all are whole numbers."""
 
-    Numbers from 0 to 1 are shares of white, whole ones up to 255 are levels: for all splits alike.
+    low: float
+    high: float
+    whole: bool
+
+    @classmethod
+    def of(cls, arrays: Iterable[np.ndarray]) -> Self:
+        low, high, whole = np.inf, -np.inf, True
+        for array in arrays:
+            for first in range(0, len(array), CHUNK):
+                part = array[first : first + CHUNK]
+                low, high = np.minimum(low, part.min()), np.maximum(high, part.max())  # keep NaN
+                whole = whole and (part.dtype.kind != "f" or bool((part == np.rint(part)).all()))
+        return cls(float(low), float(high), whole)
+
+    @property
+    def shares(self) -> bool:
+        return self.low >= 0 and self.high <= 1
+
+
+def to_levels(
+    path: Path, stored: Mapping[str, np.ndarray]
+) -> tuple[list[np.ndarray], tuple[float, float] | None, tuple[str, ...]]:
+    """Levels of a type that is kept, the ends of their scale if the numbers tell them, and a
+    sentence on what they were taken for.
+
+    Numbers from 0 to 1 are shares of white, whole ones up to 255 are levels of 8 bits; others keep
+    their own scale, see :func:`synthgen.data.levels.choose_range`.
 
     Raises:
-        SynthgenError: the numbers are neither.
+        SynthgenError: they are no numbers, not finite, or differ between the splits.
     """
     keys, arrays = " and ".join(stored), list(stored.values())
     dtypes = {array.dtype for array in arrays}
-    kinds = "/".join(sorted(str(dtype) for dtype in dtypes))
     if any(dtype.kind not in "biuf" for dtype in dtypes):
+        kinds = "/".join(sorted(map(str, dtypes)))
         raise SynthgenError(f"{keys} in {path} is {kinds}, no numbers.\nSave levels from 0 to 255.")
-    low, high, whole = _span(arrays)
-    if not np.isfinite(low + high):
-        raise SynthgenError(f"{keys} in {path} has values that are NaN or infinite.\nReplace them.")
-    shown = f"{kinds} from {low:g} to {high:g}"
-    if low < 0 or high > 255 or not (whole or high <= 1):
-        raise SynthgenError(f"{keys} in {path} is {shown}, {_advice(low, high)}")
-    if high <= 1 and (high > 0 or any(dtype.kind == "f" for dtype in dtypes)):
-        note = f"{keys} is {shown}, taken as shares of white (1 is level 255)."
-        return [_times_255(array) for array in arrays], [note]
-    levels = [np.ascontiguousarray(array.astype(np.uint8)) for array in arrays]
-    exact = dtypes == {np.dtype(np.uint8)}
-    return levels, [] if exact else [f"{keys} is {shown}, taken as levels of 255."]
-
-
-def _advice(low: float, high: float) -> str:
-    if low >= 0 and high > 255:
-        return "more than the 8 bits that are read here.\nScale it to 0..255 and save it as uint8."
-    return (
-        "neither shares from 0 to 1 nor whole levels from 0 to 255.\n"
-        "Bring it to one of both and save again; [-1, 1] becomes (images + 1) / 2."
+    spans = [Span.of([array]) for array in arrays]
+    span = Span(
+        min(one.low for one in spans),
+        max(one.high for one in spans),
+        all(one.whole for one in spans),
     )
+    if not all(np.isfinite((one.low, one.high)).all() for one in spans):
+        raise SynthgenError(f"{keys} in {path} has values that are NaN or infinite.\nReplace them.")
+    shown = f"{'/'.join(sorted(map(str, dtypes)))} from {span.low:g} to {span.high:g}"
+    floats = any(dtype.kind == "f" for dtype in dtypes)
+    if len({one.shares for one in spans if one.high > 0}) > 1:
+        raise SynthgenError(
+            f"{keys} in {path} are shares from 0 to 1 in one split and levels in another.\n"
+            "Bring all splits to one scale and save again."
+        )
+    if span.shares and span.whole and span.high > 0:
+        note = f"{keys} is {shown}: 1 was taken as white, 0 as black."
+        return [array.astype(np.uint8) * 255 for array in arrays], None, (note,)
+    if span.shares and floats:
+        note = f"{keys} is {shown}, taken as shares of white: 0 is black and 1 is white."
+        return [array.astype(np.float32) for array in arrays], (0.0, 1.0), (note,)
+    dtype = _kept(span)
+    note = f"{keys} is {shown}, taken as levels" + (" of 8 bits." if dtype == np.uint8 else ".")
+    notes = () if dtypes == {np.dtype(np.uint8)} else (note,)
+    return [array.astype(dtype) for array in arrays], None, notes
 
 
-def _chunks(arrays: Sequence[np.ndarray]) -> Iterator[np.ndarray]:
-    for array in arrays:
-        for first in range(0, len(array), CHUNK):
-            yield array[first : first + CHUNK]
-
-
-def _span(arrays: Sequence[np.ndarray]) -> tuple[float, float, bool]:
-    """Least and greatest value, and whether all are whole numbers."""
-    low, high, whole = np.inf, -np.inf, True
-    for part in _chunks(arrays):
-        low, high = min(low, float(part.min())), max(high, float(part.max()))
-        if np.isnan(part).any():
-            return np.nan, np.nan, False
-        whole = whole and (part.dtype.kind != "f" or bool((part == np.rint(part)).all()))
-    return low, high, whole
-
-
-def _times_255(array: np.ndarray) -> np.ndarray:
-    levels = np.empty(array.shape, dtype=np.uint8)
-    for first in range(0, len(array), CHUNK):
-        part = array[first : first + CHUNK].astype(np.float64)
-        levels[first : first + CHUNK] = np.rint(part * 255)
-    return levels
+def _kept(span: Span) -> np.dtype:
+    """The smallest type that holds such levels."""
+    for dtype in (np.uint8, np.uint16, np.int16):
+        ends = np.iinfo(dtype)
+        if span.whole and ends.min <= span.low and span.high <= ends.max:
+            return np.dtype(dtype)
+    return np.dtype(np.float32)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from synthgen.data.images import EXTENSIONS
+from synthgen.data.readers import extensions
 from synthgen.errors import SynthgenError
 
 DEPTH = 3  # folders below the table's that are searched for its files
@@ -146,13 +146,13 @@ def _subfolders(folders: _Folders, folder: Path, lost: Sequence[str]) -> _Way | 
     """Bare names whose files lie somewhere below, each once, with or without one common ending."""
     if any("/" in text for text in lost):
         return None
-    wanted = set(lost)
+    wanted, known = set(lost), extensions()
     found: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     for place, name in _below(folder):
         stem, ending = os.path.splitext(name)
         if name in wanted:
             found[""][name].append(place)
-        elif stem in wanted and ending.lower() in EXTENSIONS:
+        elif stem in wanted and ending.lower() in known:
             found[ending][stem].append(place)
     complete = [ending for ending, places in found.items() if len(places) == len(wanted)]
     if len(complete) != 1 or any(len(places) > 1 for places in found[complete[0]].values()):

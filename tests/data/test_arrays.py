@@ -147,10 +147,10 @@ IMAGES = np.zeros((4, 8, 8), dtype=np.uint8)
 BAD_NPZ = {
     "no images": ({"a": IMAGES, "labels": [0] * 4}, "no array 'images'; it has a, labels"),
     "no labels": ({"images": IMAGES}, "no array 'labels'"),
-    "floats": ({"images": IMAGES - 1.0, "labels": [0] * 4}, "float64 from -1 to -1, neither"),
+    "floats": ({"images": IMAGES + np.inf, "labels": [0] * 4}, "NaN or infinite"),
     "too few labels": ({"images": IMAGES, "labels": [0] * 3}, "labels for 3 images"),
     "float labels": ({"images": IMAGES, "labels": [0.5] * 4}, "one whole number"),
-    "five channels": ({"images": np.zeros((4, 8, 8, 5), "u1"), "labels": [0] * 4}, "the shape"),
+    "eight slices": ({"images": np.zeros((4, 8, 8, 8), "u1"), "labels": [0] * 4}, "the shape"),
     "none": ({"images": np.zeros((0, 8, 8), "u1"), "labels": []}, "not empty"),
     "beyond classes": ({"images": IMAGES, "labels": [0, 1, 2, 0], "classes": ["a", "b"]}, "0 to 2"),
     "stranger": ({"images": IMAGES, "labels": ["a", "b", "z", "a"], "classes": ["a", "b"]}, "'z'"),

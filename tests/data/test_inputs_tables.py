@@ -389,13 +389,14 @@ ARRAYS = {
         r"along axis 2: numpy.moveaxis\(x, 2, 0\)",
     ),
     "rows of pixels": Input(npz(lambda x, y: {"x": x.reshape(24, 64), "y": y}), None, "reshape"),
-    "five bands": Input(
-        npz(lambda x, y: {"x": np.stack([x] * 5, -1), "y": y}), None, "1 or 3 channels"
+    "five bands": Input(npz(lambda x, y: {"x": np.stack([x] * 5, 1), "y": y}), NUMBERS),
+    "volumes": Input(
+        npz(lambda x, y: {"x": np.stack([x] * 8, 1), "y": y}), None, "data.axes= says which"
     ),
     "shares": Input(
         npz(lambda x, y: {"x": (x / 255).astype("f4"), "y": y}),
         NUMBERS,
-        "float32 from 0 to 1, taken as shares",
+        "float32 from 0 to 1, taken as shares.*\n.*\nLevels 0 to 1 .* become 0 to 255",
     ),
     "shares in one split, levels in the other": Input(
         npz(
@@ -407,7 +408,7 @@ ARRAYS = {
             }
         ),
         None,
-        "neither shares",
+        "in one split and levels in another",
     ),
     "levels as floats": Input(
         npz(lambda x, y: {"x": x * 1.0, "y": y}), NUMBERS, "float64 from 0 to 255, taken as levels"
@@ -416,15 +417,13 @@ ARRAYS = {
         npz(lambda x, y: {"x": x.astype(int), "y": y}), NUMBERS, "taken as levels"
     ),
     "masks": Input(
-        npz(lambda x, y: {"x": x > 99, "y": y}), NUMBERS, "bool from 0 to 1, taken as shares"
+        npz(lambda x, y: {"x": x > 99, "y": y}), NUMBERS, "bool from 0 to 1: 1 was taken as white"
     ),
     "from -1 to 1": Input(
-        npz(lambda x, y: {"x": x / 127.5 - 1, "y": y}),
-        None,
-        r"from -1 to 1, neither.*\n.*\+ 1\) / 2",
+        npz(lambda x, y: {"x": x / 127.5 - 1, "y": y}), NUMBERS, r"Levels -1 to 1 \(the training"
     ),
     "16 bits": Input(
-        npz(lambda x, y: {"x": x.astype("u2") * 16, "y": y}), None, "up to|more than the 8 bits"
+        npz(lambda x, y: {"x": x.astype("u2") * 16, "y": y}), NUMBERS, "Levels 0 to 4095 .12 bits"
     ),
     "NaN": Input(npz(lambda x, y: {"x": np.where(x, x, np.nan), "y": y}), None, "NaN or infinite"),
     "labels as floats": Input(npz(lambda x, y: {"x": x, "y": y * 1.0}), NUMBERS),
