@@ -13,10 +13,12 @@ from synthgen.data.check import CheckResult, Finding, check, heading, tables
 from synthgen.data.check_page import write_check
 from synthgen.data.files import FileSource, Listing
 from synthgen.data.folder import ImageFolder
+from synthgen.data.hugging_face import HuggingFace
 from synthgen.data.npz import NPZ
 from synthgen.data.source import Records, Source
 from synthgen.data.splits import Splits, for_choosing, prepare, rebuild, write_split
 from synthgen.data.table import CSV
+from synthgen.data.webdataset import WebDataset
 from synthgen.images import image_hashes, lines_digest
 
 __all__ = [
@@ -31,12 +33,14 @@ __all__ = [
     "FashionMNIST",
     "FileSource",
     "Finding",
+    "HuggingFace",
     "ImageFolder",
     "Listing",
     "MedMNIST",
     "Records",
     "Source",
     "Splits",
+    "WebDataset",
     "check",
     "for_choosing",
     "heading",

@@ -18,12 +18,16 @@ IMAGE = (
 )  # fmt: skip
 LABEL = (
     "label", "labels", "class", "class_name", "class_label", "category", "target", "dx",
-    "diagnosis",
+    "diagnosis", "cls",
 )  # fmt: skip
 WHO = ("patient", "subject", "participant", "person", "group", "video", "scene")
 WHAT = ("lesion", "case", "study", "exam", "specimen", "slide", "sequence", "track")
 GROUP = {*WHO, *(f"{one}{end}" for one in (*WHO, *WHAT) for end in ("_id", "id", "_number"))}
-SPLIT = ("split", "subset", "partition", "data_split", "dataset_split", "set", "fold")
+FILE_SPLIT = "split by file name"  # a column that is made of the names of files and folders
+SPLIT = (
+    "split", "subset", "partition", "data_split", "dataset_split", "set", "fold",
+    "split_by_file_name",
+)  # fmt: skip
 CALLED = {  # the usual names of the three splits
     "train": "train", "training": "train",
     "holdout": "holdout", "val": "holdout", "valid": "holdout", "validation": "holdout",
@@ -467,4 +471,5 @@ def _split_in(table: Table, name: str, meaning: Mapping[str, str]) -> Choice:
             "Say which values mean train: data.splits={train: A}; or data.split=null."
         )
     said = ", ".join(f"{part} {counts[part]:,}" for part in SPLITS if part in counts)
-    return Choice((name,), split, (f"The splits are those of the column {name}: {said}.",))
+    source = "that the files' names tell" if name == FILE_SPLIT else f"of the column {name}"
+    return Choice((name,), split, (f"The splits are those {source}: {said}.",))

@@ -7,9 +7,9 @@ import json
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from synthgen.errors import SynthgenError
 
@@ -28,6 +28,7 @@ FOREIGN = {  # how files begin that only look like tables
     b"\x1f\x8b": ("compressed (gzip)", "Unpack it: gunzip FILE"),
     b"SQLite format 3": ("a SQLite database", "Export the table as CSV"),
     b"\x89HDF": ("an HDF5 file", "Save the table as CSV"),
+    b"version https://": ("a pointer of Git LFS, not the file", "Get it: git lfs pull"),
 }
 PARQUET, ARROW = b"PAR1", b"ARROW1"
 
@@ -55,6 +56,15 @@ class Table:
 
     def __len__(self) -> int:
         return len(self.columns[0]) if self.columns else 0
+
+    def without(self, name: str) -> Self:
+        """The table less a column."""
+        place = self.names.index(name)
+        return replace(
+            self,
+            names=self.names[:place] + self.names[place + 1 :],
+            columns=self.columns[:place] + self.columns[place + 1 :],
+        )
 
 
 def is_missing(cell: str) -> bool:

@@ -166,14 +166,16 @@ TABLES = {
     "an empty label": Input(
         table("path,label", more=["img/x.png,", "img/y.png,nan"]),
         None,
-        r"empty path or label in data row 25 \(and 1 more\)",
+        r"no label \(label\) in data row 25 \(and 1 more\): img/x.png",
     ),
     "rows of commas": Input(table("path,label", more=[",", ",", ""]), ALL, "Left out 2 rows"),
     "a row twice": Input(
         table("path,label", more=["img/a00.png,a"]), ALL, "1 rows name an image again"
     ),
     "a file under two classes": Input(
-        table("path,label", more=["./img/a00.png,b"]), None, "data rows 1 and 25 with another label"
+        table("path,label", more=["./img/a00.png,b"]),
+        None,
+        r"another label \(label\) in data row 25 than in 1\.",
     ),
     "one-hot": Input(
         table("image,MEL,NV,UNK", IMG + ",{c}.0,{d}.0,0.0"),
@@ -188,7 +190,9 @@ TABLES = {
         table("image,male,A,B", IMG + ",1,{c},{d}", label=["A", "B"]), {"A": 12, "B": 12}
     ),
     "a row of no class": Input(
-        table("image,A,B", IMG + ",{c},{d}", ["img/x.png,0,0"]), None, "label in data row 25"
+        table("image,A,B", IMG + ",{c},{d}", ["img/x.png,0,0"]),
+        None,
+        r"no label \(A and B\) in data row 25",
     ),
     "patients": Input(
         table("path,label,patient_id", WHO), ALL, "same patient_id stay in one split"

@@ -58,7 +58,11 @@ def test_groups_decide_the_split(write_csv):
     [
         (("path", "kind"), None, "no column label"),
         (("path", "label"), [{"path": "nowhere.png", "label": "a"}], "nowhere.png does not exist"),
-        (("path", "label"), [{"path": "x.png", "label": ""}], "empty path or label in data row 1"),
+        (
+            ("path", "label"),
+            [{"path": "x.png", "label": ""}],
+            "no label (label) in data row 1: x.png",
+        ),
         (("path", "label"), [{"path": "x.png", "label": "../x"}], "'../x' can't be"),
         (("path", "label"), [{"path": "x.png", "label": ".."}], "begins with a dot"),
         (("path", "label", "label"), None, "more than one column label"),
@@ -101,7 +105,7 @@ def test_an_attribute_follows_its_image_and_changes_no_split(write_csv):
     assert without.test_attributes is None
     assert (without.digest, without.recipe) == (splits.digest, splits.recipe)
     with pytest.raises(
-        SynthgenError, match=r"no column 'scaner'.*\n.*path, Scanner, label.*'Scanner'"
+        SynthgenError, match=r"no column 'scaner'.*\n.*are Scanner, label.*'Scanner'"
     ):
         CSV(path=path, attribute="scaner").read()
 

@@ -1,0 +1,91 @@
+"""Images inside of other files, and tables that come in pieces."""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from synthgen.data.columns import CALLED, FILE_SPLIT
+from synthgen.data.readers import FileBytes, ImageFile
+from synthgen.data.table_files import Table
+from synthgen.errors import SynthgenError
+
+
+class Member(FileBytes):
+    """An image file inside of another file, read when its content is asked for: a set of any size
+    takes the memory of what is being decoded."""
+
+    def __init__(self, name: str, read: Callable[[], bytes]) -> None:
+        object.__setattr__(self, "name", name)
+        object.__setattr__(self, "_read", read)
+
+    @property
+    def content(self) -> bytes:
+        read: Callable[[], bytes] = self._read  # type: ignore[attr-defined]
+        return read()
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A part of a set that comes in several files.
+
+    Attributes:
+        file: the name that may tell a split.
+        images: of each row; None where a row has none.
+        names: of each row, for messages.
+    """
+
+    file: str
+    table: Table
+    images: tuple[ImageFile | None, ...]
+    names: tuple[str, ...]
+
+
+def split_word(name: str) -> str:
+    """The word of a split in a file's or folder's name: "train" of train-00000-of-00002; else what
+    comes before the numbers."""
+    words = [word for word in re.split(r"[\W\d_]+", name.casefold()) if word]
+    return next((word for word in words if word in CALLED), words[0] if words else "")
+
+
+def joined(place: Path, pieces: Sequence[Piece]) -> Piece:
+    """One table of all pieces, with a column of the splits that the files' names tell.
+
+    Raises:
+        SynthgenError: a column declares other classes in another piece.
+    """
+    tables = [piece.table for piece in pieces]
+    names = tuple(dict.fromkeys(name for table in tables for name in table.names))
+    columns = tuple([cell for table in tables for cell in _cells(table, name)] for name in names)
+    classes: dict[str, tuple[str, ...]] = {}
+    for piece in pieces:
+        for name, declared in piece.table.classes.items():
+            if classes.setdefault(name, declared) != declared:
+                raise SynthgenError(
+                    f"The files in {place} declare different classes of {name}, like {piece.file}.\n"
+                    "Keep files of one set together, and others elsewhere."
+                )
+    words = [split_word(piece.file) for piece in pieces]
+    if CALLED.keys() & set(words):
+        names += (FILE_SPLIT,)
+        columns += (
+            [word for word, one in zip(words, tables, strict=True) for _ in range(len(one))],
+        )
+    table = Table(
+        str(place),
+        names,
+        columns,
+        classes,
+        tuple(dict.fromkeys(note for table in tables for note in table.notes)),
+        foreign={name: held for table in tables for name, held in table.foreign.items()},
+    )
+    return Piece(
+        "",
+        table,
+        tuple(image for piece in pieces for image in piece.images),
+        tuple(name for piece in pieces for name in piece.names),
+    )
+
+
+def _cells(table: Table, name: str) -> Sequence[str]:
+    return table.columns[table.names.index(name)] if name in table.names else [""] * len(table)
