@@ -7,6 +7,7 @@ from pathlib import Path
 
 from synthgen.data.columns import CALLED, FILE_SPLIT
 from synthgen.data.readers import FileBytes, ImageFile
+from synthgen.data.readers.base import corrupt
 from synthgen.data.table_files import Table
 from synthgen.errors import SynthgenError
 
@@ -22,7 +23,10 @@ class Member(FileBytes):
     @property
     def content(self) -> bytes:
         read: Callable[[], bytes] = self._read  # type: ignore[attr-defined]
-        return read()
+        try:
+            return read()
+        except (OSError, ValueError) as error:  # of Arrow too
+            raise corrupt(self, error) from error
 
 
 @dataclass(frozen=True)
@@ -62,15 +66,14 @@ def joined(place: Path, pieces: Sequence[Piece]) -> Piece:
         for name, declared in piece.table.classes.items():
             if classes.setdefault(name, declared) != declared:
                 raise SynthgenError(
-                    f"The files in {place} declare different classes of {name}, like {piece.file}.\n"
+                    f"The files in {place} declare other classes of {name}, like {piece.file}.\n"
                     "Keep files of one set together, and others elsewhere."
                 )
     words = [split_word(piece.file) for piece in pieces]
     if CALLED.keys() & set(words):
+        counts = [len(piece.images) for piece in pieces]
         names += (FILE_SPLIT,)
-        columns += (
-            [word for word, one in zip(words, tables, strict=True) for _ in range(len(one))],
-        )
+        columns += ([word for word, n in zip(words, counts, strict=True) for _ in range(n)],)
     table = Table(
         str(place),
         names,

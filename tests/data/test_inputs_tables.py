@@ -1,15 +1,22 @@
 """Tables, Hugging Face sets, WebDataset shards and npz files as people have them: what is read,
 what is said, and what is refused with its way out. ``check`` and ``prepare`` must agree on each."""
 
+import gzip
+import io
+import json
 import re
+import shutil
+import tarfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from synthgen.data import CSV, NPZ, check, prepare
+from synthgen.data import CSV, NPZ, HuggingFace, WebDataset, check, image_hashes, prepare
+from synthgen.data.files import stop_at
 from synthgen.errors import SynthgenError
 
 ALL = {"a": 12, "b": 12}
@@ -468,6 +475,300 @@ ARRAYS = {
 }
 
 
+def content(folder, k, i):
+    return (folder / "img" / f"{k}{i:02d}.png").read_bytes()
+
+
+def beside(header, row, *places, **options):
+    """``metadata`` files beside images, in one folder or one for each split."""
+
+    def make(folder):
+        for place in places or ("",):
+            only = [part for part in lines(header, row).splitlines() if not place or place in part]
+            home = folder / "set" / place
+            home.mkdir(parents=True)
+            named = "metadata.csv" if header else "metadata.jsonl"
+            first = [header] if header and header not in only else []
+            (home / named).write_text("\n".join([*first, *only]))
+            for picture in sorted((folder / "img").iterdir()):
+                shutil.copy(picture, home / picture.name)
+        return HuggingFace(path=str(folder / "set"), **options)
+
+    return make
+
+
+def every(i):
+    return True
+
+
+def some(i):
+    return i % 3 > 0
+
+
+def others(i):
+    return i % 3 == 0
+
+
+CAT_DOG = {"label": {"names": ["cat", "dog"], "_type": "ClassLabel"}, "image": {"_type": "Image"}}
+
+
+def rows_of(folder, where=every, **changes):
+    """Columns of a set as ``datasets`` keeps it; ``changes`` are functions of (c, i), None for a
+    column less."""
+    which = [(c, i) for c in (0, 1) for i in range(12) if where(i)]
+    image = [{"bytes": content(folder, "ab"[c], i), "path": f"{i}.png"} for c, i in which]
+    columns = {"image": image, "label": [c for c, _ in which]}
+    columns |= {
+        name: [value(c, i) for c, i in which]
+        for name, value in changes.items()
+        if value is not None
+    }
+    return {name: cells for name, cells in columns.items() if changes.get(name, every) is not None}
+
+
+def arrow(folder, features=CAT_DOG, **rows):
+    pyarrow = pytest.importorskip("pyarrow")
+    said = {"huggingface": json.dumps({"info": {"features": features}})}
+    return pyarrow.table(rows_of(folder, **rows)).replace_schema_metadata(said)
+
+
+def shards(*files, damage=None, **options):
+    """Parquet files: (name, which images, changes) each."""
+
+    def make(folder):
+        from pyarrow.parquet import write_table
+
+        (folder / "set").mkdir()
+        for name, where, changes in files:
+            target = folder / "set" / f"{name}.parquet"
+            target.parent.mkdir(exist_ok=True)
+            write_table(arrow(folder, where=where, **changes), target, row_group_size=5)
+            if damage:
+                target.write_bytes(damage(target.read_bytes()))
+        return HuggingFace(path=str(folder / "set"), **options)
+
+    return make
+
+
+def saved(*splits, listed="data-0.arrow", more=None, **options):
+    """What ``save_to_disk`` writes, for splits or for all."""
+
+    def make(folder):
+        import pyarrow
+
+        root = folder / "set"
+        root.mkdir()
+        if splits:
+            (root / "dataset_dict.json").write_text(json.dumps({"splits": splits}))
+        for place, split in enumerate(splits or ("",)):
+            (root / split).mkdir(exist_ok=True)
+            rows = arrow(folder, where=lambda i, k=place: not splits or i % len(splits) == k)
+            with pyarrow.ipc.new_stream(root / split / "data-0.arrow", rows.schema) as out:
+                out.write_table(rows)
+            state = {"_data_files": [{"filename": listed}], **(more or {})}
+            (root / split / "state.json").write_text(json.dumps(state))
+        return HuggingFace(path=str(root), **options)
+
+    return make
+
+
+SETS = {
+    "metadata.csv": Input(beside("file_name,label", "{k}{i:02d}.png,{k}"), ALL),
+    "metadata.jsonl by split": Input(
+        beside(
+            "", '{{"file_name": "{k}{i:02d}.png", "label": "{k}", "x": "{w}"}}', "train", "test"
+        ),
+        ALL,
+        "that the files' names tell: train 16, test 8",
+    ),
+    "metadata without labels": Input(
+        beside("file_name,text", "{k}{i:02d}.png,a digit"), None, "no column label; .* has text"
+    ),
+    "saved to disk": Input(saved(), {"cat": 12, "dog": 12}),
+    "saved as splits": Input(
+        saved("train", "validation", "test"), {"cat": 12, "dog": 12}, "train 8, holdout 8, test 8"
+    ),
+    "saved as other splits": Input(
+        saved("train", "extra"), None, "'extra', which stands for no split"
+    ),
+    "saved as other splits, said": Input(
+        saved("train", "extra", splits={"test": "extra"}), {"cat": 12, "dog": 12}, "12, test 12"
+    ),
+    "a selection of rows": Input(
+        saved(more={"_indices_data_files": [{"filename": "i.arrow"}]}), None, "flatten_indices"
+    ),
+    "a file of another place": Input(saved(listed="../../x.arrow"), None, "outside of it"),
+    "Parquet shards": Input(
+        shards(("data/train-00000-of-1", some, {}), ("data/test-00000-of-1", others, {})),
+        {"cat": 12, "dog": 12},
+        "train 16, test 8",
+    ),
+    "a Parquet shard of no split": Input(
+        shards(("train-0", some, {}), ("0000", others, {})), None, "no value, which stands for no"
+    ),
+    "Parquet with patients": Input(
+        shards(("all", every, {"patient_id": lambda c, i: f"P{c}{i // 3}"})),
+        {"cat": 12, "dog": 12},
+        "same patient_id stay",
+    ),
+    "two columns of images": Input(
+        shards(("all", every, {"mask": lambda c, i: b"x"}), image=None), {"cat": 12, "dog": 12}
+    ),
+    "two columns of images, undeclared": Input(
+        shards(("all", every, {"img": lambda c, i: b"x", "features": {}})),
+        None,
+        "data.image=image or data.image=img",
+    ),
+    "two declared labels": Input(
+        shards(
+            (
+                "all",
+                every,
+                {
+                    "coarse": lambda c, i: i % 2,
+                    "fine": lambda c, i: c,
+                    "label": None,
+                    "features": {"coarse": CAT_DOG["label"], "fine": CAT_DOG["label"]},
+                },
+            )
+        ),
+        None,
+        "data.label=coarse or data.label=fine",
+    ),
+    "a label that is none": Input(
+        shards(("all", every, {"label": lambda c, i: c if i else -1})),
+        None,
+        r"no label .* .and 1 more.: all.parquet.0./0.png",
+    ),
+    "a row without an image": Input(
+        shards(("all", every, {"image": lambda c, i: {"bytes": None, "path": "x"}})),
+        None,
+        "24 rows",
+    ),
+    "lists of pixels": Input(
+        shards(("all", every, {"image": lambda c, i: [[1, 2]]})), None, "no column of image files"
+    ),
+    "Parquet that is cut off": Input(
+        shards(("all", every, {}), damage=lambda whole: whole[:-99]), None, "is damaged"
+    ),
+    "a pointer of Git LFS": Input(
+        shards(("all", every, {}), damage=lambda whole: b"version https://git-lfs.github.com/"),
+        None,
+        "git lfs pull",
+    ),
+    "class folders": Input(
+        lambda folder: HuggingFace(path=str(folder)), None, "data=image_folder data.root="
+    ),
+}
+
+
+def tars(*files, pack=None, **options):
+    """Shards: (name, function of (folder, k, c, i) that gives the members of a sample) each."""
+
+    def make(folder):
+        (folder / "set").mkdir()
+        for name, members in files:
+            buffer = io.BytesIO()
+            with tarfile.open(fileobj=buffer, mode="w") as archive:
+                for c, k in enumerate("ab"):
+                    for i in range(12):
+                        for member, data in members(folder, k, c, i).items():
+                            add(archive, member, data)
+            (folder / "set" / name).write_bytes((pack or bytes)(buffer.getvalue()))
+        return WebDataset(path=str(folder / "set"), **options)
+
+    return make
+
+
+def add(archive, name, data):
+    info = tarfile.TarInfo(name)
+    if isinstance(data, str):
+        info.type, info.linkname, data = tarfile.SYMTYPE, data, b""
+    info.size = len(data)
+    archive.addfile(info, io.BytesIO(data))
+
+
+def plain(folder, k, c, i):
+    return {f"{k}{i}.png": content(folder, k, i), f"{k}{i}.cls": str(c).encode()}
+
+
+def sample(more=None, left_out=(), where=every):
+    """A plain sample, changed: ``more`` is a function of (k, c, i)."""
+
+    def members(folder, k, c, i):
+        if not where(i):
+            return {}
+        found = plain(folder, k, c, i) | {
+            f"{k}{i}.{end}": data for end, data in (more(k, c, i) if more else {}).items()
+        }
+        return {name: data for name, data in found.items() if not name.endswith(tuple(left_out))}
+
+    return members
+
+
+def says(**values):
+    return lambda k, c, i: {
+        "json": json.dumps({key: value(k, c, i) for key, value in values.items()}).encode()
+    }
+
+
+SHARDS = {
+    "cls": Input(tars(("0.tar", plain)), NUMBERS),
+    "shards by split": Input(
+        tars(("train-0.tar", sample(where=some)), ("val-0.tar", sample(where=others))),
+        NUMBERS,
+        "train 16, holdout 8",
+    ),
+    "json": Input(
+        tars(("0.tar", sample(says(label=lambda k, c, i: k, box=lambda *_: [1]), ["cls"]))), ALL
+    ),
+    "json by key": Input(
+        tars(("0.tar", sample(says(kind=lambda k, c, i: k), ["cls"])), label="kind"), ALL
+    ),
+    "text": Input(
+        tars(("0.tar", sample(lambda k, c, i: {"txt": k.encode()}, ["cls"])), label="txt"), ALL
+    ),
+    "cls and its name": Input(
+        tars(("0.tar", sample(says(label=lambda k, c, i: k)))), ALL, "cls and label say the same"
+    ),
+    "patients in json": Input(
+        tars(("0.tar", sample(says(patient_id=lambda k, c, i: f"{k}{i // 3}")))),
+        NUMBERS,
+        "same pat",
+    ),
+    "pickles": Input(
+        tars(("0.tar", sample(lambda *_: {"pyd": b"\x80\x04"}))),
+        NUMBERS,
+        r"Ignored the files \.pyd",
+    ),
+    "images and masks": Input(
+        tars(("0.tar", sample(lambda *_: {"seg.png": b"x"}))), None, r"data.image=png or data.*seg"
+    ),
+    "images and masks, named": Input(
+        tars(("0.tar", sample(lambda *_: {"seg.png": b"x"})), image="png"), NUMBERS, "Ignored.*seg"
+    ),
+    "links in a tar": Input(
+        tars(("0.tar", sample(lambda *_: {"txt": "/etc/hostname"}))), NUMBERS, "Left out 24 links"
+    ),
+    "a way out of a tar": Input(
+        tars(("0.tar", lambda *_: {"../x.png": b"x"})), None, "would lie outside"
+    ),
+    "no labels": Input(tars(("0.tar", sample(left_out=["cls"]))), None, "no column label"),
+    "no images": Input(tars(("0.tar", sample(left_out=["png"]))), None, "hold no images: cls"),
+    "a sample without an image": Input(
+        tars(("0.tar", plain), ("1.tar", lambda *_: {"x.cls": b"1"})), None, "x.cls twice"
+    ),
+    "no JSON": Input(tars(("0.tar", sample(lambda *_: {"json": b"{"}))), None, "is not JSON"),
+    "gzip of a tar": Input(
+        tars(("0.tar", plain), pack=gzip.compress), None, r"compressed \(gzip\)"
+    ),
+    "a tar that is cut off": Input(
+        tars(("0.tar", plain), pack=lambda whole: whole[:20_000]), None, "is damaged"
+    ),
+    "no tar": Input(lambda folder: WebDataset(path=str(folder)), None, "holds no tar files"),
+}
+
+
 def outcome(source) -> tuple[dict[str, int] | None, str]:
     """What ``check`` reads and says of a source, once ``prepare`` was seen to do the same."""
     try:
@@ -485,7 +786,7 @@ def outcome(source) -> tuple[dict[str, int] | None, str]:
     return counts, "\n".join(result.notes)
 
 
-INPUTS = TABLES | ARRAYS
+INPUTS = TABLES | ARRAYS | SETS | SHARDS
 
 
 @pytest.mark.parametrize("case", INPUTS)
@@ -496,3 +797,104 @@ def test_what_is_read_and_said(folder, case):
     assert re.search(wanted.said, said), said
     if read is None:
         assert 1 <= said.count("\n") <= 1, said
+
+
+def hashes_by_class(source):
+    records = source.read()
+    named = [records.images.classes[label] for label in records.images.labels.tolist()]
+    return sorted(zip(image_hashes(records.images.images), named, strict=True))
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        SETS["metadata.jsonl by split"].make,
+        shards(("train-0", some, {}), ("test-0", others, {"text": lambda c, i: "x"})),
+        saved("train", "test"),
+        tars(("train-0.tar", sample(where=some)), ("test-0.tar", sample(where=others))),
+        npz(
+            lambda x, y: {
+                "x_train": x[PART],
+                "y_train": y[PART],
+                "x_test": x[~PART],
+                "y_test": y[~PART],
+            }
+        ),
+    ],
+    ids=["metadata", "parquet", "saved", "tar", "npz"],
+)
+def test_each_image_has_its_own_label(folder, make):
+    (folder / "img" / "a12.png").unlink()
+    wanted = hashes_by_class(table("path,label")(folder))
+    found = hashes_by_class(make(folder))
+    assert [one for one, _ in found] == [one for one, _ in wanted]
+    new_name = dict(zip((name for _, name in wanted), (name for _, name in found), strict=True))
+    assert [(one, new_name[name]) for one, name in wanted] == found
+
+
+@pytest.mark.parametrize(
+    "case",
+    ["patients", "lesions within patients", "Parquet with patients", "patients in json",
+     "patients in an array", "groups that cross, all kept"],
+)  # fmt: skip
+def test_groups_are_in_one_split(folder, case):
+    source = INPUTS[case].make(folder)
+    records, splits = source.read(), prepare(source)
+    where = [splits.assignment[one] for one in image_hashes(records.images.images)]
+    parts = {}
+    for group, part in zip(records.groups, where, strict=True):
+        parts.setdefault(group, set()).add(part)
+    assert None not in parts
+    assert len(parts) < len(where)
+    assert all(len(found) == 1 for found in parts.values())
+    freely = prepare(source.with_options(group=None))
+    assert freely.digest != splits.digest
+
+
+def test_what_cannot_be_read_any_more_is_one_bad_file(folder):
+    source = SHARDS["cls"].make(folder)
+    listing = source.listing()
+    (folder / "set" / "0.tar").unlink()
+    with pytest.raises(SynthgenError, match=r"0.tar/a0.png can't be decoded \(.*No such file"):
+        source.scan(listing, on_error=stop_at)
+
+
+def test_what_datasets_itself_writes_is_read(folder):
+    datasets = pytest.importorskip("datasets")
+    features = datasets.Features(
+        {"image": datasets.Image(), "label": datasets.ClassLabel(names=["cat", "dog"])}
+    )
+    whole = datasets.Dataset.from_dict(rows_of(folder), features=features)
+    parts = whole.train_test_split(0.25, stratify_by_column="label", seed=0)
+    parts.save_to_disk(folder / "saved", num_shards={"train": 2, "test": 1})
+    (folder / "parquet").mkdir()
+    for name, part in parts.items():
+        part.to_parquet(folder / "parquet" / f"{name}-00000-of-00001.parquet")
+    for place in ("saved", "parquet"):
+        read, said = outcome(HuggingFace(path=str(folder / place)))
+        assert read == {"cat": 12, "dog": 12}
+        assert "train 18, test 6" in said
+
+
+def test_no_name_of_a_patient_is_written_anywhere(synthgen, folder):
+    """Group values divide the data; not one of them is printed or kept, nor in a refusal."""
+    row = IMG + ",{k},Doe-Jane-{k}{p},Study-{i}"
+    table("path,label,patient_id,study_id", row, file="t.csv")(folder)
+    given = ["data=csv", f"data.path={folder / 't.csv'}", "logger=csv"]
+    refused = synthgen("data", "check", "data=csv", given[1])
+    assert refused.code == 2
+    assert "which group the images in ways that cross" in refused.err
+    said = [refused.err]
+    for command in (
+        ["data", "check", *given[:2], "data.group=patient_id", "out=checked"],
+        ["train", "model=pca_gaussian", *given, "data.group=[patient_id,study_id]", "out=run"],
+        ["synthesize", "sampler=run", "plan.per_class=3", "logger=csv", "out=set"],
+    ):
+        done = synthgen(*command)
+        assert done.code in (0, 2), done.err
+        said.append(done.out + done.err)
+    written = [path for path in Path().rglob("*") if path.is_file() and path.suffix != ".png"]
+    kept = [path for path in written if path.parts[0] in ("checked", "run", "set")]
+    assert len(kept) > 5
+    texts = [path.read_bytes().decode("latin-1") for path in kept]
+    assert not [text for text in (*texts, *said) if "Doe-Jane" in text or "Study-" in text]
