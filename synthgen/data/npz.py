@@ -12,6 +12,7 @@ from synthgen.data import columns
 from synthgen.data.arrays import Arrays, ArraySource, open_npz
 from synthgen.data.assign import SPLITS
 from synthgen.data.columns import AUTO, CALLED, GROUP
+from synthgen.data.divisions import group_choice
 from synthgen.data.source import existing, label_names
 from synthgen.data.table_files import Table, cell_of
 from synthgen.errors import SynthgenError
@@ -126,7 +127,7 @@ class NPZ(ArraySource):
                 )
             cells.append([cell_of(value) for key in keys for value in content[key].tolist()])
         table = Table(str(path), tuple(names), tuple(cells))
-        return columns.group_choice(table, self.group, ())
+        return group_choice(table, self.group, ())
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,9 @@ from typing import ClassVar
 
 from synthgen.data import columns
 from synthgen.data.columns import AUTO, Choice
+from synthgen.data.divisions import group_choice, split_choice
 from synthgen.data.files import FileSource, Listing
+from synthgen.data.labels import label_choice
 from synthgen.data.members import Piece
 from synthgen.data.readers import ImageFile, name_of
 from synthgen.data.source import existing, label_names, require_safe_names
@@ -46,11 +48,11 @@ class TableSource(FileSource):
         """What each column of ``table`` says; none of them names the images any more."""
         attribute = []
         if self.attribute:
-            attribute = [columns.named(table, self.attribute, "data.attribute")]
+            attribute = [columns.attribute_column(table, self.attribute)]
         about = {*columns.called(table, columns.GROUP), *columns.called(table, columns.SPLIT)}
-        label = columns.label_choice(table, self.label, [*attribute, *about])
-        group = columns.group_choice(table, self.group, label.columns)
-        split = columns.split_choice(table, self.split, self.splits, label.columns)
+        label = label_choice(table, self.label, [*attribute, *about])
+        group = group_choice(table, self.group, label.columns)
+        split = split_choice(table, self.split, self.splits, label.columns)
         return Rows(table, label, group, split, *attribute)
 
 
@@ -155,7 +157,8 @@ class Rows:
 
 
 def _identity(image: ImageFile | None) -> str:
-    return "" if image is None else os.path.normpath(name_of(image))
+    name = "" if image is None else name_of(image)
+    return os.path.normpath(name) if ".." in name else name  # the rest a Path does itself
 
 
 def _of(rows: Sequence[int], cells: Sequence[str | None]) -> tuple[str | None, ...]:
@@ -244,11 +247,13 @@ def located(table: Table, image: str | None, folder: Path, suffix: str | None) -
         if rows
     ]
     found = locate(table.place, column, [cells[row] for row in rows], folder, suffix)
+    usual = image is not None or columns.plain(column) == "path"
+    said = () if usual else (f"The images are the files of the column {column}.",)
     images: list[ImageFile | None] = [None] * len(cells)
     for row, path in zip(rows, found.paths, strict=True):
         images[row] = path
     piece = Piece("", table.without(column), tuple(images), tuple(cells))
-    return Files(piece, (*problems, *found.problems), found.notes)
+    return Files(piece, (*problems, *found.problems), (*said, *found.notes))
 
 
 def _wrong_rows(table: Table, images: Sequence[str]) -> dict[str, list[int]]:
