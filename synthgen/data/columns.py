@@ -124,10 +124,13 @@ def no_column(table: Table, what: str, setting: str) -> SynthgenError:
             f"{table.place} has no first line that names its columns; it begins with "
             f"{listed(table.names)}.\nPut one above it, like path,label."
         )
-    held = f" ({listed(f'{k}: {v}' for k, v in table.foreign.items())})" if table.foreign else ""
+    held, advice = "", f"Name it: {setting}=COLUMN."
+    if table.foreign:
+        held = f" ({listed(f'{k}: {v}' for k, v in table.foreign.items())})"
+        advice += " A table that holds the images themselves: data=hugging_face."
     return SynthgenError(
         f"{table.place} has no column {what}; its first line has {listed(table.names)}{held}.\n"
-        f"Name it: {setting}=COLUMN."
+        f"{advice}"
     )
 
 

@@ -231,13 +231,12 @@ def _parquet_piece(pyarrow: Any, file: Path, name: str, shown: str, wanted: str 
 class RowGroups:
     """The images of a Parquet file, of which a few row groups are in memory at a time."""
 
-    _lock: ClassVar[threading.Lock] = threading.Lock()
-
     def __init__(self, pyarrow: Any, file: Path, column: str) -> None:
         self._pyarrow = pyarrow
         self._file = file
         self._column = column
         self._kept: OrderedDict[int, Any] = OrderedDict()
+        self._lock = threading.Lock()
 
     def look(self, group: int) -> list[tuple[str, bool]]:
         """The path of each image of a row group, and whether it is there."""

@@ -125,19 +125,18 @@ def whole_numbers(labels: list[str | None]) -> tuple[list[str | None], tuple[str
 
 
 def _whole(text: str) -> str | None:
-    """ "1.0" -> "1"; "01" stays, for a leading zero is meant; None for what is no whole number."""
+    """1.0 as 1; 01 stays, for a leading zero is meant; None for what is no whole number."""
     match = re.fullmatch(r"([+-]?\d+)(\.0*)?", text, re.ASCII)
     return None if match is None else match[1].lstrip("+")
 
 
 def _require_one_spelling(table: Table, name: str, labels: Sequence[str | None]) -> None:
-    """ "01" and "1" may be one class or two: that is the person's to say."""
-    spelled: dict[str, str] = {}
+    """Refuse two ways to write a number: 01 and 1 may be one class or two, as the person means."""
+    spelled: dict[float, str] = {}
     for label in dict.fromkeys(labels):
-        if label is None or not re.fullmatch(r"-?\d+", label, re.ASCII):
+        if label is None or not is_number(label):
             continue
-        number = re.sub(r"^(-?)0+(?=\d)", r"\1", label)
-        other = spelled.setdefault(number, label)
+        other = spelled.setdefault(float(label), label)
         if other != label:
             raise SynthgenError(
                 f"{table.place} has the labels {other!r} and {label!r} in {name}: one class or two?"

@@ -171,7 +171,7 @@ def parts_of(content: Content) -> dict[str | None, Found]:
 
 
 def _parted(name: str) -> str:
-    """ "XTrain" and "ytest" as two words."""
+    """XTrain and ytest as two words."""
     return re.sub(r"^([xy])(?=train|test|val)", r"\1_", name.casefold())
 
 

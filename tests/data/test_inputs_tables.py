@@ -168,6 +168,9 @@ TABLES = {
     "01 and 1": Input(
         table("path,label", IMG + ",{c}", ["img/x.png,01"]), None, "one class or two"
     ),
+    "1.5 and 1.50": Input(
+        table("path,label", IMG + ",{c}.5", ["img/a12.png,1.50"]), None, "one class or two"
+    ),
     "01 alone": Input(table("path,label", IMG + ",0{c}"), {"00": 12, "01": 12}),
     "numbers as text": Input(table("path,label", IMG + ",1{c}.5"), {"10.5": 12, "11.5": 12}),
     "an empty label": Input(
@@ -298,7 +301,9 @@ TABLES = {
         "Ignored the columns site",
     ),
     "Parquet of images": Input(
-        parquet({"image": lambda *_: b"x", "label": lambda k, c, i: k}), None, "image: binary"
+        parquet({"image": lambda *_: b"x", "label": lambda k, c, i: k}),
+        None,
+        "image: binary.*\n.*data=hugging_face",
     ),
     "Parquet of lists": Input(
         parquet({"path": png, "label": lambda k, c, i: [c, 1]}, label="label"), None, "holds list"
@@ -815,30 +820,34 @@ def hashes_by_class(source):
 
 
 @pytest.mark.parametrize(
-    "make",
+    ("make", "names"),
     [
-        SETS["metadata.jsonl by split"].make,
-        shards(("train-0", some, {}), ("test-0", others, {"text": lambda c, i: "x"})),
-        saved("train", "test"),
-        tars(("train-0.tar", sample(where=some)), ("test-0.tar", sample(where=others))),
-        npz(
-            lambda x, y: {
-                "x_train": x[PART],
-                "y_train": y[PART],
-                "x_test": x[~PART],
-                "y_test": y[~PART],
-            }
+        (SETS["metadata.jsonl by split"].make, "ab"),
+        (
+            shards(("train-0", some, {}), ("test-0", others, {"text": lambda c, i: "x"})),
+            ["cat", "dog"],
         ),
+        (saved("train", "test"), ["cat", "dog"]),
+        (
+            tars(("train-0.tar", sample(where=some)), ("test-0.tar", sample(where=others))),
+            "01",
+        ),
+        (ARRAYS["as Keras"].make, "01"),
     ],
     ids=["metadata", "parquet", "saved", "tar", "npz"],
 )
-def test_each_image_has_its_own_label(folder, make):
+def test_each_image_has_its_own_label(folder, make, names):
     (folder / "img" / "a12.png").unlink()
     wanted = hashes_by_class(table("path,label")(folder))
-    found = hashes_by_class(make(folder))
-    assert [one for one, _ in found] == [one for one, _ in wanted]
-    new_name = dict(zip((name for _, name in wanted), (name for _, name in found), strict=True))
-    assert [(one, new_name[name]) for one, name in wanted] == found
+    called = dict(zip("ab", names, strict=True))
+    assert hashes_by_class(make(folder)) == [(one, called[name]) for one, name in wanted]
+
+
+def test_a_path_begins_at_home(folder, monkeypatch):
+    monkeypatch.setenv("HOME", str(folder))
+    (folder / "elsewhere").mkdir()
+    row = "~/img/{k}{i:02d}.png,{k}"
+    assert outcome(table("path,label", row, file="elsewhere/t.csv")(folder))[0] == ALL
 
 
 @pytest.mark.parametrize(
