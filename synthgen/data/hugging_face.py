@@ -10,6 +10,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -59,7 +60,7 @@ class HuggingFace(TableSource):
             return self._with_metadata(path, tables)
         pieces = [_piece(file, name, path, self.image) for file, name in arrow_files(path)]
         whole = joined(path, pieces)
-        return self.rows(whole.table).listing(whole, *_lacking(path, whole))
+        return self.rows(whole.table).listing(whole)
 
     def _with_metadata(self, path: Path, tables: Sequence[Path]) -> Listing:
         """Images beside their tables, one table for all or one for each split."""
@@ -73,15 +74,6 @@ class HuggingFace(TableSource):
         problems = [problem for one in found for problem in one.problems]
         listing = self.rows(whole.table).listing(whole, *problems)
         return with_notes(listing, [note for one in found for note in one.notes])
-
-
-def _lacking(path: Path, whole: Piece) -> Iterator[SynthgenError]:
-    without = [name for name, image in zip(whole.names, whole.images, strict=True) if image is None]
-    if without:
-        yield SynthgenError(
-            f"{path} has {len(without):,} rows without an image; the first is {without[0]}.\n"
-            "Complete such rows or remove them."
-        )
 
 
 def _below(folder: Path, endings: Sequence[str], depth: int = DEPTH) -> Iterator[Path]:
@@ -183,20 +175,18 @@ def _arrow_piece(pyarrow: Any, file: Path, name: str, shown: str, wanted: str | 
     table = arrow_table(str(file), content.schema, content.select(plain_names(content.schema)))
     paths = _paths(column)
 
-    def member(row: int) -> ImageFile | None:
-        entry = column[row]
-        if not entry.is_valid or not _bytes_of(entry).is_valid:
-            return None
-        return Member(_shown(shown, row, paths[row]), lambda: _bytes_of(column[row]).as_py())
-
-    rows = range(len(column))
-    names = tuple(_shown(shown, row, paths[row]) for row in rows)
-    return Piece(name, table, tuple(member(row) for row in rows), names)
+    names = tuple(_shown(shown, row, path) for row, path in enumerate(paths))
+    images = tuple(Member(one, partial(_content, column, row)) for row, one in enumerate(names))
+    return Piece(name, table, images, names)
 
 
-def _bytes_of(entry: Any) -> Any:
-    """The scalar that holds a file: a binary one, or the field of Hugging Face's structure."""
-    return entry["bytes"] if hasattr(entry, "keys") else entry
+def _content(column: Any, row: int) -> bytes:
+    """An image file: the cell itself, or the field of Hugging Face's structure."""
+    entry = column[row]
+    content = (entry["bytes"] if hasattr(entry, "keys") else entry) if entry.is_valid else entry
+    if not content.is_valid:
+        raise ValueError("its row holds no image, or only a path")
+    return bytes(content.as_py())
 
 
 def _paths(column: Any) -> list[str]:
@@ -222,9 +212,9 @@ def _parquet_piece(pyarrow: Any, file: Path, name: str, shown: str, wanted: str 
     images: list[ImageFile | None] = []
     names: list[str] = []
     for group in range(opened.num_row_groups):
-        for place, (path, there) in enumerate(groups.look(group)):
+        for place, path in enumerate(groups.paths(opened, group)):
             names.append(_shown(shown, len(names), path))
-            images.append(groups.member(names[-1], group, place) if there else None)
+            images.append(Member(names[-1], partial(groups.content, group, place)))
     return Piece(name, table, tuple(images), tuple(names))
 
 
@@ -238,26 +228,24 @@ class RowGroups:
         self._kept: OrderedDict[int, Any] = OrderedDict()
         self._lock = threading.Lock()
 
-    def look(self, group: int) -> list[tuple[str, bool]]:
-        """The path of each image of a row group, and whether it is there."""
-        column = self._read(group)
-        paths = _paths(column)
-        return [
-            (paths[place], entry.is_valid and _bytes_of(entry).is_valid)
-            for place, entry in enumerate(column)
-        ]
+    def paths(self, opened: Any, group: int) -> list[str]:
+        """The name that each image of a row group had, without reading the images."""
+        if f"{self._column}.path" not in (
+            opened.schema.column(i).path for i in range(len(opened.schema))
+        ):
+            return [""] * opened.metadata.row_group(group).num_rows
+        return _paths(opened.read_row_group(group, columns=[f"{self._column}.path"]).column(0))
 
-    def member(self, name: str, group: int, place: int) -> Member:
-        return Member(name, lambda: _bytes_of(self._read(group)[place]).as_py())
-
-    def _read(self, group: int) -> Any:
+    def content(self, group: int, place: int) -> bytes:
         with self._lock:
             if group not in self._kept:
                 opened = self._pyarrow.parquet.ParquetFile(self._file)
                 self._kept[group] = opened.read_row_group(group, columns=[self._column]).column(0)
                 while len(self._kept) > KEPT:
                     self._kept.popitem(last=False)
-            return self._kept[group]
+                    self._pyarrow.default_memory_pool().release_unused()
+            column = self._kept[group]
+        return _content(column, place)
 
 
 def image_column(file: Path, schema: Any, wanted: str | None) -> str:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from decimal import Decimal
 
 from synthgen.data.columns import (
     LABEL,
@@ -132,11 +133,11 @@ def _whole(text: str) -> str | None:
 
 def _require_one_spelling(table: Table, name: str, labels: Sequence[str | None]) -> None:
     """Refuse two ways to write a number: 01 and 1 may be one class or two, as the person means."""
-    spelled: dict[float, str] = {}
+    spelled: dict[Decimal, str] = {}
     for label in dict.fromkeys(labels):
         if label is None or not is_number(label):
             continue
-        other = spelled.setdefault(float(label), label)
+        other = spelled.setdefault(Decimal(label), label)
         if other != label:
             raise SynthgenError(
                 f"{table.place} has the labels {other!r} and {label!r} in {name}: one class or two?"
