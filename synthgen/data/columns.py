@@ -19,8 +19,8 @@ LABEL = (
     "label", "labels", "class", "class_name", "class_label", "category", "target", "dx",
     "diagnosis", "cls",
 )  # fmt: skip
-WHO = ("patient", "subject", "participant", "person", "group", "video", "scene")
-WHAT = ("lesion", "case", "study", "exam", "specimen", "slide", "sequence", "track")
+WHO = ("patient", "subject", "participant", "person", "group", "video")
+WHAT = ("lesion", "case", "study", "exam", "specimen", "slide", "scene", "sequence", "track")
 GROUP = {*WHO, *(f"{one}{end}" for one in (*WHO, *WHAT) for end in ("_id", "id", "_number"))}
 FILE_SPLIT = "split by file name"  # a column that is made of the names of files and folders
 SPLIT = (

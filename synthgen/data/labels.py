@@ -93,6 +93,7 @@ def _labels_in(table: Table, name: str) -> Choice:
         return _declared(table, name, cells)
     labels, notes = whole_numbers([None if is_missing(cell) else cell for cell in cells])
     _require_one_spelling(table, name, labels)
+    _require_one_label(table, name, labels)
     if len({cell for cell in cells if is_missing(cell)} - {""}):
         notes = (*notes, f"Values like NaN or NA in the column {name} were taken as missing.")
     return Choice((name,), tuple(labels), notes)
@@ -142,6 +143,19 @@ def _require_one_spelling(table: Table, name: str, labels: Sequence[str | None])
             raise SynthgenError(
                 f"{table.place} has the labels {other!r} and {label!r} in {name}: one class or two?"
                 "\nWrite them alike, or as names."
+            )
+
+
+def _require_one_label(table: Table, name: str, labels: Sequence[str | None]) -> None:
+    """Refuse "A|B" where A and B are classes too: the labels of one image, put together."""
+    known = {label for label in labels if label is not None}
+    for label in known:
+        parts = [part.strip() for part in re.split(r"[|;,]", label)]
+        if len(parts) > 1 and known.issuperset(parts):
+            raise SynthgenError(
+                f"{table.place} is multi-label: {name} in data row {labels.index(label) + 1} is "
+                f"{label!r}.\nAn image has one class here: keep rows with one, or make a column of "
+                "0 and 1 for each and name one, data.label=COLUMN."
             )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from synthgen.data import columns
-from synthgen.data.columns import AUTO, Choice
+from synthgen.data.columns import AUTO, CALLED, Choice
 from synthgen.data.divisions import group_choice, split_choice
 from synthgen.data.files import FileSource, Listing
 from synthgen.data.labels import label_choice
@@ -101,7 +101,7 @@ class Rows:
     def _notes(self) -> tuple[str, ...]:
         choices = (self.label, self.group, self.split)
         used = {self.attribute}.union(*(one.columns for one in choices))
-        ignored = [name for name in self.table.names if name not in used]
+        ignored = [name for name in self.table.names if name and name not in used]
         place = Path(self.table.place).name
         notes = (f"Ignored the columns {', '.join(ignored)} of {place}.",) if ignored else ()
         return (*notes, *self.table.notes, *(note for one in choices for note in one.notes))
@@ -201,7 +201,17 @@ class CSV(TableSource):
         folder = path.parent if self.folder is None else existing(self.folder, "data.folder")
         found = located(read_table(path), self.image, folder, self.suffix)
         listing = self.rows(found.piece.table).listing(found.piece, *found.problems)
-        return with_notes(listing, found.notes)
+        return with_notes(listing, (*found.notes, *_unused_splits(listing)))
+
+
+def _unused_splits(listing: Listing) -> Iterator[str]:
+    """A sentence where paths lie in folders of splits that no column tells."""
+    folders = dict.fromkeys(name.replace("\\", "/").partition("/")[0] for name in listing.names)
+    if set(listing.split) == {None} and len(folders) > 1 and CALLED.keys() >= set(folders):
+        yield (
+            f"The paths begin with {' and '.join(folders)}, but no column says so: the images are "
+            "divided anew. A column split keeps them apart."
+        )
 
 
 @dataclass(frozen=True)

@@ -73,7 +73,9 @@ def moved(make, place, ending=".png"):
 
     def changed(folder):
         for picture in sorted((folder / "img").iterdir()):
-            target = folder / place.format(k=picture.stem[0]) / f"{picture.stem}{ending}"
+            k, i = picture.stem[0], int(picture.stem[1:])
+            w = "train" if i < 8 else "test"
+            target = folder / place.format(k=k, w=w) / f"{picture.stem}{ending}"
             target.parent.mkdir(parents=True, exist_ok=True)
             picture.rename(target)
         return make(folder)
@@ -202,6 +204,15 @@ TABLES = {
     ),
     "some of the columns of 0 and 1": Input(
         table("image,male,A,B", IMG + ",1,{c},{d}", label=["A", "B"]), {"A": 12, "B": 12}
+    ),
+    "labels put together": Input(
+        table("path,label", more=["img/a12.png,a|b"]), None, r"multi-label: label in data row 25"
+    ),
+    "an index of pandas": Input(table(",path,label", "{n}," + ROW), ALL, "^Size"),
+    "paths in folders of splits": Input(
+        moved(table("path,label", "{w}/{k}{i:02d}.png,{k}"), "{w}"),
+        ALL,
+        "begin with train and test",
     ),
     "an attribute that names patients": Input(
         table("path,label,patient_id", WHO, attribute="patient_id"),
