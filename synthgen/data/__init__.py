@@ -7,13 +7,13 @@ from synthgen.data.arrays import (
     ArraySource,
     Digits,
     FashionMNIST,
-    MedMNIST,
 )
 from synthgen.data.check import CheckResult, Finding, check, heading, tables
 from synthgen.data.check_page import write_check
 from synthgen.data.files import FileSource, Listing
 from synthgen.data.folder import ImageFolder
 from synthgen.data.hugging_face import HuggingFace
+from synthgen.data.medmnist import MedMNIST
 from synthgen.data.npz import NPZ
 from synthgen.data.source import Records, Source
 from synthgen.data.splits import Splits, for_choosing, prepare, rebuild, write_split

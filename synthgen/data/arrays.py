@@ -134,42 +134,7 @@ def resize_all(pixels: np.ndarray, size: tuple[int, int], fit: str) -> np.ndarra
     return resized
 
 
-# Images in NumPy's ``.npz``: what all of them share, and MedMNIST v2.
-
-MEDMNIST_SPLITS = {"train": "train", "val": "holdout", "test": "test"}
-
-
-@dataclass(frozen=True, kw_only=True)
-class MedMNIST(ArraySource):
-    """A MedMNIST v2 file: ``{train,val,test}_{images,labels}``; ``val`` becomes the holdout.
-
-    Two-dimensional sets with one label per image; the file holds no names, so classes are called
-    0, 1, …
-    """
-
-    path: str
-
-    kind: ClassVar[str] = "medmnist"
-
-    @property
-    def name(self) -> str:
-        return Path(self.path).stem
-
-    def arrays(self) -> Arrays:
-        path = existing(self.path, "data.path")
-        content = open_npz(path)
-        images, labels, split = [], [], []
-        for prefix, official in MEDMNIST_SPLITS.items():
-            _refuse_volumes(path, content, f"{prefix}_images")
-            part = image_array(path, content, f"{prefix}_images")
-            images.append(part)
-            labels.append(_single_labels(path, content, f"{prefix}_labels", len(part)))
-            split += [official] * len(part)
-        if len({part.shape[1:] for part in images}) > 1:
-            raise SynthgenError(f"The splits in {path} differ in image size.\nGet the file again.")
-        joined = np.concatenate(labels)
-        classes = tuple(str(label) for label in range(int(joined.max(initial=0)) + 1))
-        return Arrays(np.concatenate(images), joined, classes, tuple(split))
+# Images in NumPy's ``.npz``: what all of them share.
 
 
 def open_npz(path: Path) -> dict[str, np.ndarray]:
@@ -253,32 +218,6 @@ def read_labels(path: Path, content: dict[str, np.ndarray], count: int) -> list[
     if strangers:
         raise SynthgenError(f"{path} has the label {strangers[0]!r}, which 'classes' lacks.")
     return names
-
-
-def _refuse_volumes(path: Path, content: dict[str, np.ndarray], key: str) -> None:
-    shape = content[key].shape if key in content else ()
-    if len(shape) == 5 or (len(shape) == 4 and shape[-1] not in (1, 3)):
-        raise SynthgenError(
-            f"{path} holds 3-D volumes ({key}: {shape}); synthgen makes 2-D images.\n"
-            "Use a 2-D MedMNIST set, or save slices as images."
-        )
-
-
-def _single_labels(path: Path, content: dict[str, np.ndarray], key: str, count: int) -> np.ndarray:
-    labels = content.get(key)
-    if labels is None:
-        raise SynthgenError(f"{path} has no array {key!r}.\nGet the file again.")
-    if labels.ndim == 2 and labels.shape[1] > 1:
-        raise SynthgenError(
-            f"{path} is multi-label ({labels.shape[1]} labels per image); synthgen needs one class "
-            "per image.\nChoose a single-label set, or keep images with exactly one label."
-        )
-    labels = labels.reshape(-1)
-    if len(labels) != count or labels.dtype.kind not in "iu" or labels.min(initial=0) < 0:
-        raise SynthgenError(
-            f"{key} in {path} doesn't hold one class number per image.\nGet the file again."
-        )
-    return labels.astype(np.int64)
 
 
 # MNIST and Fashion-MNIST from the raw files that torchvision downloads.

@@ -207,6 +207,11 @@ class Source(ABC):
         """The same source with other options."""
         return dataclasses.replace(self, **options)
 
+    def named_as(self, classes: tuple[str, ...]) -> Self:
+        """The same source for a recipe with these ``classes``: some sources called theirs
+        otherwise once."""
+        return self
+
 
 def requested_size(size: int | list[int] | None) -> tuple[int, int] | None:
     """``data.size`` as (height, width), or None to choose it from the images."""

@@ -217,7 +217,7 @@ def rebuild(source: Source, recipe: Recipe, digest: str) -> Splits:
         range=list(recipe.range) if isinstance(recipe.range, tuple) else recipe.range,
         bits=recipe.bits,
         view=None if recipe.view is None else list(recipe.view),
-    )
+    ).named_as(recipe.classes)
     records = in_order(source.read(), recipe.classes)
     splits = divide(source, records)
     if splits.digest != digest:  # perhaps of a version that took fewer pictures for the same

@@ -1,4 +1,4 @@
-"""Digits, MNIST's raw files, .npz and MedMNIST."""
+"""Digits, MNIST's raw files and .npz."""
 
 import dataclasses
 import gzip
@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from synthgen.data import MNIST, NPZ, Arrays, Digits, FashionMNIST, MedMNIST, prepare
+from synthgen.data import MNIST, NPZ, Arrays, Digits, FashionMNIST, prepare
 from synthgen.data.arrays import require_consistent
 from synthgen.errors import SynthgenError
 
@@ -183,61 +183,6 @@ def test_unreadable_npz(tmp_path):
         NPZ(path=str(path)).read()
     with pytest.raises(SynthgenError, match="folder"):
         NPZ(path=str(tmp_path)).read()
-
-
-def medmnist(digits, **changes):
-    pixels, labels = digits
-    arrays = {}
-    for prefix, part in (
-        ("train", slice(200)),
-        ("val", slice(200, 300)),
-        ("test", slice(300, 400)),
-    ):
-        arrays[f"{prefix}_images"] = pixels[part]
-        arrays[f"{prefix}_labels"] = labels[part, None].astype(np.uint8)
-    return {**arrays, **changes}
-
-
-def test_medmnist_keeps_all_three_splits(tmp_path, digits):
-    path = write_npz(tmp_path / "digitmnist.npz", **medmnist(digits))
-    splits = prepare(MedMNIST(path=path))
-    assert (len(splits.train), len(splits.holdout), len(splits.test)) == (200, 100, 100)
-    assert splits.name == "digitmnist"
-    assert splits.recipe.official == ("holdout", "test", "train")
-    from synthgen.data import image_hashes
-
-    validation = image_hashes(torch.from_numpy(digits[0][200:300])[:, None])
-    assert sorted(image_hashes(splits.holdout.images)) == sorted(validation)
-
-
-def test_medmnist_larger_files_are_scaled(tmp_path):
-    arrays = {}
-    for prefix in ("train", "val", "test"):
-        arrays[f"{prefix}_images"] = np.zeros((10, 128, 128, 3), dtype=np.uint8)
-        arrays[f"{prefix}_labels"] = np.zeros((10, 1), dtype=np.uint8)
-    records = MedMNIST(path=write_npz(tmp_path / "a.npz", **arrays)).read()
-    assert records.images.images.shape == (30, 1, 64, 64)
-
-
-@pytest.mark.parametrize(
-    ("key", "value", "message"),
-    [
-        ("train_labels", np.zeros((200, 14), dtype=np.uint8), "multi-label"),
-        ("train_images", np.zeros((200, 8, 8, 8), dtype=np.uint8), "3-D"),
-        ("val_images", np.zeros((100, 9, 9), dtype=np.uint8), "differ in image size"),
-        ("test_labels", np.zeros((3, 1), dtype=np.uint8), "one class number"),
-    ],
-)
-def test_medmnist_refused(tmp_path, digits, key, value, message):
-    path = write_npz(tmp_path / "a.npz", **medmnist(digits, **{key: value}))
-    with pytest.raises(SynthgenError, match=message):
-        MedMNIST(path=path).read()
-
-
-def test_medmnist_from_another_layout(tmp_path):
-    path = write_npz(tmp_path / "a.npz", images=IMAGES, labels=[0] * 4)
-    with pytest.raises(SynthgenError, match="no array 'train_images'"):
-        MedMNIST(path=path).read()
 
 
 SOUND = Arrays(np.zeros((4, 8, 8), np.uint8), np.array([0, 1, 0, 1]), ("a", "b"), (None,) * 4)
