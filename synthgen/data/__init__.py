@@ -10,6 +10,7 @@ from synthgen.data.arrays import (
 )
 from synthgen.data.check import CheckResult, Finding, check, heading, tables
 from synthgen.data.check_page import write_check
+from synthgen.data.dicom import DICOMFolder
 from synthgen.data.files import FileSource, Listing
 from synthgen.data.folder import ImageFolder
 from synthgen.data.hugging_face import HuggingFace
@@ -29,6 +30,7 @@ __all__ = [
     "ArraySource",
     "Arrays",
     "CheckResult",
+    "DICOMFolder",
     "Digits",
     "FashionMNIST",
     "FileSource",

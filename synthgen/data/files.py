@@ -146,11 +146,15 @@ def records_of(listing: Listing, scan: Scan) -> Records:
     """What was read, if every file could be. Raises the first ImageFileError otherwise."""
     for error in filter(None, scan.errors):
         raise error
+    groups = tuple(
+        known if known is not None or header is None else header.group
+        for known, header in zip(listing.groups, scan.headers, strict=True)
+    )
     return Records(
         scan.images(torch.tensor(listing.labels, dtype=torch.int64), listing.classes),
         listing.names,
         listing.split,
-        listing.groups,
+        groups,
         listing.notes + scan.notes,
         listing.attributes,
         listing.tree,

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import ClassVar
 
 from synthgen.data.assign import SPLITS
-from synthgen.data.files import FileSource, Listing
+from synthgen.data.files import Listing
 from synthgen.data.layout import Layout, no_classes, read_layout
+from synthgen.data.medical import MedicalFiles
 from synthgen.data.source import existing, label_names, require_safe_names
 from synthgen.data.tree import Tree
 from synthgen.data.walk import Folder, walk
@@ -22,7 +23,7 @@ SplitFolders = str | CountOrNone | list[str | CountOrNone]  # a folder may be ca
 
 
 @dataclass(frozen=True, kw_only=True)
-class ImageFolder(FileSource):
+class ImageFolder(MedicalFiles):
     """``root/<class>/…`` or ``root/<split>/<class>/…``, where the names of the split folders say
     train, val(idation), test or the like. Images may lie deeper inside a class folder.
 

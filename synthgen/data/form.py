@@ -63,6 +63,8 @@ class Form:
         """The error for a file that it doesn't take."""
         if self.sample not in (None, header.sample):
             problem = f"has {header.sample} levels, most others {self.sample} ones"
+            if header.format == "DICOM":
+                problem += " (data.window=full or [center,width] treats all DICOM files alike)"
         else:
             problem = f"has {header.bands} bands, most others {self.bands}"
         return ImageFileError(file, "other_kind", problem)

@@ -207,6 +207,11 @@ class Source(ABC):
         """The same source with other options."""
         return dataclasses.replace(self, **options)
 
+    def ways_apart(self, records: Records) -> str:
+        """Which settings divide what else shares a split, to be said where that can't be done: a
+        sentence after a space, or nothing."""
+        return ""
+
     def named_as(self, classes: tuple[str, ...]) -> Self:
         """The same source for a recipe with these ``classes``: some sources called theirs
         otherwise once."""

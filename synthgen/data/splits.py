@@ -125,7 +125,7 @@ def divide(
         *level_notes,
         *_copy_notes(hashes, names),
         *near.notes(split),
-        *_drop_notes(records, split),
+        *_drop_notes(split),
     )
     kept = [i for found in positions.values() for i in found]
     groups = {part: _groups_of(found, hashes, *together) for part, found in positions.items()}
@@ -171,13 +171,11 @@ def _assigned(
     try:
         return assign(hashes, names, records.split, records.groups, *near.columns, **shares)
     except SynthgenError as error:
-        if not near.columns:
-            raise
         what, _, advice = str(error).partition("\n")
-        raise SynthgenError(
-            f"{what} Near duplicates ({near.count:,} images) count as one.\n{advice} "
-            "data.near_duplicates=warn lets them lie in different splits."
-        ) from error
+        if near.columns:
+            what += f" Near duplicates ({near.count:,} images) count as one."
+            advice += " data.near_duplicates=warn lets them lie in different splits."
+        raise SynthgenError(f"{what}\n{advice}{source.ways_apart(records)}") from error
 
 
 def in_order(records: Records, classes: Sequence[str]) -> Records:
@@ -228,8 +226,9 @@ def rebuild(source: Source, recipe: Recipe, digest: str) -> Splits:
             f"data={source.kind} does not hold the images that the generator's split was made of "
             f"({splits.recipe.images:,} images here, {recipe.images:,} there), so "
             "test images could have been trained on.\n"
-            f"Give the same data as in training ({recipe.source}: {recipe.name}); "
-            "what counts is the contents, not the name."
+            f"Give the same data as in training ({recipe.source}: {recipe.name}), read with "
+            "the same settings (those of the run's config.yaml); what counts is the contents, not "
+            "the name."
         )
     if splits.digest != digest:
         raise SynthgenError(
@@ -372,14 +371,14 @@ def _copy_notes(hashes: Sequence[str], names: Sequence[str]) -> list[str]:
     return notes
 
 
-def _drop_notes(records: Records, split: Sequence[str | None]) -> list[str]:
-    dropped = [i for i, part in enumerate(split) if part is None]
+def _drop_notes(split: Sequence[str | None]) -> list[str]:
+    """Without names of files, which can hold a patient's: notes go into published reports."""
+    dropped = sum(part is None for part in split)
     if not dropped:
         return []
-    names = ", ".join(records.files[i] for i in dropped[:3]) + (", …" if len(dropped) > 3 else "")
     return [
-        f"{len(dropped):,} images were dropped from training (or holdout) because the same "
-        f"image (nearly, or its group) is in the official test or holdout set: {names}."
+        f"{dropped:,} images were dropped from training (or holdout) because the same "
+        "image (nearly, or its group) is in the official test or holdout set."
     ]
 
 

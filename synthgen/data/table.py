@@ -12,6 +12,7 @@ from synthgen.data.columns import AUTO, CALLED, Choice
 from synthgen.data.divisions import group_choice, split_choice
 from synthgen.data.files import FileSource, Listing
 from synthgen.data.labels import label_choice
+from synthgen.data.medical import MedicalFiles
 from synthgen.data.members import Piece
 from synthgen.data.readers import ImageFile, name_of
 from synthgen.data.source import existing, label_names, require_safe_names
@@ -177,7 +178,7 @@ def no_rows(table: Table) -> SynthgenError:
 
 
 @dataclass(frozen=True, kw_only=True)
-class CSV(TableSource):
+class CSV(TableSource, MedicalFiles):
     """A table of image files and their labels: CSV with any separator, TSV, JSON lines or Parquet.
 
     Args:

@@ -22,6 +22,7 @@ def test_there_is_one_per_source():
         "cifar10",
         "image_folder",
         "csv",
+        "dicom",
         "npz",
         "medmnist",
         "synthetic",

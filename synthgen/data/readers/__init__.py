@@ -19,11 +19,13 @@ from synthgen.data.readers.base import (
     name_of,
     opened,
 )
+from synthgen.data.readers.dicom import DicomReader
 from synthgen.data.readers.foreign import foreign_format
 from synthgen.data.readers.heif import AvifReader, HeicReader
 from synthgen.data.readers.jpeg import JpegReader
 from synthgen.data.readers.jpeg2000 import Jpeg2000Reader
 from synthgen.data.readers.netpbm import NetpbmReader
+from synthgen.data.readers.nifti import NiftiReader
 from synthgen.data.readers.npy import NpyReader
 from synthgen.data.readers.pillow import PillowReader
 from synthgen.data.readers.png import DeepPngReader
@@ -34,6 +36,8 @@ from synthgen.data.readers.tiff import TiffReader
 def image_readers(choices: Choices | None = None) -> tuple[Reader, ...]:
     """All of them, in the order in which they are asked."""
     return (
+        DicomReader(choices=choices),
+        NiftiReader(choices=choices),
         DeepPngReader(choices),
         PillowReader(choices),
         JpegReader(choices),
@@ -104,10 +108,12 @@ def _unknown(file: ImageFile, head: bytes) -> ImageFileError:
 __all__ = [
     "READERS",
     "Choices",
+    "DicomReader",
     "FileBytes",
     "Header",
     "ImageFile",
     "ImageFileError",
+    "NiftiReader",
     "Raster",
     "Reader",
     "UnreadError",

@@ -4,13 +4,10 @@ in another form, not rubbish."""
 from __future__ import annotations
 
 BEGINS = {  # (offset, bytes) -> what such a file is called
-    (128, b"DICM"): "DICOM",
     (0, b"\xff\x0a"): "JPEG XL",
     (0, b"\x00\x00\x00\x0cJXL \r\n"): "JPEG XL",
     (4, b"ftypcrx "): "camera raw",
     (4, b"ftyp"): "MP4 (a film)",
-    (344, b"n+1\x00"): "NIfTI",
-    (344, b"ni1\x00"): "NIfTI",
     (0, b"NRRD000"): "NRRD",
     (0, b"ObjectType = Image"): "MetaImage",
     (0, b"\x89HDF\r\n\x1a\n"): "HDF5",
@@ -28,9 +25,8 @@ BEGINS = {  # (offset, bytes) -> what such a file is called
     (0, b"\x1aE\xdf\xa3"): "Matroska (a film)",
     (8, b"AVI LIST"): "AVI (a film)",
 }
-COMPRESSED = {".nii.gz": "NIfTI", ".svgz": "SVG"}
+COMPRESSED = {".svgz": "SVG"}
 ENDINGS = {  # for what has no beginning of its own
-    ".dcm": "DICOM",
     ".tga": "TGA",
     ".pcx": "PCX",
     ".sgi": "SGI",
