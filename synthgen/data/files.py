@@ -158,6 +158,7 @@ def records_of(listing: Listing, scan: Scan) -> Records:
         listing.notes + scan.notes,
         listing.attributes,
         listing.tree,
+        private=listing.notes,
     )
 
 

@@ -111,6 +111,7 @@ class Records:
         attributes: the values of a column by which results are compared (a scanner, a site);
             empty if there is none.
         tree: how folders were read; None for what isn't folders.
+        private: those of the notes that may name files, and so patients: no report publishes them.
     """
 
     images: LabelledImages
@@ -120,6 +121,7 @@ class Records:
     notes: tuple[str, ...]
     attributes: tuple[str | None, ...] = ()
     tree: Tree | None = None
+    private: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -59,6 +59,12 @@ class Splits:
     holdout_groups: Tensor | None = None
     holdout_attributes: tuple[str | None, ...] | None = None
     tree: Tree | None = None
+    private: tuple[str, ...] = ()  # notes that no report publishes, see Records
+
+    @property
+    def public_notes(self) -> tuple[str, ...]:
+        """The notes that name no files."""
+        return tuple(note for note in self.notes if note not in self.private)
 
     @property
     def known(self) -> LabelledImages:
@@ -147,6 +153,7 @@ def divide(
         holdout_groups=groups["holdout"],
         holdout_attributes=attributes["holdout"],
         tree=records.tree,
+        private=records.private,
     )
 
 

@@ -126,7 +126,7 @@ def protocol(
         reference_split=splits.reference,
         held_back_split=splits.held_back,
         seed=seed,
-        split_notes=splits.notes,
+        split_notes=splits.public_notes,
     )
 
 
