@@ -16,6 +16,7 @@ from synthgen.data.arrays import Arrays, ArraySource, image_array, resize_all
 from synthgen.data.images import choose_size
 from synthgen.data.source import Records, existing, requested_size
 from synthgen.errors import SynthgenError
+from synthgen.ranges import CountOrNone
 
 # The names of labels 0, 1, … as medmnist 3.0.2 gives them in its INFO (Yang et al. 2023,
 # "MedMNIST v2", Scientific Data 10:41). All of them can be folders as they are.
@@ -91,7 +92,7 @@ class MedMNIST(ArraySource):
     path: str
     names: str | None = None
     label: str | None = None
-    slice: int | None = None
+    slice: CountOrNone | None = None
 
     kind: ClassVar[str] = "medmnist"
 
