@@ -37,7 +37,8 @@ from calibrate_cases import (
 )
 
 from synthgen.data import MNIST, Digits
-from synthgen.data.splits import Splits, prepare
+from synthgen.data.divide import prepare
+from synthgen.data.splits import Splits
 from synthgen.evaluation.classifiers import Classifier, LinearClassifier, MLPClassifier
 from synthgen.evaluation.trial import Trial
 from synthgen.evaluation.trial.analysis import contrast_of, control_of, others_of, pair_of

@@ -37,8 +37,8 @@ from zoo_rows import Row, published_sizes, rows_of
 from zoo_table import markdown, speeds
 
 from synthgen.data import CIFAR10, MNIST, Digits
+from synthgen.data.divide import prepare
 from synthgen.data.source import Source
-from synthgen.data.splits import prepare
 from synthgen.errors import SynthgenError
 from synthgen.io import read_json, write_bytes, write_json
 

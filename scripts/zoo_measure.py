@@ -13,8 +13,9 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor
 
+from synthgen.data.divide import prepare
 from synthgen.data.source import Source
-from synthgen.data.splits import Splits, prepare
+from synthgen.data.splits import Splits
 from synthgen.device import default_device
 from synthgen.errors import SynthgenError
 from synthgen.evaluation.classifiers import SmallCNNClassifier

@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 import synthgen as package
 from synthgen.cli.jobs.evaluate import splits_behind
 from synthgen.data import ImageFolder, prepare, rebuild
-from synthgen.data.splits import in_order
+from synthgen.data.divide import in_order
 from synthgen.dataset.source import read_synthetic
 from synthgen.evaluation.report.formatting import metric_label
 from synthgen.evaluation.report.schema import Report

@@ -17,6 +17,8 @@ SPLITS = ("train", "holdout", "test")
 def connected_units(hashes: Sequence[str], *others: Sequence[str | None]) -> list[list[int]]:
     """Positions that must share a split: copies of one image, images that have the same key (a
     group, a near duplicate's) in one of ``others``, and whatever these chain together."""
+    if len(set(hashes)) == len(hashes) and not any(any(keys) for keys in others):
+        return [[position] for position in range(len(hashes))]
     parent = list(range(len(hashes)))
 
     def find(node: int) -> int:

@@ -12,14 +12,16 @@ import torch
 from synthgen.data.arrays import CIFAR10
 from synthgen.data.assign import SPLITS, connected_units
 from synthgen.data.confident_learning import LabelReview, review_labels
+from synthgen.data.divide import FEWEST_PER_CLASS, divide
 from synthgen.data.files import FileSource, Listing, Scan, go_on, records_of
 from synthgen.data.fit_examples import FitExample, fit_examples
 from synthgen.data.histogram import Histogram
 from synthgen.data.images import padding_share
+from synthgen.data.keep import keep_splits
 from synthgen.data.levels import preview
 from synthgen.data.near_duplicates import NearDuplicates
 from synthgen.data.source import Records, Source
-from synthgen.data.splits import FEWEST_PER_CLASS, Splits, divide
+from synthgen.data.splits import Splits
 from synthgen.data.tree import Tree
 from synthgen.errors import SynthgenError, printable
 from synthgen.images import image_hashes
@@ -198,6 +200,7 @@ def _training_says(
         splits = divide(source, read(), near)
     except SynthgenError as error:
         return notes, str(error), None
+    keep_splits(source, splits)  # training starts from here
     return splits.notes, None, splits
 
 

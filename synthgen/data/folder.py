@@ -44,6 +44,9 @@ class ImageFolder(MedicalFiles):
     def name(self) -> str:
         return Path(self.root).expanduser().resolve().name or self.kind
 
+    def watched(self) -> Path | None:
+        return Path(self.root).expanduser()
+
     def listing(self) -> Listing:
         root = existing(self.root, "data.root")
         if not root.is_dir():

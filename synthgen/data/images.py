@@ -7,9 +7,11 @@ import math
 import os
 from bisect import bisect
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
+from statistics import median
+from time import perf_counter
 from typing import Any, TypeVar
 
 import numpy as np
@@ -149,20 +151,38 @@ def _border_colour(image: Image.Image) -> float | tuple[int, ...]:
     return median.item() if median.ndim == 0 else tuple(int(value) for value in median)
 
 
+QUICK = 2e-4  # seconds for one item, below which threads mostly wait for Python's one lock
+
+
 def for_each(
     function: Callable[[Item], Value], items: Sequence[Item], description: str
 ) -> list[Value]:
-    """``[function(item) for item in items]`` on all cores, with progress if there are many."""
-    tasks = [items[i : i + FILES_PER_TASK] for i in range(0, len(items), FILES_PER_TASK)]
+    """``[function(item) for item in items]`` with progress if there are many: on all cores, unless
+    the first ones are so quick that one thread is faster."""
     shown: Any = track(len(items), description) if len(items) >= MANY_FILES else nullcontext()
     results: list[Value] = []
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool, shown as advance:
+    with shown as advance:
+        for part in _parts(function, items):
+            results += part
+            if advance is not None:
+                advance(len(part))
+    return results
+
+
+def _parts(function: Callable[[Item], Value], items: Sequence[Item]) -> Iterator[list[Value]]:
+    tasks = [items[i : i + FILES_PER_TASK] for i in range(0, len(items), FILES_PER_TASK)]
+    times, first = [], []
+    for item in tasks[0] if tasks else ():
+        start = perf_counter()
+        first.append(function(item))
+        times.append(perf_counter() - start)
+    yield first
+    if len(tasks) < 2 or median(times) < QUICK:
+        yield from ([function(item) for item in task] for task in tasks[1:])
+        return
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         try:
-            for part in pool.map(lambda task: [function(item) for item in task], tasks):
-                results += part
-                if advance is not None:
-                    advance(len(part))
+            yield from pool.map(lambda task: [function(item) for item in task], tasks[1:])
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-    return results

@@ -108,6 +108,9 @@ class MedMNIST(ArraySource):
     def name(self) -> str:
         return Path(self.path).stem
 
+    def watched(self) -> Path | None:
+        return Path(self.path).expanduser()
+
     def named_as(self, classes: tuple[str, ...]) -> Self:
         if self.names is None and all(name.isdigit() for name in classes):
             return self.with_options(names=NUMBERS)

@@ -51,6 +51,9 @@ class NPZ(ArraySource):
     def name(self) -> str:
         return Path(self.path).stem
 
+    def watched(self) -> Path | None:
+        return Path(self.path).expanduser()
+
     def arrays(self) -> Arrays:
         path = existing(self.path, "data.path")
         content = open_npz(path)

@@ -151,6 +151,10 @@ class Source(ABC):
             brighter): ``group`` keeps both in one split as copies are, ``warn`` only says how many
             there are, ``ignore`` doesn't look.
 
+        cache: a folder that keeps the images as they were divided, for the next start with the same
+            settings; it holds real images. They are read anew once a file's name, size or time has
+            changed. For folders of classes and array files; other sources leave it alone.
+
     Raises:
         SynthgenError: a setting is out of its range, or the shares leave nothing to train on.
     """
@@ -165,6 +169,7 @@ class Source(ABC):
     range: list[Real] | Literal["percentile"] | None = None
     bits: Literal[8, 16] = 8
     view: list[Band] | None = None
+    cache: str | None = None
 
     kind: ClassVar[str]
 
@@ -196,6 +201,11 @@ class Source(ABC):
     def name(self) -> str:
         """A short name for tables and reports."""
         return self.kind
+
+    def watched(self) -> Path | None:
+        """The file or folder whose contents alone decide what is read, for ``cache``; None if that
+        can't be said."""
+        return None
 
     @abstractmethod
     def read(self) -> Records:

@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from synthgen.data import Digits, Splits, image_hashes, prepare
-from synthgen.data.splits import divide, for_choosing
+from synthgen.data.divide import divide
+from synthgen.data.splits import for_choosing
 from synthgen.errors import SynthgenError
 from synthgen.types import LabelledImages
 

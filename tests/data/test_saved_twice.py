@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 
 from synthgen.data import Digits, image_hashes, prepare, rebuild
+from synthgen.data.divide import divide
 from synthgen.data.near_duplicates import (
     FIRST_RULE,
     RULE,
@@ -17,7 +18,6 @@ from synthgen.data.near_duplicates import (
     halved,
     near_duplicate_keys,
 )
-from synthgen.data.splits import divide
 from synthgen.dataset.schema import Recipe
 from synthgen.errors import SynthgenError
 from synthgen.types import LabelledImages

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from synthgen.cli.assemble import build_instance, build_source, stage_tracker
 from synthgen.cli.resume import plain_config
-from synthgen.data.splits import for_choosing, prepare, rebuild
+from synthgen.data.divide import prepare, rebuild
+from synthgen.data.splits import for_choosing
 from synthgen.dataset.schema import Dataset
 from synthgen.dataset.source import description_of, read_synthetic
 from synthgen.errors import CheckFailedError, SynthgenError

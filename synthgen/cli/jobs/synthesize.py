@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from synthgen.cli.assemble import build_instance, build_source, stage_tracker
 from synthgen.cli.build import build
-from synthgen.data.splits import rebuild
+from synthgen.data.divide import rebuild
 from synthgen.dataset.card import Papers
 from synthgen.dataset.formats.images import Format
 from synthgen.dataset.storage import open_store

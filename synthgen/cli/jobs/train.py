@@ -17,7 +17,8 @@ import torch
 from synthgen.cli.assemble import build_instance, build_source, keyword_arguments, stage_tracker
 from synthgen.cli.build import build, check
 from synthgen.cli.resume import resumed, save_config
-from synthgen.data.splits import SPLIT_FILE, prepare, read_split, rebuild
+from synthgen.data.divide import prepare, rebuild
+from synthgen.data.splits import SPLIT_FILE, read_split
 from synthgen.dataset.schema import Recipe
 from synthgen.device import total_memory
 from synthgen.errors import StoppedByUserError, SynthgenError

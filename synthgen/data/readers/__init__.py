@@ -28,7 +28,7 @@ from synthgen.data.readers.netpbm import NetpbmReader
 from synthgen.data.readers.nifti import NiftiReader
 from synthgen.data.readers.npy import NpyReader
 from synthgen.data.readers.pillow import PillowReader
-from synthgen.data.readers.png import DeepPngReader
+from synthgen.data.readers.png import DeepPngReader, PlainPngReader
 from synthgen.data.readers.qoi import QoiReader
 from synthgen.data.readers.tiff import TiffReader
 
@@ -39,6 +39,7 @@ def image_readers(choices: Choices | None = None) -> tuple[Reader, ...]:
         DicomReader(choices=choices),
         NiftiReader(choices=choices),
         DeepPngReader(choices),
+        PlainPngReader(choices),
         PillowReader(choices),
         JpegReader(choices),
         TiffReader(choices),

@@ -204,7 +204,7 @@ def opened(file: ImageFile) -> BinaryIO:
         what = "is a pipe, socket or device, which is not opened"
         raise ImageFileError(file, "not_image", what) from None
     try:
-        return file.open("rb")
+        return open(file, "rb")
     except FileNotFoundError as error:
         raise ImageFileError(file, "corrupt", "does not exist") from error
     except OSError as error:
