@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from synthgen.data.assign import SPLITS, assign, connected_units, cut, limits_of
+from synthgen.data.files import FileSource
 from synthgen.data.keep import keep_splits, kept_splits
 from synthgen.data.levels import preview, require_view, scaled
 from synthgen.data.near_duplicates import FIRST_RULE, RULE, NearDuplicates, Rule
@@ -36,20 +38,67 @@ def prepare(source: Source) -> Splits:
     kept = kept_splits(source)
     if kept is not None:
         return kept
-    splits = divide(source, source.read())
+    # Only files are sure to be decoded into memory of their own.
+    take = moved if isinstance(source, FileSource) else copied
+    splits = divide(source, source.read(), take=take)
     keep_splits(source, splits)
     return splits
 
 
+Take = Callable[[LabelledImages, Mapping[str, Sequence[int]]], dict[str, LabelledImages]]
+"""Images, and positions of some of them by part, none in two -> the parts."""
+
+
+def copied(
+    images: LabelledImages, positions: Mapping[str, Sequence[int]]
+) -> dict[str, LabelledImages]:
+    """Parts of their own."""
+    return {part: images.subset(found) for part, found in positions.items()}
+
+
+def moved(
+    images: LabelledImages, positions: Mapping[str, Sequence[int]]
+) -> dict[str, LabelledImages]:
+    """Parts that share the pixels of ``images``, which lie in another order afterwards: for images
+    that nobody needs any more, and of which there is no room for two."""
+    order = [position for found in positions.values() for position in found]
+    rest = set(range(len(images))).difference(order)
+    put_in_order(images.images.numpy(), [*order, *sorted(rest)])
+    parts, first = {}, 0
+    for part, found in positions.items():
+        pixels = images.images[first : first + len(found)]
+        labels = images.labels[torch.tensor(found, dtype=torch.int64)]
+        parts[part] = replace(images, images=pixels, labels=labels, groups=None)
+        first += len(found)
+    return parts
+
+
+def put_in_order(rows: np.ndarray, order: Sequence[int]) -> None:
+    """``rows = rows[order]`` in place, cycle by cycle; ``order`` is a permutation."""
+    done = bytearray(len(order))
+    for start, source in enumerate(order):
+        if done[start] or source == start:
+            continue
+        saved, at = rows[start].copy(), start
+        while (source := order[at]) != start:
+            rows[at] = rows[source]
+            done[at], at = 1, source
+        rows[at], done[at] = saved, 1
+
+
 def divide(
-    source: Source, records: Records, near: NearDuplicates | None = None, rule: Rule = RULE
+    source: Source,
+    records: Records,
+    near: NearDuplicates | None = None,
+    rule: Rule = RULE,
+    take: Take = copied,
 ) -> Splits:
     """Divide what ``source`` holds as its options say.
 
     70/10/20 by default, stratified by class. Copies of an image, images of one group and, if asked
     for, near duplicates always share a split. A training image equal (or nearly) to an official
     test or holdout image is dropped. ``near``: the near duplicates, if they were sought already;
-    else ``rule`` says what counts as one.
+    else ``rule`` says what counts as one. ``take``: how the parts get their pixels.
     Raises SynthgenError for a class with fewer than 5 images or one that can't be in every split.
     """
     images = records.images
@@ -71,8 +120,7 @@ def divide(
     images = replace(images, view=None if source.view is None else tuple(source.view))
     final = hashes if images.levels is None else image_hashes(images.images)
     positions = _without_copies(positions, final)
-    parts = {part: images.subset(found) for part, found in positions.items()}
-    _require_every_class(parts, records.split)
+    _require_every_class(images, positions, records.split)
     notes = (
         *records.notes,
         *level_notes,
@@ -82,6 +130,8 @@ def divide(
     )
     kept = [i for found in positions.values() for i in found]
     groups = {part: _groups_of(found, hashes, *together) for part, found in positions.items()}
+    recipe = _recipe(source, records, fingerprint(records, hashes))
+    parts = take(images, positions)
     parts = {part: replace(found, groups=groups[part]) for part, found in parts.items()}
     attributes = {part: _attributes_of(found, records) for part, found in positions.items()}
     return Splits(
@@ -89,7 +139,7 @@ def divide(
         holdout=parts["holdout"],
         test=parts["test"],
         digest=lines_digest(f"{hashes[i]} {split[i]} {names[i]}" for i in kept),
-        recipe=_recipe(source, records, fingerprint(records, hashes)),
+        recipe=recipe,
         assignment={final[i]: str(split[i]) for i in sorted(kept, key=final.__getitem__)},
         notes=notes,
         name=source.name,
@@ -265,11 +315,16 @@ def _require_enough(images: LabelledImages) -> None:
         )
 
 
-def _require_every_class(parts: dict[str, LabelledImages], official: Sequence[str | None]) -> None:
+def _require_every_class(
+    images: LabelledImages,
+    positions: Mapping[str, Sequence[int]],
+    official: Sequence[str | None],
+) -> None:
     """Only official splits can still lack a class here; the cut ones got one image each."""
-    for part, images in parts.items():
-        for name, count in zip(images.classes, images.counts, strict=True):
-            if count == 0:
+    for part, found in positions.items():
+        present = set(images.labels[torch.tensor(found, dtype=torch.int64)].tolist())
+        for label, name in enumerate(images.classes):
+            if label not in present:
                 lost = part == "train" and part in official
                 reason = " that isn't also in test or holdout" if lost else ""
                 raise SynthgenError(

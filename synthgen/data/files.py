@@ -200,7 +200,8 @@ def scan_files(
     form = Form.of_headers(_headers(found), size, longest, mixed=mixed)
     while True:
         pixels = np.zeros((len(files), *form.size, form.bands), dtype=form.dtype)
-        fill = functools.partial(_fill, files, pixels, form, fit, readers)
+        known: dict[Header, Header] = {}  # most are equal, and one for all takes no room
+        fill = functools.partial(_fill, files, pixels, form, fit, readers, known)
         found = for_each(_tried(fill, on_error), range(len(files)), "Reading images")
         real = Form.of_headers(_headers(found), size, longest, mixed=mixed)
         if real == form or not _headers(found):
@@ -225,6 +226,7 @@ def _fill(
     form: Form,
     fit: str,
     readers: Sequence[Reader],
+    known: dict[Header, Header],
     index: int,
 ) -> Header:
     """Decode a file into its row of ``pixels``, if it is of that form."""
@@ -232,7 +234,7 @@ def _fill(
     if form.takes(raster.header):
         levels = fit_levels(form.convert(files[index], raster), form.size, fit)
         pixels[index] = levels if levels.ndim == 3 else levels[..., None]
-    return raster.header
+    return known.setdefault(raster.header, raster.header)
 
 
 def _headers(found: Iterable[Header | ImageFileError]) -> list[Header]:

@@ -37,7 +37,7 @@ GRID, NEIGHBOURS, STEPS = 4, 8, 2.0**14
 SMALLEST_HALVED = 16  # pixels: below, 2 x 2 means leave too little of a picture
 PAIRS, FEWEST_PAIRS = 512, 10  # of a class, whose distances bound what is near in it
 QUANTILE, PART = 0.2, 0.25
-CHUNK = 2**22  # pixels at a time
+CHUNK = 2**20  # pixels at a time
 
 
 @dataclass(frozen=True)

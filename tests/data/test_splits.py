@@ -5,8 +5,18 @@ import numpy as np
 import pytest
 import torch
 
-from synthgen.data import Digits, Records, Source, image_hashes, prepare, rebuild, write_split
+from synthgen.data import (
+    Digits,
+    ImageFolder,
+    Records,
+    Source,
+    image_hashes,
+    prepare,
+    rebuild,
+    write_split,
+)
 from synthgen.data.assign import assign, connected_units
+from synthgen.data.divide import divide, put_in_order
 from synthgen.data.splits import read_split
 from synthgen.dataset.schema import Recipe
 from synthgen.errors import SynthgenError
@@ -329,3 +339,24 @@ def test_images_seen_that_are_no_list_of_hashes_are_damage(tmp_path, seen):
     (tmp_path / "split.json").write_text(json.dumps(kept | {"seen": seen}))
     with pytest.raises(SynthgenError, match="damaged"):
         read_split(tmp_path)
+
+
+def test_parts_that_share_the_pixels_are_those_that_have_their_own(tmp_path, write_classes):
+    source = ImageFolder(root=str(write_classes(tmp_path, {"cat": 30, "dog": 21})), at_most=9)
+    apart, shared = divide(source, source.read()), prepare(source)
+    for part in ("train", "holdout", "test"):
+        one, other = getattr(apart, part), getattr(shared, part)
+        assert torch.equal(one.images, other.images)
+        assert torch.equal(one.labels, other.labels)
+    assert shared.train.images.untyped_storage().data_ptr() == (
+        shared.test.images.untyped_storage().data_ptr()
+    )
+    assert apart.assignment == shared.assignment
+
+
+def test_rows_are_put_in_order_in_their_place():
+    order = np.random.default_rng(0).permutation(500)
+    rows = np.arange(1500).reshape(500, 3)
+    wanted = rows[order]
+    put_in_order(rows, order.tolist())
+    assert np.array_equal(rows, wanted)
