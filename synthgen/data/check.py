@@ -297,7 +297,8 @@ def _layout(problems: Sequence[SynthgenError]) -> Iterator[Finding]:
 def _unreadable(listing: Listing, scan: Scan) -> Iterator[Finding]:
     for name, error in zip(listing.names, scan.errors, strict=True):
         if error is not None:
-            yield Finding(error.kind, name, error.problem)
+            way_out = f"; {error.advice}" if error.advice else ""
+            yield Finding(error.kind, name, error.problem + way_out)
 
 
 def _odd(files: Sequence[str], values: Sequence[str], kind: str) -> Iterator[Finding]:

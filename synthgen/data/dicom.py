@@ -17,6 +17,7 @@ from synthgen.data.readers import FileBytes, ImageFile, ImageFileError
 from synthgen.data.readers.base import HEAD, corrupt, opened
 from synthgen.data.readers.dicom import DicomReader, pydicom
 from synthgen.data.source import existing, label_names, require_safe_names
+from synthgen.data.tree import Tree
 from synthgen.errors import SynthgenError
 
 MOST_BYTES = 2**31  # of one file in an archive, unpacked
@@ -137,7 +138,7 @@ def labelled(listing: Listing, keyword: str | None) -> Listing:
         notes=(*listing.notes, *_left_out(looks)),
     )
     if keyword is None:
-        return listing
+        return replace(listing, tree=_recounted(listing))
     values = [looks[index].value for index in kept]
     empty = [name for name, value in zip(listing.names, values, strict=True) if not value]
     if empty:
@@ -147,7 +148,19 @@ def labelled(listing: Listing, keyword: str | None) -> Listing:
         )
     classes = label_names(values)
     require_safe_names(classes)
-    return replace(listing, labels=tuple(map(classes.index, values)), classes=classes)
+    listing = replace(listing, labels=tuple(map(classes.index, values)), classes=classes)
+    return replace(listing, tree=_recounted(listing))
+
+
+def _recounted(listing: Listing) -> Tree | None:
+    """The tree of what is left."""
+    tree = listing.tree
+    if tree is None:
+        return None
+    folders: dict[str | None, tuple[str, ...]] = dict(tree.splits)
+    return Tree.of(
+        tree.name, listing.classes, listing.labels, listing.split, folders, tree.left_out
+    )
 
 
 def look(file: ImageFile, keyword: str | None) -> Look:

@@ -402,3 +402,9 @@ def outcome_of(function, source):
 def test_there_are_enough_of_them():
     assert len(INPUTS) >= 30
     assert sum(one.image is None for one in INPUTS.values()) >= 12
+
+
+def test_the_tree_counts_what_is_left(tmp_path, digits):
+    source = with_others(DICOMFolder, "DICOMDIR", "test-SR.dcm")(tmp_path, digits[0])
+    tree = source.listing().tree
+    assert sum(count for _, row in tree.counts for count in row) == 2 * EACH

@@ -66,7 +66,8 @@ ImageFile = Path | FileBytes
 
 
 class ImageFileError(SynthgenError):
-    """One file that can't be used; ``problem`` is the sentence without the path."""
+    """One file that can't be used; ``problem`` is the sentence without the path, ``advice`` the way
+    out where it is one of this file's own."""
 
     def __init__(
         self, file: ImageFile, kind: Problem, problem: str, advice: str | None = None
@@ -78,6 +79,7 @@ class ImageFileError(SynthgenError):
         self.file = file
         self.kind = kind
         self.problem = problem
+        self.advice = advice
 
 
 @dataclass(frozen=True)
