@@ -13,7 +13,7 @@ from synthgen.data.arrays import CIFAR10
 from synthgen.data.assign import SPLITS, connected_units
 from synthgen.data.confident_learning import LabelReview, review_labels
 from synthgen.data.divide import FEWEST_PER_CLASS, divide
-from synthgen.data.files import FileSource, Listing, Scan, go_on, records_of
+from synthgen.data.files import FileSource, Listing, Scan, go_on, groups_of, records_of
 from synthgen.data.fit_examples import FitExample, fit_examples
 from synthgen.data.histogram import Histogram
 from synthgen.data.images import padding_share
@@ -44,7 +44,7 @@ MEANING = {
     "two_classes": "same picture under another class",
     "near_duplicate": "same picture, saved again",
     "odd_size": "not the commonest size; will be fitted",
-    "mixed_mode": "not the commonest mode; will be converted",
+    "mixed_mode": "not the commonest kind; will be converted",
     "rare_class": "too rare to learn",
     "suspicious_label": "perhaps another class",
 }
@@ -130,7 +130,7 @@ def check(source: Source, labels: int | None = None) -> CheckResult:
     if isinstance(files, FileSource):
         return _check_files(source, files, labels)
     records = source.read()
-    found = Found(source, preview(records.images), records.files, records.groups, labels)
+    found = Found(source, records.images, records.files, records.groups, labels)
     notes, refusal, splits = _training_says(source, lambda: records, found.near, records.notes)
     return CheckResult(
         source,
@@ -155,10 +155,11 @@ def _check_files(source: Source, files: FileSource, learned_from: int | None) ->
     everything = torch.tensor(listing.labels, dtype=torch.int64)
     stored = scan.images(everything, listing.classes).subset(good)
     names = tuple(listing.names[index] for index in good)
-    groups = tuple(listing.groups[index] for index in good)
+    known = groups_of(listing, scan)
+    groups = tuple(known[index] for index in good)
     headers = [header for header in (scan.headers[index] for index in good) if header]
     sizes = Counter((header.height, header.width) for header in headers)
-    found = Found(source, preview(stored), names, groups, learned_from)
+    found = Found(source, stored, names, groups, learned_from)
     findings = (
         *_layout(listing.problems),
         *_unreadable(listing, scan),
@@ -230,8 +231,9 @@ class Found:
         groups: Sequence[str | None],
         learned_from: int | None,
     ) -> None:
+        self.hashes = image_hashes(images.images)  # of all levels, as training has them
+        images = preview(images)
         self.images, self.files = images, files
-        self.hashes = image_hashes(images.images)
         names = [images.classes[label] for label in images.labels.tolist()]
         self.near = NearDuplicates.among(source.near_duplicates, images.images, names, self.hashes)
         self.labels = None
@@ -306,7 +308,7 @@ def _odd(files: Sequence[str], values: Sequence[str], kind: str) -> Iterator[Fin
     counts = Counter(values).most_common(1)
     for file, value in zip(files, values, strict=True):
         if value != counts[0][0]:
-            yield Finding(kind, file, f"{value}, most are {counts[0][0]}")
+            yield Finding(kind, file, f"{value}; the commonest is {counts[0][0]}")
 
 
 def _rare(images: LabelledImages) -> Iterator[Finding]:
@@ -360,12 +362,12 @@ def together(result: CheckResult, kind: str) -> list[Finding]:
     found = result.of_kind(kind)
     if len(found) < 2 or kind not in ("odd_size", "mixed_mode"):
         return found
-    most = found[0].detail.rpartition(", ")[2]
-    values = ", ".join(dict.fromkeys(finding.detail.rpartition(", ")[0] for finding in found))
+    most = found[0].detail.rpartition("; ")[2]
+    values = ", ".join(dict.fromkeys(finding.detail.rpartition("; ")[0] for finding in found))
     if kind == "odd_size":
         common = max(result.sizes, key=lambda size: result.sizes[size])
         heights, widths = zip(*(size for size in result.sizes if size != common), strict=True)
         low, high = f"{min(heights)} × {min(widths)}", f"{max(heights)} × {max(widths)}"
         values = low if low == high else f"{low} to {high}"
     files = f"{len(found):,} files: {found[0].file}, …"
-    return [Finding(kind, files, f"{values}, {most}; check.json names each")]
+    return [Finding(kind, files, f"{values}; {most}; check.json names each")]

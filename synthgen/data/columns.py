@@ -163,7 +163,8 @@ def image_column(table: Table, wanted: str | None, there: Callable[[str], int]) 
         return named(table, wanted, "data.image")
     found = called(table, IMAGE)
     if not found:
-        raise no_column(table, "path", "data.image")
+        error = no_column(table, "path", "data.image")
+        raise SynthgenError(f"{error} Each row is one image: path, filename, image_id, …")
     if len(found) == 1:
         return found[0]
     counts = {name: there(name) for name in found}

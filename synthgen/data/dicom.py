@@ -63,7 +63,7 @@ class DICOMFolder(ImageFolder):
         else:
             members = members_of(root)
             listed = list_members(members) if self.label else self._as_folders(root, members)
-        return labelled(listed, self.label)
+        return labelled(listed, self.label, patients=self.patients)
 
     def _as_folders(self, root: Path, members: "dict[str, ZipMember]") -> Listing:
         """The listing of an archive as that of a folder with such files, but empty ones."""
@@ -113,20 +113,24 @@ def _require_label(keyword: str) -> None:
 
 @dataclass(frozen=True)
 class Look:
-    """What a file is, if it holds no picture; else the value of its tag, "" for none."""
+    """What a file is, if it holds no picture; else the value of its tag and whose it is, "" for
+    none."""
 
     other: str | None
     value: str = ""
+    patient: str = ""
 
 
-def labelled(listing: Listing, keyword: str | None) -> Listing:
-    """Less what holds no picture; with the values of a tag as classes, if there is a keyword."""
+def labelled(listing: Listing, keyword: str | None, *, patients: str = "group") -> Listing:
+    """Less what holds no picture; with the values of a tag as classes, if there is a keyword.
+    ``patients``: see :class:`MedicalFiles`."""
     looks = for_each(lambda file: look(file, keyword), listing.paths, "Looking for pictures")
     kept = [index for index, found in enumerate(looks) if found.other is None]
     if not kept:
         raise SynthgenError(
             f"Of {len(looks):,} files none is a DICOM file with a picture.\n"
-            "Give the folder or ZIP archive that holds the images."
+            "Give the folder or ZIP archive that holds the images; data=image_folder reads other "
+            "kinds (NIfTI, PNG)."
         )
     listing = replace(
         listing,
@@ -138,7 +142,13 @@ def labelled(listing: Listing, keyword: str | None) -> Listing:
         notes=(*listing.notes, *_left_out(looks)),
     )
     if keyword is None:
-        return replace(listing, tree=_recounted(listing))
+        listing = replace(listing, tree=_recounted(listing))
+        of = {
+            (label, looks[index].patient) for label, index in zip(listing.labels, kept, strict=True)
+        }
+        if patients == "ignore" or not _one_patient_each(of):
+            return listing
+        return replace(listing, problems=(*listing.problems, _patients_are_no_classes(listing)))
     values = [looks[index].value for index in kept]
     empty = [name for name, value in zip(listing.names, values, strict=True) if not value]
     if empty:
@@ -163,11 +173,28 @@ def _recounted(listing: Listing) -> Tree | None:
     )
 
 
+def _one_patient_each(of: set[tuple[int, str]]) -> bool:
+    """Whether each class has one patient, and each patient one class."""
+    names = {patient for _, patient in of}
+    return len(of) == len(names) == len({label for label, _ in of}) > 1 and "" not in names
+
+
+def _patients_are_no_classes(listing: Listing) -> SynthgenError:
+    return SynthgenError(
+        f"Each of the {len(listing.classes):,} folders taken for classes holds one patient "
+        f"({listing.classes[0]}, …), so they are no classes.\nTake the classes from a tag, "
+        "data.label=ViewPosition say; or list the files with their classes in a table (data=csv), "
+        "or sort them into class folders."
+    )
+
+
 def look(file: ImageFile, keyword: str | None) -> Look:
     """Raises ImageFileError for a damaged file whose tag is asked for; else whoever reads it says
     more."""
     try:
-        ds = _tags(file, ["Rows", "DirectoryRecordSequence", *([keyword] if keyword else [])])
+        ds = _tags(
+            file, ["Rows", "PatientID", "DirectoryRecordSequence", *([keyword] if keyword else [])]
+        )
     except ImageFileError:
         if keyword is None:
             return Look(None)
@@ -181,7 +208,8 @@ def look(file: ImageFile, keyword: str | None) -> Look:
         return Look(kind.name.removesuffix(" Storage") if kind else "of no kind")
     value = ds.get(keyword) if keyword else None
     several = [value or ""] if value is None or isinstance(value, str) else list(value)
-    return Look(None, " ".join(str(one) for one in several).strip())
+    said = " ".join(str(one) for one in several).strip()
+    return Look(None, said, str(ds.get("PatientID") or "").strip())
 
 
 def _tags(file: ImageFile, keywords: list[str]) -> Any:

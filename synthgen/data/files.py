@@ -14,7 +14,7 @@ from PIL import Image
 
 from synthgen.data.form import Form
 from synthgen.data.images import LONGEST_SIDE, fit_levels, for_each, padding_share
-from synthgen.data.levels import UnscaledImages, scale
+from synthgen.data.levels import UnscaledImages, fill_open_bits, scale
 from synthgen.data.readers import (
     READERS,
     Choices,
@@ -30,6 +30,7 @@ from synthgen.data.readers.base import MAX_PIXELS, ExtraBand, Pages
 from synthgen.data.source import Records, Source, requested_size
 from synthgen.data.tree import Tree
 from synthgen.errors import SynthgenError
+from synthgen.images import TOP
 from synthgen.ranges import Count
 from synthgen.types import ImageSpec, LabelledImages
 
@@ -146,19 +147,23 @@ def records_of(listing: Listing, scan: Scan) -> Records:
     """What was read, if every file could be. Raises the first ImageFileError otherwise."""
     for error in filter(None, scan.errors):
         raise error
-    groups = tuple(
-        known if known is not None or header is None else header.group
-        for known, header in zip(listing.groups, scan.headers, strict=True)
-    )
     return Records(
         scan.images(torch.tensor(listing.labels, dtype=torch.int64), listing.classes),
         listing.names,
         listing.split,
-        groups,
+        groups_of(listing, scan),
         listing.notes + scan.notes,
         listing.attributes,
         listing.tree,
         private=listing.notes,
+    )
+
+
+def groups_of(listing: Listing, scan: Scan) -> tuple[str | None, ...]:
+    """What the listing says, else what each file says of itself (its patient)."""
+    return tuple(
+        known if known is not None or header is None else header.group
+        for known, header in zip(listing.groups, scan.headers, strict=True)
     )
 
 
@@ -213,11 +218,37 @@ def scan_files(
             errors[index] = form.stranger(files[index], header)
             on_error(form.stranger(files[index], header))
     good = [header for header, error in zip(found, errors, strict=True) if error is None]
-    tensor, channel_notes = channels_first(pixels)
     notes = [real.note] if real.note else []  # of all files, not of a sample
-    notes += channel_notes + conversion_notes(_headers(good), form.size, fit)
+    depth_notes = _share_scale(pixels, found, errors, form, mixed=mixed)
+    tensor, channel_notes = channels_first(pixels)
+    notes += channel_notes + conversion_notes(_headers(good), form.size, fit) + depth_notes
     headers = tuple(item if isinstance(item, Header) else None for item in found)
     return Scan(tensor, headers, tuple(errors), tuple(notes), form.declared)
+
+
+def _share_scale(
+    pixels: np.ndarray,
+    found: Sequence[Header | ImageFileError],
+    errors: Sequence[ImageFileError | None],
+    form: Form,
+    *,
+    mixed: bool,
+) -> list[str]:
+    """Notes on files of several depths, whose ``pixels`` get one scale if no range is given."""
+    bits = [
+        one.bits if isinstance(one, Header) and error is None and one.sample == "unsigned" else None
+        for one, error in zip(found, errors, strict=True)
+    ]
+    if form.top == TOP[16]:
+        return fill_open_bits(pixels, bits)
+    depths = Counter(one for one in bits if one is not None)
+    if not mixed or len(depths) < 2:
+        return []
+    few = min(depths)
+    return [
+        f"data.range is in the levels of each file, also of the {depths[few]:,} of {few} bits, "
+        f"which end at {2**few - 1:,}."
+    ]
 
 
 def _fill(

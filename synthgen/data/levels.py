@@ -3,6 +3,7 @@ ends are given or taken from the training images."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -55,6 +56,27 @@ def widened(levels: np.ndarray, bits: int, top: int) -> np.ndarray:
     if highest == top:
         return levels.astype(dtype, copy=False)
     return ((levels.astype(np.int64) * top + highest // 2) // highest).astype(dtype)
+
+
+def fill_open_bits(pixels: np.ndarray, bits: Sequence[int | None]) -> list[str]:
+    """Bring files whose header says 16 bits, but which may use fewer, to the scale of 16 bits by
+    the fewest that hold all their levels, in place; a note if that changes them.
+
+    Args:
+        pixels: uint16 ``(N, H, W)`` or ``(N, H, W, C)``, where files of fewer bits fill 16 already.
+        bits: of each file, by its header; None for a file that wasn't read.
+    """
+    rows = np.flatnonzero([one == MOST_BITS for one in bits])
+    highest = max((int(pixels[row].max(initial=0)) for row in rows), default=0)
+    used = max(FEWEST_BITS, highest.bit_length())
+    if not highest or used == MOST_BITS:
+        return []
+    for row in rows:
+        pixels[row] = widened(pixels[row], used, TOP[MOST_BITS])
+    return [
+        f"{len(rows):,} of {len(bits):,} are stored with 16 bits but use {used}: their level "
+        f"{2**used - 1:,} is as bright as the highest of the others."
+    ]
 
 
 def choose_range(

@@ -237,7 +237,8 @@ def _places_of_ones(path: Path, key: str, rows: np.ndarray) -> np.ndarray:
     if np.isin(rows, (0, 1)).all() and (ones > 1).any():
         raise SynthgenError(
             f"{key} in {path} is multi-label: image {int(np.argmax(ones > 1))} has "
-            f"{int(ones.max())} labels.\nAn image has one class here: save the column you mean."
+            f"{int(ones.max())} labels.\nAn image has one class here: save the column you mean; a "
+            "file laid out as MedMNIST's gives it to data=medmnist data.label=NAME."
         )
     if not np.isin(rows, (0, 1)).all() or (ones < 1).any():
         raise SynthgenError(

@@ -104,7 +104,11 @@ class Rows:
         used = {self.attribute}.union(*(one.columns for one in choices))
         ignored = [name for name in self.table.names if name and name not in used]
         place = Path(self.table.place).name
-        notes = (f"Ignored the columns {', '.join(ignored)} of {place}.",) if ignored else ()
+        notes = []
+        if ignored:
+            which = f"column{'s' if len(ignored) > 1 else ''} {', '.join(ignored)}"
+            hint = "; data.group=COLUMN keeps images that share a value in one split"
+            notes = [f"Ignored the {which} of {place}{'' if self.group.columns else hint}."]
         return (*notes, *self.table.notes, *(note for one in choices for note in one.notes))
 
     def _classes(self, labels: Sequence[str]) -> tuple[str, ...]:
@@ -259,7 +263,7 @@ def located(table: Table, image: str | None, folder: Path, suffix: str | None) -
     ]
     found = locate(table.place, column, [cells[row] for row in rows], folder, suffix)
     usual = image is not None or columns.plain(column) == "path"
-    said = () if usual else (f"The images are the files of the column {column}.",)
+    said = () if usual else (f"The column {column} names the images.",)
     images: list[ImageFile | None] = [None] * len(cells)
     for row, path in zip(rows, found.paths, strict=True):
         images[row] = path

@@ -72,12 +72,12 @@ def test_many_odd_sizes_and_modes_are_one_row_each(tmp_path, write_classes, colo
         (
             "not the commonest size; will be fitted",
             "12 files: 1/x10.png, …",
-            "9 × 18 to 20 × 40, most are 8 × 8; check.json names each",
+            "9 × 18 to 20 × 40; the commonest is 8 × 8; check.json names each",
         ),
         (
-            "not the commonest mode; will be converted",
+            "not the commonest kind; will be converted",
             "12 files: 1/x10.png, …",
-            "RGB, most are grey; check.json names each",
+            "RGB; the commonest is grey; check.json names each",
         ),
     ]
 

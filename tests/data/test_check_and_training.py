@@ -208,3 +208,20 @@ def test_text_and_noise_are_no_format(tmp_path):
     (tmp_path / "a.txt").write_text("my notes")
     (tmp_path / "b.png").write_bytes(np.random.default_rng(0).bytes(900))
     assert [told(tmp_path / name) for name in ("a.txt", "b.png")] == [None, None]
+
+
+def test_deep_images_are_divided_as_training_divides_them(tmp_path):
+    noise = np.random.default_rng(0)
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        for number in range(12):
+            levels = noise.integers(64, 4000, (16, 16)).astype(np.uint16)
+            for copy in range(3):  # the same in 8 bits, not in 12
+                levels[0, copy] ^= 1
+                Image.fromarray(levels).save(tmp_path / name / f"{number}_{copy}.png")
+    source = ImageFolder(root=str(tmp_path))
+    found, splits = check(source), prepare(source)
+    assert found.splits.digest == splits.digest
+    assert found.notes == splits.notes
+    assert not found.of_kind("duplicate")  # they are no exact copies
+    assert len(found.of_kind("near_duplicate")) == 48

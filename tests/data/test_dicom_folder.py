@@ -143,3 +143,15 @@ def test_a_damaged_member_is_a_finding(tmp_path, export):
 def test_windows_that_are_none(window):
     with pytest.raises(SynthgenError, match="is no window"):
         DICOMFolder(root=".", window=window)
+
+
+def test_a_folder_for_each_patient_is_no_class(tmp_path, digits):
+    for number, image in enumerate(digits[0][:16]):
+        patient = f"P{number // 8}"
+        write_dicom(tmp_path / patient / "STU1" / f"SER{number}" / "IM1", image, PatientID=patient)
+    source = DICOMFolder(root=str(tmp_path))
+    said = r"Each of the 2 folders taken for classes holds one patient \(P0, …\).*\n.*data.label="
+    with pytest.raises(SynthgenError, match=said):
+        source.read()
+    assert "holds one patient" in check(source).refusal
+    assert DICOMFolder(root=str(tmp_path), patients="ignore").read().images.counts == [8, 8]

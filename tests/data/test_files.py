@@ -301,3 +301,27 @@ def test_the_sentence_on_the_size_counts_all_files_not_a_sample(
     monkeypatch.setattr(files, "SAMPLE", 5)
     read = ImageFolder(root=str(write_classes(tmp_path / "d", {"0": 20, "1": 20}))).read()
     assert any("all 40 images are 8 × 8" in note for note in read.notes)
+
+
+def mixed_depths(root):
+    """12 bits stored in 16 beside the same picture in 8."""
+    for name in ("a", "b"):
+        (root / name).mkdir(parents=True)
+        levels = np.linspace(0, 4095, 60).reshape(6, 10).astype(np.uint16)
+        for number in range(6):
+            save(levels, root / name / f"{number}.png")
+        save((levels >> 4).astype(np.uint8), root / name / "8.bmp")
+    return str(root)
+
+
+def test_12_bits_stored_in_16_are_as_bright_as_8_beside_them(tmp_path):
+    records = ImageFolder(root=mixed_depths(tmp_path)).read()
+    deep, shallow = records.images.images[0].int(), records.images.images[6].int()
+    assert records.files[6] == "a/8.bmp"
+    assert (deep - shallow).abs().max() <= 257  # a level of 8 bits; 61,440 before
+    assert deep.max() == 65_535
+    note = "12 of 14 are stored with 16 bits but use 12: their level 4,095 is as bright as"
+    assert any(note in said for said in records.notes)
+    again = ImageFolder(root=mixed_depths(tmp_path / "given"), range=[0, 4095]).read()
+    note = "data.range is in the levels of each file, also of the 2 of 8 bits, which end at 255."
+    assert note in again.notes

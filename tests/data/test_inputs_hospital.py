@@ -237,7 +237,7 @@ GREY, RGB = (1, 8, 8), (3, 8, 8)
 CT_WINDOWED = dicom(hounsfield, **CT, **FILE_WINDOW)
 INPUTS = {
     # DICOM: levels
-    "CT with a window": Input(files(CT_WINDOWED), GREY, ("file (center 40, width 400; data.win",)),
+    "CT with a window": Input(files(CT_WINDOWED), GREY, ("levels (center 40, width 400; data",)),
     "CT, Hounsfield units": Input(
         files(dicom(hounsfield, **CT)), GREY, ("18 of 18 have no window", "Levels -1024 to")
     ),
@@ -256,7 +256,7 @@ INPUTS = {
         ("has signed levels", "data.window=full or"),
     ),
     "MR, each with a window of its own": Input(
-        files(dicom(Modality="MR", **FILE_WINDOW)), GREY, ("window of their file (data.window",)
+        files(dicom(Modality="MR", **FILE_WINDOW)), GREY, ("file, in 32,768 levels (data.window",)
     ),
     "12 bits, white is zero": Input(
         files(dicom(BitsStored=12, PhotometricInterpretation="MONOCHROME1")), GREY,

@@ -309,7 +309,7 @@ TABLES = {
     "Parquet": Input(
         parquet({"path": png, "label": lambda k, c, i: float(c), "site": lambda *_: None}),
         NUMBERS,
-        "Ignored the columns site",
+        "Ignored the column site of [^;]*; data.group=COLUMN keeps",
     ),
     "Parquet of images": Input(
         parquet({"image": lambda *_: b"x", "label": lambda k, c, i: k}),

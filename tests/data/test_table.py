@@ -39,7 +39,7 @@ def test_order_of_columns_does_not_matter(write_csv):
     other = prepare(CSV(path=write_csv(("group", "extra", "label", "path"), encoding="utf-8-sig")))
     assert one.digest == other.digest
     assert one.recipe == other.recipe
-    assert any("Ignored the columns extra" in note for note in other.notes)
+    assert any("Ignored the column extra of" in note for note in other.notes)
 
 
 def test_groups_decide_the_split(write_csv):

@@ -227,8 +227,9 @@ def _grey_remarks(grey: Grey, window: WindowSetting, modality: str) -> Iterator[
     elif grey.shown is not None and window == "file":
         which = f"center {grey.shown.center:g}, width {grey.shown.width:g}; "
         yield (
-            f"are shown through the window of their file ({which if modality == 'CT' else ''}"
-            "data.window=[center,width] sets one for all, full keeps all levels)"
+            "are shown through the window of their file, in 32,768 levels "
+            f"({which if modality == 'CT' else ''}data.window=[center,width] sets one for all, "
+            "full keeps all levels)"
         )
     elif grey.shown is not None:
         yield f"are shown through the window {grey.shown.center:g}, {grey.shown.width:g}"
