@@ -197,13 +197,15 @@ def _place_of(layout: Layout, folder: Folder) -> tuple[str | None, str] | None:
 def _missing(layout: Layout, classes: tuple[str, ...]) -> Iterator[SynthgenError]:
     """Classes that a split lacks."""
     present = {(place.split, place.name) for place in layout.places}
+    every = [layout.walked.relative(top.path) for tops in layout.tops.values() for top in tops]
     for split, tops in layout.tops.items():
         where = tops[0].path if len(tops) == 1 else f"The {split} split"
         for name in classes:
             if (split, name) not in present:
                 yield SynthgenError(
                     f"{where} has no folder {name}/, though the other splits have.\n"
-                    "Add images of that class to it, or remove the class everywhere."
+                    "Add images of that class to it, or remove the class everywhere; or divide all "
+                    f"anew: 'data.splits={{train: [{', '.join(map(str, every))}]}}'."
                 )
 
 

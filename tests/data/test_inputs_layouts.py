@@ -296,7 +296,8 @@ REFUSED = {  # name: (folders, options, words of the refusal)
     ),
     "train is loose, test has classes": (under("test") | {"train": 6}, {}, ("no train/",)),
     "a class that test lacks": (
-        under("train") | {"test/cat": 6}, {}, ("test has no folder dog/",),
+        under("train") | {"test/cat": 6}, {},
+        ("test has no folder dog/", "anew: 'data.splits={train: [train, test]}'"),
     ),
     "a class that only test has": (
         under("train") | {"test/cat": 6, "test/dog": 6, "test/van": 6}, {},

@@ -110,7 +110,7 @@ def test_the_card_says_what_levels_stand_for(tmp_path):
     _, place = a_sampler(tmp_path, 16, 5)
     card = (synthesize(place, PLAN, tmp_path / "set", format=TIFF()) / "README.md").read_text()
     assert "9 labelled 5-band images" in card
-    assert "Level 0 stands for 0 in the source, 65,535 for 4095" in card
+    assert "Level 0 stands for 0 in the images as read, 65,535 for 4095" in card
     assert "16 bits a level: `tifffile.imread(file)` reads a file" in card
 
 
