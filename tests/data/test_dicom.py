@@ -95,6 +95,7 @@ def test_a_window_is_that_of_pydicom(tmp_path, function, intercept, signed):
     theirs = (theirs - (low + intercept)) / (high - low)
     raster = read_levels(path)
     assert raster.header.bits == 15
+    assert "have several windows, of which the first was taken" in raster.header.remarks
     assert np.abs(raster.levels / TOP - theirs).max() < 1e-4
     again = read_levels(path, readers=(DicomReader(window=[40, 401]),))
     assert (function == "LINEAR") == np.array_equal(again.levels, raster.levels)

@@ -204,6 +204,9 @@ class Picture:
             )
         if grey is not None:
             yield from _grey_remarks(grey, self.window, str(ds.get("Modality", "")))
+            centers = _said_of(ds, self.frame, "FrameVOILUTSequence").get("WindowCenter")
+            if isinstance(grey.shown, Window) and self.window == "file" and _several(centers):
+                yield "have several windows, of which the first was taken"
         if ds.PhotometricInterpretation == "PALETTE COLOR":
             yield "have a palette and were turned into RGB of 8 bits"
         if any((group, 0x3000) in ds for group in range(0x6000, 0x6020, 2)):
@@ -337,6 +340,11 @@ def _said_of(ds: Any, frame: int, sequence: str) -> Any:
             if group.get(sequence):
                 return group[sequence].value[0]
     return ds
+
+
+def _several(value: Any) -> bool:
+    """Whether a tag holds more than one number."""
+    return not isinstance(value, str | float | int | None) and len(value) > 1
 
 
 def _first(value: Any) -> float | None:

@@ -65,12 +65,20 @@ def good(report: Report) -> Answer:
     found = {arm: accuracy(report, arm) for arm in ("real_only", "synthetic_only")}
     real, alone = found["real_only"], found["synthetic_only"]
     if alone is None or alone.value is None:
-        lacking = [one.reason for one in report.trial.skipped] if report.trial else []
-        why = "its images lack a class" if lacking else "too few images"
+        lacking = classes_without_images(report)
+        others = f" and {len(lacking) - 1:,} more" if len(lacking) > 1 else ""
+        why = f"the set has no image of {lacking[0]}{others}" if lacking else "too few images"
         return Answer(question, f"Not tested: {why}.", "○", "undecided")
     beside = f"; by real ones {show(real, real.name)[0]}" if real and real.value else ""
     text = f"A classifier taught by it names {shown(alone)} of real images{beside}."
     return Answer(question, text, tip=protocol_of(alone))
+
+
+def classes_without_images(report: Report) -> list[str]:
+    """Those of the real images that the set leaves out, as a plan that fills up others does."""
+    made = report.provenance.synthetic.counts
+    real = report.provenance.data.counts.get(reference_split(report), {})
+    return [name for name in real if not made.get(name)]
 
 
 def accuracy(report: Report, arm: str) -> Result | None:
@@ -92,7 +100,9 @@ def close(report: Report) -> Answer:
     if found.value is None:
         sizes = f"{found.n_real:,} real, {found.n_fake:,} synthetic"
         return Answer(question, f"Too few images to say: {sizes}.", "○", "undecided")
-    text = f"Fréchet distance {shown(found)} in {found.extractor}{at_equal_sizes(report, found)}."
+    built_in = str(found.extractor).startswith("classifier-")
+    space = "the built-in classifier's space" if built_in else found.extractor
+    text = f"Fréchet distance {shown(found)} in {space}{at_equal_sizes(report, found)}."
     return Answer(question, text, tip=protocol_of(found))
 
 

@@ -31,8 +31,8 @@ def test_four_answers_with_their_numbers(report):
         "Yes: +1.7 points (+1.1 to +2.3) in macro F1 on 10,000 real test images.",
         "A classifier taught by it names 95.84 % (95.63 to 96.05) of real images; by real ones "
         "99.21 %.",
-        "Fréchet distance 12.4 (11.8 to 13.0) in classifier-1a2b3c4d; at 50,000 images 13.0, real "
-        "against real 1.0.",
+        "Fréchet distance 12.4 (11.8 to 13.0) in the built-in classifier's space; at 50,000 images "
+        "13.0, real against real 1.0.",
         "No sign: 1 of 5,000 images lie suspiciously near a training image (0.0 to 0.1 %).",
     ]
 
@@ -50,6 +50,13 @@ def test_no_answer_is_longer_than_twenty_words(report, moved):
         for answer in answers(typed(one)):
             assert len(answer.text.split()) <= MOST_WORDS, answer.text
             assert answer.text.endswith(".")
+
+
+def test_a_set_that_fills_up_the_other_classes_says_which_it_leaves_out(report):
+    one = report()
+    one["results"] = [each for each in one["results"] if "synthetic_only" not in each["name"]]
+    one["provenance"]["synthetic"]["counts"] = {"0": 50, "1": 0}
+    assert texts(one)["good"].text == "Not tested: the set has no image of 1."
 
 
 def test_the_signs_follow_the_verdict(report):
