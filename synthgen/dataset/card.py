@@ -314,8 +314,8 @@ def _levels(image: Image, form: str) -> list[str]:
     if image.levels is not None:
         low, high = image.levels
         said.append(
-            f"- Level 0 stands for {low:g} in the images as read, {TOP[image.bits]:,} for {high:g}, "
-            "and those between for equal steps"
+            f"- Level 0 stands for {low:g} in the images as read, {TOP[image.bits]:,} for "
+            f"{high:g}, and those between for equal steps"
         )
     if image.bits == 16 and form in IN_FOLDERS:
         if form == "tiff":
