@@ -231,7 +231,8 @@ def _left_out(looks: Sequence[Look]) -> Iterator[str]:
     kinds = Counter(found.other for found in looks if found.other is not None)
     if kinds:
         listed = ", ".join(f"{kind} {count:,}" for kind, count in kinds.most_common(6))
-        yield f"Left out {kinds.total():,} files without a picture ({listed})."
+        files = "file" if kinds.total() == 1 else "files"
+        yield f"Left out {kinds.total():,} {files} without a picture ({listed})."
 
 
 def list_all(root: Path) -> Listing:

@@ -344,7 +344,8 @@ def _copy_notes(hashes: Sequence[str], names: Sequence[str]) -> list[str]:
         classes_of[image].add(name)
     several = sum(len(found) > 1 for found in classes_of.values())
     if several:
-        notes.append(f"{several:,} images occur under more than one class; look at the labels.")
+        which = "image occurs" if several == 1 else "images occur"
+        notes.append(f"{several:,} {which} under more than one class; look at the labels.")
     return notes
 
 

@@ -97,7 +97,7 @@ def choose_range(
     if isinstance(wanted, list):
         return (float(wanted[0]), float(wanted[1])), "as data.range says"
     if wanted is None and images.declared is not None:
-        return images.declared, "as the files' headers say"
+        return images.declared, "black and white as the files say"
     levels = images.images[train].numpy()
     if wanted == "percentile":
         looked = levels.reshape(-1)[:: max(1, levels.size // LOOKED_AT)]

@@ -242,7 +242,7 @@ INPUTS = {
         files(dicom(hounsfield, **CT)), GREY, ("18 of 18 have no window", "Levels -1024 to")
     ),
     "CT, a window given": Input(
-        files(CT_WINDOWED, window=[-600, 1500]), GREY, ("the window -600, 1500",)
+        files(CT_WINDOWED, window=[-600, 1500]), GREY, ("data.window (center -600, width 1500)",)
     ),
     "CT, all levels": Input(files(CT_WINDOWED, window="full"), GREY, ("Levels -1024 to",)),
     "CT in 16 bits": Input(

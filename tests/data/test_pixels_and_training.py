@@ -55,7 +55,7 @@ READ = {
         lambda x: tiff(x, bitspersample=12),
         {},
         None,
-        "Levels 0 to 4095 (as the files' headers say)",
+        "Levels 0 to 4095 (black and white as the files say)",
     ),
     "TIFF mask of tifffile": (
         lambda seed: grey(1)(seed).astype(bool),
@@ -146,7 +146,7 @@ READ = {
         lambda x: jpeg2000(x, bitspersample=15),
         {},
         None,
-        "Levels 0 to 32767 (as the files' headers say)",
+        "Levels 0 to 32767 (black and white as the files say)",
     ),
     "AVIF 10 bits": (
         bands(3, 10, np.uint16),

@@ -235,7 +235,9 @@ def _grey_remarks(grey: Grey, window: WindowSetting, modality: str) -> Iterator[
             "full keeps all levels)"
         )
     elif grey.shown is not None:
-        yield f"are shown through the window {grey.shown.center:g}, {grey.shown.width:g}"
+        shown = f"center {grey.shown.center:g}, width {grey.shown.width:g}"
+        turned = ", of its levels before they are turned" if grey.inverted else ""
+        yield f"are shown through the window of data.window ({shown}{turned})"
     elif window == "file":
         yield "have no window, and all their levels were kept (data.window=[center,width] sets one)"
     if grey.inverted:
