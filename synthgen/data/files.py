@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from PIL import Image
 
-from synthgen.data.form import Form
+from synthgen.data.form import Form, scale_of
 from synthgen.data.images import LONGEST_SIDE, fit_levels, for_each, padding_share
-from synthgen.data.levels import UnscaledImages, fill_open_bits, scale
+from synthgen.data.levels import UnscaledImages, fill_open_bits, scale, stored_type
 from synthgen.data.readers import (
     READERS,
     Choices,
@@ -30,7 +30,7 @@ from synthgen.data.readers.base import MAX_PIXELS, ExtraBand, Pages
 from synthgen.data.source import Records, Source, requested_size
 from synthgen.data.tree import Tree
 from synthgen.errors import SynthgenError
-from synthgen.images import TOP
+from synthgen.images import TOP, eight_bits
 from synthgen.ranges import Count
 from synthgen.types import ImageSpec, LabelledImages
 
@@ -205,30 +205,31 @@ def scan_files(
     form = Form.of_headers(_headers(found), size, longest, mixed=mixed)
     while True:
         pixels = np.zeros((len(files), *form.size, form.bands), dtype=form.dtype)
-        known: dict[Header, Header] = {}  # most are equal, and one for all takes no room
-        fill = functools.partial(_fill, files, pixels, form, fit, readers, known)
+        headers: list[Header | None] = [None] * len(files)
+        equal: dict[Header, Header] = {}  # most are, and one for all takes no room
+        fill = functools.partial(_fill, files, pixels, headers, equal, form, fit, readers)
         found = for_each(_tried(fill, on_error), range(len(files)), "Reading images")
-        real = Form.of_headers(_headers(found), size, longest, mixed=mixed)
-        if real == form or not _headers(found):
+        known = [header for header in headers if header is not None]
+        real = Form.of_headers(known, size, longest, mixed=mixed)
+        if real == form or not known:
             break
         form = real
     errors = [item if isinstance(item, ImageFileError) else None for item in found]
-    for index, header in enumerate(found):
-        if isinstance(header, Header) and not form.takes(header):
+    for index, header in enumerate(headers):
+        if header is not None and not form.takes(header):
             errors[index] = form.stranger(files[index], header)
             on_error(form.stranger(files[index], header))
-    good = [header for header, error in zip(found, errors, strict=True) if error is None]
+    good = [header for header, error in zip(headers, errors, strict=True) if header and not error]
     notes = [real.note] if real.note else []  # of all files, not of a sample
-    depth_notes = _share_scale(pixels, found, errors, form, mixed=mixed)
+    depth_notes = _share_scale(pixels, headers, errors, form, mixed=mixed) + shares_note(pixels)
     tensor, channel_notes = channels_first(pixels)
-    notes += channel_notes + conversion_notes(_headers(good), form.size, fit) + depth_notes
-    headers = tuple(item if isinstance(item, Header) else None for item in found)
-    return Scan(tensor, headers, tuple(errors), tuple(notes), form.declared)
+    notes += channel_notes + conversion_notes(good, form.size, fit) + depth_notes
+    return Scan(tensor, tuple(headers), tuple(errors), tuple(notes), form.declared)
 
 
 def _share_scale(
     pixels: np.ndarray,
-    found: Sequence[Header | ImageFileError],
+    headers: Sequence[Header | None],
     errors: Sequence[ImageFileError | None],
     form: Form,
     *,
@@ -236,8 +237,8 @@ def _share_scale(
 ) -> list[str]:
     """Notes on files of several depths, whose ``pixels`` get one scale if no range is given."""
     bits = [
-        one.bits if isinstance(one, Header) and error is None and one.sample == "unsigned" else None
-        for one, error in zip(found, errors, strict=True)
+        one.bits if one and error is None and one.sample == "unsigned" else None
+        for one, error in zip(headers, errors, strict=True)
     ]
     if form.top == TOP[16]:
         return fill_open_bits(pixels, bits)
@@ -254,18 +255,36 @@ def _share_scale(
 def _fill(
     files: Sequence[ImageFile],
     pixels: np.ndarray,
+    headers: list[Header | None],
+    equal: dict[Header, Header],
     form: Form,
     fit: str,
     readers: Sequence[Reader],
-    known: dict[Header, Header],
     index: int,
-) -> Header:
-    """Decode a file into its row of ``pixels``, if it is of that form."""
+) -> None:
+    """Decode a file into its row of ``pixels``, if it is of that form, its header into that of
+    ``headers``: there also if its levels are none, so that forms are chosen by the same files."""
     raster = read_levels(files[index], form.size, readers)
+    headers[index] = equal.setdefault(raster.header, raster.header)
     if form.takes(raster.header):
         levels = fit_levels(form.convert(files[index], raster), form.size, fit)
         pixels[index] = levels if levels.ndim == 3 else levels[..., None]
-    return known.setdefault(raster.header, raster.header)
+
+
+def shares_note(pixels: np.ndarray) -> list[str]:
+    """A sentence if some of the images ``(N, …)`` hold shares, 0 to 1, and others real levels."""
+    if pixels.dtype != np.float32:
+        return []
+    axes = tuple(range(1, pixels.ndim))
+    highest = pixels.max(axis=axes)
+    shares = int(((pixels.min(axis=axes) >= 0) & (highest > 0) & (highest <= 1)).sum())
+    if not shares or highest.max() <= 1:
+        return []
+    return [
+        f"{shares:,} of {len(pixels):,} hold only levels from 0 to 1, others up to "
+        f"{highest.max():g}: were the first shares of white, they would be nearly black; look at "
+        "them."
+    ]
 
 
 def _headers(found: Iterable[Header | ImageFileError]) -> list[Header]:
@@ -339,18 +358,39 @@ def read_as(path: Path, image: ImageSpec, fit: str) -> torch.Tensor:
     """One file as ``(C, H, W)`` of the kind that ``image`` describes: its size, bands and levels.
 
     Raises:
-        ImageFileError: the file can't be read, or has other bands.
+        ImageFileError: the file can't be read, or has other bands, or levels on another scale.
     """
     raster = read_levels(path, (image.height, image.width))
-    header, levels = raster.header, fit_levels(raster.levels, (image.height, image.width), fit)
-    planes = torch.from_numpy(levels.copy()).view(image.height, image.width, -1)
+    header, size = raster.header, (image.height, image.width)
+    levels = raster.levels.astype(stored_type(header.sample, header.bits), copy=False)
+    levels = fit_levels(levels, size, fit).reshape(*size, header.bands)
     if header.bands == 1:
-        planes = planes.expand(-1, -1, image.channels)
+        levels = levels.repeat(image.channels, axis=2)
     elif header.bands == 3 and image.channels == 1:
-        planes = torch.from_numpy(np.array(Image.fromarray(levels).convert("L")))[..., None]
-    if planes.shape[2] != image.channels:
+        levels = _luma(levels)[..., None]
+    if levels.shape[2] != image.channels:
         problem = f"has {header.bands} bands, the images {image.channels}"
         raise ImageFileError(path, "other_kind", problem)
-    ends = (image.levels.low, image.levels.high) if image.levels else (0.0, 2.0**header.bits - 1)
-    one = UnscaledImages(planes.permute(2, 0, 1)[None], torch.zeros(1, dtype=torch.int64), ("",))
-    return scale(one, ends, image.bits).images[0]
+    own = (0.0, 2.0**header.bits - 1) if scale_of(header) == "unsigned" else None
+    ends = (image.levels.low, image.levels.high) if image.levels else own
+    if own and ends and own[1] < ends[1]:  # as among files of 8 and of more bits, see Form
+        ends = own
+    planes = torch.from_numpy(np.ascontiguousarray(levels.transpose(2, 0, 1)))[None]
+    one = UnscaledImages(planes, torch.zeros(1, dtype=torch.int64), ("",))
+    found = None if ends is None else scale(one, ends, image.bits).images[0]
+    if found is None or len(eight_bits(found).unique()) == 1 < len(np.unique(levels)):
+        problem = (
+            f"has levels from {levels.min():g} to {levels.max():g}, on another scale than the "
+            f"images ({'0 to 255' if ends is None else f'{ends[0]:g} to {ends[1]:g}'})"
+        )
+        raise ImageFileError(path, "other_kind", problem, "Give a file like those of the training")
+    return found
+
+
+def _luma(levels: np.ndarray) -> np.ndarray:
+    """Red, green and blue ``(H, W, 3)`` of any type as grey, by the weights of ITU-R BT.601, as
+    Pillow does with 8 bits."""
+    if levels.dtype == np.uint8:
+        return np.asarray(Image.fromarray(levels).convert("L"))
+    grey = levels.astype(np.float64) @ np.array([0.299, 0.587, 0.114])
+    return (grey if levels.dtype.kind == "f" else np.rint(grey)).astype(levels.dtype)

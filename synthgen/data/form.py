@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from synthgen.data.images import choose_size
-from synthgen.data.levels import Range, stored_type, widened
+from synthgen.data.levels import MOST_BITS, Range, stored_type, widened
 from synthgen.data.readers import Header, ImageFile, ImageFileError, Raster
 from synthgen.images import TOP
 
@@ -22,7 +22,7 @@ class Form:
         size: (height, width).
         bands: 1, 3, or those that the files have; grey files have a place among colours.
         dtype: uint8 if every file has at most 8 bits, else what holds the levels of all.
-        sample: the kind of level that is taken, see :class:`Header`; None: any.
+        scale: the kind of level that is taken, see :func:`scale_of`; None: any.
         top: the highest level that each file's own highest becomes, 255 or 65535; None: levels stay
             as they are.
         declared: see :class:`synthgen.data.levels.UnscaledImages`.
@@ -31,7 +31,7 @@ class Form:
     size: tuple[int, int]
     bands: int
     dtype: np.dtype
-    sample: str | None
+    scale: str | None
     top: int | None
     declared: Range | None
     note: str = field(default="", compare=False)
@@ -57,12 +57,14 @@ class Form:
     def takes(self, header: Header) -> bool:
         """Whether a file can be brought to this form without guessing what its levels mean."""
         fits = header.bands == self.bands or (header.bands == 1 and self.bands == 3)
-        return fits and self.sample in (None, header.sample)
+        if self.dtype == np.uint8:
+            return fits and header.shallow
+        return fits and self.scale in (None, scale_of(header))
 
     def stranger(self, file: ImageFile, header: Header) -> ImageFileError:
         """The error for a file that it doesn't take."""
-        if self.sample not in (None, header.sample):
-            problem = f"has {header.sample} levels, most others {self.sample} ones"
+        if self.scale not in (None, scale_of(header)):
+            problem = f"has {scale_of(header)} levels, most others {self.scale} ones"
             if header.format == "DICOM":
                 problem += " (data.window=full or [center,width] treats all DICOM files alike)"
         else:
@@ -80,22 +82,34 @@ class Form:
         return levels.astype(self.dtype, copy=False)
 
 
+def scale_of(header: Header) -> str:
+    """In a word, what files must have in common for one scale to hold for all their levels.
+    Unsigned ones of up to 16 bits do, whatever their depth: each goes from black to white, unless
+    they are values in units."""
+    if header.sample != "unsigned":
+        return header.sample
+    if header.measured and not header.shallow:
+        return "measured"
+    return "unsigned" if header.bits <= MOST_BITS else f"{header.bits}-bit"
+
+
 def _levels(
     headers: Sequence[Header], *, mixed: bool
 ) -> tuple[np.dtype, str | None, int | None, Range | None]:
-    """``dtype``, ``sample``, ``top`` and ``declared`` of the form for such files."""
+    """``dtype``, ``scale``, ``top`` and ``declared`` of the form for such files."""
     if all(header.shallow for header in headers):
-        return np.dtype(np.uint8), "unsigned", TOP[8], None
+        return np.dtype(np.uint8), None, TOP[8], None
     kinds = {(header.sample, header.bits) for header in headers}
     if mixed:
         types = {stored_type(*kind) for kind in kinds}
         return types.pop() if len(types) == 1 else np.dtype(np.float32), None, None, None
-    samples = Counter(header.sample for header in headers)
-    sample = max(samples, key=samples.__getitem__)
-    bits = {each for kind, each in kinds if kind == sample}
-    if sample != "unsigned" or max(bits) > 16:
-        return stored_type(sample, max(bits)), sample, None, None
-    if len(bits) > 1:
-        return np.dtype(np.uint16), sample, TOP[16], (0.0, float(TOP[16]))
-    (only,) = bits
-    return np.dtype(np.uint16), sample, None, (0.0, 2.0**only - 1) if only < 16 else None
+    scales = Counter(map(scale_of, headers))
+    scale = max(scales, key=scales.__getitem__)
+    taken = [header for header in headers if scale_of(header) == scale]
+    bits = {header.bits for header in taken}
+    if taken[0].sample != "unsigned" or max(bits) > MOST_BITS:
+        return stored_type(taken[0].sample, max(bits)), scale, None, None
+    if len(bits) > 1 and scale != "measured":
+        return np.dtype(np.uint16), scale, TOP[16], (0.0, float(TOP[16]))
+    told = len(bits) == 1 and max(bits) < MOST_BITS
+    return np.dtype(np.uint16), scale, None, (0.0, 2.0 ** max(bits) - 1) if told else None

@@ -3,6 +3,7 @@ ends are given or taken from the training images."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
@@ -151,11 +152,17 @@ def scale(images: UnscaledImages, ends: Range, bits: int) -> LabelledImages:
 
 
 def range_note(images: UnscaledImages, train: list[int], ends: Range, bits: int, why: str) -> str:
-    """What the scale does to the training images, in numbers."""
+    """What the scale does to the training images, in numbers. Raises SynthgenError if it leaves one
+    level of several."""
     known = images.subset(train)
     before = _distinct(known.images.numpy())
     after = _distinct(scale(known, ends, bits).images.numpy())
     levels = known.images.float()
+    if after == 1 < before:
+        raise SynthgenError(
+            f"Training levels from {levels.min():g} to {levels.max():g} become one level between "
+            f"{ends[0]:g} and {ends[1]:g} ({why}).\nGive data.range= ends that suit them, or null."
+        )
     outside = ((levels < ends[0]) | (levels > ends[1])).double().mean().item()
     said = (
         f"Levels {ends[0]:g} to {ends[1]:g} ({why}) become 0 to {TOP[bits]:,}: {before:,} different"
@@ -192,7 +199,9 @@ def preview(images: LabelledImages) -> LabelledImages:
 
 def require_range(wanted: RangeSetting) -> None:
     """Raises SynthgenError for ends that are none."""
-    if isinstance(wanted, list) and not (len(wanted) == 2 and wanted[0] < wanted[1]):
+    if isinstance(wanted, list) and not (
+        len(wanted) == 2 and wanted[0] < wanted[1] and all(map(math.isfinite, wanted))
+    ):
         raise SynthgenError(
             f"data.range={wanted} is no range.\n"
             "Give the lowest and the highest level, like [0,4095]; or percentile, or null."

@@ -97,6 +97,7 @@ class Header:
         frames: pictures in the file, of which the first is read.
         remarks: decisions, as ends of sentences ("call white zero and were turned"), which are
             counted over all files.
+        measured: levels are values in units (as in a CT), whose bits don't say how bright they are.
         group: a key that is equal for files that belong together (of one patient); None: unknown.
     """
 
@@ -110,6 +111,7 @@ class Header:
     turned: bool = False
     frames: int = 1
     remarks: tuple[str, ...] = ()
+    measured: bool = False
     group: str | None = None
 
     @property

@@ -134,6 +134,7 @@ class Picture:
             if palette
             else int(ds.BitsStored),
             remarks=tuple(self._remarks()),
+            measured=_real(ds) if grey is None else grey.shown is None,
             group=group_of(ds) if self.patients == "group" else None,
         )
 

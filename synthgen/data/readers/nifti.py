@@ -77,7 +77,14 @@ class Slice:
         width, height = (self.image.shape[axes[side][0]] for side in (RIGHT, FRONT))
         sample, bits, bands = self._kind()
         return Header(
-            "NIfTI", height, width, bands, sample, bits, remarks=tuple(self._remarks(bands))
+            "NIfTI",
+            height,
+            width,
+            bands,
+            sample,
+            bits,
+            remarks=tuple(self._remarks(bands)),
+            measured=bands == 1,
         )
 
     def raster(self) -> Raster:
