@@ -15,7 +15,7 @@ from synthgen.data.folder import ImageFolder
 from synthgen.data.images import for_each
 from synthgen.data.readers import FileBytes, ImageFile, ImageFileError
 from synthgen.data.readers.base import HEAD, corrupt, opened
-from synthgen.data.readers.dicom import DicomReader, pydicom
+from synthgen.data.readers.dicom import DicomReader, damaged_values, pydicom
 from synthgen.data.source import existing, label_names, require_safe_names
 from synthgen.data.tree import Tree
 from synthgen.errors import SynthgenError
@@ -206,7 +206,11 @@ def look(file: ImageFile, keyword: str | None) -> Look:
     if "Rows" not in ds:
         kind = ds.file_meta.get("MediaStorageSOPClassUID")
         return Look(kind.name.removesuffix(" Storage") if kind else "of no kind")
-    value = ds.get(keyword) if keyword else None
+    try:
+        with damaged_values():
+            value = ds.get(keyword) if keyword else None
+    except DicomReader.broken as error:
+        raise corrupt(file, error) from error
     several = [value or ""] if value is None or isinstance(value, str) else list(value)
     said = " ".join(str(one) for one in several).strip()
     return Look(None, said, str(ds.get("PatientID") or "").strip())
@@ -220,9 +224,10 @@ def _tags(file: ImageFile, keywords: list[str]) -> Any:
             stream.seek(0)
             if not DicomReader().begins(head, file.name):
                 return None
-            return pydicom().dcmread(
-                stream, stop_before_pixels=True, force=True, specific_tags=keywords
-            )
+            with damaged_values():
+                return pydicom().dcmread(
+                    stream, stop_before_pixels=True, force=True, specific_tags=keywords
+                )
         except DicomReader.broken as error:
             raise corrupt(file, error) from error
 

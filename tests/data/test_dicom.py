@@ -306,3 +306,24 @@ def test_one_patient_alone_cannot_be_divided(tmp_path, digits):
     with pytest.raises(SynthgenError, match=r"data\.patients=ignore"):
         prepare(DICOMFolder(root=str(root)))
     prepare(DICOMFolder(root=str(root), patients="ignore"))
+
+
+def test_a_value_of_a_wrong_length_is_damage_in_two_lines(tmp_path):
+    path = write_dicom(tmp_path / "a.dcm", np.zeros((4, 4), np.uint16), BitsStored=12)
+    content = path.read_bytes()
+    at = content.index(b"\x28\x00\x10\x00US\x02\x00")  # Rows, explicit VR
+    path.write_bytes(
+        content[: at + 6] + b"\x03\x00" + content[at + 8 : at + 10] + b"\0" + content[at + 10 :]
+    )
+    with pytest.raises(ImageFileError, match="wrong length") as error:
+        read_levels(path)
+    assert str(error.value).count("\n") == 1
+
+
+@pytest.mark.filterwarnings("ignore:Invalid value")
+def test_a_form_with_a_line_break_is_told_in_two_lines(tmp_path):
+    pixels = np.zeros((4, 4), np.uint16)
+    path = write_dicom(tmp_path / "a.dcm", pixels, PhotometricInterpretation="MONO\nCHROME")
+    with pytest.raises(ImageFileError, match="the photometric form MONO CHROME") as error:
+        read_levels(path)
+    assert str(error.value).count("\n") == 1

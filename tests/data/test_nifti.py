@@ -148,3 +148,13 @@ def test_a_missing_package_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "nibabel", None)
     with pytest.raises(SynthgenError, match=r"nibabel(.|\n)*synthgen-images\[medical\]"):
         read_header(path)
+
+
+def test_a_volume_that_is_cut_behind_its_slice_is_damaged_and_nothing_is_printed(tmp_path, capfd):
+    content = write(tmp_path / "a.nii", volume()).read_bytes()
+    (tmp_path / "a.nii").write_bytes(content[:-20])
+    with pytest.raises(ImageFileError, match="cut short"):
+        read_levels(tmp_path / "a.nii")
+    (tmp_path / "a.nii").write_bytes(b"\x00" + content[1:])  # the length of the header
+    read_levels(tmp_path / "a.nii")
+    assert capfd.readouterr() == ("", "")

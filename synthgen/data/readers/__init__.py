@@ -89,7 +89,8 @@ def _with_reader(
         try:
             return ask(reader, stream)
         except UnreadError as error:
-            raise ImageFileError(file, error.kind, str(error), error.advice) from error
+            what = " ".join(str(error).split())  # in one line, whatever a damaged file says
+            raise ImageFileError(file, error.kind, what, error.advice) from error
         except UnidentifiedImageError as error:
             raise _unknown(file, head) from error
         except reader.broken as error:

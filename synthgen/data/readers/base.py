@@ -216,7 +216,10 @@ def opened(file: ImageFile) -> BinaryIO:
 
 
 def corrupt(file: ImageFile, error: BaseException) -> ImageFileError:
-    reason = str(error).splitlines()[0].rstrip(".") if str(error) else type(error).__name__
+    said = [line.strip() for line in str(error).splitlines() if line.strip()]
+    reason = said[0].rstrip(".") if said else type(error).__name__
+    if reason.endswith(":"):  # and why follows
+        reason = " ".join([reason, *said[1:2]]) if said[1:] else reason.rstrip(":")
     return ImageFileError(file, "corrupt", f"can't be decoded ({reason})")
 
 

@@ -8,6 +8,7 @@ import logging
 import re
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, BinaryIO, ClassVar, Literal
 
@@ -81,11 +82,13 @@ class DicomReader(Reader):
         )
 
     def header(self, stream: BinaryIO) -> Header:
-        return self._picture(_dataset(stream, pixels=False)).header
+        with damaged_values():
+            return self._picture(_dataset(stream, pixels=False)).header
 
     def read(self, stream: BinaryIO, target: tuple[int, int] | None) -> Raster:
-        picture = self._picture(_dataset(stream, pixels=True))
-        return Raster(picture.header, picture.levels())
+        with damaged_values():
+            picture = self._picture(_dataset(stream, pixels=True))
+            return Raster(picture.header, picture.levels())
 
     def _picture(self, dataset: Any) -> Picture:
         _require_picture(dataset)
@@ -268,6 +271,17 @@ def pydicom() -> Any:
         warnings.filterwarnings("ignore", module="pydicom")
         logging.getLogger("pydicom").setLevel(logging.CRITICAL)
     return pydicom
+
+
+@contextmanager
+def damaged_values() -> Iterator[None]:
+    """Raises ValueError for what pydicom says of values that it can't read, by classes of its own:
+    they derive from Exception alone."""
+    errors = pydicom().errors
+    try:
+        yield
+    except (errors.BytesLengthException, errors.InvalidDicomError) as error:
+        raise ValueError("a value has a wrong length, or its beginning is damaged") from error
 
 
 def missing_package(what: str, package: str) -> SynthgenError:

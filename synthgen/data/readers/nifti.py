@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gzip
 import io
+import logging
 from dataclasses import dataclass, replace
+from math import prod
 from typing import Any, BinaryIO, ClassVar
 
 import numpy as np
@@ -46,10 +48,15 @@ class NiftiReader(Reader):
         return self._slice(stream, LOOKED_AT).header
 
     def read(self, stream: BinaryIO, target: tuple[int, int] | None) -> Raster:
-        return self._slice(stream, -1).raster()
+        found = self._slice(stream, -1)
+        values = found.image.dataobj
+        stored = values.offset + found.image.get_data_dtype().itemsize * prod(values.shape)
+        if found.size < stored:
+            raise ValueError("the file is cut short")
+        return found.raster()
 
     def _slice(self, stream: BinaryIO, size: int) -> Slice:
-        image = _image(stream, size)
+        image, length = _image(stream, size)
         slices = image.shape[_axes(image)[UP][0]] if len(image.shape) > 2 else 1
         named = {"first": 0, "middle": slices // 2}
         number = named[self.frame] if isinstance(self.frame, str) else self.frame
@@ -58,18 +65,19 @@ class NiftiReader(Reader):
                 f"holds {slices} slices, 0 to {slices - 1}, so data.frame={number} is none of them",
                 "Name another, or first or middle",
             )
-        found = Slice(image, number, slices)
+        found = Slice(image, number, slices, length)
         self.sized(found.header.height, found.header.width, found.header.bands)
         return found
 
 
 @dataclass(frozen=True)
 class Slice:
-    """One slice of a nibabel image, ``number`` of ``slices``."""
+    """One slice of a nibabel image of ``size`` bytes, ``number`` of ``slices``."""
 
     image: Any
     number: int
     slices: int
+    size: int
 
     @property
     def header(self) -> Header:
@@ -146,15 +154,16 @@ def _magic(head: bytes) -> bool:
     return any(head[place : place + 4] == magic for magic, place in MAGIC.items())
 
 
-def _image(stream: BinaryIO, size: int) -> Any:
-    """A nibabel image of the first ``size`` bytes (-1: all), whose values are read when asked for.
-    Raises SynthgenError without nibabel."""
+def _image(stream: BinaryIO, size: int) -> tuple[Any, int]:
+    """A nibabel image of the first ``size`` bytes (-1: all), whose values are read when asked for,
+    and how many there are. Raises SynthgenError without nibabel."""
     try:
         import nibabel
         from nibabel.filebasedimages import ImageFileError
         from nibabel.spatialimages import HeaderDataError
     except ImportError as error:
         raise missing_package("NIfTI", "nibabel") from error
+    logging.getLogger("nibabel.global").setLevel(logging.CRITICAL)  # prints what it mends
     packed = stream.read(2) == GZIP
     stream.seek(0)
     content = (gzip.GzipFile(fileobj=stream) if packed else stream).read(size)
@@ -167,7 +176,7 @@ def _image(stream: BinaryIO, size: int) -> Any:
         raise ValueError(str(error)) from error
     if len(image.shape) < 2 or not all(image.shape):
         raise UnreadError(f"is a NIfTI file of the shape {image.shape}")
-    return image
+    return image, len(content)
 
 
 def _axes(image: Any) -> dict[int, tuple[int, bool]]:
