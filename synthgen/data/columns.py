@@ -30,9 +30,15 @@ SPLIT = (
 CALLED = {  # the usual names of the three splits
     "train": "train", "training": "train",
     "holdout": "holdout", "val": "holdout", "valid": "holdout", "validation": "holdout",
-    "dev": "holdout",
+    "validate": "holdout", "dev": "holdout",
     "test": "test", "testing": "test",
 }  # fmt: skip
+TWO = {"0": False, "1": True, "0.0": False, "1.0": True, "false": False, "true": True}
+MANY = 60  # columns, as no table of files has them
+PIXELS = (
+    "If it holds the pixels themselves, save them as arrays for data=npz: numpy.savez(FILE, "
+    "images=…, labels=…)."
+)
 SHOWN = 20  # columns and values in a message
 
 
@@ -120,25 +126,53 @@ def called(table: Table, usual: Iterable[str], taken: Iterable[str] = ()) -> lis
 def no_column(table: Table, what: str, setting: str) -> SynthgenError:
     """That neither a setting nor a usual name tells which column is meant."""
     if headless(table.names):
+        advice = "Put one above it, like path,label, with commas between the columns."
+        if len(table.names) > MANY:
+            advice = PIXELS
         return SynthgenError(
             f"{table.place} has no first line that names its columns; it begins with "
-            f"{listed(table.names)}.\nPut one above it, like path,label."
+            f"{listed(table.names)}.\n{advice}"
         )
     held, advice = "", f"Name it: {setting}=COLUMN."
     if table.foreign:
         held = f" ({listed(f'{k}: {v}' for k, v in table.foreign.items())})"
         advice += " A table that holds the images themselves: data=hugging_face."
+    elif len(table.names) > MANY or "pixels" in map(plain, table.names):
+        advice += f" {PIXELS}"
     return SynthgenError(
         f"{table.place} has no column {what}; its first line has {listed(table.names)}{held}.\n"
         f"{advice}"
     )
 
 
+def flags_of(table: Table) -> dict[str, str]:
+    """Columns that are called after a split that they tell: is_valid, is_train, is_test_set."""
+    found = {}
+    for name in table.names:
+        first, *words = plain(name).split("_")
+        meant = [CALLED[word] for word in words if word in CALLED]
+        if first in ("is", "in") and len(meant) == 1:
+            found[name] = meant[0]
+    return found
+
+
+def is_two_valued(table: Table, name: str) -> bool:
+    cells = {cell.casefold() for cell in cells_of(table, name)}
+    return bool(cells) and cells <= TWO.keys()
+
+
+def tells_splits(table: Table, name: str) -> bool:
+    """Whether all values of a column are names of splits, train and another."""
+    values = {cell.casefold() for cell in cells_of(table, name)}
+    return CALLED.keys() >= values and {"train"} < {CALLED[value] for value in values}
+
+
 def headless(names: Sequence[str]) -> bool:
     """Whether a first line is a row like the others: it names an image file, or nothing but
     numbers."""
     known = extensions()
-    files = any(PurePath(name.replace("\\", "/")).suffix.lower() in known for name in names)
+    words = [word for name in names for word in (name, *name.split())]
+    files = any(PurePath(word.replace("\\", "/")).suffix.lower() in known for word in words)
     return files or (bool(names) and all(is_number(name) for name in names))
 
 

@@ -1,5 +1,6 @@
 """Which rows of a table must stay together, and which official split each is in."""
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
@@ -10,12 +11,16 @@ from synthgen.data.columns import (
     FILE_SPLIT,
     GROUP,
     SPLIT,
+    TWO,
     Choice,
     called,
     cells_of,
+    flags_of,
+    is_two_valued,
     listed,
     named,
     plain,
+    tells_splits,
 )
 from synthgen.data.table_files import Table, is_missing
 from synthgen.errors import SynthgenError
@@ -35,7 +40,7 @@ def group_choice(table: Table, wanted: str | Sequence[str] | None, taken: Sequen
     if wanted != AUTO:
         given = [wanted] if isinstance(wanted, str) else list(wanted)
         return _grouped(table, [named(table, name, "data.group") for name in given], ())
-    found = called(table, GROUP, taken)
+    found = [name for name in called(table, GROUP, taken) if not tells_splits(table, name)]
     same = [name for name in found if len(set(cells_of(table, name))) < 2]
     notes = tuple(f"{name} is the same in all rows, so it divides nothing." for name in same)
     found = [name for name in found if name not in same]
@@ -76,16 +81,33 @@ def _within(table: Table, fine: str, coarse: str) -> bool:
 
 def _grouped(table: Table, names: list[str], notes: tuple[str, ...]) -> Choice:
     """Keys of rows that share a value in any of the columns."""
-    columns = [
-        [None if is_missing(cell) else f"{cell}" for cell in cells_of(table, name)]
-        for name in names
-    ]
+    columns = []
+    for name in names:
+        cells = [None if is_missing(cell) else f"{cell}" for cell in cells_of(table, name)]
+        alike = _one_spelling(cells)
+        columns.append(alike)
+        if alike != cells:
+            notes += (f"Values of {name} that differ in capitals, zeros or .0 count as one.",)
     keys = columns[0] if len(columns) == 1 else _joined(columns)
     without, shown = keys.count(None), " and ".join(names)
     notes += (f"Images with the same {shown} stay in one split.",)
     if without:
         notes += (f"{without:,} of {len(keys):,} images have no {shown}: each stands by itself.",)
     return Choice(tuple(names), tuple(keys), notes)
+
+
+def _one_spelling(cells: Sequence[str | None]) -> list[str | None]:
+    """1, 1.0 and 001, P1 and p1 as one value: who is one person must not be two."""
+    plainly = {cell: _plainly(cell) for cell in set(cells) if cell is not None}
+    first: dict[str, str] = {}
+    for cell in sorted(plainly):
+        first.setdefault(plainly[cell], cell)
+    return [None if cell is None else first[plainly[cell]] for cell in cells]
+
+
+def _plainly(cell: str) -> str:
+    number = re.fullmatch(r"0*(\d+)(\.0*)?", cell, re.ASCII)
+    return number[1] if number else " ".join(cell.casefold().split())
 
 
 def _joined(columns: Sequence[Sequence[str | None]]) -> list[str | None]:
@@ -119,7 +141,12 @@ def split_choice(
     """
     if wanted is None:
         return Choice()
-    found = called(table, SPLIT, taken) if wanted == AUTO else [named(table, wanted, "data.split")]
+    if wanted == AUTO:
+        found = called(table, SPLIT, taken)
+        others = [name for name in table.names if name and name not in (*taken, *found)]
+        found += [name for name in others if tells_splits(table, name)]
+    else:
+        found = [named(table, wanted, "data.split")]
     if meaning is not None:
         if len(found) != 1:
             raise SynthgenError(
@@ -139,8 +166,41 @@ def split_choice(
             f"Say which: {' or '.join(f'data.split={name}' for name in both)}, or data.split=null."
         )
     if not choices:
-        return Choice()
+        return _flags(table, taken) if wanted == AUTO else Choice()
     return Choice(tuple(c.columns[0] for c in choices), choices[0].cells, choices[0].notes)
+
+
+def _flags(table: Table, taken: Sequence[str]) -> Choice:
+    """The splits that columns of 0 and 1 tell: is_valid, is_test; where none holds 1, an image is
+    of the split that has no column. Raises SynthgenError where that isn't train alone."""
+    flags = {
+        name: part
+        for name, part in flags_of(table).items()
+        if name not in taken and is_two_valued(table, name)
+    }
+    if not flags:
+        return Choice()
+    rows = list(zip(*(cells_of(table, name) for name in flags), strict=True))
+    said = [
+        {part for cell, part in zip(row, flags.values(), strict=True) if TWO[cell.casefold()]}
+        for row in rows
+    ]
+    none = {"train"} - set(flags.values())
+    split = [next(iter(one or none)) if len(one or none) == 1 else None for one in said]
+    counts = Counter(split)
+    if None in split or 2 * counts["train"] < len(split):
+        first = next(iter(flags))
+        other = "test" if flags[first] == "train" else "train"
+        as_written = {TWO[cell.casefold()]: cell for cell in cells_of(table, first)}
+        meaning = f'{flags[first]}: "{as_written.get(True)}", {other}: "{as_written.get(False)}"'
+        raise SynthgenError(
+            f"{' and '.join(flags)} in {table.place} may tell the splits, but it is open which "
+            f"rows are for training or testing.\nSay it: data.split={first} "
+            f"'data.splits={{{meaning}}}'; or data.split=null to divide anew."
+        )
+    parts = ", ".join(f"{part} {counts[part]:,}" for part in SPLITS if part in counts)
+    note = f"The splits are those of the column {' and '.join(flags)}: {parts}."
+    return Choice(tuple(flags), tuple(split), (note,))
 
 
 def _speaks_of_splits(table: Table, name: str) -> bool:

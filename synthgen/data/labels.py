@@ -6,10 +6,13 @@ from decimal import Decimal
 
 from synthgen.data.columns import (
     LABEL,
+    TWO,
     Choice,
     called,
     cells_of,
+    flags_of,
     is_number,
+    is_two_valued,
     listed,
     named,
     no_column,
@@ -17,8 +20,6 @@ from synthgen.data.columns import (
 )
 from synthgen.data.table_files import Table, is_missing
 from synthgen.errors import SynthgenError
-
-TWO = {"0": False, "1": True, "0.0": False, "1.0": True, "false": False, "true": True}
 
 
 def label_choice(table: Table, wanted: str | Sequence[str] | None, taken: Sequence[str]) -> Choice:
@@ -29,7 +30,7 @@ def label_choice(table: Table, wanted: str | Sequence[str] | None, taken: Sequen
     """
     if isinstance(wanted, str):
         column = named(table, wanted, "data.label")
-        if plain(column) not in LABEL and _is_two_valued(table, column):
+        if plain(column) not in LABEL and is_two_valued(table, column):
             return _with_or_without(table, column)
         return _labels_in(table, column)
     if wanted:
@@ -37,7 +38,9 @@ def label_choice(table: Table, wanted: str | Sequence[str] | None, taken: Sequen
     found = called(table, LABEL, taken) or [name for name in table.classes if name not in taken]
     if not found:
         several = [
-            name for name in table.names if name not in taken and _is_two_valued(table, name)
+            name
+            for name in table.names
+            if name not in (*taken, *flags_of(table)) and is_two_valued(table, name)
         ]
         if len(several) < 2:
             raise no_column(table, "label", "data.label")
@@ -147,27 +150,25 @@ def _require_one_spelling(table: Table, name: str, labels: Sequence[str | None])
 
 
 def _require_one_label(table: Table, name: str, labels: Sequence[str | None]) -> None:
-    """Refuse "A|B" where A and B are classes too: the labels of one image, put together."""
+    """Refuse the labels of one image, put together: "A|B" and "A B" where A and B are classes too,
+    "['A', 'B']" and "16 0"."""
     known = {label for label in labels if label is not None}
+    numbers = all(re.fullmatch(r"\d+( \d+)*", label) for label in known)
     for label in known:
-        parts = [part.strip() for part in re.split(r"[|;,]", label)]
-        if len(parts) > 1 and known.issuperset(parts):
+        parts = [part for part in re.split(r"\s*[|;,]\s*|\s+", label) if part]
+        several = "|" in label or re.fullmatch(r"\[.*\]", label, re.DOTALL)
+        if several or (len(parts) > 1 and (numbers or known.issuperset(parts))):
             raise SynthgenError(
                 f"{table.place} is multi-label: {name} in data row {labels.index(label) + 1} is "
-                f"{label!r}.\nAn image has one class here: keep rows with one, or make a column of "
-                "0 and 1 for each and name one, data.label=COLUMN."
+                f"{label[:60]!r}.\nAn image has one class here: keep rows with one, or make a "
+                "column of 0 and 1 for each and name one, data.label=COLUMN."
             )
-
-
-def _is_two_valued(table: Table, name: str) -> bool:
-    cells = {cell.casefold() for cell in cells_of(table, name)}
-    return bool(cells) and cells <= TWO.keys()
 
 
 def _one_hot(table: Table, names: list[str]) -> Choice:
     """Columns of 0 and 1, of which each row has a single 1."""
     for name in names:
-        if not _is_two_valued(table, name):
+        if not is_two_valued(table, name):
             raise SynthgenError(
                 f"The column {name} of {table.place} holds other values than 0 and 1.\n"
                 "data.label=[A,B,…] names columns that hold 1 for the class of an image."

@@ -360,6 +360,7 @@ def _refuse_doubts(layout: Layout, node: Folder, above: Folder) -> None:
         raise no_classes(layout, node, level)
     if full and len(flat) == len(full):
         return
+    _refuse_classes_again(node, level)
     beside_masks = bool(plain) and all(is_plain(one.name) or is_mask(one.name) for one in full)
     if not flat and not any(one.loose for one in full) and not beside_masks:
         _refuse_two_levels(layout, node, level)
@@ -371,6 +372,22 @@ def _refuse_doubts(layout: Layout, node: Folder, above: Folder) -> None:
             f"unclear.\nGive data.root={best.path} to read that one, or data.level={level} if all "
             "are classes."
         )
+
+
+def _refuse_classes_again(node: Folder, level: int) -> None:
+    """Raise SynthgenError if a folder holds the classes beside it once more, as archives that were
+    packed with their copy (flowers/daisy, flowers/flowers/daisy) and folders of thumbnails do."""
+    classes = {one.name for one in node.full}
+    for one in node.full:
+        inner = [below.name for below in one.full]
+        again = [name for name in inner if name in classes - {one.name}]
+        if again and 2 * len(again) >= len(inner):
+            raise SynthgenError(
+                f"{one.path} holds {_listed(again)}, and so does {node.path} beside it: the images "
+                "may be there twice.\n"
+                f"Remove one, or give data.root={one.path} to read that alone, or "
+                f"data.level={level} if {one.name} is a class."
+            )
 
 
 def _holds_folders(folder: Folder) -> bool:

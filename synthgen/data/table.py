@@ -247,7 +247,7 @@ def located(table: Table, image: str | None, folder: Path, suffix: str | None) -
     def there(name: str) -> int:
         cells = [cell for cell in columns.cells_of(table, name)[:SAMPLE] if cell]
         found = locate(table.place, name, cells, folder, suffix)
-        return sum(path.is_file() for path in found.paths)
+        return sum(os.path.isfile(path) for path in found.paths)  # False for what is too long
 
     column = columns.image_column(table, image, there)
     cells = columns.cells_of(table, column)

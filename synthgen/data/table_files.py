@@ -93,6 +93,8 @@ def read_table(path: Path) -> Table:
     text, notes = _text_of(path)
     if text.lstrip().startswith("{"):
         return _json_lines(path, text, notes)
+    if re.match(r"\s*\[\s*[{\]]", text):
+        return _json_array(path, text, notes)
     return _separated(path, text, notes)
 
 
@@ -142,7 +144,17 @@ def _separated(path: Path, text: str, notes: tuple[str, ...]) -> Table:
         names = tuple(name.strip() for name in next(rows, []))
         table = [row for row in rows if row]
     except csv.Error as error:
+        if "field limit" in str(error):
+            raise SynthgenError(
+                f"{path} has a cell of more than {csv.field_size_limit():,} letters, perhaps a "
+                "picture written as text.\nSave pictures as files, and their names in the table."
+            ) from error
         raise _no_text(path, error) from error
+    if '"' in text and (line := _open_quote(text, separator)):
+        raise SynthgenError(
+            f"{path} has a quotation mark that isn't closed, in line {line}: it swallows the rows "
+            "below.\nClose or remove it; inside of quotes write two."
+        )
     width = len(names)
     full = [row for row in table if any(cell.strip() for cell in row)]
     if len(full) < len(table):
@@ -162,6 +174,18 @@ def _separated(path: Path, text: str, notes: tuple[str, ...]) -> Table:
             number for number, row in enumerate(full) if any(cell.strip() for cell in row[width:])
         ),
     )
+
+
+def _open_quote(text: str, separator: str) -> int | None:
+    """The line of a cell that begins with a quotation mark and swallows the lines below."""
+    rows = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+    first = 1
+    try:
+        for _ in rows:
+            first = rows.line_num + 1
+    except csv.Error:
+        return first if rows.line_num > first else None
+    return None
 
 
 def _separator(line: str) -> str:
@@ -186,6 +210,16 @@ def _json_lines(path: Path, text: str, notes: tuple[str, ...]) -> Table:
                 f"Line {number + 1} of {path} is no JSON object.\nWrite one per line."
             )
         rows.append(row)
+    return table_of_rows(str(path), rows, notes)
+
+
+def _json_array(path: Path, text: str, notes: tuple[str, ...]) -> Table:
+    try:
+        rows = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise SynthgenError(f"{path} is not JSON ({error}).\nWrite it again.") from error
+    if not all(isinstance(row, dict) for row in rows):
+        raise SynthgenError(f"{path} is a list, but not of objects.\nWrite one for each image.")
     return table_of_rows(str(path), rows, notes)
 
 
@@ -270,7 +304,9 @@ def arrow_table(place: str, schema: Any, content: Any) -> Table:
     classes = {
         name: tuple(map(str, feature["names"]))
         for name, feature in declared.items()
-        if feature.get("_type") == "ClassLabel" and isinstance(feature.get("names"), list)
+        if name in names
+        and feature.get("_type") == "ClassLabel"
+        and isinstance(feature.get("names"), list)
     }
     return Table(place, names, columns, classes, foreign=foreign)
 

@@ -11,6 +11,7 @@ from synthgen.data.readers import extensions
 from synthgen.errors import SynthgenError
 
 DEPTH = 3  # folders below the table's that are searched for its files
+LONGEST = 1024  # letters of a path; longer cells hold something else
 ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 
 
@@ -58,6 +59,8 @@ def locate(
     for name in names:
         if ADDRESS.match(name):
             return Located(_joined(folder, names), problems=(_address(place, column, name),))
+        if len(name) > LONGEST:
+            return Located(_joined(folder, names), problems=(_no_name(place, column, name),))
     folders = _Folders()
     ending = f".{suffix.lstrip('.')}" if suffix else ""
     texts = [_with_ending(_at_home(name), ending) for name in names]
@@ -181,6 +184,15 @@ def _address(place: str, column: str, name: str) -> SynthgenError:
     return SynthgenError(
         f"{column} in {place} holds addresses ({name[:60]}); synthgen downloads nothing.\n"
         "Get the files and give their paths."
+    )
+
+
+def _no_name(place: str, column: str, cell: str) -> SynthgenError:
+    return SynthgenError(
+        f"{column} in {place} names no files: a cell has {len(cell):,} letters ({cell[:24]}…), "
+        "perhaps a picture written as text.\n"
+        "Save the pictures as files, or as arrays for data=npz: numpy.savez(FILE, images=…, "
+        "labels=…)."
     )
 
 

@@ -2,6 +2,7 @@
 leave beside them, which is counted and never taken for an image or a class."""
 
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -29,7 +30,7 @@ SIDECARS = {  # of cameras, editors and maps; labels, tables, texts and code
     ".xml", ".txt", ".json", ".jsonl", ".xmp", ".aae", ".thm", ".tfw", ".tifw", ".jgw", ".jpgw",
     ".pgw", ".pngw", ".wld", ".prj", ".aux", ".csv", ".tsv", ".xls", ".xlsx", ".ods", ".md", ".rst",
     ".html", ".htm", ".log", ".yaml", ".yml", ".toml", ".ini", ".cfg", ".doc", ".docx", ".odt",
-    ".rtf", ".url", ".py", ".ipynb", ".sh", ".bat", ".md5", ".sha1", ".sha256",
+    ".rtf", ".url", ".py", ".ipynb", ".sh", ".bat", ".dvc", ".md5", ".sha1", ".sha256",
 }  # fmt: skip
 OTHER_PICTURES = {
     ".jp2", ".j2k", ".jpx", ".jxl", ".avif", ".heic", ".heif", ".dicom", ".ima", ".nii", ".nii.gz",
@@ -37,6 +38,12 @@ OTHER_PICTURES = {
 }  # fmt: skip
 DRAWN_OR_RAW = {".svg", ".img", ".raw", ".npy"}  # as often a logo, a dump or a table of anything
 PICTURES = (extensions() | set(ENDINGS) | OTHER_PICTURES) - DRAWN_OR_RAW
+MASK = (
+    re.compile(  # of the picture that is called as the first group says: "a (1)_mask_2" of "a (1)"
+        r"(.+?)[-_. ]+(masks?|seg|segmentation|superpixels?|labels?|gt|ground_?truth)([-_ ]?\d+)?$",
+        re.IGNORECASE,
+    )
+)
 ANNOTATIONS = {"annotation", "annotations", "label", "labels", "bbox", "bboxes", "meta", "metadata"}
 Identity = tuple[int, int]  # of a folder, by whatever name: its device and its number there
 
@@ -223,6 +230,23 @@ def _enter(
             links.append((folder, entry.name))
         else:
             _enter_below(folder.path / entry.name, folder, found, seen, links)
+    _skip_masks(folder, found)
+
+
+def _skip_masks(folder: Folder, found: Walked) -> None:
+    """Take out drawn masks that lie beside their pictures: 1_mask.png where there is 1.png."""
+    masks = {name: match for name in folder.pictures if (match := MASK.match(_stem(name)))}
+    stems = {_stem(name) for name in folder.pictures} if masks else set()
+    beside = {name for name, match in masks.items() if match[1] in stems}
+    folder.pictures = [name for name in folder.pictures if name not in beside]
+    folder.sidecars += len(beside)
+    for name in sorted(beside):
+        found.skip(found.sidecars, "masks", folder.path / name)
+
+
+def _stem(name: str) -> str:
+    ending = ending_of(name)
+    return name[: -len(ending)] if ending else name
 
 
 def _enter_below(

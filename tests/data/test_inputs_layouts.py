@@ -277,6 +277,13 @@ REFUSED = {  # name: (folders, options, words of the refusal)
         {"cat/images": 6, "cat/masks": 6, "dog/images": 6, "dog/masks": 6}, {},
         ("masks would be taken for images",),
     ),
+    "classes beside a copy of all (brain MRI, malaria, flowers on Kaggle)": (
+        {"no": 6, "yes": 6} | {"brain_tumor/no": 6, "brain_tumor/yes": 6}, {},
+        ("brain_tumor holds no, yes, and so does", "data.level=1 if brain_tumor is"),
+    ),
+    "thumbnails of the classes": (
+        under("train", "train/thumbs"), {}, ("may be there twice",),
+    ),
     "images beside another folder": (
         under("images") | {"samples": 3}, {}, ("images/ beside samples",),
     ),
@@ -368,6 +375,7 @@ BESIDE = {
     "0.AAE": "2 .aae",
     "0.tif.aux.xml": "2 .xml",
     "0.tfw": "2 .tfw",
+    "0.png.dvc": "2 .dvc",
     "LICENSE": "2 texts",
 }
 
@@ -381,6 +389,21 @@ def test_what_stands_beside_images_is_counted_and_left(tmp_path, name):
     records = source.read()
     assert counts(records) == {"all": BOTH}
     assert any("Skipped" in note and BESIDE[name] in note for note in records.notes)
+    assert agree(source) is None
+
+
+@pytest.mark.parametrize("named", ["{}_mask", "{}_mask_1", "{}-label", "{}_superpixels"])
+def test_masks_beside_their_pictures_are_no_images(tmp_path, named):
+    """Breast ultrasound: benign (1).png beside benign (1)_mask.png."""
+    root = make(tmp_path, BOTH)
+    for path in sorted((root / "cat").iterdir())[:4]:
+        Image.new("L", (6, 6)).save(path.with_name(f"{named.format(path.stem)}.bmp"))
+    make(tmp_path, {"van": 6})
+    for path in sorted((root / "van").iterdir()):
+        path.rename(path.with_name(f"{named.format(path.stem)}.png"))  # of nothing: images
+    source = ImageFolder(root=str(root))
+    assert counts(source.read()) == {"all": BOTH | {"van": 6}}
+    assert any("Skipped files that are no images: 4 masks" in one for one in source.read().notes)
     assert agree(source) is None
 
 

@@ -134,6 +134,34 @@ TABLES = {
     "JSON lines": Input(
         table("", '{{"image": "img/{k}{i:02d}.png", "label": "{k}"}}', file="t.jsonl"), ALL
     ),
+    "JSON, one list": Input(lambda folder: json_list(folder), ALL),
+    "a quotation mark that isn't closed": Input(
+        table("path,label,note", ROW + ',"x"', ['img/a12.png,a,"5 inch', "img/x.png,c,", ","]),
+        None,
+        "isn't closed, in line 26",
+    ),
+    "quotation marks of inches": Input(table("path,label,note", ROW + ',5" by 6"'), ALL),
+    "text of several lines": Input(table("path,label,note", ROW + ',"of\na, b, c\n"'), ALL),
+    "pixels as text": Input(
+        table("pixels,emotion", "9 " * 2000 + ",{k}", image="pixels", label="emotion"),
+        None,
+        r"a cell has 3,999 letters .9 9 .*\n.*numpy.savez",
+    ),
+    "pixels as text beside a path": Input(
+        table("image,path,label", "9 " * 2000 + "," + ROW), ALL, "Ignored the columns image"
+    ),
+    "pictures as text": Input(
+        table("path,image,label", IMG + "," + "x" * 140_000 + ",{k}"), None, "131,072 letters"
+    ),
+    "pixels as columns": Input(
+        table("label," + ",".join(f"pixel{i}" for i in range(784))), None, r"data=npz: numpy.savez"
+    ),
+    "pixels without a header": Input(
+        table(",".join(["5", *["0"] * 784])), None, r"begins with 5, 0, .*\n.*numpy.savez"
+    ),
+    "a list with spaces": Input(
+        table("", "img/{k}{i:02d}.png {c}"), None, r"no first line.*\n.*with commas between"
+    ),
     "no header": Input(table(""), None, r"no first line.*begins with img/a00.png, a\.\nPut one"),
     "no header, named": Input(table("", label="dx"), None, "no first line"),
     "no known column": Input(
@@ -208,6 +236,20 @@ TABLES = {
     "labels put together": Input(
         table("path,label", more=["img/a12.png,a|b"]), None, r"multi-label: label in data row 25"
     ),
+    "labels in one cell, by space": Input(
+        table("path,label", more=["img/a12.png,a b"]), None, r"multi-label: .* is 'a b'"
+    ),
+    "numbers in one cell": Input(
+        table("Id,Target", IMG + ",{c} 7", ["img/a12.png,3"], image="Id"), None, "multi-label"
+    ),
+    "lists in cells": Input(table("path,label", IMG + ",['{k}']"), None, "multi-label"),
+    "findings that only occur together": Input(
+        table("path,label", IMG + ",{k}|x"), None, r"multi-label: label in data row 1 is 'a.x'"
+    ),
+    "names of two words": Input(table("path,label", IMG + ",{k} dog"), {"a dog": 12, "b dog": 12}),
+    "splits are no classes": Input(
+        table("path,species,is_train,is_test", ROW + ",{c},{d}"), None, "no column label"
+    ),
     "an index of pandas": Input(table(",path,label", "{n}," + ROW), ALL, "^Size"),
     "paths in folders of splits": Input(
         moved(table("path,label", "{w}/{k}{i:02d}.png,{k}"), "{w}"),
@@ -250,6 +292,30 @@ TABLES = {
         "1 of 25 im",
     ),
     "official splits": Input(table("path,label,Split", SPLITS), ALL, "train 16, test 8"),
+    "official splits in a column of another name": Input(
+        table("path,label,phase", SPLITS), ALL, "splits are those of the column phase: train 16, t"
+    ),
+    "official splits in a column called group": Input(
+        table("path,label,group", SPLITS), ALL, "splits are those of the column group: train 16, t"
+    ),
+    "is_valid, as fastai has it": Input(
+        lambda folder: flags(folder, "is_valid", lambda w: w == "test"),
+        ALL,
+        "of the column is_valid: train 16, holdout 8",
+    ),
+    "is_train and is_test": Input(
+        lambda folder: flags(folder, "is_train,is_test", lambda w: f"{w == 'train'},{w == 'test'}"),
+        ALL,
+        "of the column is_train and is_test: train 16, test 8",
+    ),
+    "is_train alone": Input(
+        lambda folder: flags(folder, "is_train", lambda w: w == "train"),
+        None,
+        r"is open.*\n.*data.split=is_train 'data.splits={train: \"True\", test: \"False\"}'",
+    ),
+    "is_valid of the quality": Input(
+        lambda folder: flags(folder, "is_valid", lambda w: w == "train"), None, "it is open which"
+    ),
     "splits of an unknown name": Input(
         table("path,label,split", SPLITS, ["img/x.png,a,spare"]),
         None,
@@ -320,6 +386,20 @@ TABLES = {
         parquet({"path": png, "label": lambda k, c, i: [c, 1]}, label="label"), None, "holds list"
     ),
 }
+
+
+def json_list(folder):
+    rows = [{"image": f"img/{k}{i:02d}.png", "label": k} for k in "ab" for i in range(12)]
+    (folder / "t.json").write_text(json.dumps(rows, indent=1))
+    return CSV(path=str(folder / "t.json"))
+
+
+def flags(folder, names, said):
+    made = table("path,label,w", SPLITS)(folder)
+    _, *rows = (folder / "t.csv").read_text().split()
+    rows = [f"{row.rpartition(',')[0]},{said(row.rpartition(',')[2])}" for row in rows]
+    (folder / "t.csv").write_text("\n".join([f"path,label,{names}", *rows]))
+    return made
 
 
 def mac(folder):
@@ -878,6 +958,19 @@ def test_groups_are_in_one_split(folder, case):
     assert all(len(found) == 1 for found in parts.values())
     freely = prepare(source.with_options(group=None))
     assert freely.digest != splits.digest
+
+
+@pytest.mark.parametrize(("one", "other"), [("7", "7.0"), ("7", "007"), ("P7", "p7")])
+def test_one_patient_is_one_however_written(folder, one, other):
+    made = table("path,label,patient_id", IMG + ",{k},X{n}")(folder)
+    text = (folder / "t.csv").read_text()
+    for number, name in ((0, one), (13, other), (5, one)):
+        text = text.replace(f"X{number}\n", f"{name}\n")
+    (folder / "t.csv").write_text(text)
+    groups = made.read().groups
+    assert groups[0] == groups[13] == groups[5]
+    assert len(set(groups)) == 22
+    assert "differ in capitals, zeros or .0 count as one" in " ".join(made.read().notes)
 
 
 def test_what_cannot_be_read_any_more_is_one_bad_file(folder):
