@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from synthgen.data.assign import SPLITS
 from synthgen.data.files import Listing
-from synthgen.data.layout import Layout, no_classes, read_layout
+from synthgen.data.layout import Layout, no_classes, read_layout, typed
 from synthgen.data.medical import MedicalFiles
 from synthgen.data.source import existing, label_names, require_safe_names
 from synthgen.data.tree import Tree
@@ -197,7 +197,7 @@ def _place_of(layout: Layout, folder: Folder) -> tuple[str | None, str] | None:
 def _missing(layout: Layout, classes: tuple[str, ...]) -> Iterator[SynthgenError]:
     """Classes that a split lacks."""
     present = {(place.split, place.name) for place in layout.places}
-    every = [layout.walked.relative(top.path) for tops in layout.tops.values() for top in tops]
+    every = [typed(layout.shown(top)) for tops in layout.tops.values() for top in tops]
     for split, tops in layout.tops.items():
         where = tops[0].path if len(tops) == 1 else f"The {split} split"
         for name in classes:
@@ -205,7 +205,7 @@ def _missing(layout: Layout, classes: tuple[str, ...]) -> Iterator[SynthgenError
                 yield SynthgenError(
                     f"{where} has no folder {name}/, though the other splits have.\n"
                     "Add images of that class to it, or remove the class everywhere; or divide all "
-                    f"anew: 'data.splits={{train: [{', '.join(map(str, every))}]}}'."
+                    f"anew: 'data.splits={{train: [{', '.join(every)}]}}'."
                 )
 
 

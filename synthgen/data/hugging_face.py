@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 
 from synthgen.data import columns
 from synthgen.data.files import Listing
-from synthgen.data.members import Member, Piece, joined
+from synthgen.data.members import Member, Piece, joined, split_word
 from synthgen.data.readers import ImageFile
 from synthgen.data.source import existing
 from synthgen.data.table import TableSource, located, with_notes
@@ -28,6 +28,7 @@ from synthgen.data.table_files import (
     pyarrow_for,
     read_table,
 )
+from synthgen.data.words import is_part
 from synthgen.errors import SynthgenError
 
 METADATA = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
@@ -105,7 +106,28 @@ def arrow_files(path: Path) -> list[tuple[Path, str]]:
     found = sorted(_below(path, (".parquet",))) or sorted(_below(path, (".arrow",)))
     if not found:
         raise _nothing(path)
+    _require_one_set(path, found)
     return [(file, str(file.relative_to(path).with_suffix(""))) for file in found]
+
+
+def _require_one_set(path: Path, files: Sequence[Path]) -> None:
+    """Refuse folders side by side that each have files of the same splits: configurations of a
+    set, which may share their images."""
+    homes: dict[Path, set[str]] = {}
+    for file in files:
+        home = file.parent
+        while home != path and split_word(home.name) in columns.CALLED:
+            home = home.parent
+        homes.setdefault(home, set()).add(split_word(str(file.relative_to(home).with_suffix(""))))
+    said = [words for words in homes.values() if words]
+    if all(is_part(home.name) for home in homes):
+        return
+    if len(homes) > 1 and len(set().union(*said)) < sum(map(len, said)):
+        names = [str(home.relative_to(path)) for home in homes]
+        raise SynthgenError(
+            f"{path} holds several sets, {columns.listed(names)}, perhaps of the same images.\n"
+            f"Give one: data.path={path / names[0]}."
+        )
 
 
 def _saved(folder: Path) -> list[Path]:

@@ -46,10 +46,32 @@ class Piece:
 
 
 def split_word(name: str) -> str:
-    """The word of a split in a file's or folder's name: "train" of train-00000-of-00002; else what
-    comes before the numbers."""
-    words = [word for word in re.split(r"[\W\d_]+", name.casefold()) if word]
-    return next((word for word in words if word in CALLED), words[0] if words else "")
+    """The word of a split in a file's name, else in those of its folders, the inner ones first:
+    "train" of data/train-00000-of-00002; else what comes before the numbers."""
+    for part in reversed(name.split("/")):
+        found = [word for word in _words(part) if word in CALLED]
+        if found:
+            return found[0]
+    return next(iter(_words(name)), "")
+
+
+def _words(name: str) -> list[str]:
+    return [word for word in re.split(r"[\W\d_]+", name.casefold()) if word]
+
+
+SHARD = re.compile(r"(.*?)-?(\d+)-of-(\d+)(-\w+)?")
+
+
+def missing_shards(names: Sequence[str]) -> list[str]:
+    """A sentence for each series, like train-00000-of-00003, that isn't complete."""
+    found: dict[tuple[str, int], set[int]] = {}
+    for match in filter(None, (SHARD.fullmatch(name) for name in names)):
+        found.setdefault((match[1], int(match[3])), set()).add(int(match[2]))
+    return [
+        f"Of {total:,} files {series}-…-of-{total:05d} only {len(there):,} are there."
+        for (series, total), there in found.items()
+        if len(there) < total
+    ]
 
 
 def joined(place: Path, pieces: Sequence[Piece]) -> Piece:
@@ -79,7 +101,10 @@ def joined(place: Path, pieces: Sequence[Piece]) -> Piece:
         names,
         columns,
         classes,
-        tuple(dict.fromkeys(note for table in tables for note in table.notes)),
+        (
+            *dict.fromkeys(note for table in tables for note in table.notes),
+            *missing_shards([piece.file for piece in pieces]),
+        ),
         foreign={name: held for table in tables for name, held in table.foreign.items()},
     )
     return Piece(

@@ -60,10 +60,10 @@ def require_safe_names(classes: tuple[str, ...]) -> None:
             )
     folded: dict[str, str] = {}
     for name in classes:
-        other = folded.setdefault(normalize("NFC", normalize("NFC", name).casefold()), name)
+        other = folded.setdefault(normalize("NFC", _seen(name).casefold()), name)
         if other == name:
             continue
-        if normalize("NFC", other) == normalize("NFC", name):
+        if _seen(other) == _seen(name):
             raise SynthgenError(
                 f"Two classes look alike, {other!a} and {name!a}, and may be one.\n"
                 "Give both the same spelling, or different names."
@@ -72,6 +72,12 @@ def require_safe_names(classes: tuple[str, ...]) -> None:
             f"The class {other!r} exists twice, perhaps with other capitals ({name!r}); on many "
             "systems both would be one folder.\nRename or merge them."
         )
+
+
+def _seen(name: str) -> str:
+    """A name as people see it: one form of each letter, one space, no invisible signs."""
+    visible = "".join(mark for mark in normalize("NFC", name) if category(mark) != "Cf")
+    return " ".join(visible.split())
 
 
 def folder_problem(name: str) -> str | None:

@@ -19,6 +19,7 @@ from synthgen.errors import SynthgenError
 
 TEXTS = ("cls", "json")  # members that say something of an image
 LARGEST = 2**20  # bytes of such a member
+MOST_IMAGES = 8  # of one sample, a picture in several views and forms
 PACKED = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
 
 
@@ -65,6 +66,11 @@ class WebDataset(TableSource):
         for shard in shards:
             for key, sample in shard.samples.items():
                 found = [ending for ending in sample if ending.rpartition(".")[2] in known]
+                if len(found) > MOST_IMAGES:
+                    raise SynthgenError(
+                        f"The sample {key} of {shard.path} has {len(found):,} images: a name "
+                        "counts up to its first dot.\nWrite the shards again, with no dot in keys."
+                    )
                 if len(found) > 1:
                     raise SynthgenError(
                         f"The sample {key} of {shard.path} has images in {' and '.join(found)}.\n"

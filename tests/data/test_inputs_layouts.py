@@ -156,6 +156,10 @@ READ = {  # name: (folders, options, what is read, words of a note)
         under("color", "grayscale", "segmented"), {"splits": {"train": "color"}},
         {"train": BOTH}, "Left out grayscale/ (13 images)",
     ),
+    "train and test put together (MVTec)": (
+        {"train/good": 6, "test/good": 6, "test/torn": 6}, {"splits": {"train": ["train", "test"]}},
+        {"train": {"good": 12, "torn": 6}}, "",
+    ),
     "sites with splits inside, by data.splits": (
         under("A/train", "A/test", "B/train", "B/test"),
         {"splits": {"train": ["A/train", "B/train"], "val": ["A/test", "B/test"]}},
@@ -310,6 +314,10 @@ REFUSED = {  # name: (folders, options, words of the refusal)
         under("train") | {"test/cat": 6, "test/dog": 6, "test/van": 6}, {},
         ("train has no folder van/",),
     ),
+    "faults that only test has (MVTec)": (
+        {"train/good": 6, "test/good": 6, "test/torn": 6}, {},
+        ("train has no folder torn/", "'data.splits={train: [train, test]}'"),
+    ),
     "an empty class folder": ({"cat": 6, "dog": 6, "van": 0}, {}, ("van holds no images",)),
     "an empty test split": (
         under("train") | {"test/cat": 0, "test/dog": 0}, {}, ("holds no images",),
@@ -435,6 +443,13 @@ def test_other_files_beside_the_classes_are_told(tmp_path, name):
     source = ImageFolder(root=str(root))
     assert any(f"{name}: not in a class folder" in note for note in source.read().notes)
     assert agree(source) is None
+
+
+def test_a_pointer_of_git_lfs_is_told(tmp_path):
+    root = make(tmp_path, BOTH)
+    (root / "cat" / "zz.png").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0")
+    said = agree(ImageFolder(root=str(root)))
+    assert "is a pointer of Git LFS.\nGet it: git lfs pull" in said
 
 
 def test_an_unknown_file_among_images_stays_a_finding(tmp_path):
@@ -579,6 +594,12 @@ def test_names_equal_after_normalisation_are_one_question(tmp_path):
         pytest.fail("this file system keeps one spelling")
     said = agree(ImageFolder(root=str(root)))
     assert "'cafe\\u0301' and 'caf\\xe9'" in said
+
+
+@pytest.mark.parametrize("other", ["no  finding", "no\u00a0finding", "no finding\u200b"])
+def test_names_that_look_alike_are_one_question(tmp_path, other):
+    root = make(tmp_path, {"no finding": 6, other: 6})
+    assert "Two classes look alike" in agree(ImageFolder(root=str(root)))
 
 
 def test_cifar10_takes_folders_of_any_usual_name_and_all_settings(tmp_path):

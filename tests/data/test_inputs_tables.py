@@ -699,6 +699,38 @@ SETS = {
     "saved as other splits, said": Input(
         saved("train", "extra", splits={"test": "extra"}), {"cat": 12, "dog": 12}, "12, test 12"
     ),
+    "configurations of one set": Input(
+        shards(
+            ("full/train-0", every, {}),
+            ("full/test-0", others, {}),
+            ("mini/train-0", some, {}),
+        ),
+        None,
+        r"holds several sets, full, mini.*\n.*data.path=.*/full",
+    ),
+    "folders of splits": Input(
+        shards(("train/0000", some, {}), ("test/0000", others, {})),
+        {"cat": 12, "dog": 12},
+        "train 16, test 8",
+    ),
+    "parts in folders": Input(
+        shards(("part-0/train", some, {}), ("part-1/train", others, {})),
+        {"cat": 12, "dog": 12},
+        "train 24",
+    ),
+    "a folder that names splits, too": Input(
+        shards(("train_test/train-0", some, {}), ("train_test/test-0", others, {})),
+        {"cat": 12, "dog": 12},
+        "train 16, test 8",
+    ),
+    "a shard that is missing": Input(
+        shards(("train-00000-of-00003", some, {}), ("train-00002-of-00003", others, {})),
+        {"cat": 12, "dog": 12},
+        "Of 3 files train-…-of-00003 only 2 are there",
+    ),
+    "lists for labels": Input(
+        shards(("train-0", every, {"label": lambda c, i: [c]})), None, "no column label.*label: lis"
+    ),
     "a selection of rows": Input(
         saved(more={"_indices_data_files": [{"filename": "i.arrow"}]}), None, "flatten_indices"
     ),
@@ -851,6 +883,11 @@ SHARDS = {
     ),
     "images and masks, named": Input(
         tars(("0.tar", sample(lambda *_: {"seg.png": b"x"})), image="png"), NUMBERS, "Ignored.*seg"
+    ),
+    "dots in keys": Input(
+        tars(("0.tar", lambda f, k, c, i: {f"v1.{k}{i}.png": content(f, k, i)})),
+        None,
+        "The sample v1 of .* has 24 images: a name counts up to its first dot",
     ),
     "links in a tar": Input(
         tars(("0.tar", sample(lambda *_: {"txt": "/etc/hostname"}))), NUMBERS, "Left out 24 links"

@@ -100,6 +100,8 @@ def _with_reader(
 def _unknown(file: ImageFile, head: bytes) -> ImageFileError:
     if not head:
         return ImageFileError(file, "corrupt", "is an empty file")
+    if head.startswith(b"version https://git-lfs"):
+        return ImageFileError(file, "not_image", "is a pointer of Git LFS", "Get it: git lfs pull")
     known = foreign_format(head, name_of(file))
     if known is None:
         return ImageFileError(file, "not_image", "is not an image")
