@@ -18,6 +18,7 @@ from synthgen.data.files import channels_first
 from synthgen.data.folder import ImageFolder
 from synthgen.data.images import choose_size, fit_levels, for_each
 from synthgen.data.levels import UnscaledImages
+from synthgen.data.readers.foreign import foreign_format
 from synthgen.data.source import (
     Records,
     Source,
@@ -141,6 +142,14 @@ def open_npz(path: Path) -> dict[str, np.ndarray]:
     """All arrays of an ``.npz``; pickled objects are refused, never opened."""
     if path.is_dir():
         raise SynthgenError(f"{path} is a folder, not an .npz file.\nGive the file itself.")
+    with path.open("rb") as file:
+        head = file.read(512)
+    other = foreign_format(head, path.name)
+    if other is not None:
+        raise SynthgenError(
+            f"{path} is a file of the format {other}, not an .npz file.\n"
+            "Open it and save plain arrays: numpy.savez(path, images=…, labels=…)."
+        )
     try:
         archive = np.load(path, allow_pickle=False)
         if isinstance(archive, np.ndarray):

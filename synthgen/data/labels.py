@@ -152,12 +152,12 @@ def _require_one_spelling(table: Table, name: str, labels: Sequence[str | None])
 def _require_one_label(table: Table, name: str, labels: Sequence[str | None]) -> None:
     """Refuse the labels of one image, put together: "A|B" and "A B" where A and B are classes too,
     "['A', 'B']" and "16 0"."""
-    known = {label for label in labels if label is not None}
+    known = dict.fromkeys(label for label in labels if label is not None)
     numbers = all(re.fullmatch(r"\d+( \d+)*", label) for label in known)
     for label in known:
         parts = [part for part in re.split(r"\s*[|;,]\s*|\s+", label) if part]
         several = "|" in label or re.fullmatch(r"\[.*\]", label, re.DOTALL)
-        if several or (len(parts) > 1 and (numbers or known.issuperset(parts))):
+        if several or (len(parts) > 1 and (numbers or known.keys() >= set(parts))):
             raise SynthgenError(
                 f"{table.place} is multi-label: {name} in data row {labels.index(label) + 1} is "
                 f"{label[:60]!r}.\nAn image has one class here: keep rows with one, or make a "

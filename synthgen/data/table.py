@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -206,16 +207,28 @@ class CSV(TableSource, MedicalFiles):
         folder = path.parent if self.folder is None else existing(self.folder, "data.folder")
         found = located(read_table(path), self.image, folder, self.suffix)
         listing = self.rows(found.piece.table).listing(found.piece, *found.problems)
-        return with_notes(listing, (*found.notes, *_unused_splits(listing)))
+        return with_notes(listing, (*found.notes, *_unused_folders(listing)))
 
 
-def _unused_splits(listing: Listing) -> Iterator[str]:
-    """A sentence where paths lie in folders of splits that no column tells."""
-    folders = dict.fromkeys(name.replace("\\", "/").partition("/")[0] for name in listing.names)
-    if set(listing.split) == {None} and len(folders) > 1 and CALLED.keys() >= set(folders):
+PATIENT = re.compile(r"(patient|subject|participant|case|study)[-_ ]?\d+", re.IGNORECASE)
+
+
+def _unused_folders(listing: Listing) -> Iterator[str]:
+    """A sentence where paths lie in folders of splits, or of patients, that no column tells."""
+    folders = dict.fromkeys(name.replace("\\", "/").rpartition("/")[0] for name in listing.names)
+    paths = [[part for part in folder.split("/") if part] for folder in folders]
+    levels = [dict.fromkeys(level) for level in zip(*paths, strict=False)]  # down to the shallowest
+    splits = next((one for one in levels if len(one) > 1), {})
+    if set(listing.split) == {None} and splits and CALLED.keys() >= {one.lower() for one in splits}:
         yield (
-            f"The paths begin with {' and '.join(folders)}, but no column says so: the images are "
+            f"The paths lie in {' and '.join(splits)}, but no column says so: the images are "
             "divided anew. A column split keeps them apart."
+        )
+    people = any(len(one) > 1 and all(map(PATIENT.fullmatch, one)) for one in levels)
+    if set(listing.groups) == {None} and people:
+        yield (
+            "The paths lie in folders of patients or studies, but no column says so: images of one "
+            "may lie in several splits. A column patient_id keeps them together."
         )
 
 

@@ -141,7 +141,7 @@ def _separated(path: Path, text: str, notes: tuple[str, ...]) -> Table:
         )
     try:
         rows = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
-        names = tuple(name.strip() for name in next(rows, []))
+        names = _stripped(next(rows, []))
         table = [row for row in rows if row]
     except csv.Error as error:
         if "field limit" in str(error):
@@ -156,6 +156,11 @@ def _separated(path: Path, text: str, notes: tuple[str, ...]) -> Table:
             "below.\nClose or remove it; inside of quotes write two."
         )
     width = len(names)
+    rest = [row for row in table if row[0].strip() != names[0] or _stripped(row) != names]
+    if len(rest) < len(table):  # as in tables that were put together
+        count = len(table) - len(rest)
+        notes = (*notes, f"Left out {count:,} rows of {path.name} that repeat the first line.")
+        table = rest
     full = [row for row in table if any(cell.strip() for cell in row)]
     if len(full) < len(table):
         notes = (
@@ -174,6 +179,10 @@ def _separated(path: Path, text: str, notes: tuple[str, ...]) -> Table:
             number for number, row in enumerate(full) if any(cell.strip() for cell in row[width:])
         ),
     )
+
+
+def _stripped(row: Sequence[str]) -> tuple[str, ...]:
+    return tuple(cell.strip() for cell in row)
 
 
 def _open_quote(text: str, separator: str) -> int | None:

@@ -54,7 +54,7 @@ def locate(
 
     ``suffix`` is put at the end of each. Where files are missing, one cause that explains all of
     them is looked for: back-slashes, a common ending, a part of the path that isn't here, files
-    that lie in subfolders.
+    that lie in subfolders, capitals and several endings.
     """
     for name in names:
         if ADDRESS.match(name):
@@ -70,7 +70,7 @@ def locate(
         texts, before = [text.replace("\\", "/") for text in texts], len(lost)
         lost = folders.lacking(folder, texts)
         notes = ("Back-slashes in the paths were read as slashes.",) * (len(lost) < before)
-    for attempt in (_common_ending, _fewer_parts, _subfolders):
+    for attempt in (_common_ending, _fewer_parts, _subfolders, _other_spelling):
         found = attempt(folders, folder, lost) if lost else None
         if found is not None:
             way = [found.path(text) if text in found.lost else text for text in texts]
@@ -167,6 +167,29 @@ def _subfolders(folders: _Folders, folder: Path, lost: Sequence[str]) -> _Way | 
     said += ", …" if len(shown) > 3 else ""
     said += f", with the ending {ending}" if ending else ""
     return _Way(frozenset(wanted), lambda text: os.path.join(places[text], text + ending), said)
+
+
+def _other_spelling(folders: _Folders, folder: Path, lost: Sequence[str]) -> _Way | None:
+    """Names that differ from one file each in capitals, or lack an ending that isn't the same for
+    all."""
+    known = extensions()
+    files: dict[str, dict[str, list[str]]] = {}
+    found = {}
+    for text in lost:
+        place, name = os.path.split(text)
+        if place not in files:
+            files[place] = defaultdict(list)
+            for one in folders.held(os.path.join(folder, place)):
+                stem, ending = os.path.splitext(one.casefold())
+                if ending in known:
+                    files[place][one.casefold()].append(one)
+                    files[place][stem].append(one)
+        fitting = files[place].get(name.casefold(), [])
+        if len(fitting) != 1:
+            return None
+        found[text] = os.path.join(place, fitting[0])
+    said = "The names differ from the files in capitals, or lack an ending: each fits one"
+    return _Way(frozenset(lost), found.__getitem__, said)
 
 
 def _below(folder: Path) -> list[tuple[str, str]]:

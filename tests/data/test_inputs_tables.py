@@ -75,7 +75,7 @@ def moved(make, place, ending=".png"):
         for picture in sorted((folder / "img").iterdir()):
             k, i = picture.stem[0], int(picture.stem[1:])
             w = "train" if i < 8 else "test"
-            target = folder / place.format(k=k, w=w) / f"{picture.stem}{ending}"
+            target = folder / place.format(k=k, w=w, p=i // 3) / f"{picture.stem}{ending}"
             target.parent.mkdir(parents=True, exist_ok=True)
             picture.rename(target)
         return make(folder)
@@ -254,7 +254,7 @@ TABLES = {
     "paths in folders of splits": Input(
         moved(table("path,label", "{w}/{k}{i:02d}.png,{k}"), "{w}"),
         ALL,
-        "begin with train and test",
+        "lie in train and test",
     ),
     "an attribute that names patients": Input(
         table("path,label,patient_id", WHO, attribute="patient_id"),
@@ -339,6 +339,20 @@ TABLES = {
     "nothing to train on": Input(
         table("path,label,split", IMG + ",{k},test"), None, "nothing to train on"
     ),
+    "paths in deep folders of splits and patients (CheXpert)": Input(
+        moved(table("Path,label", "X/{w}/patient{p}/{k}{i:02d}.png,{k}"), "X/{w}/patient{p}"),
+        ALL,
+        r"lie in train and test, but no column.*\n(.*\n)?.*lie in folders of patients or studies",
+    ),
+    "tables put together": Input(
+        table("path,label", more=["path, label", "img/a12.png,a"]),
+        ALL | {"a": 13},
+        "Left out 1 rows of t.csv that repeat",
+    ),
+    "capitals that differ": Input(table("path,label", "img/{k}{i:02d}.PNG,{k}"), ALL, "capitals"),
+    "several endings that are missing": Input(
+        lambda folder: renamed(folder), ALL, "lack an ending: each fits one"
+    ),
     "an ending that is missing": Input(
         table("image_id,dx", "img/{k}{i:02d},{k}"), ALL, "and .png was added"
     ),
@@ -402,6 +416,13 @@ def flags(folder, names, said):
     return made
 
 
+def renamed(folder):
+    for picture in sorted((folder / "img").glob("a*")):
+        Image.open(picture).save(picture.with_suffix(".BMP"))
+        picture.unlink()
+    return table("image_id,label", "{k}{i:02d},{k}", folder="img")(folder)
+
+
 def mac(folder):
     (folder / "t.csv").write_bytes(lines("path,label", ROW).replace("\n", "\r").encode())
     return CSV(path=str(folder / "t.csv"))
@@ -429,6 +450,11 @@ def npz(make, **options):
         return NPZ(path=str(folder / "a.npz"), **options)
 
     return written
+
+
+def mat(folder):
+    (folder / "train_32x32.mat").write_bytes(b"MATLAB 5.0 MAT-file" + bytes(200))
+    return NPZ(path=str(folder / "train_32x32.mat"))
 
 
 def three(x):
@@ -574,6 +600,7 @@ ARRAYS = {
         NUMBERS,
         "may lie in several",
     ),
+    "MATLAB": Input(lambda folder: mat(folder), None, r"of the format MATLAB.*\n.*numpy.savez"),
     "pickled objects": Input(
         npz(lambda x, y: {"x": np.array([None]), "y": y}), None, "never opened"
     ),
