@@ -362,7 +362,8 @@ def _refuse_doubts(layout: Layout, node: Folder, above: Folder) -> None:
         return
     _refuse_classes_again(node, level)
     beside_masks = bool(plain) and all(is_plain(one.name) or is_mask(one.name) for one in full)
-    if not flat and not any(one.loose for one in full) and not beside_masks:
+    classes = [one for one in flat if split_word(one.name) is None]
+    if not classes and not any(one.loose for one in full if one.full) and not beside_masks:
         _refuse_two_levels(layout, node, level)
     if len(full) > 1 and any(one.full for one in plain):
         best = next(one for one in plain if one.full)
@@ -376,18 +377,25 @@ def _refuse_doubts(layout: Layout, node: Folder, above: Folder) -> None:
 
 def _refuse_classes_again(node: Folder, level: int) -> None:
     """Raise SynthgenError if a folder holds the classes beside it once more, as archives that were
-    packed with their copy (flowers/daisy, flowers/flowers/daisy) and folders of thumbnails do."""
+    packed with their copy (flowers/daisy, flowers/flowers/daisy) and folders of thumbnails do; or
+    itself (tiles/tiles/tumor), for then it is no class."""
     classes = {one.name for one in node.full}
     for one in node.full:
         inner = [below.name for below in one.full]
         again = [name for name in inner if name in classes - {one.name}]
+        alone, fix = one, f"Remove one, or give data.root={one.path} to read that alone"
         if again and 2 * len(again) >= len(inner):
-            raise SynthgenError(
-                f"{one.path} holds {_listed(again)}, and so does {node.path} beside it: the images "
-                "may be there twice.\n"
-                f"Remove one, or give data.root={one.path} to read that alone, or "
-                f"data.level={level} if {one.name} is a class."
-            )
+            what = f"{_listed(again)}, and so does {node.path} beside it"
+        elif inner == [one.name] and len(one.full[0].full) > 1:
+            alone = one.full[0]
+            what = f"{one.name}/{_listed([below.name for below in alone.full])}"
+            fix = f"Give data.root={alone.path} to read those"
+        else:
+            continue
+        raise SynthgenError(
+            f"{one.path} holds {what}: what is a class is unclear.\n"
+            f"{fix}, or data.level={level} if {one.name} is a class."
+        )
 
 
 def _holds_folders(folder: Folder) -> bool:

@@ -286,7 +286,18 @@ REFUSED = {  # name: (folders, options, words of the refusal)
         ("brain_tumor holds no, yes, and so does", "data.level=1 if brain_tumor is"),
     ),
     "thumbnails of the classes": (
-        under("train", "train/thumbs"), {}, ("may be there twice",),
+        under("train", "train/thumbs"), {}, ("thumbs holds cat, dog, and so does",),
+    ),
+    "folders that hold themselves (colorectal tiles)": (
+        under("tiles/tiles") | {"larger/larger": 6}, {},
+        ("tiles holds tiles/cat, dog", "tiles/tiles to read those"),
+    ),
+    "splits in a folder that holds itself (castings)": (
+        under("data/data/train", "data/data/test", "512/512"), {}, ("512 holds 512/cat, dog",),
+    ),
+    "rps, rps-test-set and loose images to try": (
+        under("rps", "rps-test-set") | {"validation": 6}, {},
+        ("all hold cat, dog", "'data.splits={train: rps, test: rps-test-set}'"),
     ),
     "images beside another folder": (
         under("images") | {"samples": 3}, {}, ("images/ beside samples",),
