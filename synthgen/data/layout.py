@@ -378,7 +378,7 @@ def _refuse_doubts(layout: Layout, node: Folder, above: Folder) -> None:
 def _refuse_classes_again(node: Folder, level: int) -> None:
     """Raise SynthgenError if a folder holds the classes beside it once more, as archives that were
     packed with their copy (flowers/daisy, flowers/flowers/daisy) and folders of thumbnails do; or
-    itself (tiles/tiles/tumor), for then it is no class."""
+    itself (tiles/tiles/tumor), or all others, for then it is no class."""
     classes = {one.name for one in node.full}
     for one in node.full:
         inner = [below.name for below in one.full]
@@ -390,6 +390,8 @@ def _refuse_classes_again(node: Folder, level: int) -> None:
             alone = one.full[0]
             what = f"{one.name}/{_listed([below.name for below in alone.full])}"
             fix = f"Give data.root={alone.path} to read those"
+        elif len(node.full) == 1 < len(inner) and not one.loose and not all(map(is_date, inner)):
+            what, fix = _listed(inner), f"Give data.level={level + 1} for those"
         else:
             continue
         raise SynthgenError(
@@ -474,8 +476,11 @@ def no_classes(layout: Layout, node: Folder, level: int | None = None) -> Synthg
 
 def _setting(layout: Layout, deep: Mapping[Folder, str]) -> str:
     """How ``data.splits`` would say what the names say."""
-    order = sorted(deep.items(), key=lambda item: [*SPLITS, "eval"].index(item[1]))
-    parts = [f"{word}: {typed(layout.shown(one))}" for one, word in order]
+    parts = []
+    for word in (*SPLITS, "eval"):
+        names = [typed(layout.shown(one)) for one, of_one in deep.items() if of_one == word]
+        some = f"[{', '.join(names)}]" if len(names) > 1 else "".join(names)
+        parts += [f"{word}: {some}"] if names else []
     return f"'data.splits={{{', '.join(parts)}}}'"
 
 

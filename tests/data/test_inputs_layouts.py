@@ -212,6 +212,13 @@ REFUSED = {  # name: (folders, options, words of the refusal)
     "days around classes": (
         under("2024-05-01", "2024-05-02"), {}, ("either may be", "data.level=2 (cat)"),
     ),
+    "one folder in each split that holds the classes": (
+        under("train/real", "test/real"), {}, ("train/real holds cat, dog", "data.level=2 for"),
+    ),
+    "two training sets beside something else": (
+        under("Train", "train", "test") | {"Meta": 6}, {},
+        ("Meta beside", "'data.splits={train: [Train, train], test: test}'"),
+    ),
     "domains inside splits": (
         under("train/Art", "train/Photo", "test/Art", "test/Photo"), {}, ("data.level=2 (cat)",),
     ),
