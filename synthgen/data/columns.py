@@ -19,9 +19,16 @@ LABEL = (
     "label", "labels", "class", "class_name", "class_label", "category", "target", "dx",
     "diagnosis", "cls",
 )  # fmt: skip
-WHO = ("patient", "subject", "participant", "person", "group", "video")
-WHAT = ("lesion", "case", "study", "exam", "specimen", "slide", "scene", "sequence", "track")
-GROUP = {*WHO, *(f"{one}{end}" for one in (*WHO, *WHAT) for end in ("_id", "id", "_number"))}
+WHO = ("patient", "subject", "participant", "person", "donor", "group", "video")
+WHAT = (
+    "lesion", "case", "study", "series", "exam", "specimen", "slide", "wsi", "scene", "sequence",
+    "seq", "track", "clip", "animal", "mouse", "individual", "eye", "user", "accession",
+)  # fmt: skip
+NUMBERED = ("_id", "id", "_number", "number", "_num", "_no", "_nr", "_name", "_uid", "uid")
+GROUP = {
+    "pid", "mrn", "studyinstanceuid", "seriesinstanceuid",
+    *WHO, *(f"{one}{end}" for one in (*WHO, *WHAT) for end in NUMBERED),
+}  # fmt: skip
 FILE_SPLIT = "split by file name"  # a column that is made of the names of files and folders
 SPLIT = (
     "split", "subset", "partition", "data_split", "dataset_split", "set", "fold",

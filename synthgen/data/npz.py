@@ -11,8 +11,8 @@ import numpy as np
 from synthgen.data import columns
 from synthgen.data.arrays import Arrays, ArraySource, open_npz
 from synthgen.data.assign import SPLITS
-from synthgen.data.columns import AUTO, CALLED, GROUP
-from synthgen.data.divisions import group_choice
+from synthgen.data.columns import AUTO, CALLED, GROUP, Choice
+from synthgen.data.divisions import group_choice, split_choice
 from synthgen.data.source import existing, label_names
 from synthgen.data.table_files import Table, cell_of
 from synthgen.errors import SynthgenError
@@ -73,7 +73,9 @@ class NPZ(ArraySource):
         classes = _classes(path, content, names)
         number_of = {name: number for number, name in enumerate(classes)}
         group = self._groups(path, content, parts)
-        used = {*(key for part in parts for key in (part.images, part.labels)), *NAMES}
+        said = _splits_in(path, content, len(names)) if set(split) == {None} else Choice()
+        used = {*said.columns}
+        used |= {*(key for part in parts for key in (part.images, part.labels)), *NAMES}
         used |= {
             key for part in parts for name, key in part.groups.items() if name in group.columns
         }
@@ -83,8 +85,8 @@ class NPZ(ArraySource):
             np.concatenate(pixels),
             np.array([number_of[name] for name in names]),
             classes,
-            tuple(split),
-            (*ignored, *_known_layout(path, content), *notes, *group.notes),
+            said.cells or tuple(split),
+            (*ignored, *_known_layout(path, content), *notes, *group.notes, *said.notes),
             group.cells,
             declared,
         )
@@ -114,7 +116,7 @@ class NPZ(ArraySource):
             for split, part in of_split
         ]
 
-    def _groups(self, path: Path, content: Content, parts: Sequence["Part"]) -> columns.Choice:
+    def _groups(self, path: Path, content: Content, parts: Sequence["Part"]) -> Choice:
         """The key of each image's group."""
         names = list(dict.fromkeys(name for part in parts for name in part.groups))
         if isinstance(self.group, list) or self.group not in (None, AUTO):
@@ -150,6 +152,19 @@ class Found:
         self.images: list[str] = []
         self.labels: list[str] = []
         self.groups: dict[str, str] = {}
+
+
+def _splits_in(path: Path, content: Content, count: int) -> Choice:
+    """What an array like ``split`` says, if it names the split of each image."""
+    arrays = {
+        name: array
+        for name, array in content.items()
+        if array.shape == (count,) and array.dtype.kind in "US"
+    }
+    cells = tuple([cell_of(value) for value in array.tolist()] for array in arrays.values())
+    table = Table(str(path), tuple(arrays), cells)
+    names = [name for name in arrays if columns.tells_splits(table, name)]
+    return split_choice(table, names[0], None, ()) if len(names) == 1 else Choice()
 
 
 def parts_of(content: Content) -> dict[str | None, Found]:

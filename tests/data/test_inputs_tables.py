@@ -269,6 +269,12 @@ TABLES = {
     "patients": Input(
         table("path,label,patient_id", WHO), ALL, "same patient_id stay in one split"
     ),
+    "case numbers (derm7pt)": Input(
+        table("path,label,case_num", WHO), ALL, "same case_num stay in one split"
+    ),
+    "studies as DICOM calls them": Input(
+        table("path,label,StudyInstanceUID", WHO), ALL, "same StudyInstanceUID stay in one split"
+    ),
     "patients, freely": Input(
         table("path,label,patient_id", WHO, group=None),
         ALL,
@@ -499,6 +505,14 @@ ARRAYS = {
         ),
         NUMBERS,
         "data=medmnist gives its classes names",
+    ),
+    "splits in an array": Input(
+        npz(lambda x, y: {"x": x, "y": y, "split": np.where(PART, "train", "test")}),
+        NUMBERS,
+        "splits are those of the column split: train 16, test 8",
+    ),
+    "folds in an array": Input(
+        npz(lambda x, y: {"x": x, "y": y, "split": np.arange(24) % 5}), NUMBERS, "arrays split"
     ),
     "a split without labels": Input(
         npz(lambda x, y: {"x_train": x, "y_train": y, "x_test": x}),
