@@ -144,7 +144,8 @@ def split_choice(
     if wanted == AUTO:
         found = called(table, SPLIT, taken)
         others = [name for name in table.names if name and name not in (*taken, *found)]
-        found += [name for name in others if tells_splits(table, name)]
+        if meaning is None or not found:
+            found += [name for name in others if tells_splits(table, name)]
     else:
         found = [named(table, wanted, "data.split")]
     if meaning is not None:

@@ -360,11 +360,11 @@ def _refuse_doubts(layout: Layout, node: Folder, above: Folder) -> None:
         raise no_classes(layout, node, level)
     if full and len(flat) == len(full):
         return
-    _refuse_classes_again(node, level)
     beside_masks = bool(plain) and all(is_plain(one.name) or is_mask(one.name) for one in full)
     classes = [one for one in flat if split_word(one.name) is None]
     if not classes and not any(one.loose for one in full if one.full) and not beside_masks:
         _refuse_two_levels(layout, node, level)
+    _refuse_classes_again(node, level)
     if len(full) > 1 and any(one.full for one in plain):
         best = next(one for one in plain if one.full)
         beside = [one.name for one in full if one is not best]

@@ -156,11 +156,11 @@ def _separated(path: Path, text: str, notes: tuple[str, ...]) -> Table:
             "below.\nClose or remove it; inside of quotes write two."
         )
     width = len(names)
-    rest = [row for row in table if row[0].strip() != names[0] or _stripped(row) != names]
-    if len(rest) < len(table):  # as in tables that were put together
-        count = len(table) - len(rest)
+    once = [row for row in table if row[0].strip() != names[0] or _stripped(row) != names]
+    if len(once) < len(table):  # as in tables that were put together
+        count = len(table) - len(once)
         notes = (*notes, f"Left out {count:,} rows of {path.name} that repeat the first line.")
-        table = rest
+        table = once
     full = [row for row in table if any(cell.strip() for cell in row)]
     if len(full) < len(table):
         notes = (

@@ -301,6 +301,15 @@ TABLES = {
     "official splits in a column of another name": Input(
         table("path,label,phase", SPLITS), ALL, "splits are those of the column phase: train 16, t"
     ),
+    "splits by meaning beside a column of names": Input(
+        table(
+            "path,label,split,phase",
+            IMG + ",{k},{p},{w}",
+            splits={"test": "3", "train": ["0", "1", "2"]},
+        ),
+        ALL,
+        "of the column split: train 18, test 6",
+    ),
     "official splits in a column called group": Input(
         table("path,label,group", SPLITS), ALL, "splits are those of the column group: train 16, t"
     ),
