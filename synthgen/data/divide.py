@@ -106,6 +106,7 @@ def divide(
     require_view(source.view, images.image.channels)
     hashes = image_hashes(images.images)
     names = [images.classes[label] for label in images.labels.tolist()]
+    _require_own_images(hashes, names)
     shown = preview(images).images
     near = near or NearDuplicates.among(source.near_duplicates, shown, names, hashes, rule)
     together = (records.groups, *near.columns)
@@ -312,6 +313,23 @@ def _require_enough(images: LabelledImages) -> None:
             f"Too few images to learn from, at least {FEWEST_PER_CLASS} per class are needed: "
             f"{listed}{', …' if len(few) > 5 else ''}.\n"
             "Add images of these classes, merge them into others, or leave them out."
+        )
+
+
+def _require_own_images(hashes: Sequence[str], names: Sequence[str]) -> None:
+    """Refuse a class whose images are all images of other classes too: folders that hold the same
+    files under other names, or tables that were joined wrongly."""
+    classes_of: dict[str, set[str]] = defaultdict(set)
+    for image, name in zip(hashes, names, strict=True):
+        classes_of[image].add(name)
+    own = {name for found in classes_of.values() if len(found) == 1 for name in found}
+    without = sorted(set(names) - own)
+    if without:
+        others = set().union(*(found for found in classes_of.values() if without[0] in found))
+        shown = " and ".join(repr(name) for name in sorted(others - {without[0]})[:3])
+        raise SynthgenError(
+            f"All images of class {without[0]!r} are images of {shown} too, so nothing tells them "
+            "apart.\nMend the labels, or remove what is there twice."
         )
 
 

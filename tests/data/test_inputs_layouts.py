@@ -421,10 +421,9 @@ def test_what_stands_beside_images_is_counted_and_left(tmp_path, name):
 @pytest.mark.parametrize("named", ["{}_mask", "{}_mask_1", "{}-label", "{}_superpixels"])
 def test_masks_beside_their_pictures_are_no_images(tmp_path, named):
     """Breast ultrasound: benign (1).png beside benign (1)_mask.png."""
-    root = make(tmp_path, BOTH)
+    root = make(tmp_path, BOTH | {"van": 6})
     for path in sorted((root / "cat").iterdir())[:4]:
         Image.new("L", (6, 6)).save(path.with_name(f"{named.format(path.stem)}.bmp"))
-    make(tmp_path, {"van": 6})
     for path in sorted((root / "van").iterdir()):
         path.rename(path.with_name(f"{named.format(path.stem)}.png"))  # of nothing: images
     source = ImageFolder(root=str(root))
@@ -532,6 +531,22 @@ def test_one_folder_for_two_splits_is_refused_and_a_link_may_be_named(tmp_path):
     assert "one folder under two names" in agree(named)  # train is still there beside its link
     (root / "latest").unlink()
     assert counts(ImageFolder(root=str(root)).read()) == TWO
+
+
+def test_a_class_of_images_of_other_classes_is_refused(tmp_path):
+    """Farms of links by class and by site beside each other."""
+    root = make(tmp_path / "photos", {"cat": 6, "dog": 6, "owl": 2})
+    (root / "site A").mkdir()
+    for path in (root / "cat").iterdir():
+        (root / "site A" / path.name).symlink_to(path)
+    for path, to in zip(sorted((root / "owl").iterdir()), ("cat", "site A"), strict=True):
+        path.rename(tmp_path / to.replace(" ", "_"))
+    (root / "owl").rmdir()
+    said = agree(ImageFolder(root=str(root)))
+    assert said.startswith("All images of class 'cat' are images of 'site A' too")
+    for to in ("cat", "site A"):
+        (tmp_path / to.replace(" ", "_")).rename(root / to / "own.png")
+    assert agree(ImageFolder(root=str(root))) is None
 
 
 def test_a_class_that_lies_elsewhere_is_read(tmp_path):
