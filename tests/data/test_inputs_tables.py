@@ -148,7 +148,7 @@ TABLES = {
         r"a cell has 3,999 letters .9 9 .*\n.*numpy.savez",
     ),
     "pixels as text beside a path": Input(
-        table("image,path,label", "9 " * 2000 + "," + ROW), ALL, "Ignored the columns image"
+        table("image,path,label", "9 " * 2000 + "," + ROW), ALL, "Ignored the column image"
     ),
     "pictures as text": Input(
         table("path,image,label", IMG + "," + "x" * 140_000 + ",{k}"), None, "131,072 letters"
