@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from synthgen.data.check_file import CheckFile
+from synthgen.data.checks.file import CheckFile
 from synthgen.dataset.schema import (
     Dataset,
     IndexRow,

@@ -101,7 +101,7 @@ def test_a_split_of_before_is_rebuilt_with_its_own_class_numbers(bright, monkeyp
     """Whatever was trained knows classes by number, and so does a list for each class."""
     source = ImageFolder(root=str(bright), at_most=[5, 6, 7, 8])
     with monkeypatch.context() as patch:
-        patch.setattr("synthgen.data.folder.label_names", sorted_as_before)
+        patch.setattr("synthgen.data.folders.folder.label_names", sorted_as_before)
         before = prepare(source)
     assert before.train.classes == ("0", "1", "10", "2")
     assert prepare(source).train.classes == ("0", "1", "2", "10")
@@ -125,7 +125,7 @@ def test_a_sampler_of_before_meets_its_data_under_the_right_names(bright, monkey
     """Real and drawn images of a class are as bright as it is."""
     data = ["data=image_folder", f"data.root={bright}"]
     with monkeypatch.context() as patch:
-        patch.setattr("synthgen.data.folder.label_names", sorted_as_before)
+        patch.setattr("synthgen.data.folders.folder.label_names", sorted_as_before)
         trained = synthgen("train", "model=pca_gaussian", *data, "logger=csv", "out=run")
     assert trained.code == 0, trained.err
     assert package.load_sampler("run").image.classes == ("0", "1", "10", "2")

@@ -8,19 +8,19 @@ from synthgen.data.arrays import (
     Digits,
     FashionMNIST,
 )
-from synthgen.data.check import CheckResult, Finding, check, heading, tables
-from synthgen.data.check_page import write_check
+from synthgen.data.checks.check import CheckResult, Finding, check, heading, tables
+from synthgen.data.checks.page import write_check
 from synthgen.data.dicom import DICOMFolder
 from synthgen.data.divide import prepare, rebuild
 from synthgen.data.files import FileSource, Listing
-from synthgen.data.folder import ImageFolder
-from synthgen.data.hugging_face import HuggingFace
+from synthgen.data.folders.folder import ImageFolder
 from synthgen.data.medmnist import MedMNIST
 from synthgen.data.npz import NPZ
 from synthgen.data.source import Records, Source
 from synthgen.data.splits import Splits, for_choosing, write_split
-from synthgen.data.table import CSV
-from synthgen.data.webdataset import WebDataset
+from synthgen.data.tabular.hugging_face import HuggingFace
+from synthgen.data.tabular.table import CSV
+from synthgen.data.tabular.webdataset import WebDataset
 from synthgen.images import image_hashes, lines_digest
 
 __all__ = [

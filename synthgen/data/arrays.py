@@ -15,7 +15,8 @@ import torch
 
 from synthgen.data.assign import SPLITS
 from synthgen.data.files import channels_first
-from synthgen.data.folder import ImageFolder
+from synthgen.data.folders.folder import ImageFolder
+from synthgen.data.folders.words import split_word
 from synthgen.data.images import choose_size, fit_levels, for_each
 from synthgen.data.levels import UnscaledImages
 from synthgen.data.readers.foreign import foreign_format
@@ -26,7 +27,6 @@ from synthgen.data.source import (
     requested_size,
     require_safe_names,
 )
-from synthgen.data.words import split_word
 from synthgen.errors import SynthgenError
 from synthgen.types import LabelledImages
 

@@ -11,13 +11,13 @@ from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar
 
 from synthgen.data.files import Listing
-from synthgen.data.folder import ImageFolder
+from synthgen.data.folders.folder import ImageFolder
+from synthgen.data.folders.tree import Tree
 from synthgen.data.images import for_each
 from synthgen.data.readers import FileBytes, ImageFile, ImageFileError
 from synthgen.data.readers.base import HEAD, corrupt, opened
 from synthgen.data.readers.dicom import DicomReader, damaged_values, pydicom
 from synthgen.data.source import existing, label_names, require_safe_names
-from synthgen.data.tree import Tree
 from synthgen.errors import SynthgenError
 
 MOST_BYTES = 2**31  # of one file in an archive, unpacked

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from synthgen.data.folders.tree import Tree
 from synthgen.data.form import Form, scale_of
 from synthgen.data.images import LONGEST_SIDE, fit_levels, for_each, padding_share
 from synthgen.data.levels import UnscaledImages, fill_open_bits, scale, stored_type
@@ -28,7 +29,6 @@ from synthgen.data.readers import (
 )
 from synthgen.data.readers.base import MAX_PIXELS, ExtraBand, Pages
 from synthgen.data.source import Records, Source, requested_size
-from synthgen.data.tree import Tree
 from synthgen.errors import SynthgenError
 from synthgen.images import TOP, eight_bits
 from synthgen.ranges import Count

@@ -17,9 +17,9 @@ import torch
 from torch import Tensor
 
 import synthgen
+from synthgen.data.folders.tree import Tree
 from synthgen.data.source import Source
 from synthgen.data.splits import Splits
-from synthgen.data.tree import Tree
 from synthgen.dataset.schema import Recipe
 from synthgen.errors import SynthgenError
 from synthgen.io import new_folder, readable_os_errors, write_bytes, write_json

@@ -8,13 +8,13 @@ from typing import ClassVar, Literal, Self
 
 import numpy as np
 
-from synthgen.data import columns
 from synthgen.data.arrays import Arrays, ArraySource, open_npz
 from synthgen.data.assign import SPLITS
-from synthgen.data.columns import AUTO, CALLED, GROUP, Choice
-from synthgen.data.divisions import group_choice, split_choice
 from synthgen.data.source import existing, label_names
-from synthgen.data.table_files import Table, cell_of
+from synthgen.data.tabular import columns
+from synthgen.data.tabular.columns import AUTO, CALLED, GROUP, Choice
+from synthgen.data.tabular.divisions import group_choice, split_choice
+from synthgen.data.tabular.files import Table, cell_of
 from synthgen.errors import SynthgenError
 
 Content = Mapping[str, np.ndarray]

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 from unicodedata import category, normalize
 
+from synthgen.data.folders.tree import Tree
 from synthgen.data.levels import require_range
-from synthgen.data.tree import Tree
 from synthgen.errors import SynthgenError
 from synthgen.io import require_plain_file
 from synthgen.ranges import Band, Count, Inner, Real, Side

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from synthgen.data.assign import assign
-from synthgen.data.tree import Tree
+from synthgen.data.folders.tree import Tree
 from synthgen.dataset.schema import Recipe, SplitFile
 from synthgen.errors import SynthgenError
 from synthgen.images import image_hashes

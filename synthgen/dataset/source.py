@@ -11,7 +11,7 @@ import torch
 
 from synthgen.data.arrays import Arrays, ArraySource, image_array, open_npz, read_labels
 from synthgen.data.files import FileSource, Listing, channels_first, scan_files, stop_at
-from synthgen.data.folder import class_folders
+from synthgen.data.folders.folder import class_folders
 from synthgen.data.levels import UnscaledImages, scale
 from synthgen.data.readers import ImageFile
 from synthgen.data.source import Records, existing, label_names

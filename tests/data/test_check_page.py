@@ -13,9 +13,9 @@ import torch
 from PIL import Image
 
 from synthgen.data import CSV, NPZ, Digits, ImageFolder, check, write_check
-from synthgen.data.check_file import CheckFile
-from synthgen.data.check_page import page, viewed
-from synthgen.data.histogram import Histogram
+from synthgen.data.checks.file import CheckFile
+from synthgen.data.checks.histogram import Histogram
+from synthgen.data.checks.page import page, viewed
 from synthgen.data.source import Source
 from synthgen.types import LabelledImages
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from synthgen.data import Digits
-from synthgen.data.confident_learning import flags, review_labels
+from synthgen.data.checks.confident_learning import flags, review_labels
 from synthgen.types import LabelledImages
 
 

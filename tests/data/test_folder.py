@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from synthgen.data import CIFAR10, CSV, NPZ, ImageFolder, prepare
-from synthgen.data.check import check
+from synthgen.data.checks.check import check
 from synthgen.errors import SynthgenError
 
 

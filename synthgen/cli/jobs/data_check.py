@@ -10,8 +10,8 @@ from rich.console import Console
 
 from synthgen.cli.assemble import build_source
 from synthgen.data import check, heading, tables, write_check
-from synthgen.data.check_page import PAGE
-from synthgen.data.confident_learning import FEWEST
+from synthgen.data.checks.confident_learning import FEWEST
+from synthgen.data.checks.page import PAGE
 from synthgen.errors import CheckFailedError
 from synthgen.io import require_absent
 

@@ -8,17 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from synthgen.data import columns
-from synthgen.data.columns import AUTO, CALLED, Choice
-from synthgen.data.divisions import group_choice, split_choice
 from synthgen.data.files import FileSource, Listing
-from synthgen.data.labels import label_choice
 from synthgen.data.medical import MedicalFiles
-from synthgen.data.members import Piece
 from synthgen.data.readers import ImageFile, name_of
 from synthgen.data.source import existing, label_names, require_safe_names
-from synthgen.data.table_files import Table, is_missing, read_table
-from synthgen.data.table_paths import locate
+from synthgen.data.tabular import columns
+from synthgen.data.tabular.columns import AUTO, CALLED, Choice
+from synthgen.data.tabular.divisions import group_choice, split_choice
+from synthgen.data.tabular.files import Table, is_missing, read_table
+from synthgen.data.tabular.labels import label_choice
+from synthgen.data.tabular.members import Piece
+from synthgen.data.tabular.paths import locate
 from synthgen.errors import SynthgenError
 
 

@@ -7,9 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from synthgen.data.assign import SPLITS
-from synthgen.data.source import label_names
-from synthgen.data.walk import Folder, Walked
-from synthgen.data.words import (
+from synthgen.data.folders.walk import Folder, Walked
+from synthgen.data.folders.words import (
     OF_WORD,
     is_date,
     is_fold,
@@ -20,6 +19,7 @@ from synthgen.data.words import (
     split_word,
     stem,
 )
+from synthgen.data.source import label_names
 from synthgen.errors import SynthgenError
 
 SHOWN = 3  # names in a sentence

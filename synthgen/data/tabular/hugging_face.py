@@ -14,13 +14,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
-from synthgen.data import columns
 from synthgen.data.files import Listing
-from synthgen.data.members import Member, Piece, joined, split_word
+from synthgen.data.folders.words import is_part
 from synthgen.data.readers import ImageFile
 from synthgen.data.source import existing
-from synthgen.data.table import TableSource, located, with_notes
-from synthgen.data.table_files import (
+from synthgen.data.tabular import columns
+from synthgen.data.tabular.files import (
     PARQUET,
     arrow_table,
     features_of,
@@ -28,7 +27,8 @@ from synthgen.data.table_files import (
     pyarrow_for,
     read_table,
 )
-from synthgen.data.words import is_part
+from synthgen.data.tabular.members import Member, Piece, joined, split_word
+from synthgen.data.tabular.table import TableSource, located, with_notes
 from synthgen.errors import SynthgenError
 
 METADATA = ("metadata.csv", "metadata.jsonl", "metadata.parquet")

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from decimal import Decimal
 
-from synthgen.data.columns import (
+from synthgen.data.tabular.columns import (
     LABEL,
     TWO,
     Choice,
@@ -18,7 +18,7 @@ from synthgen.data.columns import (
     no_column,
     plain,
 )
-from synthgen.data.table_files import Table, is_missing
+from synthgen.data.tabular.files import Table, is_missing
 from synthgen.errors import SynthgenError
 
 

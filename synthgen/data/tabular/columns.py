@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import PurePath
 
 from synthgen.data.readers import extensions
-from synthgen.data.table_files import Table
+from synthgen.data.tabular.files import Table
 from synthgen.errors import SynthgenError, nearest
 
 AUTO = "auto"

@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar
 
-from synthgen.data import columns
 from synthgen.data.files import Listing
-from synthgen.data.members import Member, Piece, joined
 from synthgen.data.readers import ImageFile, extensions
 from synthgen.data.source import existing
-from synthgen.data.table import TableSource
-from synthgen.data.table_files import table_of_rows
+from synthgen.data.tabular import columns
+from synthgen.data.tabular.files import table_of_rows
+from synthgen.data.tabular.members import Member, Piece, joined
+from synthgen.data.tabular.table import TableSource
 from synthgen.errors import SynthgenError
 
 TEXTS = ("cls", "json")  # members that say something of an image

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from synthgen.data.assign import SPLITS, connected_units
-from synthgen.data.columns import (
+from synthgen.data.tabular.columns import (
     AUTO,
     CALLED,
     FILE_SPLIT,
@@ -22,7 +22,7 @@ from synthgen.data.columns import (
     plain,
     tells_splits,
 )
-from synthgen.data.table_files import Table, is_missing
+from synthgen.data.tabular.files import Table, is_missing
 from synthgen.errors import SynthgenError
 
 # Groups: what must never be torn apart. Their values name people and never leave this file but as

@@ -13,8 +13,15 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from synthgen.data.check import MEANING, SHOWN_PER_KIND, CheckResult, Finding, heading, together
-from synthgen.data.check_file import CheckFile
+from synthgen.data.checks.check import (
+    MEANING,
+    SHOWN_PER_KIND,
+    CheckResult,
+    Finding,
+    heading,
+    together,
+)
+from synthgen.data.checks.file import CheckFile
 from synthgen.errors import printable
 from synthgen.images import as_pictures, encode_png, to_pil
 from synthgen.io import new_folder, write_bytes, write_json, write_text

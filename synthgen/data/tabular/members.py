@@ -5,10 +5,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from synthgen.data.columns import CALLED, FILE_SPLIT
 from synthgen.data.readers import FileBytes, ImageFile
 from synthgen.data.readers.base import corrupt
-from synthgen.data.table_files import Table
+from synthgen.data.tabular.columns import CALLED, FILE_SPLIT
+from synthgen.data.tabular.files import Table
 from synthgen.errors import SynthgenError
 
 

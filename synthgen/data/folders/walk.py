@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+from synthgen.data.folders.words import words_of
 from synthgen.data.readers import extensions
 from synthgen.data.readers.foreign import ENDINGS
 from synthgen.data.source import SET_FILES
-from synthgen.data.words import words_of
 from synthgen.errors import SynthgenError
 
 TEXTS = {  # names without an ending

@@ -11,18 +11,18 @@ import torch
 
 from synthgen.data.arrays import CIFAR10
 from synthgen.data.assign import SPLITS, connected_units
-from synthgen.data.confident_learning import LabelReview, review_labels
+from synthgen.data.checks.confident_learning import LabelReview, review_labels
+from synthgen.data.checks.fit_examples import FitExample, fit_examples
+from synthgen.data.checks.histogram import Histogram
 from synthgen.data.divide import FEWEST_PER_CLASS, divide
 from synthgen.data.files import FileSource, Listing, Scan, go_on, groups_of, records_of
-from synthgen.data.fit_examples import FitExample, fit_examples
-from synthgen.data.histogram import Histogram
+from synthgen.data.folders.tree import Tree
 from synthgen.data.images import padding_share
 from synthgen.data.keep import keep_splits
 from synthgen.data.levels import preview
 from synthgen.data.near_duplicates import NearDuplicates
 from synthgen.data.source import Records, Source
 from synthgen.data.splits import Splits
-from synthgen.data.tree import Tree
 from synthgen.errors import SynthgenError, printable
 from synthgen.images import image_hashes
 from synthgen.types import LabelledImages
@@ -120,7 +120,7 @@ def check(source: Source, labels: int | None = None) -> CheckResult:
 
     Args:
         labels: to doubt the labels too, by classifiers that learn from at most so many images; see
-            :func:`synthgen.data.confident_learning.review_labels`.
+            :func:`synthgen.data.checks.confident_learning.review_labels`.
 
     Raises:
         SynthgenError: there is nothing to look at (a missing folder, a damaged archive).

@@ -1,0 +1,1 @@
+"""How folders of images are read: what lies where, and what it means."""

@@ -1,0 +1,1 @@
+"""Tables that list images, and archives that hold them: which column, or member, means what."""
