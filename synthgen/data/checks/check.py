@@ -153,7 +153,9 @@ def _check_files(source: Source, files: FileSource, learned_from: int | None) ->
     scan = files.scan(listing, on_error=go_on)
     good = [index for index, error in enumerate(scan.errors) if error is None]
     everything = torch.tensor(listing.labels, dtype=torch.int64)
-    stored = scan.images(everything, listing.classes).subset(good)
+    stored = scan.images(everything, listing.classes)
+    if len(good) < len(stored):  # else they needn't be there twice
+        stored = stored.subset(good)
     names = tuple(listing.names[index] for index in good)
     known = groups_of(listing, scan)
     groups = tuple(known[index] for index in good)
