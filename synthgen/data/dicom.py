@@ -289,7 +289,6 @@ class ZipMember(FileBytes):
         except (
             OSError,
             EOFError,
-            NotImplementedError,
             RuntimeError,
             zipfile.BadZipFile,
             zlib.error,

@@ -133,7 +133,8 @@ def scaled(
             images.images, images.labels, images.classes, images.groups, declared=top
         )
     ends, why = choose_range(images, train, wanted)
-    return scale(images, ends, bits), [range_note(images, train, ends, bits, why)]
+    found = scale(images, ends, bits)
+    return found, [range_note(images.subset(train), found.subset(train), ends, why)]
 
 
 def scale(images: UnscaledImages, ends: Range, bits: int) -> LabelledImages:
@@ -151,13 +152,11 @@ def scale(images: UnscaledImages, ends: Range, bits: int) -> LabelledImages:
     )
 
 
-def range_note(images: UnscaledImages, train: list[int], ends: Range, bits: int, why: str) -> str:
-    """What the scale does to the training images, in numbers. Raises SynthgenError if it leaves one
-    level of several."""
-    known = images.subset(train)
-    before = _distinct(known.images.numpy())
-    after = _distinct(scale(known, ends, bits).images.numpy())
-    levels = known.images.float()
+def range_note(known: UnscaledImages, found: LabelledImages, ends: Range, why: str) -> str:
+    """What the scale does to training images, ``known`` before and ``found`` after, in numbers.
+    Raises SynthgenError if it leaves one level of several."""
+    before, after = _distinct(known.images.numpy()), _distinct(found.images.numpy())
+    levels, bits = known.images.float(), found.image.bits
     if after == 1 < before:
         raise SynthgenError(
             f"Training levels from {levels.min():g} to {levels.max():g} become one level between "
@@ -192,8 +191,7 @@ def preview(images: LabelledImages) -> LabelledImages:
         low, high = (float(levels.min()), float(levels.max())) if levels.size else (0.0, 1.0)
     else:
         low, high = 0.0, float(TOP[16])
-    found = images.images
-    unscaled = UnscaledImages(found, images.labels, images.classes, images.groups)
+    unscaled = UnscaledImages(images.images, images.labels, images.classes, images.groups)
     return scale(unscaled, (low, high if high > low else low + 1), 8)
 
 

@@ -61,7 +61,7 @@ class DicomReader(Reader):
     name: ClassVar[str] = "DICOM"
     extensions: ClassVar[frozenset[str]] = frozenset(ENDINGS)
     broken: ClassVar[tuple[type[Exception], ...]] = (
-        *BROKEN, RuntimeError, AttributeError, NotImplementedError
+        *BROKEN, RuntimeError, AttributeError
     )  # fmt: skip
 
     def __init__(

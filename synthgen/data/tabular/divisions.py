@@ -119,9 +119,9 @@ def _joined(columns: Sequence[Sequence[str | None]]) -> list[str | None]:
     ]
     keys: list[str | None] = [None] * len(numbers)
     for unit in connected_units(numbers, *tagged):
-        values = [cells[row] for row in unit for cells in tagged if cells[row] is not None]
+        values = [cell for row in unit for cells in tagged if (cell := cells[row]) is not None]
         for row in unit:
-            keys[row] = min(values, default=None)  # type: ignore[type-var]
+            keys[row] = min(values, default=None)
     return keys
 
 
