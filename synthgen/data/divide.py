@@ -13,7 +13,7 @@ from torch import Tensor
 
 from synthgen.data.assign import SPLITS, assign, connected_units, cut, limits_of
 from synthgen.data.files import FileSource
-from synthgen.data.keep import keep_splits, kept_splits
+from synthgen.data.keep import keep_splits, kept_splits, place_of
 from synthgen.data.levels import preview, require_view, scaled
 from synthgen.data.near_duplicates import FIRST_RULE, RULE, NearDuplicates, Rule
 from synthgen.data.source import Records, Source
@@ -35,13 +35,14 @@ def prepare(source: Source) -> Splits:
         SynthgenError: a file can't be read, a class has fewer than 5 images, or one can't be in
             every split.
     """
-    kept = kept_splits(source)
+    place = place_of(source)
+    kept = kept_splits(place)
     if kept is not None:
         return kept
     # Only files are sure to be decoded into memory of their own.
     take = moved if isinstance(source, FileSource) else copied
     splits = divide(source, source.read(), take=take)
-    keep_splits(source, splits)
+    keep_splits(place, splits)
     return splits
 
 
@@ -221,7 +222,8 @@ def rebuild(source: Source, recipe: Recipe, digest: str) -> Splits:
         bits=recipe.bits,
         view=None if recipe.view is None else list(recipe.view),
     ).named_as(recipe.classes)
-    kept = kept_splits(source)
+    place = place_of(source)
+    kept = kept_splits(place)
     if kept is not None and (kept.digest, kept.train.classes) == (digest, recipe.classes):
         return kept
     records = in_order(source.read(), recipe.classes)
@@ -244,7 +246,7 @@ def rebuild(source: Source, recipe: Recipe, digest: str) -> Splits:
             f"{digest[:8]}), so test images could have been trained on.\n"
             "Evaluate with the version of synthgen that trained, or train again."
         )
-    keep_splits(source, splits)
+    keep_splits(place, splits)
     return splits
 
 

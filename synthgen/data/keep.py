@@ -34,9 +34,8 @@ DECODERS = ("pillow", "imagecodecs", "tifffile", "numpy")  # another version may
 Entry = tuple[str, int, int]  # a file's name, size and time
 
 
-def kept_splits(source: Source) -> Splits | None:
-    """The splits of ``source`` as they were kept; None if there are none (any more)."""
-    place = _place(source)
+def kept_splits(place: Path | None) -> Splits | None:
+    """What was kept at a place; None if there is nothing (any more)."""
     if place is None or not (place / FACTS).is_file():
         return None
     try:
@@ -47,10 +46,9 @@ def kept_splits(source: Source) -> Splits | None:
         return None
 
 
-def keep_splits(source: Source, splits: Splits) -> None:
-    """Keep them, if ``source`` has a folder for that and says by what they would change. A folder
-    that can't be written, or that another process writes, costs a warning only."""
-    place = _place(source)
+def keep_splits(place: Path | None, splits: Splits) -> None:
+    """Keep them, if there is a place for them. A folder that can't be written, or that another
+    process writes, costs a warning only."""
     if place is None or (place / FACTS).is_file():
         return
     from safetensors.torch import save
@@ -65,8 +63,10 @@ def keep_splits(source: Source, splits: Splits) -> None:
         log.warning("The images were not kept in data.cache: %s", error)
 
 
-def _place(source: Source) -> Path | None:
-    """A folder named by all settings, and by the name, size and time of every file."""
+def place_of(source: Source) -> Path | None:
+    """A folder named by all settings, and by the name, size and time of every file; None if there
+    is none to keep anything in, or nothing to see changes by. To be asked before files are read:
+    what changes meanwhile is of another place."""
     watched = source.watched()
     if source.cache is None or watched is None or not watched.exists():
         return None

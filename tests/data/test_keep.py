@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from synthgen.data import ImageFolder, check, prepare, rebuild
-from synthgen.data.keep import entries, kept_splits
+from synthgen.data.keep import entries, kept_splits, place_of
 from synthgen.data.splits import Splits
 from synthgen.types import LabelledImages
 
@@ -56,7 +56,7 @@ def test_training_starts_from_what_the_check_kept(source, monkeypatch):
 @pytest.mark.parametrize("change", ["content", "time", "new", "gone", "renamed", "setting"])
 def test_any_change_reads_anew(source, tmp_path, change):
     prepare(source)
-    assert kept_splits(source) is not None
+    assert kept_splits(place_of(source)) is not None
     one = next((tmp_path / "photos" / "cat").iterdir())
     if change == "content":
         about = one.stat()
@@ -72,7 +72,7 @@ def test_any_change_reads_anew(source, tmp_path, change):
         one.rename(one.with_name("zz.png"))
     else:
         source = replace(source, holdout=0.2)
-    assert kept_splits(source) is None
+    assert kept_splits(place_of(source)) is None
 
 
 def test_damage_is_told_and_read_anew(source, tmp_path, caplog):
@@ -84,7 +84,7 @@ def test_damage_is_told_and_read_anew(source, tmp_path, caplog):
     file.write_bytes(content)
     assert same(prepare(source), before)
     assert "is damaged" in caplog.text
-    assert kept_splits(source) is not None
+    assert kept_splits(place_of(source)) is not None
 
 
 def test_a_folder_that_cannot_be_written_costs_a_warning(source, tmp_path, caplog):
@@ -103,3 +103,17 @@ def test_a_folder_linked_to_its_parent_is_walked_once(tmp_path):
     (tmp_path / "a" / "x.png").write_bytes(b"1")
     (tmp_path / "a" / "loop").symlink_to(tmp_path, target_is_directory=True)
     assert [name for name, *_ in entries(tmp_path)] == ["a", "a/x.png"]
+
+
+def test_what_changes_while_it_is_read_is_not_kept_as_read(source, tmp_path, monkeypatch):
+    one = next((tmp_path / "photos" / "cat").iterdir())
+    whole = ImageFolder.read
+
+    def changed_meanwhile(self):
+        records = whole(self)
+        os.utime(one, ns=(0, one.stat().st_mtime_ns + 1))
+        return records
+
+    monkeypatch.setattr(ImageFolder, "read", changed_meanwhile)
+    prepare(source)
+    assert kept_splits(place_of(source)) is None

@@ -18,7 +18,7 @@ from synthgen.data.divide import FEWEST_PER_CLASS, divide
 from synthgen.data.files import FileSource, Listing, Scan, go_on, groups_of, records_of
 from synthgen.data.folders.tree import Tree
 from synthgen.data.images import padding_share
-from synthgen.data.keep import keep_splits
+from synthgen.data.keep import keep_splits, place_of
 from synthgen.data.levels import preview
 from synthgen.data.near_duplicates import NearDuplicates
 from synthgen.data.source import Records, Source
@@ -125,6 +125,14 @@ def check(source: Source, labels: int | None = None) -> CheckResult:
     Raises:
         SynthgenError: there is nothing to look at (a missing folder, a damaged archive).
     """
+    place = place_of(source)
+    result = _checked(source, labels)
+    if result.splits is not None:
+        keep_splits(place, result.splits)  # training starts from here
+    return result
+
+
+def _checked(source: Source, labels: int | None) -> CheckResult:
     folder = source.as_folder() if isinstance(source, CIFAR10) else None
     files = folder or source
     if isinstance(files, FileSource):
@@ -203,7 +211,6 @@ def _training_says(
         splits = divide(source, read(), near)
     except SynthgenError as error:
         return notes, str(error), None
-    keep_splits(source, splits)  # training starts from here
     return splits.notes, None, splits
 
 
