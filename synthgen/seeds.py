@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from enum import IntEnum
 
 import numpy as np
@@ -106,3 +107,51 @@ def step_generator(seed: int, *position: int) -> torch.Generator:
     no stored random state to continue exactly."""
     entropy = np.random.SeedSequence([seed, *position]).generate_state(1, dtype=np.uint32)
     return torch.Generator().manual_seed(int(entropy[0]))
+
+
+class BatchGenerator(torch.Generator):
+    """A CPU generator for a step of which this process computes some rows.
+
+    Its own ``rand``, ``randn`` and ``randint`` draw for the whole batch and return the rows of this
+    process, so that several processes together draw what one would. Where one alone trains, they
+    are torch's. Made by :func:`batch_generator`.
+    """
+
+    rank, world, blocks = 0, 1, 1
+
+    def rand(self, count: int, *size: int) -> Tensor:
+        """float32 ``(count, *size)`` from U[0, 1)."""
+        return self._own(torch.rand(count * self.world, *size, generator=self))
+
+    def randn(self, count: int, *size: int) -> Tensor:
+        """float32 ``(count, *size)`` from N(0, 1)."""
+        return self._own(torch.randn(count * self.world, *size, generator=self))
+
+    def randint(self, low: int, high: int, count: int, *size: int) -> Tensor:
+        """int64 ``(count, *size)`` from ``low`` to ``high - 1``."""
+        return self._own(torch.randint(low, high, (count * self.world, *size), generator=self))
+
+    @contextmanager
+    def in_blocks(self, blocks: int) -> Iterator[None]:
+        """While rows are drawn for ``blocks`` batches laid one after another, as of real images
+        followed by generated ones: each process has its rows of each."""
+        before, self.blocks = self.blocks, blocks
+        try:
+            yield
+        finally:
+            self.blocks = before
+
+    def _own(self, rows: Tensor) -> Tensor:
+        if self.world == 1:
+            return rows
+        by_process = rows.unflatten(0, (self.blocks, self.world, -1))
+        return by_process[:, self.rank].flatten(0, 1)
+
+
+def batch_generator(rank: int, world: int, seed: int, *position: int) -> BatchGenerator:
+    """:func:`step_generator` for process ``rank`` of ``world``."""
+    entropy = np.random.SeedSequence([seed, *position]).generate_state(1, dtype=np.uint32)
+    generator = BatchGenerator()
+    generator.manual_seed(int(entropy[0]))
+    generator.rank, generator.world = rank, world
+    return generator
