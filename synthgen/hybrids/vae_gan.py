@@ -207,7 +207,7 @@ class VAEGAN(AdversarialModule):
     @torch.no_grad()
     def _prior_latents(self, labels: Tensor, number: int) -> Tensor:
         """float32 ``(N, Z)`` from p(z | y). Each process takes its rows of the global batch."""
-        rank, world = self.place
+        rank, world = self.processes.rank, self.processes.world
         generator = step_generator(self.run_seed, Stream.DRAWS, number)
         seeds = torch.randint(2**62, (world, len(labels)), generator=generator)
         return self.networks.prior.sample(labels, seeds[rank])

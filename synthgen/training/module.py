@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from synthgen.device import Precision, autocast, compute_dtype, to_device
 from synthgen.errors import SynthgenError
+from synthgen.processes import Processes
 from synthgen.samplers.base import Sampler
 from synthgen.seeds import Stream, step_generator
 from synthgen.training.data import Order, Shuffled
@@ -67,6 +68,7 @@ class GenerativeModule(LightningModule):
         self.image, self.batch_size = image, batch_size
         self.clock = Clock()
         self.run_seed = 0
+        self.processes = Processes()  # those that train it together
         self.order: Order = Shuffled()
         self.precision: Precision = "auto"
         self.losses: dict[str, Tensor] = {}
@@ -103,18 +105,11 @@ class GenerativeModule(LightningModule):
         """Where it is being trained, or was: Lightning brings it back to the CPU at the end."""
         return self.device if self._trainer is None else self._trainer.strategy.root_device
 
-    @property
-    def place(self) -> tuple[int, int]:
-        """Which of how many processes this is."""
-        if self._trainer is None:
-            return 0, 1
-        return self.trainer.global_rank, self.trainer.world_size
-
     def noise(self, count: int, size: int) -> Tensor:
         """float32 ``(count, size)`` from N(0, I), a pure function of the run's seed and the images
         seen, so that a resumed run repeats it. Each process takes its rows of the global batch."""
         generator = step_generator(self.run_seed, Stream.NOISE, self.clock.images_seen)
-        rank, world = self.place
+        rank, world = self.processes.rank, self.processes.world
         drawn = torch.randn(count * world, size, generator=generator)
         return to_device(drawn[rank * count : (rank + 1) * count], self.device)
 
