@@ -51,6 +51,9 @@ class Processes:
     def average_gradients(self, parameters: Iterable[torch.nn.Parameter]) -> None:
         """Replace every gradient by its mean over processes. All must have the same ones."""
 
+    def follow_first(self, tensors: Iterable[Tensor]) -> None:
+        """Give ``tensors`` process 0's values, in place. All must have tensors of these shapes."""
+
     def agree(self, *flags: bool) -> tuple[bool, ...]:
         """Each flag, true on all processes if it is on any. All must ask at the same place."""
         return flags
@@ -84,14 +87,23 @@ class Together(Processes):
         found: Tensor = _Total.apply(value, self)
         return found
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Together:
+        return self  # a copy of what they train is theirs too; groups can't be copied
+
     @torch.no_grad()
     def average_gradients(self, parameters: Iterable[torch.nn.Parameter]) -> None:
-        gradients = [one.grad for one in parameters if one.grad is not None]
-        for dtype in {one.dtype for one in gradients}:
-            alike = [one for one in gradients if one.dtype == dtype]
+        for alike in _by_kind(one.grad for one in parameters if one.grad is not None):
             flat = _flatten_dense_tensors(alike)
             dist.all_reduce(flat, group=self.group)
             flat /= self.world
+            torch._foreach_copy_(alike, list(_unflatten_dense_tensors(flat, alike)))
+
+    @torch.no_grad()
+    def follow_first(self, tensors: Iterable[Tensor]) -> None:
+        for alike in _by_kind(tensors):
+            flat = _flatten_dense_tensors(alike)
+            group = self.control if flat.device.type == "cpu" else self.group
+            dist.broadcast(flat, group=group, group_src=0)
             torch._foreach_copy_(alike, list(_unflatten_dense_tensors(flat, alike)))
 
     def agree(self, *flags: bool) -> tuple[bool, ...]:
@@ -106,6 +118,14 @@ class Together(Processes):
 
     def wait(self) -> None:
         dist.barrier(group=self.control)
+
+
+def _by_kind(tensors: Iterable[Tensor]) -> list[list[Tensor]]:
+    """Those of one dtype and device together, in the same order on all processes."""
+    kinds: dict[tuple[torch.dtype, torch.device], list[Tensor]] = {}
+    for one in tensors:
+        kinds.setdefault((one.dtype, one.device), []).append(one)
+    return list(kinds.values())
 
 
 class _Gather(torch.autograd.Function):

@@ -16,9 +16,10 @@ from torch import Tensor, nn
 
 from synthgen.device import Precision, autocast, compute_dtype, to_device
 from synthgen.errors import SynthgenError
+from synthgen.networks.shared import shared_parts
 from synthgen.processes import Processes
 from synthgen.samplers.base import Sampler
-from synthgen.seeds import Stream, step_generator
+from synthgen.seeds import BatchGenerator, Stream, batch_generator
 from synthgen.training.data import Order, Shuffled
 from synthgen.training.schedules import Clock
 from synthgen.types import ImageSpec, LabelledImages
@@ -74,6 +75,27 @@ class GenerativeModule(LightningModule):
         self.losses: dict[str, Tensor] = {}
         self.before_step: Callable[[], None] = _nothing
 
+    def share(self, processes: Processes) -> None:
+        """Train together with others from the next step on, from process 0's weights. Called once,
+        by all of them, while the module is where its weights begin.
+
+        ``batch_size`` stays that of all processes together. What looks at a batch looks at all of
+        it: see :func:`synthgen.networks.shared.shared_parts`. Averages are left as they are.
+
+        Raises:
+            SynthgenError: the processes can't share a batch evenly, or a part would compute
+                something else than in one process.
+        """
+        if self.batch_size % processes.world:
+            raise SynthgenError(
+                f"A batch of {self.batch_size} images can't be shared by {processes.world} "
+                "processes evenly.\n"
+                f"Use model.batch_size={-(-self.batch_size // processes.world) * processes.world}."
+            )
+        self.processes = processes
+        shared_parts(self, processes, skip=EMA)
+        processes.follow_first([*self.parameters(), *self.buffers()])
+
     @abstractmethod
     def sampler(self) -> Sampler:
         """What people use: the averaged weights, sharing storage with this module."""
@@ -108,10 +130,21 @@ class GenerativeModule(LightningModule):
     def noise(self, count: int, size: int) -> Tensor:
         """float32 ``(count, size)`` from N(0, I), a pure function of the run's seed and the images
         seen, so that a resumed run repeats it. Each process takes its rows of the global batch."""
-        generator = step_generator(self.run_seed, Stream.NOISE, self.clock.images_seen)
+        drawn = self.random(Stream.NOISE, self.clock.images_seen).randn(count, size)
+        return to_device(drawn, self.device)
+
+    def random(self, stream: Stream, *position: int) -> BatchGenerator:
+        """For what is drawn in a step: a pure function of the run's seed and the position, which
+        draws for the whole batch and keeps this process's rows."""
         rank, world = self.processes.rank, self.processes.world
-        drawn = torch.randn(count * world, size, generator=generator)
-        return to_device(drawn[rank * count : (rank + 1) * count], self.device)
+        return batch_generator(rank, world, self.run_seed, stream, *position)
+
+    def logged_losses(self) -> dict[str, Tensor]:
+        """``losses``, each the mean over processes, float32 scalars. All processes must ask."""
+        if not self.losses:
+            return {}
+        values = torch.stack([value.detach().float() for value in self.losses.values()])
+        return dict(zip(self.losses, self.processes.mean(values).unbind(), strict=True))
 
     def optimizer_list(self) -> list[StepTaker]:
         """The optimizers, of which the first alone advances ``trainer.global_step``: Lightning
@@ -124,9 +157,13 @@ class GenerativeModule(LightningModule):
         return [counted]
 
     def descend(self, optimizer: StepTaker, loss: Tensor) -> None:
-        """One step of ``optimizer`` down the gradient of ``loss``, a scalar."""
+        """One step of ``optimizer`` down the gradient of ``loss``, a scalar: of this process's
+        rows. Explicit averaging, because DistributedDataParallel's reducer knows neither two
+        optimizers nor frozen networks nor gradients of gradients."""
         optimizer.zero_grad(set_to_none=True)
         self.manual_backward(loss)
+        groups = optimizer.param_groups
+        self.processes.average_gradients(one for group in groups for one in group["params"])
         optimizer.step()
 
     @abstractmethod
@@ -137,6 +174,11 @@ class GenerativeModule(LightningModule):
         self.before_step()
         self.step(*batch)
         self.clock.tick(self.batch_size)
+        if self.clock.max_seconds is not None:
+            # Schedules go by it, and what a step does: all processes must read the same clock.
+            seconds = torch.tensor(self.clock.seconds, dtype=torch.float64)
+            self.processes.follow_first([seconds])
+            self.clock.seconds = float(seconds)
 
 
 def set_hyperparameters(optimizer: StepTaker, *, lr: float, beta2: float | None = None) -> None:
