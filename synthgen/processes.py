@@ -66,6 +66,9 @@ class Processes:
         """Until all have come here."""
 
 
+ALONE = Processes()
+
+
 class Together(Processes):
     """Several processes in a group of torch.distributed, which exists already.
 

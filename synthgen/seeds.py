@@ -101,14 +101,6 @@ def truncated(latents: Tensor, limit: float) -> Tensor:
     return cut.clamp(-limit, limit).to(latents.dtype)
 
 
-def step_generator(seed: int, *position: int) -> torch.Generator:
-    """A CPU generator that is a pure function of the run's seed and a position (for example the
-    images seen so far). Training draws all its noise from such generators, so a resumed run needs
-    no stored random state to continue exactly."""
-    entropy = np.random.SeedSequence([seed, *position]).generate_state(1, dtype=np.uint32)
-    return torch.Generator().manual_seed(int(entropy[0]))
-
-
 class BatchGenerator(torch.Generator):
     """A CPU generator for a step of which this process computes some rows.
 
@@ -148,10 +140,18 @@ class BatchGenerator(torch.Generator):
         return by_process[:, self.rank].flatten(0, 1)
 
 
-def batch_generator(rank: int, world: int, seed: int, *position: int) -> BatchGenerator:
-    """:func:`step_generator` for process ``rank`` of ``world``."""
+def step_generator(seed: int, *position: int) -> BatchGenerator:
+    """A CPU generator that is a pure function of the run's seed and a position (for example the
+    images seen so far). Training draws all its noise from such generators, so a resumed run needs
+    no stored random state to continue exactly."""
     entropy = np.random.SeedSequence([seed, *position]).generate_state(1, dtype=np.uint32)
     generator = BatchGenerator()
     generator.manual_seed(int(entropy[0]))
+    return generator
+
+
+def batch_generator(rank: int, world: int, seed: int, *position: int) -> BatchGenerator:
+    """:func:`step_generator` for process ``rank`` of ``world``."""
+    generator = step_generator(seed, *position)
     generator.rank, generator.world = rank, world
     return generator

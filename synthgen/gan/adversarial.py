@@ -16,6 +16,8 @@ from synthgen.gan.auxiliary import AuxiliaryClassifier
 from synthgen.gan.losses import GANLoss
 from synthgen.gan.penalties import CriticStep, GradientNorm, Penalty
 from synthgen.networks.base import Discriminator
+from synthgen.processes import Processes
+from synthgen.seeds import BatchGenerator
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +51,7 @@ class AdversarialLoss(nn.Module):
         self.stateful = nn.ModuleDict(
             {name: one for name, one in self.penalties.items() if isinstance(one, nn.Module)}
         )
+        self.processes = Processes()  # those that train it together
         self._autocast = autocast
         self._discriminator_features: Callable[[Tensor], Tensor] = discriminator.features
 
@@ -73,7 +76,7 @@ class AdversarialLoss(nn.Module):
         *,
         number: int,
         progress: float,
-        random: torch.Generator,
+        random: BatchGenerator,
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss with its weighted penalties, and the parts of it for the log.
 
@@ -104,7 +107,7 @@ class AdversarialLoss(nn.Module):
         return loss, parts
 
     def generator_loss(
-        self, fake: Tensor, real: Tensor, labels: Tensor, random: torch.Generator
+        self, fake: Tensor, real: Tensor, labels: Tensor, random: BatchGenerator
     ) -> Tensor:
         """Mean loss of the generator, whose gradient flows to ``fake``; see :meth:`frozen`."""
         real_logits = None
@@ -122,7 +125,7 @@ class AdversarialLoss(nn.Module):
         with self._autocast():
             return self._discriminator_features(images).float()
 
-    def logits(self, images: Tensor, labels: Tensor, random: torch.Generator) -> Tensor:
+    def logits(self, images: Tensor, labels: Tensor, random: BatchGenerator) -> Tensor:
         """float32, one per image or per patch, of augmented images."""
         return self.discriminator.logits(self.features(self._augmented(images, random)), labels)
 
@@ -136,13 +139,15 @@ class AdversarialLoss(nn.Module):
             self.requires_grad_(True)
 
     def _features_of_both(
-        self, real: Tensor, fake: Tensor, random: torch.Generator
+        self, real: Tensor, fake: Tensor, random: BatchGenerator
     ) -> tuple[Tensor, Tensor]:
         """In one pass, unless a batch norm would then mix their statistics."""
         if any(isinstance(layer, _BatchNorm) for layer in self.discriminator.modules()):
             first, second = (self.features(self._augmented(one, random)) for one in (real, fake))
         else:
-            joint = self.features(self._augmented(torch.cat([real, fake]), random))
+            with random.in_blocks(2):
+                images = self._augmented(torch.cat([real, fake]), random)
+            joint = self.features(images)
             first, second = joint.chunk(2)
         return first, second
 
@@ -152,7 +157,7 @@ class AdversarialLoss(nn.Module):
         fake: Tensor,
         features: tuple[Tensor, Tensor],
         labels: Tensor,
-        random: torch.Generator,
+        random: BatchGenerator,
     ) -> CriticStep:
         return CriticStep(
             real=real,
@@ -162,7 +167,8 @@ class AdversarialLoss(nn.Module):
             labels=labels,
             critic=lambda images, classes: self.logits(images, classes, random),
             random=random,
+            processes=self.processes,
         )
 
-    def _augmented(self, images: Tensor, random: torch.Generator) -> Tensor:
+    def _augmented(self, images: Tensor, random: BatchGenerator) -> Tensor:
         return images if self.augmentation is None else self.augmentation(images, random)

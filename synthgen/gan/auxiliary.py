@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from synthgen.processes import Processes
 from synthgen.ranges import NonNegative, Positive, PositiveShare, Size
 
 # What an auxiliary classifier on the discriminator's features is.
@@ -80,6 +81,7 @@ class D2DCE(AuxiliaryClassifier):
         self.weight, self.margin, self.temperature = weight, margin, temperature
         self.embed = nn.Linear(feature_dim, embedding_dim)
         self.proxies = nn.Embedding(num_classes, embedding_dim)
+        self.processes = Processes()  # those that train it together
 
     def discriminator(self, real: Tensor, fake: Tensor, labels: Tensor) -> Tensor:
         return self._d2d_ce(real, labels)
@@ -91,10 +93,11 @@ class D2DCE(AuxiliaryClassifier):
         embedded = F.normalize(self.embed(features), dim=1)
         proxies = F.normalize(self.proxies(labels), dim=1)
         to_proxy = (embedded * proxies).sum(dim=1, keepdim=True)  # (N, 1)
-        to_others = embedded @ embedded.T  # (N, N)
+        everybody, classes = self.processes.gather(embedded), self.processes.gather(labels)
+        to_others = embedded @ everybody.T  # (N, images of all processes)
         attraction = (to_proxy - self.margin).clamp_max(0) / self.temperature
         repulsion = (to_others - (1 - self.margin)).clamp_min(0) / self.temperature
-        same_class = labels[:, None] == labels  # itself too
+        same_class = labels[:, None] == classes  # itself too
         repulsion = repulsion.masked_fill(same_class, -torch.inf)
         total = torch.cat([attraction, repulsion], dim=1).logsumexp(dim=1)
         return self.weight * (total - attraction.squeeze(1))

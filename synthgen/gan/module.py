@@ -92,7 +92,7 @@ class AdversarialModule(GenerativeModule):
         self, real: Tensor, fake: Tensor, labels: Tensor, number: int, optimizer: StepTaker
     ) -> dict[str, Tensor]:
         """The discriminator's step ``number``; returns the parts of its loss."""
-        random = step_generator(self.run_seed, Stream.CRITIC, number, 0)
+        random = self.random(Stream.CRITIC, number, 0)
         loss, parts = self.critic.discriminator_loss(
             real, fake, labels, number=number, progress=self.clock.progress, random=random
         )
@@ -197,7 +197,7 @@ class GAN(AdversarialModule):
     def _train_generator(
         self, real: Tensor, fake: Tensor, labels: Tensor, number: int, optimizer: StepTaker
     ) -> None:
-        random = step_generator(self.run_seed, Stream.CRITIC, number, 1)
+        random = self.random(Stream.CRITIC, number, 1)
         with self.critic.frozen():
             loss = self.critic.generator_loss(fake, real, labels, random)
             self.losses["generator"] = loss.detach()

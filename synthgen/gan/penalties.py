@@ -13,7 +13,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from synthgen.gan.augmentations.base import Augmentation
+from synthgen.processes import ALONE, Processes
 from synthgen.ranges import Count, Decay, Positive
+from synthgen.seeds import BatchGenerator
 from synthgen.training.schedules import Schedule, Weight
 
 # What a penalty sees, and what it is.
@@ -32,7 +34,10 @@ class CriticStep:
             patches.
         labels: int64 ``(N,)``, those of ``real[i]`` and of ``fake[i]``.
         critic: images and labels to float32 logits ``(N,)``, for further ones.
-        random: a pure function of the run's seed and the step.
+        random: a pure function of the run's seed and the step; its own ``rand``, ``randn`` and
+            ``randint`` draw for the rows of all processes.
+        processes: those that train together. All tensors here are this process's N rows of the
+            batch; a value that looks at other rows asks for them, ``processes.gather(rows)``.
     """
 
     real: Tensor
@@ -41,7 +46,8 @@ class CriticStep:
     fake_logits: Tensor
     labels: Tensor
     critic: Callable[[Tensor, Tensor], Tensor]
-    random: torch.Generator
+    random: BatchGenerator
+    processes: Processes = ALONE
 
     @cached_property
     def gradients(self) -> dict[str, Tensor]:
@@ -138,7 +144,7 @@ class WGANGP(GradientNorm):
     """
 
     def points(self, step: CriticStep) -> Tensor:
-        share = torch.rand(len(step.real), 1, 1, 1, generator=step.random).to(step.real.device)
+        share = step.random.rand(len(step.real), 1, 1, 1).to(step.real.device)
         return torch.lerp(step.fake.detach(), step.real.detach(), share)
 
 
@@ -161,8 +167,8 @@ class DRAGAN(GradientNorm):
 
     def points(self, step: CriticStep) -> Tensor:
         real = step.real.detach()
-        noise = torch.randn(real.shape, generator=step.random).to(real.device)
-        return real + self.spread * real.std() * noise
+        noise = step.random.randn(*real.shape).to(real.device)
+        return real + self.spread * step.processes.gather(real).std() * noise
 
 
 class Consistency(nn.Module):
@@ -212,7 +218,8 @@ class LeCam(nn.Module):
             self.register_buffer(name, torch.zeros(()))
 
     def forward(self, step: CriticStep) -> Tensor:
-        self._observe(step.real_logits.detach().mean(), step.fake_logits.detach().mean())
+        means = torch.stack([step.real_logits.detach().mean(), step.fake_logits.detach().mean()])
+        self._observe(*step.processes.mean(means))
         above = F.relu(step.real_logits - self.fake_average)
         below = F.relu(self.real_average - step.fake_logits)
         return above.square() + below.square()

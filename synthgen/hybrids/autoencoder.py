@@ -18,10 +18,11 @@ from synthgen.hybrids.bottleneck import Bottleneck, Encoded
 from synthgen.images import to_float
 from synthgen.networks.base import Discriminator, Encoder, Generator
 from synthgen.networks.grid import GridDecoder
+from synthgen.processes import ALONE, Processes
 from synthgen.ranges import BatchSize, Count, Decay
 from synthgen.samplers.base import Sampler
 from synthgen.samplers.neural import DecoderSampler, LatentDensity
-from synthgen.seeds import Stream, step_generator
+from synthgen.seeds import Stream
 from synthgen.training.module import EMA
 from synthgen.training.schedules import Rate, Weight
 from synthgen.types import LabelledImages
@@ -45,13 +46,16 @@ def last_weight(decoder: nn.Module) -> nn.Parameter:
     return found
 
 
-def adaptive_weight(reconstruction: Tensor, adversarial: Tensor, weight: Tensor) -> Tensor:
+def adaptive_weight(
+    reconstruction: Tensor, adversarial: Tensor, weight: Tensor, processes: Processes = ALONE
+) -> Tensor:
     """‖d reconstruction / d weight‖ / ‖d adversarial / d weight‖, of two scalars (Esser et al.
-    2021, eq. 7): what makes both pull on that layer equally hard. Their graphs stay usable."""
+    2021, eq. 7): what makes both pull on that layer equally hard. Their graphs stay usable. The
+    scalars are means over rows; of several processes, over those of all."""
     norms = []
     for loss in (reconstruction, adversarial):
         (slope,) = torch.autograd.grad(loss, weight, retain_graph=True)
-        norms.append(slope.float().norm())
+        norms.append(processes.mean(slope.float()).norm())
     return (norms[0] / (norms[1] + EPSILON)).clamp(0, LARGEST).detach()
 
 
@@ -200,7 +204,7 @@ class Autoencoder(AdversarialModule):
         if progress >= self.adversarial_from:
             loss = loss + self._adversarial(reconstruction, outputs, real, labels)
         self.descend(optimizer, loss)
-        networks.bottleneck.observe(said, step_generator(self.run_seed, Stream.CODES, number))
+        networks.bottleneck.observe(said, self.random(Stream.CODES, number))
         self.ema.update(networks, self.batch_size, self.clock.images_seen + self.batch_size)
 
     def _adversarial(
@@ -210,13 +214,14 @@ class Autoencoder(AdversarialModule):
         number = self.clock.images_seen // self.batch_size
         fake = self.networks.likelihood.mean(outputs)
         parts = self._train_discriminator(real, fake, labels, number, self.optimizer_list()[1])
-        random = step_generator(self.run_seed, Stream.CRITIC, number, 1)
+        random = self.random(Stream.CRITIC, number, 1)
         with self.critic.frozen():
             adversarial = self.critic.generator_loss(fake, real, labels, random)
             (slope,) = torch.autograd.grad(adversarial, fake, retain_graph=True)
         # The same gradient as the loss itself, with one pass through the discriminator for both
         # the weight and the step.
         pull = (fake * slope).sum()
-        weight = adaptive_weight(reconstruction, pull, last_weight(self.networks.decoder))
+        last = last_weight(self.networks.decoder)
+        weight = adaptive_weight(reconstruction, pull, last, self.processes)
         self.losses |= {**parts, "generator": adversarial.detach(), "adaptive_weight": weight}
         return self.adversarial_weight(self.clock.progress) * weight * pull

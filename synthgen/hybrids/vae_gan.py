@@ -165,14 +165,14 @@ class VAEGAN(AdversarialModule):
             posterior = self.networks.posterior(real, labels)
             z = posterior.at(self.noise(len(real), self.networks.decoder.z_dim))
             # The adversarial loss is none of the encoder's business: its latents are detached.
-            half = len(real) // 2
-            drawn = self._prior_latents(labels[half:], number)
+            half = self._reconstructions(len(real))
+            drawn = self._prior_latents(labels, half, number)
             latents = torch.cat([z, z[:half].detach(), drawn])
             outputs = self.networks.decoder(latents, torch.cat([labels, labels]))
         reconstructed, fake = outputs.float().chunk(2)
         parts = self._train_discriminator(real, fake, labels, number, discriminator_optimizer)
         with self.critic.frozen():
-            random = step_generator(self.run_seed, Stream.CRITIC, number, 1)
+            random = self.random(Stream.CRITIC, number, 1)
             adversarial = self.critic.generator_loss(fake, real, labels, random)
             misfit = self.feature_misfit(reconstructed, real)
         kl = self._kl(posterior, z, labels)
@@ -204,13 +204,21 @@ class VAEGAN(AdversarialModule):
         found = self.critic.features(reconstructed)[:, :, None, None]
         return self.networks.likelihood.negative_log_likelihood(found, target).mean()
 
+    def _reconstructions(self, count: int) -> int:
+        """How many of this process's ``count`` rows lie in the first half of the whole batch."""
+        half = count * self.processes.world // 2
+        return min(max(half - self.processes.rank * count, 0), count)
+
     @torch.no_grad()
-    def _prior_latents(self, labels: Tensor, number: int) -> Tensor:
-        """float32 ``(N, Z)`` from p(z | y). Each process takes its rows of the global batch."""
-        rank, world = self.processes.rank, self.processes.world
+    def _prior_latents(self, labels: Tensor, half: int, number: int) -> Tensor:
+        """float32 ``(N - half, Z)`` from p(z | y) for those of this process's rows, of the classes
+        ``labels`` ``(N,)``, that lie in the second half of the whole batch."""
+        count, rank, world = len(labels), self.processes.rank, self.processes.world
+        middle = count * world // 2
         generator = step_generator(self.run_seed, Stream.DRAWS, number)
-        seeds = torch.randint(2**62, (world, len(labels)), generator=generator)
-        return self.networks.prior.sample(labels, seeds[rank])
+        seeds = torch.randint(2**62, (count * world - middle,), generator=generator)
+        mine = seeds[max(rank * count - middle, 0) :][: count - half]
+        return self.networks.prior.sample(labels[half:], mine)
 
 
 def describes_features(likelihood: PixelLikelihood, image: ImageSpec) -> bool:

@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from synthgen.errors import SynthgenError
 from synthgen.networks.base import Discriminator, Generator
 from synthgen.networks.blocks import crop_to, pad_to, upsample
 from synthgen.networks.equalised import (
@@ -31,6 +32,7 @@ from synthgen.networks.equalised import (
 )
 from synthgen.networks.r3gan import Pyramid
 from synthgen.networks.spectral import without_autocast
+from synthgen.processes import Processes
 from synthgen.ranges import BatchSize, Depth, Side, Size, Width
 from synthgen.types import ImageSpec
 
@@ -197,7 +199,10 @@ class BatchDeviation(nn.Module):
     positions (Karras et al. 2018, section 3). In evaluation, its average in training.
 
     Groups are neighbours in the batch and never straddle its middle, where real images end and
-    generated ones begin.
+    generated ones begin. Nor do they straddle processes, since those of the whole batch don't.
+
+    Raises:
+        SynthgenError: groups of the whole batch would straddle processes.
     """
 
     average: Tensor
@@ -206,15 +211,17 @@ class BatchDeviation(nn.Module):
         super().__init__()
         self.group_size = group_size
         self.register_buffer("average", torch.zeros(()))
+        self.processes = Processes()  # those whose images make a batch
 
     def forward(self, x: Tensor) -> Tensor:  # (N, C, H, W) -> (N, C + 1, H, W)
         count, _, height, width = x.shape
         if self.training:
-            groups = x.float().unflatten(0, (-1, self.group(count)))
+            size = self.group_here(count)
+            groups = x.float().unflatten(0, (-1, size))
             variance = (groups - groups.mean(dim=1, keepdim=True)).square().mean(dim=1)
             deviation = (variance + 1e-8).sqrt().mean(dim=(1, 2, 3))
-            self.average.lerp_(deviation.detach().mean(), 0.01)
-            per_image = deviation.repeat_interleave(self.group(count))
+            self.average.lerp_(self.processes.mean(deviation.detach().mean()), 0.01)
+            per_image = deviation.repeat_interleave(size)
         else:
             per_image = self.average.expand(count)
         channel = per_image.to(x.dtype)[:, None, None, None].expand(-1, 1, height, width)
@@ -224,3 +231,16 @@ class BatchDeviation(nn.Module):
         """The largest group that divides each half of a batch, or an odd batch."""
         half = count // 2 if count % 2 == 0 else count
         return max(size for size in range(1, self.group_size + 1) if half % size == 0)
+
+    def group_here(self, count: int) -> int:
+        """The group size of the whole batch, of which ``count`` images are here."""
+        world = self.processes.world
+        size = self.group(count * world)
+        half = count // 2 if count % 2 == 0 else count
+        if world > 1 and half % size:
+            raise SynthgenError(
+                f"The discriminator compares groups of {size} images, and {half} images a process "
+                f"({world} processes) don't divide into them.\n"
+                f"Let batch_size be a multiple of {2 * self.group_size * world}, or group_size 1."
+            )
+        return size

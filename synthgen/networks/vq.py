@@ -11,6 +11,7 @@ from annotated_types import Interval
 from torch import Tensor, nn
 
 from synthgen.networks.blocks import crop_to, pad_to
+from synthgen.processes import Processes
 from synthgen.ranges import Decay, Depth, DepthOrNone, Side, Size, Width
 from synthgen.serialization import Rebuildable
 from synthgen.types import ImageSpec
@@ -54,6 +55,7 @@ class Codebook(nn.Module, Rebuildable):
         self.register_buffer("vectors", torch.randn(num_codes, code_dim))
         self.register_buffer("counts", torch.zeros(num_codes))
         self.register_buffer("sums", torch.zeros(num_codes, code_dim))
+        self.processes = Processes()  # those whose vectors it follows
 
     def nearest(self, vectors: Tensor) -> Tensor:
         """float32 ``(M, D)`` -> int64 codes ``(M,)``, by Euclidean distance."""
@@ -77,8 +79,10 @@ class Codebook(nn.Module, Rebuildable):
     @torch.no_grad()
     def update(self, grid: Tensor, codes: Tensor, keep: float, random: torch.Generator) -> None:
         """Move every code towards the mean of its vectors: ``grid`` as above, ``keep`` the share
-        of the old average that stays; 0 is one step of k-means."""
+        of the old average that stays; 0 is one step of k-means. With several processes these are
+        the rows of one, and the codes follow those of all."""
         flat = grid.detach().movedim(1, -1).reshape(-1, self.code_dim)
+        flat, codes = self.processes.gather(flat), self.processes.gather(codes)
         counts = torch.bincount(codes.flatten(), minlength=self.num_codes).to(flat)
         sums = torch.zeros_like(self.sums).index_add_(0, codes.flatten(), flat)
         self.counts.lerp_(counts, 1 - keep)

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from synthgen.errors import SynthgenError
+from synthgen.processes import Processes
 from synthgen.progress import track
 from synthgen.ranges import BatchSize, Count, Depth, Few, Mixture, Positive, Width
 from synthgen.samplers.statistical import estimate_mixture
@@ -35,15 +36,18 @@ class RunningGaussian(Placed):
         self.z_dim, self.keep = z_dim, keep
         self.register_buffer("means", torch.zeros(num_classes, z_dim))
         self.register_buffer("squares", torch.ones(num_classes, z_dim))
+        self.processes = Processes()  # those whose latents it follows
 
     @torch.no_grad()
     def observe(self, latents: Tensor, labels: Tensor) -> None:
         """float32 ``(N, Z)``, int64 ``(N,)`` of one step."""
         member = nn.functional.one_hot(labels, len(self.means)).to(latents.dtype)
-        count = member.sum(dim=0).clamp_min(1)[:, None]
-        share = (1 - self.keep) * (member.sum(dim=0) > 0).to(latents.dtype)[:, None]
-        self.means.lerp_(member.T @ latents / count, share)
-        self.squares.lerp_(member.T @ latents.square() / count, share)
+        sums = [member.sum(dim=0)[:, None], member.T @ latents, member.T @ latents.square()]
+        sizes = [1, self.z_dim, self.z_dim]
+        found, means, squares = self.processes.total(torch.cat(sums, dim=1)).split(sizes, dim=1)
+        count, share = found.clamp_min(1), (1 - self.keep) * (found > 0).to(latents.dtype)
+        self.means.lerp_(means / count, share)
+        self.squares.lerp_(squares / count, share)
 
     def place(self, labels: Tensor, seeds: Tensor, standard: Tensor) -> Tensor:
         variance = (self.squares - self.means.square()).clamp_min(1e-8)

@@ -121,7 +121,7 @@ class LadderVAE(GenerativeModule):
             features = self.networks.encoder(real)
             outputs, kl = self.networks.decoder.infer(noise, labels, features)
         reconstruction = self.networks.likelihood.negative_log_likelihood(outputs.float(), real)
-        levels = kl.mean(dim=1)
+        levels = self.processes.mean(kl.mean(dim=1))
         weights = torch.ones_like(levels)
         weights[1:] = self.grid_beta(self.clock.progress)
         force = (weights * levels.clamp_min(self.free_bits)).sum()

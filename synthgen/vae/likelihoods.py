@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from synthgen.processes import Processes
 from synthgen.ranges import LogScale, Mixture, Positive
 from synthgen.serialization import Rebuildable
 from synthgen.types import ImageSpec
@@ -129,6 +130,7 @@ class GaussianLikelihood(nn.Module, Rebuildable):
         super().__init__()
         self.min_log_sigma = min_log_sigma
         self.register_buffer("log_sigma", torch.zeros(()))
+        self.processes = Processes()  # those that train it together
 
     def out_channels(self, image: ImageSpec) -> int:
         return image.channels
@@ -137,7 +139,8 @@ class GaussianLikelihood(nn.Module, Rebuildable):
         """float32 outputs and images ``(N, C, H, W)`` in [-1, 1] -> nats per image ``(N,)``."""
         log_sigma = self.log_sigma
         if self.training:
-            best = 0.5 * (outputs - images).square().mean().clamp_min(1e-20).log()
+            squared_error = self.processes.mean((outputs - images).square().mean())
+            best = 0.5 * squared_error.clamp_min(1e-20).log()
             log_sigma = softly_above(best, self.min_log_sigma)
             self.log_sigma.copy_(log_sigma.detach())
         return gaussian_nats(outputs, log_sigma, images)

@@ -13,7 +13,7 @@ from synthgen.networks.base import Encoder, Generator
 from synthgen.ranges import BatchSize, Count
 from synthgen.samplers.base import Sampler
 from synthgen.samplers.neural import DecoderSampler
-from synthgen.seeds import Stream, step_generator
+from synthgen.seeds import Stream
 from synthgen.training.module import EMA, GenerativeModule, set_hyperparameters
 from synthgen.training.schedules import Rate
 from synthgen.types import ImageSpec, LabelledImages
@@ -96,8 +96,9 @@ class VAE(GenerativeModule):
             networks=self.networks,
             progress=self.clock.progress,
             noise=self.noise,
-            random=step_generator(self.run_seed, Stream.OBJECTIVE, seen),
+            random=self.random(Stream.OBJECTIVE, seen),
             autocast=self.autocast,
+            processes=self.processes,
         )
         loss = self.objective(step)
         self.descend(optimizer, loss.value / real[0].numel())  # per pixel: one lr for every size

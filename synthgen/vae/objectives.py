@@ -13,7 +13,9 @@ import torch
 from torch import Tensor
 
 from synthgen.networks.base import Generator
+from synthgen.processes import ALONE, Processes
 from synthgen.ranges import Few, NonNegative
+from synthgen.seeds import BatchGenerator
 from synthgen.training.schedules import Weight
 from synthgen.vae.base import ClosedFormPrior, Networks, Posterior
 
@@ -29,7 +31,10 @@ class VAEStep:
         labels: int64 ``(N,)``.
         progress: of the run, from 0 to 1.
         noise: float32 (rows, columns) from N(0, I); the same at every call.
-        random: for further draws; a pure function of the run's seed and the step.
+        random: for further draws; a pure function of the run's seed and the step. Its own ``rand``,
+            ``randn`` and ``randint`` draw for the rows of all processes.
+        processes: those that train together. All tensors here are this process's N rows of the
+            batch; an objective that looks at other rows asks for them, ``processes.gather(rows)``.
     """
 
     images: Tensor
@@ -37,8 +42,9 @@ class VAEStep:
     networks: Networks
     progress: float
     noise: Callable[[int, int], Tensor]
-    random: torch.Generator
+    random: BatchGenerator
     autocast: Callable[[], AbstractContextManager[object]]
+    processes: Processes = ALONE
 
     @cached_property
     def posterior(self) -> Posterior:
@@ -128,6 +134,7 @@ class ELBO:
         kl = step.kl(z[0])
         force = kl.mean(dim=0)
         if self.free_bits > 0:  # an estimated KL may lie below zero, and must not be clamped
+            force = step.processes.mean(force)
             # An estimate is one column for all dimensions, and has the free nats of all.
             force = force.clamp_min(self.free_bits * z.shape[-1] / kl.shape[1])
         value = reconstruction.mean() + self.beta(step.progress) * force.sum()
@@ -230,9 +237,9 @@ class InfoVAE:
     def __call__(self, step: VAEStep) -> Loss:
         z = step.draw()
         reconstruction = step.reconstruction(z)[0].mean()
-        seeds = torch.randint(2**62, (len(z[0]),), generator=step.random)
+        seeds = step.random.randint(0, 2**62, len(z[0]))
         drawn = step.networks.prior.sample(step.labels, seeds)
-        mmd = discrepancy(z[0], drawn, step.labels)
+        mmd = discrepancy(*(step.processes.gather(one) for one in (z[0], drawn, step.labels)))
         value = reconstruction + self.mmd_weight * mmd
         parts = {"reconstruction": reconstruction, "mmd": mmd}
         if self.kl_weight > 0:  # without it the KL may be infinite: posteriors shrink to points
@@ -314,7 +321,7 @@ class LatentGradientPenalty:
         self.weight = weight
 
     def __call__(self, step: VAEStep, z: Tensor, outputs: Tensor) -> Tensor:
-        probe = torch.randn(outputs.shape, generator=step.random).to(outputs.device)
+        probe = step.random.randn(*outputs.shape).to(outputs.device)
         (slope,) = torch.autograd.grad((outputs * probe).sum(), z, create_graph=True)
         return self.weight * slope.square().sum(dim=1).mean()
 

@@ -15,7 +15,7 @@ from synthgen.networks.vq import Codebook, CodeTransformer, VQDecoder, VQEncoder
 from synthgen.ranges import BatchSize, Count, Inner, NonNegative
 from synthgen.samplers.base import Sampler
 from synthgen.samplers.neural import CodeSampler
-from synthgen.seeds import Stream, step_generator
+from synthgen.seeds import Stream
 from synthgen.training.module import EMA, GenerativeModule, set_hyperparameters
 from synthgen.training.schedules import Rate
 
@@ -106,13 +106,13 @@ class VQVAE(GenerativeModule):
         self._descend_at(squared_error + self.commitment * commitment, lr)
         seen = self.clock.images_seen + self.batch_size
         half_life = min(self.codebook_half_life, RAMP * seen)
-        random = step_generator(self.run_seed, Stream.RESTARTS, self.clock.images_seen)
+        random = self.random(Stream.RESTARTS, self.clock.images_seen)
         parts.codebook.update(grid, codes, 0.5 ** (self.batch_size / half_life), random)
         self.autoencoder_ema.update(parts, self.batch_size, seen)
         self.losses = {
             "squared_error": squared_error.detach(),
             "commitment": commitment.detach(),
-            "codes_in_use": perplexity(codes, parts.codebook.num_codes),
+            "codes_in_use": perplexity(self.processes.gather(codes), parts.codebook.num_codes),
         }
 
     def _prior_step(self, images: Tensor, labels: Tensor, lr: float) -> None:

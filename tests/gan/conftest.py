@@ -12,6 +12,7 @@ from synthgen.gan import GAN
 from synthgen.gan.losses import NonSaturating
 from synthgen.gan.penalties import CriticStep
 from synthgen.networks.base import Discriminator, Generator
+from synthgen.seeds import BatchGenerator
 from synthgen.training.schedules import Constant
 from synthgen.types import ImageSpec
 
@@ -29,7 +30,7 @@ def critic_step():
             fake_logits=critic(fake, labels),
             labels=labels,
             critic=critic,
-            random=torch.Generator().manual_seed(seed),
+            random=BatchGenerator().manual_seed(seed),
         )
 
     return make

@@ -7,6 +7,7 @@ from synthgen.gan.adversarial import AdversarialLoss
 from synthgen.gan.augmentations import Augmentation
 from synthgen.gan.losses import NonSaturating, RelativisticPairing
 from synthgen.gan.penalties import R1, WGANGP, Consistency
+from synthgen.seeds import BatchGenerator
 from synthgen.training.schedules import Constant, Linear
 from synthgen.types import ImageSpec
 
@@ -33,7 +34,7 @@ class Shifted(Augmentation):
 
 
 def rng():
-    return torch.Generator().manual_seed(0)
+    return BatchGenerator().manual_seed(0)
 
 
 def images():

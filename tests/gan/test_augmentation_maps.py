@@ -13,10 +13,11 @@ from synthgen.gan.augmentations import (
     Rotation,
 )
 from synthgen.gan.augmentations.base import warp
+from synthgen.seeds import BatchGenerator
 
 
 def rng():
-    return torch.Generator().manual_seed(0)
+    return BatchGenerator().manual_seed(0)
 
 
 def rotated(quarter):

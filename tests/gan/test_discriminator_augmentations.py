@@ -40,6 +40,7 @@ from synthgen.gan.augmentations import (
 from synthgen.gan.augmentations.base import warp
 from synthgen.images import to_float
 from synthgen.io import config_dir
+from synthgen.seeds import BatchGenerator
 from synthgen.training.train import train
 from synthgen.types import ImageSpec
 
@@ -57,7 +58,7 @@ FILES = sorted(path.stem for path in (config_dir() / "gan" / "augmentation").glo
 
 
 def rng(seed=0):
-    return torch.Generator().manual_seed(seed)
+    return BatchGenerator().manual_seed(seed)
 
 
 @pytest.fixture(scope="module")

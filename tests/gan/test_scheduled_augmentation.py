@@ -2,11 +2,12 @@ import pytest
 import torch
 
 from synthgen.gan.augmentations import ScheduledAugment, XFlip
+from synthgen.seeds import BatchGenerator
 from synthgen.training.schedules import Constant, Linear
 
 
 def rng():
-    return torch.Generator().manual_seed(0)
+    return BatchGenerator().manual_seed(0)
 
 
 def test_its_probability_follows_the_progress_and_stays_where_nothing_leaks():

@@ -8,6 +8,7 @@ from torch import nn
 from synthgen.hybrids.autoencoder import EPSILON, LARGEST, adaptive_weight, last_weight
 from synthgen.images import to_float
 from synthgen.networks import R3Generator
+from synthgen.seeds import BatchGenerator
 from synthgen.types import ImageSpec
 
 
@@ -90,7 +91,7 @@ def test_the_weighted_pull_is_as_strong_as_the_reconstructions(splits, batch, mo
     assert norms[1] == pytest.approx(norms[0], rel=0.02)
     # … and it points where the adversarial loss itself points.
     with model.critic.frozen():
-        loss = model.critic.generator_loss(outputs, real, labels, torch.Generator())
+        loss = model.critic.generator_loss(outputs, real, labels, BatchGenerator())
     slopes = [torch.autograd.grad(loss, last, retain_graph=True)[0] for loss in (loss, term)]
     cosine = nn.functional.cosine_similarity(slopes[0].flatten(), slopes[1].flatten(), dim=0)
     assert cosine.item() > 0.999

@@ -13,7 +13,9 @@ from annotated_types import Interval
 from torch import Tensor
 
 from synthgen.gan.augmentations.base import Augmentation, warp
+from synthgen.processes import Processes
 from synthgen.ranges import Count, Degrees, Share, Spread
+from synthgen.seeds import BatchGenerator
 from synthgen.training.schedules import ShareSchedule
 
 # How much the discriminator overfits, told from its logits: what adaptive augmentation follows.
@@ -60,7 +62,7 @@ class ColourOperation(ABC):
     """Draws float32 ``(N, 4, 4)`` maps of (red, green, blue, 1)."""
 
     @abstractmethod
-    def draw(self, count: int, random: torch.Generator) -> Tensor: ...
+    def draw(self, count: int, random: BatchGenerator) -> Tensor: ...
 
 
 class ShiftBrightness(ColourOperation):
@@ -74,9 +76,9 @@ class ShiftBrightness(ColourOperation):
     def __init__(self, deviation: Spread = 0.2) -> None:
         self.deviation = deviation
 
-    def draw(self, count: int, random: torch.Generator) -> Tensor:
+    def draw(self, count: int, random: BatchGenerator) -> Tensor:
         found = torch.eye(4).repeat(count, 1, 1)
-        found[:, :3, 3] = torch.randn(count, 1, generator=random) * self.deviation
+        found[:, :3, 3] = random.randn(count, 1) * self.deviation
         return found
 
 
@@ -91,8 +93,8 @@ class ScaleContrast(ColourOperation):
     def __init__(self, deviation: Spread = 0.5) -> None:
         self.deviation = deviation
 
-    def draw(self, count: int, random: torch.Generator) -> Tensor:
-        factor = torch.exp2(torch.randn(count, generator=random) * self.deviation)
+    def draw(self, count: int, random: BatchGenerator) -> Tensor:
+        factor = torch.exp2(random.randn(count) * self.deviation)
         return _linear(factor[:, None, None] * torch.eye(3))
 
 
@@ -104,8 +106,8 @@ class FlipLuma(ColourOperation):
     brightness, contrast and the flip of the luma act there, hue and saturation do nothing.
     """
 
-    def draw(self, count: int, random: torch.Generator) -> Tensor:
-        flipped = torch.randint(2, (count,), generator=random).float()
+    def draw(self, count: int, random: BatchGenerator) -> Tensor:
+        flipped = random.randint(0, 2, count).float()
         return _linear(torch.eye(3) - 2 * LUMA * flipped[:, None, None])
 
 
@@ -120,8 +122,8 @@ class RotateHue(ColourOperation):
     def __init__(self, degrees: Degrees = 180.0) -> None:
         self.degrees = degrees
 
-    def draw(self, count: int, random: torch.Generator) -> Tensor:
-        drawn = torch.rand(count, generator=random) * 2 - 1
+    def draw(self, count: int, random: BatchGenerator) -> Tensor:
+        drawn = random.rand(count) * 2 - 1
         angle = (drawn * math.radians(self.degrees))[:, None, None]
         cross = torch.tensor([[0.0, -1, 1], [1, 0, -1], [-1, 1, 0]]) / math.sqrt(3)
         return _linear(LUMA + angle.cos() * (torch.eye(3) - LUMA) + angle.sin() * cross)
@@ -138,8 +140,8 @@ class ScaleSaturation(ColourOperation):
     def __init__(self, deviation: Spread = 1.0) -> None:
         self.deviation = deviation
 
-    def draw(self, count: int, random: torch.Generator) -> Tensor:
-        factor = torch.exp2(torch.randn(count, generator=random) * self.deviation)
+    def draw(self, count: int, random: BatchGenerator) -> Tensor:
+        factor = torch.exp2(random.randn(count) * self.deviation)
         return _linear(LUMA + factor[:, None, None] * (torch.eye(3) - LUMA))
 
 
@@ -166,7 +168,7 @@ class GeometricOperation(ABC):
         return probability
 
     @abstractmethod
-    def draw(self, count: int, size: tuple[int, int], random: torch.Generator) -> Tensor:
+    def draw(self, count: int, size: tuple[int, int], random: BatchGenerator) -> Tensor:
         """``size`` is (height, width)."""
 
 
@@ -180,8 +182,8 @@ class XFlip(GeometricOperation):
     :func:`synthgen.gan.augmentations.base.warp`.
     """
 
-    def draw(self, count: int, size: tuple[int, int], random: torch.Generator) -> Tensor:
-        sign = torch.randint(2, (count,), generator=random) * 2.0 - 1
+    def draw(self, count: int, size: tuple[int, int], random: BatchGenerator) -> Tensor:
+        sign = random.randint(0, 2, count) * 2.0 - 1
         return _scaling(sign, torch.ones(count))
 
 
@@ -195,8 +197,8 @@ class QuarterTurns(GeometricOperation):
     :func:`synthgen.gan.augmentations.base.warp`.
     """
 
-    def draw(self, count: int, size: tuple[int, int], random: torch.Generator) -> Tensor:
-        turns = torch.randint(4, (count,), generator=random)
+    def draw(self, count: int, size: tuple[int, int], random: BatchGenerator) -> Tensor:
+        turns = random.randint(0, 4, count)
         cosine = torch.tensor([1.0, 0.0, -1.0, 0.0])
         return _turn(cosine[turns], cosine[(turns + 3) % 4])
 
@@ -214,8 +216,8 @@ class IntegerTranslation(GeometricOperation):
     def __init__(self, share: Share = 0.125) -> None:
         self.share = share
 
-    def draw(self, count: int, size: tuple[int, int], random: torch.Generator) -> Tensor:
-        drawn = (torch.rand(count, 2, generator=random) * 2 - 1) * self.share
+    def draw(self, count: int, size: tuple[int, int], random: BatchGenerator) -> Tensor:
+        drawn = (random.rand(count, 2) * 2 - 1) * self.share
         return _shift((drawn * _sides(size)).round())
 
 
@@ -232,8 +234,8 @@ class IsotropicScaling(GeometricOperation):
     def __init__(self, deviation: Spread = 0.2) -> None:
         self.deviation = deviation
 
-    def draw(self, count: int, size: tuple[int, int], random: torch.Generator) -> Tensor:
-        factor = torch.exp2(torch.randn(count, generator=random) * self.deviation)
+    def draw(self, count: int, size: tuple[int, int], random: BatchGenerator) -> Tensor:
+        factor = torch.exp2(random.randn(count) * self.deviation)
         return _scaling(factor, factor)
 
 
@@ -250,8 +252,8 @@ class AnisotropicScaling(GeometricOperation):
     def __init__(self, deviation: Spread = 0.2) -> None:
         self.deviation = deviation
 
-    def draw(self, count: int, size: tuple[int, int], random: torch.Generator) -> Tensor:
-        factor = torch.exp2(torch.randn(count, generator=random) * self.deviation)
+    def draw(self, count: int, size: tuple[int, int], random: BatchGenerator) -> Tensor:
+        factor = torch.exp2(random.randn(count) * self.deviation)
         return _scaling(factor, 1 / factor)
 
 
@@ -272,8 +274,8 @@ class Rotation(GeometricOperation):
     def chance(self, probability: float) -> float:
         return 1 - math.sqrt(1 - probability)
 
-    def draw(self, count: int, size: tuple[int, int], random: torch.Generator) -> Tensor:
-        drawn = torch.rand(count, generator=random) * 2 - 1
+    def draw(self, count: int, size: tuple[int, int], random: BatchGenerator) -> Tensor:
+        drawn = random.rand(count) * 2 - 1
         angle = drawn * math.radians(self.degrees)
         return _turn(angle.cos(), angle.sin())
 
@@ -291,8 +293,8 @@ class FractionalTranslation(GeometricOperation):
     def __init__(self, deviation: Spread = 0.125) -> None:
         self.deviation = deviation
 
-    def draw(self, count: int, size: tuple[int, int], random: torch.Generator) -> Tensor:
-        return _shift(torch.randn(count, 2, generator=random) * self.deviation * _sides(size))
+    def draw(self, count: int, size: tuple[int, int], random: BatchGenerator) -> Tensor:
+        return _shift(random.randn(count, 2) * self.deviation * _sides(size))
 
 
 def _sides(size: tuple[int, int]) -> Tensor:
@@ -344,7 +346,7 @@ class FixedAugment(Augmentation):
         self.colours = [one for one in chosen if isinstance(one, ColourOperation)]
         self.probability = probability
 
-    def forward(self, images: Tensor, random: torch.Generator) -> Tensor:
+    def forward(self, images: Tensor, random: BatchGenerator) -> Tensor:
         if self.probability == 0:
             return images
         count, size = len(images), (images.shape[2], images.shape[3])
@@ -399,11 +401,14 @@ class AdaptiveAugment(FixedAugment):
         self.register_buffer("_state", torch.zeros(4, dtype=torch.float64))
         self._total: Tensor | float = 0.0
         self._images = self._steps = 0
+        self.processes = Processes()  # those that train with it
 
     def observe(self, real_logits: Tensor, fake_logits: Tensor, images: int) -> None:
         signal = self.signal(real_logits, fake_logits)
-        self._total = self._total + signal.sum() * (images / signal.numel())
-        self._images += images
+        # At every step, not where it is read: what is saved in between must be that of all rows.
+        signals = self.processes.total(signal.sum() * (images / signal.numel()))
+        self._total = self._total + signals
+        self._images += images * self.processes.world
         self._steps += 1
         if self._steps < self.every:  # reading the sum would wait for the device
             return
@@ -424,9 +429,9 @@ class AdaptiveAugment(FixedAugment):
         self._images, self._steps = int(images), int(steps)
 
 
-def _some(matrices: Tensor, chance: float, random: torch.Generator) -> Tensor:
+def _some(matrices: Tensor, chance: float, random: BatchGenerator) -> Tensor:
     """``matrices`` ``(N, K, K)``, each replaced by the identity unless chance hits it."""
-    hit = torch.rand(len(matrices), 1, 1, generator=random) < chance
+    hit = random.rand(len(matrices), 1, 1) < chance
     return torch.where(hit, matrices, torch.eye(matrices.shape[1]))
 
 

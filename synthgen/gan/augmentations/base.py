@@ -8,17 +8,21 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from synthgen.seeds import BatchGenerator
+
 
 class Augmentation(nn.Module, ABC):
     """Changes images in a way that gradients flow through (Zhao et al. 2020; Karras et al. 2020).
 
     It is applied to real and generated images in the steps of both networks, so the generator need
     not learn it. Whatever it keeps from step to step is a buffer, so that a run resumes with it.
-    Penalties may take gradients of gradients through it.
+    Penalties may take gradients of gradients through it. Several processes may train together, each
+    on its rows of a batch: ``random.rand``, ``randn`` and ``randint`` draw for all rows and return
+    one's own.
     """
 
     @abstractmethod
-    def forward(self, images: Tensor, random: torch.Generator) -> Tensor:
+    def forward(self, images: Tensor, random: BatchGenerator) -> Tensor:
         """float32 ``(N, C, H, W)`` in [-1, 1] -> the same; ``random`` is a CPU generator, so that
         what is drawn doesn't depend on the device."""
 
@@ -31,9 +35,9 @@ class Augmentation(nn.Module, ABC):
         and the number of real images that they are of: for a strength that follows from them."""
 
 
-def uniform(images: Tensor, low: float, high: float, random: torch.Generator) -> Tensor:
+def uniform(images: Tensor, low: float, high: float, random: BatchGenerator) -> Tensor:
     """A number per image from U(low, high), ``(N, 1, 1, 1)`` on the images' device."""
-    drawn = torch.rand(len(images), 1, 1, 1, generator=random) * (high - low) + low
+    drawn = random.rand(len(images), 1, 1, 1) * (high - low) + low
     return drawn.to(images.device, non_blocking=True)
 
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from synthgen.gan.augmentations.base import Augmentation, uniform, warp
 from synthgen.ranges import Share, Spread
+from synthgen.seeds import BatchGenerator
 from synthgen.types import ImageSpec
 
 # Brightness, saturation and contrast, drawn per image.
@@ -22,7 +23,7 @@ class Brightness(Augmentation):
         super().__init__()
         self.strength = strength
 
-    def forward(self, images: Tensor, random: torch.Generator) -> Tensor:
+    def forward(self, images: Tensor, random: BatchGenerator) -> Tensor:
         return images + uniform(images, -self.strength, self.strength, random)
 
 
@@ -34,7 +35,7 @@ class Saturation(Augmentation):
         super().__init__()
         self.strength = strength
 
-    def forward(self, images: Tensor, random: torch.Generator) -> Tensor:
+    def forward(self, images: Tensor, random: BatchGenerator) -> Tensor:
         factor = uniform(images, 1 - self.strength, 1 + self.strength, random)
         if images.shape[1] == 1:
             return images
@@ -49,7 +50,7 @@ class Contrast(Augmentation):
         super().__init__()
         self.strength = strength
 
-    def forward(self, images: Tensor, random: torch.Generator) -> Tensor:
+    def forward(self, images: Tensor, random: BatchGenerator) -> Tensor:
         factor = uniform(images, 1 - self.strength, 1 + self.strength, random)
         return torch.lerp(images.mean(dim=(1, 2, 3), keepdim=True), images, factor)
 
@@ -67,16 +68,16 @@ class Cutout(Augmentation):
             raise ValueError(f"share must be between 0 and 1, got {share}")
         self.share = share
 
-    def forward(self, images: Tensor, random: torch.Generator) -> Tensor:
+    def forward(self, images: Tensor, random: BatchGenerator) -> Tensor:
         height, width = images.shape[2:]
         rows = self._hidden(len(images), height, random)[:, None, :, None]
         columns = self._hidden(len(images), width, random)[:, None, None, :]
         return images * (~(rows & columns)).to(images.device, images.dtype)
 
-    def _hidden(self, count: int, side: int, random: torch.Generator) -> Tensor:
+    def _hidden(self, count: int, side: int, random: BatchGenerator) -> Tensor:
         """bool ``(N, side)``: the stretch of one axis that the rectangle covers."""
         length = int(side * self.share + 0.5)
-        centres = torch.randint(side + 1 - length % 2, (count, 1), generator=random)
+        centres = random.randint(0, side + 1 - length % 2, count, 1)
         first, place = centres - length // 2, torch.arange(side)
         return (place >= first) & (place < first + length)
 
@@ -94,12 +95,12 @@ class Translation(Augmentation):
             raise ValueError(f"share must be between 0 and 1, got {share}")
         self.share = share
 
-    def forward(self, images: Tensor, random: torch.Generator) -> Tensor:
+    def forward(self, images: Tensor, random: BatchGenerator) -> Tensor:
         count, _, height, width = images.shape
         back = torch.eye(3).repeat(count, 1, 1)
         for row, side in enumerate((width, height)):
             most = int(side * self.share + 0.5)
-            back[:, row, 2] = torch.randint(-most, most + 1, (count,), generator=random).float()
+            back[:, row, 2] = random.randint(-most, most + 1, count).float()
         return warp(images, back, "zeros")
 
 
@@ -120,7 +121,7 @@ class DiffAugment(Augmentation):
         super().__init__()
         self.operations = nn.ModuleDict({n: one for n, one in operations.items() if one})
 
-    def forward(self, images: Tensor, random: torch.Generator) -> Tensor:
+    def forward(self, images: Tensor, random: BatchGenerator) -> Tensor:
         for operation in self.operations.values():
             images = operation(images, random)
         return images
