@@ -110,3 +110,23 @@ def _unequal(part: nn.Module) -> str:
     if isinstance(part, nn.RReLU) or (isinstance(drops, float) and drops > 0):
         return "draws other random numbers for a part of a batch than for the whole"
     return ""
+
+
+@torch.no_grad()
+def require_same_buffers(module: nn.Module, processes: Processes) -> None:
+    """What follows the batch must have followed that of all processes. All must ask.
+
+    Raises:
+        SynthgenError: a buffer differs between processes.
+    """
+    for name, buffer in module.named_buffers():
+        if processes.world == 1 or not buffer.is_floating_point() or not buffer.numel():
+            continue
+        mine = buffer.float().flatten()
+        every = processes.gather(mine[None])
+        if not torch.allclose(every, every[:1].expand_as(every), 1e-4, 1e-6, equal_nan=True):
+            raise SynthgenError(
+                f"{name} follows the rows of its own process, so {processes.world} processes don't "
+                "compute what one does.\nUse trainer.devices=1, or let it look at the whole batch: "
+                "CONTRIBUTING.md, Many processes."
+            )

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from synthgen.device import Precision, autocast, compute_dtype, to_device
 from synthgen.errors import SynthgenError
-from synthgen.networks.shared import shared_parts
+from synthgen.networks.shared import require_same_buffers, shared_parts
 from synthgen.processes import Processes
 from synthgen.samplers.base import Sampler
 from synthgen.seeds import BatchGenerator, Stream, batch_generator
@@ -74,6 +74,7 @@ class GenerativeModule(LightningModule):
         self.precision: Precision = "auto"
         self.losses: dict[str, Tensor] = {}
         self.before_step: Callable[[], None] = _nothing
+        self.after_step: Callable[[], None] = _nothing
 
     def share(self, processes: Processes) -> None:
         """Train together with others from the next step on, from process 0's weights. Called once,
@@ -84,7 +85,8 @@ class GenerativeModule(LightningModule):
 
         Raises:
             SynthgenError: the processes can't share a batch evenly, or a part would compute
-                something else than in one process.
+                something else than in one process. What can't be told from its type is told after
+                the first step, by buffers that differ between processes.
         """
         if self.batch_size % processes.world:
             raise SynthgenError(
@@ -95,6 +97,11 @@ class GenerativeModule(LightningModule):
         self.processes = processes
         shared_parts(self, processes, skip=EMA)
         processes.follow_first([*self.parameters(), *self.buffers()])
+        self.after_step = self._require_same_buffers
+
+    def _require_same_buffers(self) -> None:
+        require_same_buffers(self, self.processes)
+        self.after_step = _nothing  # once
 
     @abstractmethod
     def sampler(self) -> Sampler:
@@ -173,6 +180,7 @@ class GenerativeModule(LightningModule):
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         self.before_step()
         self.step(*batch)
+        self.after_step()
         self.clock.tick(self.batch_size)
         if self.clock.max_seconds is not None:
             # Schedules go by it, and what a step does: all processes must read the same clock.

@@ -38,27 +38,27 @@ def with_eps(node, eps):
     return {name: with_eps(item, eps) for name, item in node.items()} | ours
 
 
-def batches(steps):
+def batches(steps, count):
     """Smooth pictures, uint8, with the labels 0, 1, 2, 0, …"""
     random = torch.Generator().manual_seed(1)
     for _ in range(steps):
-        coarse = torch.rand(BATCH, 3, 4, 4, generator=random)
+        coarse = torch.rand(count, 3, 4, 4, generator=random)
         images = torch.nn.functional.interpolate(coarse, size=(16, 16), mode="bilinear")
-        labels = torch.arange(BATCH) % 3
-        yield (images * 255).to(torch.uint8), labels[torch.randperm(BATCH, generator=random)]
+        labels = torch.arange(count) % 3
+        yield (images * 255).to(torch.uint8), labels[torch.randperm(count, generator=random)]
 
 
-def ready(model, steps, weights=0):
+def ready(model, steps, batch=BATCH, weights=0):
     """The module of a config, which steps without a trainer through a run of ``steps`` batches."""
     torch.manual_seed(weights)
     module = build(model, key="model", facts={"image": IMAGE, "training_images": 1000})
-    return prepared(module, steps) if isinstance(module, GenerativeModule) else None
+    return prepared(module, steps, batch) if isinstance(module, GenerativeModule) else None
 
 
-def prepared(module, steps):
-    module.batch_size, module.run_seed, module.precision = BATCH, SEED, "float32"
+def prepared(module, steps, batch=BATCH):
+    module.batch_size, module.run_seed, module.precision = batch, SEED, "float32"
     module.to(memory_format=torch.channels_last)
-    module.clock.start(BATCH * steps, None)
+    module.clock.start(batch * steps, None)
     found = module.configure_optimizers()
     optimizers = found if isinstance(found, list) else [found]
     module.optimizer_list = lambda: optimizers
@@ -66,13 +66,10 @@ def prepared(module, steps):
     return module
 
 
-def stepped(module, steps, shown=None):
-    """State and losses after ``steps`` (of which ``shown`` are taken; None: all)."""
-    rank, world = module.processes.rank, module.processes.world
-    share = BATCH // world
-    for number, batch in enumerate(batches(steps)):
-        if number == shown:
-            break
+def stepped(module, steps):
+    """State and losses after ``steps``."""
+    rank, share = module.processes.rank, module.batch_size // module.processes.world
+    for batch in batches(steps, module.batch_size):
         module.training_step(tuple(part[rank * share : (rank + 1) * share] for part in batch), 0)
     state = {k: v.clone() for k, v in module.state_dict().items() if k != "clock._seconds"}
     return {"state": state, "losses": module.logged_losses()}
@@ -89,13 +86,13 @@ def group(rank, world, port):
 
 
 def train_cases(rank, world, port, folder, cases):
-    """One of ``world`` processes: every case, a name to (config, steps, steps taken)."""
+    """One of ``world`` processes: every case, a name to (config, steps, images of a batch)."""
     torch.set_num_threads(1)
     with group(rank, world, port) as processes:
-        for name, (model, steps, shown) in cases.items():
-            module = ready(model, steps, weights=rank)  # all but process 0's are overwritten
+        for name, (model, steps, batch) in cases.items():
+            module = ready(model, steps, batch, weights=rank)  # all but process 0's are overwritten
             module.share(processes)
-            torch.save(stepped(module, steps, shown), Path(folder) / f"{name}-{rank}.pt")
+            torch.save(stepped(module, steps), Path(folder) / f"{name}-{rank}.pt")
 
 
 def spawned(target, *arguments, world=2):
