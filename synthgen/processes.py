@@ -74,6 +74,7 @@ class Together(Processes):
 
     Tensors go through ``group`` (gloo, or NCCL for those on GPUs); flags and plain values through
     ``control``, which takes those on CPUs, so that no process waits for its device to agree.
+    Compiled networks are interrupted where they ask others.
     """
 
     def __init__(
@@ -82,10 +83,12 @@ class Together(Processes):
         self.group, self.control = group, control if control is not None else group
         self.rank, self.world = dist.get_rank(group), dist.get_world_size(group)
 
+    @torch.compiler.disable
     def gather(self, rows: Tensor) -> Tensor:
         found: Tensor = _Gather.apply(rows, self)
         return found
 
+    @torch.compiler.disable
     def total(self, value: Tensor) -> Tensor:
         found: Tensor = _Total.apply(value, self)
         return found

@@ -55,6 +55,15 @@ class AdversarialLoss(nn.Module):
         self._autocast = autocast
         self._discriminator_features: Callable[[Tensor], Tensor] = discriminator.features
 
+    def why_not_shared(self) -> str:
+        """Why several processes can't train with it; empty: they can. A loss sees no processes, so
+        it must be of one row's logits at a time."""
+        logits, others = torch.tensor([0.5, -1.0]), torch.tensor([0.5, 2.0])
+        for one in (self.loss.discriminator, self.loss.generator):
+            if not torch.equal(one(logits, logits)[:1], one(others, others)[:1]):
+                return f"has a loss ({type(self.loss).__name__}) that mixes the logits of a batch"
+        return ""
+
     def compile_discriminator(self, mode: str) -> None:
         """By torch.compile, unless a penalty needs the gradient of a gradient, which compiled
         networks don't have."""

@@ -72,7 +72,8 @@ class SharedBatchNorm(_BatchNorm):
 
 def shared_parts(module: nn.Module, processes: Processes, skip: type[nn.Module]) -> None:
     """Let every part of ``module`` know ``processes``, except what is ``skip``: those that have an
-    attribute ``processes`` get them, and batch norms become :class:`SharedBatchNorm`.
+    attribute ``processes`` get them, and batch norms become :class:`SharedBatchNorm`. A part with a
+    method ``why_not_shared`` may say that it can't be, and why.
 
     Raises:
         SynthgenError: a layer is known to compute something else than in one process.
@@ -82,7 +83,7 @@ def shared_parts(module: nn.Module, processes: Processes, skip: type[nn.Module])
     for name, part in list(_parts(module, skip, "")):
         if isinstance(getattr(part, "processes", None), Processes):
             part.processes = processes  # type: ignore[assignment]
-        if reason := _unequal(part):
+        if reason := _unequal(part) or _own_reason(part):
             raise SynthgenError(
                 f"{name} ({type(part).__name__}) {reason}, so {processes.world} processes wouldn't "
                 "compute what one does.\nUse trainer.devices=1, or another layer in its place."
@@ -98,6 +99,12 @@ def _parts(module: nn.Module, skip: type[nn.Module], name: str) -> Iterator[tupl
     for key, child in module.named_children():
         if not isinstance(child, skip):
             yield from _parts(child, skip, f"{name}.{key}" if name else key)
+
+
+def _own_reason(part: nn.Module) -> str:
+    """What a part says of itself: by a method ``why_not_shared``, empty if it can be shared."""
+    ask = getattr(part, "why_not_shared", None)
+    return "" if ask is None else str(ask())
 
 
 def _unequal(part: nn.Module) -> str:

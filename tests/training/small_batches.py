@@ -85,14 +85,19 @@ def group(rank, world, port):
         dist.destroy_process_group()
 
 
-def train_cases(rank, world, port, folder, cases):
-    """One of ``world`` processes: every case, a name to (config, steps, images of a batch)."""
+def train(rank, world, port, folder, cases):
+    """One of ``world`` processes."""
     torch.set_num_threads(1)
     with group(rank, world, port) as processes:
-        for name, (model, steps, batch) in cases.items():
-            module = ready(model, steps, batch, weights=rank)  # all but process 0's are overwritten
-            module.share(processes)
-            torch.save(stepped(module, steps), Path(folder) / f"{name}-{rank}.pt")
+        train_cases(processes, folder, cases)
+
+
+def train_cases(processes, folder, cases):
+    """Every case, a name to (config, steps, images of a batch)."""
+    for name, (model, steps, batch) in cases.items():
+        module = ready(model, steps, batch, weights=processes.rank)  # 0's are those that count
+        module.share(processes)
+        torch.save(stepped(module, steps), Path(folder) / f"{name}-{processes.rank}.pt")
 
 
 def spawned(target, *arguments, world=2):

@@ -7,6 +7,7 @@ from small_batches import BATCH, group, largest_difference, model_config, prepar
 from torch import nn
 
 from synthgen.errors import SynthgenError
+from synthgen.gan.losses import NonSaturating
 from synthgen.gan.penalties import LeCam
 from synthgen.io import config_dir
 from synthgen.networks.shared import SharedBatchNorm, shared_parts
@@ -60,7 +61,7 @@ OPTIONS = {
 def together(cases, tmp_path_factory, world=2):
     """Name -> what each process found, of cases (config, steps, batch)."""
     folder = tmp_path_factory.mktemp("ranks")
-    small_batches.spawned(small_batches.train_cases, str(folder), cases, world=world)
+    small_batches.spawned(small_batches.train, str(folder), cases, world=world)
     return {
         name: [torch.load(folder / f"{name}-{rank}.pt") for rank in range(world)] for name in cases
     }
@@ -85,14 +86,21 @@ def cases_of(overrides, steps):
 
 @pytest.fixture(scope="module")
 def quick(tmp_path_factory):
-    cases = cases_of(QUICK, 3)
-    return cases, together(cases, tmp_path_factory)
+    folder, cases = tmp_path_factory.mktemp("ranks"), cases_of(QUICK, 3)
+    small_batches.spawned(everything, str(folder), cases, model_config(HINGE, EPS))
+    return cases, folder
 
 
 @pytest.mark.parametrize("name", QUICK)
 def test_two_processes_train_as_one(name, quick):
-    cases, found = quick
-    require_equal(cases[name], found[name])
+    cases, folder = quick
+    require_equal(cases[name], [torch.load(folder / f"{name}-{rank}.pt") for rank in range(2)])
+
+
+@pytest.fixture
+def others(quick):
+    """What the two processes found beside the cases."""
+    return [torch.load(quick[1] / f"{rank}.pt") for rank in range(2)]
 
 
 @pytest.fixture(scope="module")
@@ -158,24 +166,14 @@ def through_norms(make, rows, processes):
     return found | {"state": network.state_dict(), "evaluated": network(own).detach()}
 
 
-def all_norms(rank, world, port, folder, rows):
-    with group(rank, world, port) as processes:
-        found = {name: through_norms(make, rows, processes) for name, make in NORMS.items()}
-        torch.save(found, f"{folder}/{rank}.pt")
-
-
-@pytest.fixture(scope="module")
-def norms(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("norms")
-    rows = 5 + torch.randn(8, 3, 4, generator=torch.Generator().manual_seed(0))
-    small_batches.spawned(all_norms, str(folder), rows)
-    return rows, [torch.load(folder / f"{rank}.pt") for rank in range(2)]
+def norm_rows():
+    return 5 + torch.randn(8, 3, 4, generator=torch.Generator().manual_seed(0))
 
 
 @pytest.mark.parametrize("name", NORMS)
-def test_batch_norm_sees_the_batches_of_all(name, norms):
-    rows, found = norms
-    one, parts = through_norms(NORMS[name], rows, Processes()), [each[name] for each in found]
+def test_batch_norm_sees_the_batches_of_all(name, others):
+    one = through_norms(NORMS[name], norm_rows(), Processes())
+    parts = [each["norms"][name] for each in others]
     for key in ("out", "slope", "second", "evaluated"):
         both = torch.cat([part[key] for part in parts])
         assert one[key].abs().max() > 1e-3
@@ -236,6 +234,18 @@ def test_a_batch_must_be_a_multiple_of_the_processes():
         module.share(Two())
 
 
+class RelativisticAverage(NonSaturating):
+    def discriminator(self, real_logits, fake_logits):
+        return super().discriminator(real_logits - fake_logits.mean(), fake_logits)
+
+
+def test_a_loss_that_mixes_logits_is_refused():
+    module = ready(model_config(HINGE, EPS), 3)
+    module.critic.loss = RelativisticAverage()
+    with pytest.raises(SynthgenError, match=r"critic .*RelativisticAverage.* mixes"):
+        module.share(Two())
+
+
 class Counting(LeCam):
     """Somebody's penalty that looks at a batch and knows nothing of other processes."""
 
@@ -244,21 +254,44 @@ class Counting(LeCam):
         return step.real_logits.square()
 
 
-def one_counts(rank, world, port, folder):
+def said_of_counting(model, processes):
+    module = ready(model, 3)
+    module.critic.stateful["own"] = module.critic.penalties["own"] = Counting(lambda _: 1.0)
+    module.share(processes)
+    try:
+        stepped(prepared(module, 3), 3)
+    except SynthgenError as error:
+        return str(error)
+    return "nothing"
+
+
+def test_a_part_that_follows_its_own_rows_is_found_after_the_first_step(others):
+    for one in others:
+        assert one["counting"].startswith("critic.stateful.own.fake_average")
+
+
+def timed(model, processes):
+    """The clocks of two processes of which one is late, in a run of ten minutes."""
+    module = ready(model, 3)
+    module.share(processes)
+    module.clock.start(None, 600)
+    module.clock.seconds = 100.0 * processes.rank
+    stepped(module, 1)
+    return module.clock.seconds
+
+
+def test_all_go_by_the_clock_of_the_first(others):
+    assert others[0]["seconds"] == others[1]["seconds"] < 100
+
+
+def everything(rank, world, port, folder, cases, model):
+    """One start of two processes for all tests: it costs more than their steps."""
+    torch.set_num_threads(1)
     with group(rank, world, port) as processes:
-        module = ready(model_config(HINGE, EPS), 3)
-        module.critic.stateful["own"] = module.critic.penalties["own"] = Counting(lambda _: 1.0)
-        module.share(processes)
-        try:
-            stepped(prepared(module, 3, BATCH), 3)
-            said = "nothing"
-        except SynthgenError as error:
-            said = str(error)
-        torch.save(said, f"{folder}/{rank}.pt")
-
-
-def test_a_part_that_follows_its_own_rows_is_found_after_the_first_step(tmp_path):
-    small_batches.spawned(one_counts, str(tmp_path))
-    for rank in range(2):
-        said = torch.load(tmp_path / f"{rank}.pt")
-        assert said.startswith("critic.stateful.own.fake_average")
+        small_batches.train_cases(processes, folder, cases)
+        found = {
+            "norms": {n: through_norms(make, norm_rows(), processes) for n, make in NORMS.items()},
+            "counting": said_of_counting(model, processes),
+            "seconds": timed(model, processes),
+        }
+        torch.save(found, f"{folder}/{rank}.pt")
