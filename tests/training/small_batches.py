@@ -67,12 +67,14 @@ def prepared(module, steps, batch=BATCH):
 
 
 def stepped(module, steps):
-    """State and losses after ``steps``."""
+    """The state after ``steps``, and every step's losses."""
     rank, share = module.processes.rank, module.batch_size // module.processes.world
+    losses = []
     for batch in batches(steps, module.batch_size):
         module.training_step(tuple(part[rank * share : (rank + 1) * share] for part in batch), 0)
+        losses.append({k: value.item() for k, value in module.logged_losses().items()})
     state = {k: v.clone() for k, v in module.state_dict().items() if k != "clock._seconds"}
-    return {"state": state, "losses": module.logged_losses()}
+    return {"state": state, "losses": losses}
 
 
 @contextmanager
