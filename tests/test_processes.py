@@ -1,5 +1,6 @@
 """Two processes of gloo against one: values, gradients, and gradients of gradients."""
 
+import copy
 import socket
 
 import pytest
@@ -36,7 +37,11 @@ def one_of_several(rank, port, folder):
     random = batch_generator(rank, WORLD, 5, 7)
     with random.in_blocks(2):
         drawn = random.randn(4, 3)
+    followed = [torch.full((2, 3), 1.0 + rank), torch.tensor([5 - rank]), torch.ones(2) * rank]
+    processes.follow_first(followed)
     found = {
+        "followed": torch.cat([one.flatten().double() for one in followed]),
+        "copied": torch.tensor(copy.deepcopy(processes) is processes),
         "loss": processes.mean(loss.detach()),
         "slope": weight.grad,
         "agreed": torch.tensor(processes.agree(rank == 1, False)),
@@ -73,6 +78,12 @@ def test_two_compute_what_one_would(found):
     for one in found:
         torch.testing.assert_close(one["loss"], loss.detach())
         torch.testing.assert_close(one["slope"], weight.grad)
+
+
+def test_all_follow_the_first_whatever_the_dtype_and_copies_stay_in_the_group(found):
+    for one in found:
+        assert one["followed"].tolist() == [1.0] * 6 + [5.0] + [0.0] * 2
+        assert one["copied"]
 
 
 def test_flags_and_values_are_the_same_on_all(found):
