@@ -58,14 +58,32 @@ def eight_bits(images: Tensor) -> Tensor:
     return from_255(to_255(images), torch.uint8)
 
 
-def as_pictures(images: Tensor, view: Sequence[int] | None = None) -> Tensor:
-    """What people look at: uint8 ``(N, 1, H, W)`` or ``(N, 3, H, W)`` of images ``(N, C, H, W)``;
-    the same tensor where nothing changes. ``view``: see :class:`synthgen.types.ImageSpec`."""
+def bands_shown(channels: int, view: Sequence[int] | None = None) -> tuple[int, ...]:
+    """The channels that pictures show: those of ``view``, or the first three, or the first."""
     if view is not None:
-        images = images[:, list(view)]
-    elif images.shape[1] not in (1, 3):
-        images = images[:, :3] if images.shape[1] > 3 else images[:, :1]
-    return eight_bits(images)
+        return tuple(view)
+    return (0, 1, 2) if channels >= 3 else (0,)
+
+
+def as_pictures(
+    images: Tensor,
+    view: Sequence[int] | None = None,
+    shown: tuple[int, int] | None = None,
+) -> Tensor:
+    """What people look at: uint8 ``(N, 1, H, W)`` or ``(N, 3, H, W)`` of uint8 or uint16 images
+    ``(N, C, H, W)``; the same tensor where nothing changes. ``view`` and ``shown``: see
+    :class:`synthgen.types.ImageSpec`."""
+    if view is not None or images.shape[1] not in (1, 3):
+        images = images[:, list(bands_shown(images.shape[1], view))]
+    return eight_bits(images) if shown is None else between(images, shown)
+
+
+def between(images: Tensor, shown: tuple[int, int]) -> Tensor:
+    """uint8 or uint16 -> uint8: the level ``shown[0]`` and those below become black, ``shown[1]``
+    and those above white."""
+    low, high = shown
+    pixels = images.float().sub_(low).mul_(TOP[8] / (high - low))
+    return pixels.round_().clamp_(0, TOP[8]).to(torch.uint8)
 
 
 def put(images: Tensor, rows: Tensor, drawn: Tensor) -> None:

@@ -134,6 +134,9 @@ class Row(Schema):
             raise SynthgenError(sentence(error, place, advice, f"line {number}: ")) from None
 
 
+Level = Annotated[int, Interval(ge=0, le=65_535)]
+
+
 class Image(Schema):
     """Shape of one image and the names of the classes; label ``i`` means ``classes[i]``. For the
     rest see :class:`synthgen.types.ImageSpec`."""
@@ -145,6 +148,7 @@ class Image(Schema):
     bits: Literal[8, 16] = 8
     levels: tuple[float, float] | None = None
     view: Annotated[tuple[Annotated[int, Interval(ge=0, le=1023)], ...], Len(1, 3)] | None = None
+    shown: tuple[Level, Level] | None = None
 
     @model_validator(mode="after")
     def _sound(self) -> Self:
@@ -156,6 +160,8 @@ class Image(Schema):
             raise ValueError("has a view that names one or three of its channels")
         if self.levels is not None and not self.levels[0] < self.levels[1]:
             raise ValueError("has levels whose lowest is not below their highest")
+        if self.shown is not None and not self.shown[0] < self.shown[1] < 2**self.bits:
+            raise ValueError("shows levels that don't go from a lower to a higher one of its bits")
         return self
 
 

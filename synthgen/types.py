@@ -4,13 +4,13 @@ proportions of the classes."""
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor
 
-from synthgen.images import as_pictures
+from synthgen.images import TOP, as_pictures, bands_shown
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,8 @@ class ImageSpec:
             and 255.
         view: the channels shown as red, green and blue, or the one shown as grey; None: the first
             three, or the first.
+        shown: the levels that are black and white in pictures for people; None: the lowest and the
+            highest that ``bits`` allow. Two kinds that differ in this alone are equal.
     """
 
     channels: int
@@ -40,6 +42,7 @@ class ImageSpec:
     bits: int = 8
     levels: Levels | None = None
     view: tuple[int, ...] | None = None
+    shown: tuple[int, int] | None = field(default=None, compare=False)
 
     @property
     def dtype(self) -> torch.dtype:
@@ -53,6 +56,34 @@ class ImageSpec:
     @property
     def num_classes(self) -> int:
         return len(self.classes)
+
+    def pictures(self, images: Tensor) -> Tensor:
+        """What people look at, uint8 ``(N, 1 or 3, H, W)``, of uint8 or uint16 images of this kind
+        ``(N, C, H, W)``."""
+        return as_pictures(images, self.view, self.shown)
+
+    def picture_note(self) -> str:
+        """What pictures of such images show, in a few words: levels and bands where it isn't all of
+        them; else nothing."""
+        said = []
+        if self.shown is not None:
+            low, high = map(self._in_source, self.shown)
+            said.append(f"shown from {low} to {high} of {self._in_source(TOP[self.bits])}")
+        bands = bands_shown(self.channels, self.view)
+        if bands != tuple(range(self.channels)):
+            numbers = ", ".join(map(str, bands))
+            said.append(
+                f"band {numbers} of {self.channels} (counted from 0) as grey"
+                if len(bands) == 1
+                else f"bands {numbers} of {self.channels} (counted from 0) as red, green, blue"
+            )
+        return "; ".join(said)
+
+    def _in_source(self, level: int) -> str:
+        """What a level stands for in the source."""
+        ends = self.levels or Levels(0, TOP[self.bits])
+        value = ends.low + level * (ends.high - ends.low) / TOP[self.bits]
+        return f"{value:,.0f}" if ends.high - ends.low >= 100 else f"{value:.3g}"
 
     def to_json(self) -> dict[str, Any]:
         """What is as usual (8 bits, no view) isn't written."""
@@ -68,6 +99,8 @@ class ImageSpec:
             content["levels"] = [self.levels.low, self.levels.high]
         if self.view is not None:
             content["view"] = list(self.view)
+        if self.shown is not None:
+            content["shown"] = list(self.shown)
         return content
 
     @classmethod
@@ -82,7 +115,14 @@ class ImageSpec:
         image = Image.from_json(value, "The description of the images")
         levels = None if image.levels is None else Levels(*image.levels)
         return cls(
-            image.channels, image.height, image.width, image.classes, image.bits, levels, image.view
+            image.channels,
+            image.height,
+            image.width,
+            image.classes,
+            image.bits,
+            levels,
+            image.view,
+            image.shown,
         )
 
 
@@ -96,7 +136,7 @@ class LabelledImages:
         groups: int64 ``(N,)``, equal for images that belong together (of one patient, or nearly the
             same), so that whoever divides them keeps groups whole; None: each is by itself.
         levels: what the lowest and the highest level stand for, see :class:`ImageSpec`.
-        view: the channels that are shown, see :class:`ImageSpec`.
+        view, shown: the channels and levels of pictures, see :class:`ImageSpec`.
     """
 
     DTYPES: ClassVar[tuple[torch.dtype, ...]] = (torch.uint8, torch.uint16)
@@ -107,6 +147,7 @@ class LabelledImages:
     groups: Tensor | None = None
     levels: Levels | None = None
     view: tuple[int, ...] | None = None
+    shown: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
         if self.images.dtype not in self.DTYPES or self.images.ndim != 4:
@@ -127,7 +168,9 @@ class LabelledImages:
     def image(self) -> ImageSpec:
         _, channels, height, width = self.images.shape
         bits = 16 if self.images.dtype == torch.uint16 else 8
-        return ImageSpec(channels, height, width, self.classes, bits, self.levels, self.view)
+        return ImageSpec(
+            channels, height, width, self.classes, bits, self.levels, self.view, self.shown
+        )
 
     @property
     def counts(self) -> list[int]:
@@ -137,7 +180,7 @@ class LabelledImages:
     @property
     def pictures(self) -> Tensor:
         """What people look at, uint8 ``(N, 1 or 3, H, W)``."""
-        return as_pictures(self.images, self.view)
+        return as_pictures(self.images, self.view, self.shown)
 
     def subset(self, index: Tensor | Sequence[int]) -> Self:
         """The images at ``index`` (int64 positions or a bool mask), in that order."""

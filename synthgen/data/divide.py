@@ -14,14 +14,21 @@ from torch import Tensor
 from synthgen.data.assign import SPLITS, assign, connected_units, cut, limits_of
 from synthgen.data.files import FileSource
 from synthgen.data.keep import keep_splits, kept_splits, place_of
-from synthgen.data.levels import preview, require_view, scaled
+from synthgen.data.levels import (
+    UnscaledImages,
+    levels_shown,
+    preview,
+    require_view,
+    scaled,
+    share_outside,
+)
 from synthgen.data.near_duplicates import FIRST_RULE, RULE, NearDuplicates, Rule
 from synthgen.data.source import Records, Source
 from synthgen.data.splits import Splits
 from synthgen.dataset.schema import Recipe, SplitFile
 from synthgen.errors import SynthgenError
 from synthgen.images import image_hashes, lines_digest
-from synthgen.types import LabelledImages
+from synthgen.types import LabelledImages, Levels
 
 FEWEST_PER_CLASS = 5
 
@@ -120,6 +127,9 @@ def divide(
         positions = cut(positions, images, limits_of(source.at_most, images.classes))
     images, level_notes = scaled(images, positions["train"], source.range, source.bits)
     images = replace(images, view=None if source.view is None else tuple(source.view))
+    if records.images.images.dtype != torch.uint8 or source.range is not None:
+        images = replace(images, shown=levels_shown(images, positions["train"]))
+    lost = _clipped(source, records.images, positions["train"], images.levels)
     final = hashes if images.levels is None else image_hashes(images.images)
     positions = _without_copies(positions, final)
     _require_every_class(images, positions, records.split)
@@ -132,7 +142,7 @@ def divide(
     )
     kept = [i for found in positions.values() for i in found]
     groups = {part: _groups_of(found, hashes, *together) for part, found in positions.items()}
-    recipe = _recipe(source, records, fingerprint(records, hashes))
+    recipe = _recipe(source, records, fingerprint(records, hashes), lost)
     parts = take(images, positions)
     parts = {part: replace(found, groups=groups[part]) for part, found in parts.items()}
     attributes = {part: _attributes_of(found, records) for part, found in positions.items()}
@@ -154,6 +164,19 @@ def divide(
         tree=records.tree,
         private=records.private,
     )
+
+
+def _clipped(
+    source: Source, stored: LabelledImages, train: Sequence[int], levels: Levels | None
+) -> tuple[float, float] | None:
+    """Which shares of the training levels a given range or window makes black and white; None where
+    none is given."""
+    if source.clipping == "range" and levels is not None:
+        return share_outside(stored, train, (levels.low, levels.high))
+    if source.clipping == "window" and isinstance(stored, UnscaledImages) and stored.declared:
+        low, high = stored.declared  # what lay beyond a window lies at its ends
+        return share_outside(stored, train, (low + 0.5, high - 0.5))
+    return None
 
 
 def _without_copies(positions: dict[str, list[int]], hashes: Sequence[str]) -> dict[str, list[int]]:
@@ -277,7 +300,9 @@ def _attributes_of(positions: Sequence[int], records: Records) -> tuple[str | No
     return tuple(records.attributes[i] for i in positions) if records.attributes else None
 
 
-def _recipe(source: Source, records: Records, contents: str) -> Recipe:
+def _recipe(
+    source: Source, records: Records, contents: str, clipped: tuple[float, float] | None
+) -> Recipe:
     image = records.images.image
     content = {
         "format": SplitFile.FORM,
@@ -297,8 +322,10 @@ def _recipe(source: Source, records: Records, contents: str) -> Recipe:
         "official": sorted({part for part in records.split if part is not None}),
         "grouped": any(group is not None for group in records.groups),
     }
-    unusual = {"range": source.range, "bits": source.bits, "view": source.view}
-    usual = {"range": None, "bits": 8, "view": None}
+    unusual: dict[str, Any] = {"range": source.range, "bits": source.bits, "view": source.view}
+    if clipped is not None:
+        unusual["clipped"] = [round(share, 6) for share in clipped]
+    usual = {"range": None, "bits": 8, "view": None, "clipped": None}
     content |= {key: value for key, value in unusual.items() if value != usual[key]}
     return Recipe.from_json(content, f"The recipe of the split of {source.name}")
 

@@ -27,7 +27,7 @@ from synthgen.types import LabelledImages, Levels
 
 log = logging.getLogger(__name__)
 
-FORM = "synthgen-kept/1"
+FORM = "synthgen-kept/2"
 PARTS = ("train", "holdout", "test")
 TENSORS, FACTS = "images.safetensors", "facts.json"
 DECODERS = ("pillow", "imagecodecs", "tifffile", "numpy")  # another version may decode otherwise
@@ -133,6 +133,7 @@ def _facts(splits: Splits) -> dict[str, Any]:
         "classes": list(image.classes),
         "levels": None if levels is None else [levels.low, levels.high],
         "view": image.view,
+        "shown": image.shown,
         "digest": splits.digest,
         "recipe": splits.recipe.to_json(),
         "notes": splits.notes,
@@ -160,6 +161,7 @@ def _read(place: Path) -> Splits:
         raise ValueError(str(error)) from error
     levels = None if facts["levels"] is None else Levels(*facts["levels"])
     view = None if facts["view"] is None else tuple(facts["view"])
+    shown = None if facts["shown"] is None else tuple(facts["shown"])
     parts = {
         part: LabelledImages(
             tensors[f"{part}.images"],
@@ -168,6 +170,7 @@ def _read(place: Path) -> Splits:
             tensors.get(f"{part}.groups"),
             levels,
             view,
+            shown,
         )
         for part in PARTS
     }

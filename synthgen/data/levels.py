@@ -4,7 +4,7 @@ ends are given or taken from the training images."""
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -12,12 +12,13 @@ import numpy as np
 import torch
 
 from synthgen.errors import SynthgenError
-from synthgen.images import TOP
+from synthgen.images import TOP, bands_shown, top_of
 from synthgen.types import LabelledImages, Levels
 
 Range = tuple[float, float]
 RangeSetting = list[float] | Literal["percentile"] | None
 OUTERMOST = 0.1  # percent at either end that "percentile" leaves out
+UNSEEN = 0.5  # percent at either end that is black or white in pictures
 FEWEST_BITS, MOST_BITS = 8, 16  # of a range that is chosen
 CHUNK = 256  # images scaled at a time
 LOOKED_AT = 2**24  # real levels by which percentiles are found
@@ -137,6 +138,25 @@ def scaled(
     return found, [range_note(images.subset(train), found.subset(train), ends, why)]
 
 
+def share_outside(images: LabelledImages, train: Sequence[int], ends: Range) -> Range:
+    """Which shares of the training images' levels lie below and above ``ends``."""
+    pixels = images.images.numpy()
+    below = above = total = 0
+    for first in range(0, len(train), CHUNK):
+        part = pixels[train[first : first + CHUNK]]
+        below += int(np.count_nonzero(part < ends[0]))
+        above += int(np.count_nonzero(part > ends[1]))
+        total += part.size
+    return below / max(1, total), above / max(1, total)
+
+
+def in_parts(images: LabelledImages) -> Iterator[UnscaledImages]:
+    """The same a few at a time, to be scaled without a second copy of all."""
+    for first in range(0, len(images), CHUNK):
+        part = slice(first, first + CHUNK)
+        yield UnscaledImages(images.images[part], images.labels[part], images.classes)
+
+
 def scale(images: UnscaledImages, ends: Range, bits: int) -> LabelledImages:
     """Levels in ``ends`` -> 0..255 or 0..65535; what lies outside is clipped."""
     low, high = ends
@@ -152,23 +172,52 @@ def scale(images: UnscaledImages, ends: Range, bits: int) -> LabelledImages:
     )
 
 
+def levels_shown(images: LabelledImages, train: Sequence[int]) -> tuple[int, int] | None:
+    """The levels that become black and white in pictures, so that what uses a small part of the
+    scale can be seen: the 0.5th and the 99.5th percentile of the training images' levels in the
+    bands that are shown, or the lowest and the highest where these are one. None where all training
+    levels are the same.
+
+    Args:
+        images: scaled, uint8 or uint16 ``(N, C, H, W)``.
+        train: positions of the training images.
+    """
+    bands = list(bands_shown(images.images.shape[1], images.view))
+    counts = np.zeros(top_of(images.images) + 1, dtype=np.int64)
+    pixels = images.images.numpy()
+    for first in range(0, len(train), CHUNK):
+        part = pixels[train[first : first + CHUNK]][:, bands]
+        counts += np.bincount(part.reshape(-1), minlength=len(counts))
+    upto = counts.cumsum()
+    share = UNSEEN / 100 * upto[-1]
+    low, high = (int(place) for place in np.searchsorted(upto, [share, upto[-1] - share]))
+    if low == high:
+        used = np.flatnonzero(counts)
+        low, high = int(used[0]), int(used[-1])
+    return (low, high) if low < high else None
+
+
 def range_note(known: UnscaledImages, found: LabelledImages, ends: Range, why: str) -> str:
     """What the scale does to training images, ``known`` before and ``found`` after, in numbers.
     Raises SynthgenError if it leaves one level of several."""
     before, after = _distinct(known.images.numpy()), _distinct(found.images.numpy())
-    levels, bits = known.images.float(), found.image.bits
+    bits = found.image.bits
     if after == 1 < before:
+        levels = known.images.numpy()
         raise SynthgenError(
             f"Training levels from {levels.min():g} to {levels.max():g} become one level between "
             f"{ends[0]:g} and {ends[1]:g} ({why}).\nGive data.range= ends that suit them, or null."
         )
-    outside = ((levels < ends[0]) | (levels > ends[1])).double().mean().item()
+    below, above = share_outside(known, range(len(known)), ends)
     said = (
         f"Levels {ends[0]:g} to {ends[1]:g} ({why}) become 0 to {TOP[bits]:,}: {before:,} different"
         f" training levels, {after:,} of them kept apart."
     )
-    if outside:
-        said += f" {outside:.2%} lie outside and were clipped; data.range= sets other ends."
+    if below or above:
+        said += (
+            f" {below + above:.2%} lie outside and were clipped ({below:.2%} below, {above:.2%} "
+            "above); data.range= sets other ends."
+        )
     elif bits == 8 and after < before:
         said += " data.bits=16 keeps more."
     return said

@@ -43,6 +43,12 @@ class MedicalFiles(FileSource):
                 "Give its center and its width (1 or more), like [40,400]; or file, or full."
             )
 
+    @property
+    def clipping(self) -> Literal["range", "window"] | None:
+        if self.range is None and isinstance(self.window, list):
+            return "window"
+        return super().clipping
+
     def readers(self) -> tuple[Reader, ...]:
         readers = super().readers()
         choices = readers[0].choices

@@ -208,6 +208,11 @@ class Source(ABC):
         """A short name for tables and reports."""
         return self.kind
 
+    @property
+    def clipping(self) -> Literal["range", "window"] | None:
+        """Which setting names ends that levels may lie beyond; None: no level is clipped."""
+        return None if self.range is None else "range"
+
     def watched(self) -> Path | None:
         """The file or folder whose contents alone decide what is read, for ``cache``; None if that
         can't be said."""

@@ -20,6 +20,7 @@ from synthgen.io import write_json
 from synthgen.types import LabelledImages
 
 SPLIT_FILE = "split.json"
+MUCH_CLIPPED = 0.01  # of the training levels
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,23 @@ class Splits:
         return tuple(note for note in self.notes if note not in self.private)
 
     @property
+    def clipping(self) -> str | None:
+        """How much a given range or window clips, in a sentence; None where none is given."""
+        if self.recipe.clipped is None:
+            return None
+        black, white = self.recipe.clipped
+        setting = "data.window" if self.recipe.range is None else "data.range"
+        return (
+            f"{setting} clips {black + white:.1%} of the training levels: {black:.1%} to black, "
+            f"{white:.1%} to white."
+        )
+
+    @property
+    def clips_much(self) -> bool:
+        """Whether so much is clipped that somebody should look at the range or window."""
+        return sum(self.recipe.clipped or ()) > MUCH_CLIPPED
+
+    @property
     def known(self) -> LabelledImages:
         """What a generator may have learned from; while choosing, the held-back part too, after
         the rest."""
@@ -68,7 +86,7 @@ class Splits:
             return self.train
         parts = (self.train, self.holdout)
         images, labels = (torch.cat([getattr(x, k) for x in parts]) for k in ("images", "labels"))
-        return LabelledImages(images, labels, self.train.classes)
+        return dataclasses.replace(self.train, images=images, labels=labels, groups=None)
 
     @property
     def held_back(self) -> str:

@@ -16,6 +16,7 @@ from synthgen.dataset.schema import Dataset, Fact, PublicDataset
 from synthgen.errors import SynthgenError
 from synthgen.images import TOP
 from synthgen.schema import Image
+from synthgen.types import ImageSpec
 
 # What only the person knows about a set: where the real images came from, and what is allowed.
 
@@ -132,27 +133,34 @@ EMBEDDED = re.compile(r'src="data:image/png;base64,([A-Za-z0-9+/=]+)"')
 PAGE = """<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
 <title>First images of each class</title>
 <style>
-body {{ display: flex; gap: 1em; font: 14px sans-serif; background: #fff; color: #000 }}
-ol {{ list-style: none; margin: 0; padding: {top}px 0; line-height: {line}px }}
-li {{ white-space: pre }} /* of the list it would make lines of the breaks between the names */
+body {{ margin: 1em; font: 14px sans-serif; background: #fff; color: #000 }}
+.sheet {{ display: flex; gap: 1em; overflow-x: auto }} /* scrolls by itself where it is too broad */
+ol {{ list-style: none; margin: 0; padding: {top}px 0; line-height: {line}px; min-width: 5em;
+  max-width: 40%; flex: none; overflow: hidden }}
+li {{ white-space: pre; height: {line}px; overflow: hidden; text-overflow: ellipsis }}
+/* pre: of the list it would make lines of the breaks between the names */
 img {{ width: {width}px; height: {height}px; image-rendering: pixelated }}
 </style>
+{note}<div class="sheet">
 <ol>
 {names}
 </ol>
 <img alt="First images of each class, a row per class" src="data:image/png;base64,{picture}">
+</div>
 </html>
 """
 
 
-def sheet_page(png: bytes, names: Sequence[str]) -> str:
+def sheet_page(png: bytes, names: Sequence[str], note: str = "") -> str:
     """HTML that needs no other file.
 
     Args:
         png: the picture, a row of images per name, as :func:`synthgen.images.grid` lays them out.
         names: of the classes, one per row.
+        note: what the picture shows of the images, as a sentence above it.
     """
     width, height = (int.from_bytes(png[place : place + 4]) for place in (16, 20))  # of its header
     row = max(1, (height - PADDING) // max(1, len(names)))
@@ -162,7 +170,10 @@ def sheet_page(png: bytes, names: Sequence[str]) -> str:
         line=factor * row,
         width=factor * width,
         height=factor * height,
-        names="\n".join(f"<li>{html.escape(name)}</li>" for name in names),
+        note=f"<p>{html.escape(note)}</p>\n" if note else "",
+        names="\n".join(
+            f'<li title="{html.escape(name)}">{html.escape(name)}</li>' for name in names
+        ),
         picture=base64.b64encode(png).decode(),
     )
 
@@ -317,6 +328,8 @@ def _levels(image: Image, form: str) -> list[str]:
             f"- Level 0 stands for {low:g} in the images as read, {TOP[image.bits]:,} for "
             f"{high:g}, and those between for equal steps"
         )
+    if note := ImageSpec.from_json(image.to_json()).picture_note():
+        said.append(f"- The contact sheet: {note}")
     if image.bits == 16 and form in IN_FOLDERS:
         if form == "tiff":
             way = "`tifffile.imread(file)` reads a file"

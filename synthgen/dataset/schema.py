@@ -66,6 +66,7 @@ class Recipe(Schema):
     range: tuple[float, float] | Literal["percentile"] | None = None
     bits: Literal[8, 16] = 8
     view: tuple[Band, ...] | None = None
+    clipped: tuple[Share, Share] | None = None  # of the training levels: to black, to white
 
 
 class TrainingData(Schema):

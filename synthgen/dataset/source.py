@@ -135,8 +135,9 @@ def read_synthetic(
     labels = torch.tensor([number_of[name] for name in names], dtype=torch.int64)
     lines = (f"{h} {name}" for h, name in zip(image_hashes(pixels), names, strict=True))
     kind = like or (ImageSpec.from_json(about.image.to_json()) if about else None)
-    meaning, view = (kind.levels, kind.view) if kind else (None, None)
-    images = LabelledImages(pixels, labels, tuple(classes), levels=meaning, view=view)
+    images = LabelledImages(pixels, labels, tuple(classes))
+    if kind is not None:
+        images = replace(images, levels=kind.levels, view=kind.view, shown=kind.shown)
     return SyntheticSet(images, about, path, lines_digest(lines), tuple(notes))
 
 

@@ -21,6 +21,7 @@ from synthgen.evaluation.figures import (
     class_grid,
     copy_figure,
     embedding_map,
+    shown_as,
     spectra,
     typical_grid,
 )
@@ -117,6 +118,7 @@ def add_copies(found: Findings, splits: Splits, synthetic: LabelledImages, folde
         folder,
         extractor=name,
         file=f"figures/copies_{name}.png",
+        note=shown_as(synthetic),
     )
     found.figures += [figure] if figure else []
     return twins
@@ -181,6 +183,7 @@ def add_portraits(
             folder,
             extractor=name,
             file=f"figures/copies_{name}.png",
+            note=shown_as(synthetic),
         ),
     ]
     found.figures += [figure for figure in figures if figure is not None]

@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import torch
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 from torch import Tensor
 
 from synthgen.evaluation.report.charts import (
@@ -22,8 +22,9 @@ from synthgen.evaluation.report.charts import (
     write_figure,
 )
 from synthgen.evaluation.schema import CopiedPair, Figure
-from synthgen.images import as_pictures, to_pil, top_of
+from synthgen.images import to_pil, top_of
 from synthgen.io import write_bytes
+from synthgen.pictures import readable_font, shortened
 from synthgen.types import LabelledImages, positions_by_class
 
 MOST_CLASSES = 20
@@ -63,7 +64,14 @@ def class_grid(
     draw_rows(rows, shown, ("real", "synthetic"), (COLUMNS, COLUMNS), path)
     cut = len(real.classes) - len(shown)
     more = f" The first {len(shown)} of {len(real.classes)} classes are shown." if cut else ""
-    return f"Real {reference} images (left) and synthetic images (right), not selected.{more}"
+    said = f"Real {reference} images (left) and synthetic images (right), not selected."
+    return f"{said}{more}{shown_as(real)}"
+
+
+def shown_as(images: LabelledImages) -> str:
+    """What pictures show of the images, as a sentence after a space; nothing where it is all."""
+    note = images.image.picture_note()
+    return f" {note[0].upper()}{note[1:]}." if note else ""
 
 
 def synthetic_half(width: int, height: int, image: Sequence[int]) -> tuple[int, int] | None:
@@ -79,7 +87,7 @@ def synthetic_half(width: int, height: int, image: Sequence[int]) -> tuple[int, 
 def first_of_class(images: LabelledImages, label: int) -> Tensor:
     """The first few: sets have no meaningful order, so nothing is picked for its looks."""
     positions = (images.labels == label).nonzero().flatten()[:COLUMNS]
-    return as_pictures(images.images[positions], images.view)
+    return images.subset(positions).pictures
 
 
 def neighbour_figure(
@@ -108,8 +116,8 @@ def draw_rows(
     sample = next(image for row in rows for block in row for image in block)
     scale = max(1, -(-CELL // max(sample.shape[1:])))
     height, width = (side * scale + GAP for side in sample.shape[1:])
-    font = ImageFont.load_default(LETTER)
-    left = MARGIN + max(int(font.getlength(shorten(name))) for name in names) + MARGIN
+    font = readable_font(LETTER)
+    left = MARGIN + max(int(font.getlength(shortened(name))) for name in names) + MARGIN
     starts = [left]
     for count in widths:
         starts.append(starts[-1] + count * width + 2 * MARGIN)
@@ -120,7 +128,7 @@ def draw_rows(
         pen.text((start, MARGIN), title, fill="black", font=font)
     for number, (name, row) in enumerate(zip(names, rows, strict=True)):
         y = top + number * height
-        pen.text((MARGIN, y + (height - LETTER) // 2), shorten(name), fill="black", font=font)
+        pen.text((MARGIN, y + (height - LETTER) // 2), shortened(name), fill="black", font=font)
         for start, block in zip(starts, row, strict=False):
             for column, image in enumerate(block):
                 canvas.paste(enlarged(image, scale), (start + column * width, y))
@@ -130,10 +138,6 @@ def draw_rows(
 def enlarged(image: Tensor, scale: int) -> Image.Image:
     """uint8 ``(C, H, W)``, each pixel repeated."""
     return to_pil(image.repeat_interleave(scale, 1).repeat_interleave(scale, 2)).convert("RGB")
-
-
-def shorten(name: str, at_most: int = 16) -> str:
-    return name if len(name) <= at_most else name[: at_most - 1] + "…"
 
 
 def save_png(picture: Image.Image, path: Path) -> None:
@@ -150,12 +154,14 @@ def copy_figure(
     *,
     extractor: str,
     file: str,
+    note: str = "",
 ) -> Figure | None:
     """Write a PNG of the synthetic images that lie suspiciously near to training images, and
     return its entry for ``figures``; None without pairs.
 
     ``pairs`` name positions in ``synthetic`` and ``train``, uint8 ``(N, C, H, W)`` each. Beside
-    each pair stands the absolute difference of its pixels: black means equal.
+    each pair stands the absolute difference of its pixels: black means equal. ``note`` ends the
+    caption.
     """
     shown = pairs[: ROWS * ACROSS]
     if not shown:
@@ -172,6 +178,7 @@ def copy_figure(
         f"The {len(shown)} nearest pairs of {len(pairs)} by {extractor}, nearest first: synthetic "
         "image, training image, and the difference of their pixels (black: equal)."
     )
+    caption += note
     return Figure(file=file, kind="copies", label=None, extractor=extractor, caption=caption)
 
 
@@ -227,6 +234,7 @@ def typical_grid(
             f" Not shown: {', '.join(few)}{more} (of each {SHOWN} synthetic and {NEIGHBOUR + 1} "
             f"real images are needed; the first {MOST_CLASSES} classes are shown at most)."
         )
+    caption += shown_as(synthetic)
     return Figure(file=file, kind="typical", label=None, extractor=extractor, caption=caption)
 
 

@@ -28,7 +28,7 @@ from synthgen.evaluation.fidelity import (
     fidelity_results,
     logits_of,
 )
-from synthgen.evaluation.figures import MOST_CLASSES, neighbour_figure
+from synthgen.evaluation.figures import MOST_CLASSES, neighbour_figure, shown_as
 from synthgen.evaluation.schema import Copying, Figure, Neighbours, Reference, Result
 from synthgen.metrics import STANDARD, Metric
 from synthgen.types import LabelledImages, positions_by_class
@@ -173,7 +173,7 @@ def find_neighbours(
         searched=search.searched,
         share_closer_than_median_real=search.closer,
     )
-    shown = caption(search, extractor.name, len(synthetic.classes))
+    shown = caption(search, extractor.name, len(synthetic.classes)) + shown_as(synthetic)
     return table, Figure(file=file, kind="neighbours", label=None, caption=shown)
 
 

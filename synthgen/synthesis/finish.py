@@ -62,7 +62,7 @@ class ContactSheet:
         self.names = [image.classes[label] for label in used]
         self.lines = {label: line for line, label in enumerate(used)}
         self.seen = dict.fromkeys(used, 0)
-        self.view = image.view
+        self.image = image
         shown = as_pictures(torch.zeros(1, *image.shape, dtype=torch.uint8), image.view).shape[1:]
         self.images = torch.full((len(used), SHEET_COLUMNS, *shown), 128, dtype=torch.uint8)
 
@@ -71,14 +71,18 @@ class ContactSheet:
         labels = self.rows.labels[numbers.start : numbers.stop]
         for label, seen in self.seen.items():
             found = images[labels == label][: SHEET_COLUMNS - seen]
-            found = as_pictures(found, self.view)
+            found = self.image.pictures(found)
             self.images[self.lines[label], seen : seen + len(found)] = found
             self.seen[label] = seen + len(found)
         self.seen = {label: seen for label, seen in self.seen.items() if seen < SHEET_COLUMNS}
 
     def write(self, folder: Path) -> None:
         sheet = grid(self.images.flatten(0, 1), columns=SHEET_COLUMNS)
-        write_text(folder / CONTACT_SHEET, sheet_page(encode_png(sheet), self.names))
+        used, known = len(self.names), self.image.num_classes
+        said = [f"{used} of {known:,} classes"] if used == SHEET_CLASSES < known else []
+        said += [note] if (note := self.image.picture_note()) else []
+        page = sheet_page(encode_png(sheet), self.names, "; ".join(said).capitalize())
+        write_text(folder / CONTACT_SHEET, page)
 
 
 def write_readme(folder: Path, dataset: Dataset) -> None:

@@ -3,6 +3,7 @@ the generator as it was at its best."""
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import math
@@ -15,6 +16,7 @@ from types import FrameType
 from typing import Any
 
 import torch
+from PIL import Image
 from pytorch_lightning import Callback, LightningModule, Trainer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
@@ -22,9 +24,10 @@ from torch import Tensor
 
 from synthgen.dataset.schema import Training
 from synthgen.errors import SynthgenError
-from synthgen.images import as_pictures, encode_png, grid, to_float
+from synthgen.images import to_float
 from synthgen.io import read_json, write_bytes, write_json
 from synthgen.metrics import Comparison, FrechetDistance, Metric
+from synthgen.pictures import named_grid
 from synthgen.samplers.base import Sampler
 from synthgen.seeds import row_seeds
 from synthgen.training.module import GenerativeModule
@@ -203,17 +206,24 @@ class Previews(BetweenBatches):
             picture = self.draw(module)
             name = f"{module.clock.images_seen:012d}.png"
             self.folder.mkdir(parents=True, exist_ok=True)
-            write_bytes(self.folder / name, encode_png(picture))
+            content = io.BytesIO()
+            picture.save(content, format="PNG")
+            write_bytes(self.folder / name, content.getvalue())
 
-    def draw(self, module: GenerativeModule) -> torch.Tensor:
-        """uint8 ``(C, H', W')``; up to ``columns`` classes are shown."""
-        classes = min(self.columns, module.image.num_classes)
+    def draw(self, module: GenerativeModule) -> Image.Image:
+        """The classes by name; of more than ``columns`` the first ones, which is then said."""
+        image = module.image
+        classes = min(self.columns, image.num_classes)
         labels = torch.arange(classes).repeat(self.rows)
         sampler = module.sampler()
         was_training = sampler.training
         samples = sampler.eval().sample(labels, row_seeds(0, 0, len(labels)))
         sampler.train(was_training)
-        return grid(as_pictures(samples.images, module.image.view), columns=classes)
+        cut = classes < image.num_classes
+        said = [f"the first {classes} of {image.num_classes:,} classes"] if cut else []
+        said += [note] if (note := image.picture_note()) else []
+        pictures = image.pictures(samples.images).unflatten(0, (self.rows, classes))
+        return named_grid(pictures, columns=image.classes[:classes], note="; ".join(said))
 
 
 class ShowProgress(BetweenBatches):

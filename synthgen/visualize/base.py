@@ -1,5 +1,4 @@
-"""A way of looking at a sampler, the folder that it leaves, and grids with names beside their
-rows."""
+"""A way of looking at a sampler, the folder that it leaves, and its files."""
 
 from __future__ import annotations
 
@@ -9,58 +8,17 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 from torch import Tensor
 
 import synthgen
 from synthgen.device import torch_threads
-from synthgen.images import grid, to_pil
 from synthgen.io import new_folder, require_absent, write_bytes, write_json
 from synthgen.samplers.artifact import load_sampler, read_description, sampler_folder
 from synthgen.samplers.base import Sampler
 from synthgen.serialization import Rebuildable, to_spec
 
-# Grids with names beside their rows, large enough for eyes, and moving ones.
-
-READABLE = 56  # pixels of an image's longer side in a picture; smaller images are enlarged
-TEXT = 14
-MARGIN = 6
-
-
-def named_grid(
-    images: Tensor, rows: Sequence[str] | None = None, columns: Sequence[str] | None = None
-) -> Image.Image:
-    """uint8 ``(R, K, C, H, W)`` as R rows of K images, with a name beside each row and above each
-    column where there are any."""
-    height, width = images.shape[3:]
-    factor = enlargement(height, width)
-    large = images.flatten(0, 1).repeat_interleave(factor, 2).repeat_interleave(factor, 3)
-    picture = to_pil(grid(large, columns=images.shape[1]))
-    font = readable_font()
-    left = max((round(font.getlength(name)) + 2 * MARGIN for name in rows or ()), default=0)
-    top = TEXT + 2 * MARGIN if columns else 0
-    canvas = Image.new(picture.mode, (picture.width + left, picture.height + top), "white")
-    canvas.paste(picture, (left, top))
-    draw = ImageDraw.Draw(canvas)
-    for number, name in enumerate(rows or ()):
-        middle = top + 2 + number * (factor * height + 2) + factor * height // 2
-        draw.text((MARGIN, middle), name, "black", font=font, anchor="lm")
-    for number, name in enumerate(columns or ()):
-        middle = left + 2 + number * (factor * width + 2) + factor * width // 2
-        draw.text((middle, top // 2), name, "black", font=font, anchor="mm")
-    return canvas
-
-
-def readable_font() -> ImageFont.FreeTypeFont:
-    """DejaVu Sans, which Matplotlib brings along: Pillow's own font has hardly more than ASCII."""
-    import matplotlib  # slow to import, and needed only here
-
-    return ImageFont.truetype(Path(matplotlib.get_data_path()) / "fonts/ttf/DejaVuSans.ttf", TEXT)
-
-
-def enlargement(height: int, width: int) -> int:
-    """Whole, so that every pixel stays a square."""
-    return max(1, -(-READABLE // max(height, width)))
+# Pictures as files, and moving ones.
 
 
 def write_png(path: Path, picture: Image.Image) -> Path:

@@ -11,13 +11,14 @@ from PIL import Image
 from torch import Tensor
 
 from synthgen.errors import SynthgenError
-from synthgen.images import as_pictures, to_levels
+from synthgen.images import to_levels
+from synthgen.pictures import named_grid
 from synthgen.progress import track
 from synthgen.ranges import Positive, Shown
 from synthgen.samplers.base import Sampler
 from synthgen.samplers.latent_space import LatentSampler
 from synthgen.seeds import row_seeds
-from synthgen.visualize.base import Look, in_rows, named_grid, write_gif, write_mp4, write_png
+from synthgen.visualize.base import Look, in_rows, write_gif, write_mp4, write_png
 
 # Steps in a latent space: which samplers have one, and what is drawn at its places.
 
@@ -58,7 +59,7 @@ def images_at(sampler: LatentSampler, z: Tensor, class_weights: Tensor) -> Tenso
     """float32 ``(N, Z)`` and ``(N, classes)`` -> pictures, uint8 ``(N, 1 or 3, H, W)``."""
     parts = zip(z.split(sampler.chunk), class_weights.split(sampler.chunk), strict=True)
     images = [to_levels(sampler.decode(*part), sampler.image.bits).cpu() for part in parts]
-    return as_pictures(torch.cat(images), sampler.image.view)
+    return sampler.image.pictures(torch.cat(images))
 
 
 def ways(sampler: LatentSampler, starts: Tensor, ends: Tensor, shares: Tensor) -> Tensor:
@@ -97,9 +98,8 @@ class Sheet(Look):
         seeds = row_seeds(seed, 0, len(labels) * self.per_class)
         drawn = sampler.sample(labels.repeat_interleave(self.per_class), seeds)
         names = [sampler.image.classes[label] for label in labels.tolist()]
-        picture = named_grid(
-            in_rows(as_pictures(drawn.images, sampler.image.view), len(names)), names
-        )
+        rows = in_rows(sampler.image.pictures(drawn.images), len(names))
+        picture = named_grid(rows, names, note=sampler.image.picture_note())
         return [write_png(folder / "contact_sheet.png", picture)]
 
 
@@ -133,7 +133,8 @@ class Interpolation(Look):
         weights = one_hot(walked, labels.repeat_interleave(self.steps))
         images = in_rows(images_at(walked, z, weights), len(labels))
         names = [sampler.image.classes[label] for label in labels.tolist()]
-        return [write_png(folder / "interpolation.png", named_grid(images, names))]
+        picture = named_grid(images, names, note=sampler.image.picture_note())
+        return [write_png(folder / "interpolation.png", picture)]
 
 
 # The way from one class to the next one.
@@ -176,7 +177,8 @@ class ClassMorph(Look):
         classes = sampler.image.classes
         pairs = zip(before.tolist(), after.tolist(), strict=True)
         names = [f"{classes[first]} – {classes[second]}" for first, second in pairs]
-        return [write_png(folder / "class_morph.png", named_grid(images, names))]
+        picture = named_grid(images, names, note=sampler.image.picture_note())
+        return [write_png(folder / "class_morph.png", picture)]
 
 
 # A film: through the latents of every class at once, and back to where it began.

@@ -13,13 +13,14 @@ from torch import Tensor
 
 from synthgen.data.files import read_as
 from synthgen.errors import SynthgenError
-from synthgen.images import as_pictures, to_float
+from synthgen.images import to_float
+from synthgen.pictures import named_grid
 from synthgen.progress import track
 from synthgen.ranges import Count, PositiveShare, Shown
 from synthgen.samplers.base import Sampler
 from synthgen.samplers.latent_space import LatentSampler
 from synthgen.seeds import row_seeds
-from synthgen.visualize.base import Look, named_grid, write_png
+from synthgen.visualize.base import Look, write_png
 from synthgen.visualize.latent import (
     class_numbers,
     images_at,
@@ -130,10 +131,11 @@ class Variations(Look):
         found = project(walked, real, label, seed=seed, starts=self.starts, steps=self.search_steps)
         log.info("The likeness differs from %s by %.1f of 255 levels.", self.image, found.error)
         drawn = self._neighbours(walked, found.z, label, seed)
-        shown = as_pictures(real[None], sampler.image.view)
+        shown = sampler.image.pictures(real[None])
         real_column = shown.expand(self.directions, *shown.shape)
         names = ["real", "likeness", *(f"{100 * share:g} %" for share in self.shares)]
-        picture = named_grid(torch.cat([real_column, drawn], 1), columns=names)
+        rows = torch.cat([real_column, drawn], 1)
+        picture = named_grid(rows, columns=names, note=sampler.image.picture_note())
         return [write_png(folder / "variations.png", picture)]
 
     def _label(self, sampler: Sampler) -> int:

@@ -15,7 +15,7 @@ from PIL import Image
 from synthgen.data import CSV, NPZ, Digits, ImageFolder, check, write_check
 from synthgen.data.checks.file import CheckFile
 from synthgen.data.checks.histogram import Histogram
-from synthgen.data.checks.page import page, viewed
+from synthgen.data.checks.page import page
 from synthgen.data.source import Source
 from synthgen.types import LabelledImages
 
@@ -199,12 +199,16 @@ def test_deep_images_of_five_bands_are_shown_as_asked():
     result = check(FiveBands(view=[4]))
     assert result.usable
     assert (result.levels.low, result.levels.high) == (0, 65280)
-    shown = viewed(result)
+    shown = result.looks.pictures
     assert shown.shape[1] == 1
-    assert torch.equal(shown, result.images.images[:, 4:])
-    assert viewed(check(FiveBands())).shape[1] == 3
+    raised = (Digits().read().images.images.to(torch.int32) * 256)[:, :1].float()
+    white = result.splits.train.shown[1]
+    assert 0 < white < 65280
+    assert (shown - (raised * 255 / white).clamp(0, 255)).abs().max() <= 0.51
+    assert check(FiveBands()).looks.pictures.shape[1] == 3
     assert "5" in text_of(page(result))
-    assert viewed(check(FiveBands(view=[7]))).shape[1] == 3  # refused, and shown all the same
+    refused = check(FiveBands(view=[7]))
+    assert refused.looks.pictures.shape[1] == 3  # and shown all the same
 
 
 @pytest.mark.parametrize(

@@ -11,11 +11,12 @@ from PIL import Image
 
 from synthgen.errors import SynthgenError
 from synthgen.images import encode_png
+from synthgen.pictures import readable_font
 from synthgen.samplers import Noise, save_sampler
 from synthgen.seeds import row_seeds
 from synthgen.serialization import from_spec
 from synthgen.types import ImageSpec
-from synthgen.visualize import ClassMorph, Interpolation, Sheet, Variations, Walk, base, look
+from synthgen.visualize import ClassMorph, Interpolation, Sheet, Variations, Walk, look
 
 QUICK = {
     "sheet": Sheet(per_class=4),
@@ -178,7 +179,7 @@ def test_a_sampler_that_can_not_leaves_nothing(tmp_path):
 
 def test_names_beyond_ascii_are_written_out():
     """A font without a letter draws the same box for each."""
-    font = base.readable_font()
+    font = readable_font()
     drawn = {bytes(font.getmask(letter)) for letter in "–éßñжλ"}
     assert len(drawn) == 6
 

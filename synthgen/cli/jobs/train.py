@@ -101,7 +101,14 @@ def prepare_splits(settings: TrainSettings) -> Splits:
         log.info("The data, as read:\n%s", splits.tree)
     for note in splits.notes:
         log.info(note)
+    tell_clipping(splits)
     return splits
+
+
+def tell_clipping(splits: Splits) -> None:
+    """Say how much a given range or window clips, as a warning if it is much."""
+    if splits.clipping is not None:
+        log.log(logging.WARNING if splits.clips_much else logging.INFO, splits.clipping)
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from synthgen.data.assign import SPLITS, connected_units
 from synthgen.data.checks.confident_learning import LabelReview, review_labels
 from synthgen.data.checks.fit_examples import FitExample, fit_examples
 from synthgen.data.checks.histogram import Histogram
+from synthgen.data.checks.looks import Looks
 from synthgen.data.divide import FEWEST_PER_CLASS, divide
 from synthgen.data.files import FileSource, Listing, Scan, go_on, groups_of, records_of
 from synthgen.data.folders.tree import Tree
@@ -66,7 +67,8 @@ class CheckResult:
     """What a source holds (readable images only) and every finding about it.
 
     Attributes:
-        images: in 8 bits, to look at.
+        images: in 8 bits, to compare.
+        looks: the same as pictures.
         sizes: how many images have which (height, width) as stored; empty for sources that aren't
             image files.
         modes: likewise of kinds, by bands and depth.
@@ -82,6 +84,7 @@ class CheckResult:
 
     source: Source
     images: LabelledImages
+    looks: Looks
     files: tuple[str, ...]
     sizes: Counter[tuple[int, int]]
     modes: Counter[str]
@@ -143,6 +146,7 @@ def _checked(source: Source, labels: int | None) -> CheckResult:
     return CheckResult(
         source,
         found.images,
+        Looks.of(records.images, found.images, source.view, splits),
         records.files,
         Counter(),
         Counter(),
@@ -183,11 +187,13 @@ def _check_files(source: Source, files: FileSource, learned_from: int | None) ->
         return records_of(listing, scan)
 
     said = _training_says(source, read, found.near, listing.notes + scan.notes)
+    looks = Looks.of(stored, found.images, source.view, said[-1])
     size = stored.image.height, stored.image.width
     paths = [listing.paths[index] for index in good]
     return CheckResult(
         source,
         found.images,
+        looks,
         names,
         sizes,
         Counter(header.kind for header in headers),
@@ -197,7 +203,7 @@ def _check_files(source: Source, files: FileSource, learned_from: int | None) ->
         Histogram.of(stored.images) if good else None,
         padding_share(sizes, size) if source.fit == "pad" else 0.0,
         found.labels,
-        fit_examples(paths, names, headers, size, files.readers()),
+        fit_examples(paths, names, headers, looks.image, files.readers()),
         listing.tree,
     )
 

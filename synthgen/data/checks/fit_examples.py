@@ -11,10 +11,11 @@ import torch
 from torch import Tensor
 
 from synthgen.data.images import fit_levels
-from synthgen.data.levels import UnscaledImages, preview, widened
+from synthgen.data.levels import UnscaledImages, preview, scale, widened
 from synthgen.data.readers import Header, ImageFile, ImageFileError, Raster, Reader, read_levels
 from synthgen.data.source import FITS
 from synthgen.images import TOP, as_pictures
+from synthgen.types import ImageSpec
 
 SHOWN = 6
 ROUGHLY = 20  # steps of aspect in which shapes count as one
@@ -35,42 +36,54 @@ def fit_examples(
     paths: Sequence[ImageFile],
     names: Sequence[str],
     headers: Sequence[Header],
-    size: tuple[int, int],
+    image: ImageSpec,
     readers: Sequence[Reader],
 ) -> tuple[FitExample, ...]:
-    """At most six files of different shapes, those farthest from the shape of ``size`` first; none
-    if all have that shape."""
-    target = math.log(size[1] / size[0])
+    """At most six files of different shapes, those farthest from the shape of ``image`` first; none
+    if all have that shape. ``image`` says what is shown of them."""
+    target = math.log(image.width / image.height)
     oddest: dict[int, int] = {}
     for index, header in enumerate(headers):
         shape = round(ROUGHLY * (math.log(header.width / header.height) - target))
         if shape:
             oddest.setdefault(shape, index)
     chosen = [oddest[shape] for shape in sorted(oddest, key=lambda shape: (-abs(shape), shape))]
-    made = (_example(paths[index], names[index], size, readers) for index in chosen[:SHOWN])
+    made = (_example(paths[index], names[index], image, readers) for index in chosen[:SHOWN])
     return tuple(example for example in made if example is not None)
 
 
 def _example(
-    path: ImageFile, name: str, size: tuple[int, int], readers: Sequence[Reader]
+    path: ImageFile, name: str, image: ImageSpec, readers: Sequence[Reader]
 ) -> FitExample | None:
     """None for a file that can't be read any more."""
+    size = image.height, image.width
     try:
         raster = read_levels(path, size, readers)
     except ImageFileError:
         return None
-    levels = _levels(raster)
-    pictures = tuple((fit, _picture(fit_levels(levels, size, fit))) for fit in FITS)
+    levels = _levels(raster, image)
+    pictures = tuple((fit, _picture(fit_levels(levels, size, fit), image)) for fit in FITS)
     return FitExample(name, raster.header.height, raster.header.width, pictures)
 
 
-def _levels(raster: Raster) -> np.ndarray:
-    if raster.header.shallow:
-        return widened(raster.levels, raster.header.bits, TOP[8])
-    return raster.levels.astype(np.float32)
+def _levels(raster: Raster, image: ImageSpec) -> np.ndarray:
+    """uint8, or float32 of the source's scale where ``image`` has one."""
+    header = raster.header
+    top = 2.0**header.bits - 1
+    if header.shallow and image.levels is None:
+        return widened(raster.levels, header.bits, TOP[8])
+    levels = raster.levels.astype(np.float32)
+    if image.levels is not None and header.sample == "unsigned" and top < image.levels.high:
+        levels *= image.levels.high / top  # as among files of several depths, see Form
+    return levels
 
 
-def _picture(levels: np.ndarray) -> Tensor:
+def _picture(levels: np.ndarray, image: ImageSpec) -> Tensor:
     planes = torch.from_numpy(levels.reshape(*levels.shape[:2], -1).copy()).permute(2, 0, 1)
     one = UnscaledImages(planes[None], torch.zeros(1, dtype=torch.int64), ("",))
-    return as_pictures(preview(one).images)[0]
+    if image.levels is None:
+        found = preview(one)
+    else:
+        found = scale(one, (image.levels.low, image.levels.high), image.bits)
+    view = image.view if len(planes) == image.channels else None
+    return as_pictures(found.images, view, image.shown)[0]

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 from torch import Tensor
 
 from synthgen.data.checks.check import (
@@ -23,9 +23,10 @@ from synthgen.data.checks.check import (
 )
 from synthgen.data.checks.file import CheckFile
 from synthgen.errors import printable
-from synthgen.images import as_pictures, encode_png, to_pil
+from synthgen.images import encode_png, to_pil
 from synthgen.io import new_folder, write_bytes, write_json, write_text
 from synthgen.pages import environment, picture_uri
+from synthgen.pictures import readable_font, shortened
 
 TEMPLATES = Path(__file__).resolve().parent / "templates"
 PAGE = "check.html"
@@ -43,7 +44,8 @@ COLUMNS = 12
 MOST_ROWS = 60
 SMALLEST_SIDE = 40  # tiny images are enlarged by whole factors to about this
 GAP = 4
-TEXT_WIDTH = 190
+LETTER = 12
+LONGEST_LABEL = 30
 
 
 def contact_sheet(images: Tensor, rows: Sequence[tuple[str, Sequence[int]]]) -> Tensor:
@@ -53,26 +55,27 @@ def contact_sheet(images: Tensor, rows: Sequence[tuple[str, Sequence[int]]]) -> 
     factor = max(1, math.ceil(SMALLEST_SIDE / max(height, width)))
     tile_height, tile_width = height * factor + GAP, width * factor + GAP
     line_height = max(tile_height, 14)
-    size = (TEXT_WIDTH + COLUMNS * tile_width + GAP, min(len(rows), MOST_ROWS) * line_height + GAP)
+    font = readable_font(LETTER)
+    texts = [f"{shortened(label, LONGEST_LABEL)} ({len(found):,})" for label, found in rows]
+    left = max((round(font.getlength(text)) for text in texts[:MOST_ROWS]), default=0) + 3 * GAP
+    size = (left + COLUMNS * tile_width + GAP, min(len(rows), MOST_ROWS) * line_height + GAP)
     canvas = Image.new("RGB", size, (128, 128, 128))
     draw = ImageDraw.Draw(canvas)
-    font = ImageFont.load_default()
-    for line, (label, positions) in enumerate(rows[:MOST_ROWS]):
+    for line, (_, positions) in enumerate(rows[:MOST_ROWS]):
         top = GAP + line * line_height
-        text = f"{label[:26]} ({len(positions):,})".encode("latin-1", "replace").decode("latin-1")
-        draw.text((GAP, top + line_height // 2 - 8), text, fill="white", font=font)
+        middle = top + (line_height - GAP) // 2
+        draw.text((GAP, middle), texts[line], fill="white", font=font, anchor="lm")
         for column, position in enumerate(positions[:COLUMNS]):
             tile = to_pil(images[position]).resize(
                 (width * factor, height * factor), Image.Resampling.NEAREST
             )
-            canvas.paste(tile, (TEXT_WIDTH + column * tile_width, top))
+            canvas.paste(tile, (left + column * tile_width, top))
     return torch.from_numpy(np.array(canvas)).permute(2, 0, 1)
 
 
 def write_check(result: CheckResult, out: Path) -> Path:
     """Write ``check.html``, ``check.json`` (all findings) and ``thumbnails.png`` into the new
     folder ``out``."""
-    shown = viewed(result)
     position = {file: index for index, file in enumerate(result.files)}
     rows = [
         (name, torch.nonzero(result.images.labels == label).flatten().tolist())
@@ -83,16 +86,11 @@ def write_check(result: CheckResult, out: Path) -> Path:
         rows += [(MEANING[kind].split(";")[0], found)] if found else []
     with new_folder(Path(out)) as staging:
         write_json(staging / "check.json", record(result).to_json())
-        write_bytes(staging / "thumbnails.png", encode_png(contact_sheet(shown, rows)))
+        write_bytes(
+            staging / "thumbnails.png", encode_png(contact_sheet(result.looks.pictures, rows))
+        )
         write_text(staging / PAGE, page(result))
     return Path(out)
-
-
-def viewed(result: CheckResult) -> Tensor:
-    """The images as ``data.view`` asks, uint8 ``(N, 1 or 3, H, W)``."""
-    view, images = result.source.view, result.images.images
-    wrong = view is not None and max(view) >= images.shape[1]  # training refuses it and says so
-    return as_pictures(images, None if wrong else view)
 
 
 def record(result: CheckResult) -> CheckFile:
@@ -175,7 +173,7 @@ def page(result: CheckResult) -> str:
 
 def context(result: CheckResult) -> dict[str, Any]:
     """Everything that the template shows."""
-    images = viewed(result)
+    images = result.looks.pictures
     classes = class_rows(result, images)
     refusal, _, fix = (result.refusal or "").partition("\n")
     return {
