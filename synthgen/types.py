@@ -21,6 +21,11 @@ class Levels:
     high: float
 
 
+def _figure(level: float, ends: Levels) -> str:
+    """A level of a scale with such ends, in as many digits as tell levels apart."""
+    return f"{level:,.0f}" if ends.high - ends.low >= 100 else f"{level:.3g}"
+
+
 @dataclass(frozen=True)
 class ImageSpec:
     """Shape of one image and the names of the classes; label ``i`` means ``classes[i]``.
@@ -67,8 +72,9 @@ class ImageSpec:
         them; else nothing."""
         said = []
         if self.shown is not None:
-            low, high = map(self._in_source, self.shown)
-            said.append(f"shown from {low} to {high} of {self._in_source(TOP[self.bits])}")
+            ends = self.levels or Levels(0, TOP[self.bits])
+            low, high, top = (_figure(one, ends) for one in (*self.levels_shown, ends.high))
+            said.append(f"shown from {low} to {high} of {top}")
         bands = bands_shown(self.channels, self.view)
         if bands != tuple(range(self.channels)):
             numbers = ", ".join(map(str, bands))
@@ -79,11 +85,13 @@ class ImageSpec:
             )
         return "; ".join(said)
 
-    def _in_source(self, level: int) -> str:
-        """What a level stands for in the source."""
-        ends = self.levels or Levels(0, TOP[self.bits])
-        value = ends.low + level * (ends.high - ends.low) / TOP[self.bits]
-        return f"{value:,.0f}" if ends.high - ends.low >= 100 else f"{value:.3g}"
+    @property
+    def levels_shown(self) -> tuple[float, float]:
+        """What is black and what is white in pictures, in the levels of the source."""
+        top = TOP[self.bits]
+        ends, shown = self.levels or Levels(0, top), self.shown or (0, top)
+        low, high = (ends.low + level * (ends.high - ends.low) / top for level in shown)
+        return low, high
 
     def to_json(self) -> dict[str, Any]:
         """What is as usual (8 bits, no view) isn't written."""

@@ -20,6 +20,7 @@ RangeSetting = list[float] | Literal["percentile"] | None
 OUTERMOST = 0.1  # percent at either end that "percentile" leaves out
 UNSEEN = 0.5  # percent at either end that is black or white in pictures
 FEWEST_BITS, MOST_BITS = 8, 16  # of a range that is chosen
+LITTLE = 2  # part of a range, from a half down, that is worth a narrower one
 CHUNK = 256  # images scaled at a time
 LOOKED_AT = 2**24  # real levels by which percentiles are found
 
@@ -219,8 +220,16 @@ def range_note(known: UnscaledImages, found: LabelledImages, ends: Range, why: s
             "above); data.range= sets other ends."
         )
     elif bits == 8 and after < before:
-        said += " data.bits=16 keeps more."
+        said += _narrower(known.images.numpy(), ends) + " data.bits=16 keeps more."
     return said
+
+
+def _narrower(levels: np.ndarray, ends: Range) -> str:
+    """That another range would lose less, where the training levels use little of this one."""
+    low, high = float(levels.min()), float(levels.max())
+    if not low < high or (high - low) * LITTLE > ends[1] - ends[0]:
+        return ""
+    return f" They use {low:g} to {high:g} only: data.range=[{low:g},{high:g}] keeps more."
 
 
 def _distinct(levels: np.ndarray) -> int:

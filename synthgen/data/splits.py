@@ -68,6 +68,8 @@ class Splits:
             return None
         black, white = self.recipe.clipped
         setting = "data.window" if self.recipe.range is None else "data.range"
+        if not black + white:
+            return f"{setting} clips no training level."
         return (
             f"{setting} clips {black + white:.1%} of the training levels: {black:.1%} to black, "
             f"{white:.1%} to white."

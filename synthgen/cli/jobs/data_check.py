@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from synthgen.cli.assemble import build_source
+from synthgen.cli.jobs.train import tell_clipping
 from synthgen.data import check, heading, tables, write_check
 from synthgen.data.checks.confident_learning import FEWEST
 from synthgen.data.checks.page import PAGE
@@ -36,8 +37,12 @@ def run(settings: DataCheckSettings, invocation: Invocation) -> Path:
         log.info(note)
     if result.labels is not None:
         log.info(result.labels.sentence())
+        if left := result.labels.left_out_sentence(len(result.images)):
+            log.info(left)
     elif settings.labels is not None:
         log.info("The labels were not doubted: fewer than two classes have %s images.", FEWEST)
+    if result.splits is not None:
+        tell_clipping(result.splits)
     write_check(result, out)
     log.info("The pictures and everything else: %s", out / PAGE)
     if result.refusal is not None:

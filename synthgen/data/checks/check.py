@@ -17,7 +17,7 @@ from synthgen.data.checks.histogram import Histogram
 from synthgen.data.checks.looks import Looks
 from synthgen.data.divide import FEWEST_PER_CLASS, divide
 from synthgen.data.files import FileSource, Listing, Scan, go_on, groups_of, records_of
-from synthgen.data.folders.tree import Tree
+from synthgen.data.folders.tree import MOST_LINES, Tree
 from synthgen.data.images import padding_share
 from synthgen.data.keep import keep_splits, place_of
 from synthgen.data.levels import preview
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 HARD_BELOW = 25  # a class this small can be trained on, but hardly learned
 SHOWN_PER_KIND = 10
+MOST_FINDINGS = 1000  # of a kind, in check.json
 MEANING = {
     "layout": "in the wrong place",
     "corrupt": "can't be decoded",
@@ -345,7 +346,8 @@ def heading(result: CheckResult) -> str:
 
 
 def tables(result: CheckResult) -> list[Table]:
-    """For the terminal: one table of classes, and one of findings if there are any."""
+    """For the terminal: one table of classes where no tree shows them, and one of findings if there
+    are any."""
     from rich.table import Table
     from rich.text import Text
 
@@ -353,10 +355,17 @@ def tables(result: CheckResult) -> list[Table]:
     classes = Table()
     classes.add_column("class")
     classes.add_column("images", justify="right")
-    for name, count in zip(image.classes, result.images.counts, strict=True):
+    counts = list(zip(image.classes, result.images.counts, strict=True))
+    shown = counts if len(counts) <= MOST_LINES else counts[: MOST_LINES - 1]
+    for name, count in shown:
         classes.add_row(Text(printable(name)), f"{count:,}")
+    if rest := counts[len(shown) :]:
+        few, many = min(count for _, count in rest), max(count for _, count in rest)
+        each = f"{few:,}" if few == many else f"{few:,} to {many:,}"
+        classes.add_row(f"… and {len(rest):,} more, see check.html", f"{each} each")
+    told = [classes] if result.tree is None else []  # the tree counts them too
     if not result.findings:
-        return [classes]
+        return told
     found = Table(title="Findings", title_justify="left")
     for column in ("what", "file or class", "detail"):
         found.add_column(column, overflow="fold")
@@ -369,7 +378,7 @@ def tables(result: CheckResult) -> list[Table]:
             found.add_row(
                 meaning, f"… and {len(of_kind) - SHOWN_PER_KIND:,} more", "see check.json"
             )
-    return [classes, found]
+    return [*told, found]
 
 
 def together(result: CheckResult, kind: str) -> list[Finding]:
@@ -384,5 +393,6 @@ def together(result: CheckResult, kind: str) -> list[Finding]:
         heights, widths = zip(*(size for size in result.sizes if size != common), strict=True)
         low, high = f"{min(heights)} × {min(widths)}", f"{max(heights)} × {max(widths)}"
         values = low if low == high else f"{low} to {high}"
+    named = "each" if len(found) <= MOST_FINDINGS else f"the first {MOST_FINDINGS:,}"
     files = f"{len(found):,} files: {found[0].file}, …"
-    return [Finding(kind, files, f"{values}; {most}; check.json names each")]
+    return [Finding(kind, files, f"{values}; {most}; check.json names {named}")]

@@ -27,6 +27,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from synthgen.errors import printable
 from synthgen.progress import track
 from synthgen.types import LabelledImages
 
@@ -41,6 +42,7 @@ ROWS = 10_000  # images at a time
 STRONG = 0.8  # agreement, from which on mistakes between two classes are told from confusions
 EVIDENCE = 5.0  # of noise, in log likelihood: less comes once in a thousand clean sets
 SLACK = 1.1  # sets known to be clean had up to 7 % more flags than predicted
+NAMED = 10  # classes in a sentence
 UNSEEN = -1e3  # the score of a class that a classifier saw nothing of
 
 
@@ -92,6 +94,17 @@ class LabelReview:
         if not self.beyond_chance:
             return ()
         return self.doubts[: max(1, round(self.flagged - self.chance[0]))]
+
+    def left_out_sentence(self, images: int) -> str:
+        """Of ``images`` in all, which labels were not judged and why; nothing if all were."""
+        if images <= self.judged:
+            return ""
+        names = [printable(name) for name in self.left_out[:NAMED]]
+        more = f" and {len(self.left_out) - NAMED:,} more" if len(self.left_out) > NAMED else ""
+        return (
+            f"The labels of {images - self.judged:,} images were not judged: their classes have "
+            f"fewer than {FEWEST} images that don't belong together ({', '.join(names)}{more})."
+        )
 
     def sentence(self) -> str:
         mean, low, high = self.chance

@@ -62,9 +62,13 @@ class CheckFile(Document):
     classes: Counts
     stored_sizes: tuple[tuple[Natural, Natural, Natural], ...]  # height, width, images
     stored_modes: dict[str, Natural]
-    findings: tuple[FoundItem, ...]
+    findings: tuple[FoundItem, ...]  # the first 1,000 of each kind
+    findings_in_all: dict[str, Natural] | None = None  # how many there are of each kind
     notes: tuple[Text, ...]
     splits: dict[str, Counts] | None = None
     padding: Share | None = None
+    shown: tuple[float, float] | None = None  # black and white of pictures, in stored levels
+    view: tuple[Natural, ...] | None = None  # bands that pictures show, counted from 0
+    clipped: tuple[Share, Share] | None = None  # of the training levels: to black, to white
     levels: LevelCounts | None = None
     labels: LabelCounts | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from torch import Tensor
 
 from synthgen.data.checks.check import (
     MEANING,
+    MOST_FINDINGS,
     SHOWN_PER_KIND,
     CheckResult,
     Finding,
@@ -74,8 +76,8 @@ def contact_sheet(images: Tensor, rows: Sequence[tuple[str, Sequence[int]]]) -> 
 
 
 def write_check(result: CheckResult, out: Path) -> Path:
-    """Write ``check.html``, ``check.json`` (all findings) and ``thumbnails.png`` into the new
-    folder ``out``."""
+    """Write ``check.html``, ``check.json`` (at most a thousand findings of each kind) and
+    ``thumbnails.png`` into the new folder ``out``."""
     position = {file: index for index, file in enumerate(result.files)}
     rows = [
         (name, torch.nonzero(result.images.labels == label).flatten().tolist())
@@ -110,12 +112,19 @@ def record(result: CheckResult) -> CheckFile:
         "stored_modes": dict(result.modes.most_common()),
         "findings": [
             {key: value for key, value in vars(finding).items() if value is not None}
-            for finding in result.findings
+            for finding in first_of_kinds(result)
         ],
+        "findings_in_all": dict(Counter(finding.kind for finding in result.findings)),
         "notes": list(result.notes),
         "splits": {part: dict(zip(classes, counts, strict=True)) for part, counts in result.parts},
         "padding": round(result.padding, 6),
     }
+    if result.looks.image.shown is not None:
+        content["shown"] = list(result.looks.image.levels_shown)
+    if result.looks.image.view is not None:
+        content["view"] = list(result.looks.image.view)
+    if result.splits is not None and result.splits.recipe.clipped is not None:
+        content["clipped"] = list(result.splits.recipe.clipped)
     if levels is not None:
         content["levels"] = {
             "low": levels.low,
@@ -133,6 +142,15 @@ def record(result: CheckResult) -> CheckFile:
             "classes_left_out": list(labels.left_out),
         }
     return CheckFile.from_json(content, "The check")
+
+
+def first_of_kinds(result: CheckResult) -> Iterator[Finding]:
+    """At most a thousand findings of each kind, in their order."""
+    told: Counter[str] = Counter()
+    for finding in result.findings:
+        told[finding.kind] += 1
+        if told[finding.kind] <= MOST_FINDINGS:
+            yield finding
 
 
 # The page.
@@ -191,6 +209,9 @@ def context(result: CheckResult) -> dict[str, Any]:
         "totals": [sum(counts) for _, counts in result.parts],
         "total": len(result.images),
         "training": training(result),
+        "pictures_show": result.looks.image.picture_note(),
+        "clipping": clipping(result),
+        "not_judged": not_judged(result),
         "notes": result.notes,
         "sizes": result.sizes.most_common(MOST_SIZES),
         "more_sizes": len(result.sizes) - MOST_SIZES,
@@ -214,6 +235,17 @@ def worth_a_look(result: CheckResult) -> str:
     """How many findings of each kind there are, in one line."""
     counts = ((MEANING[kind].split(";")[0], len(result.of_kind(kind))) for kind in MEANING)
     return "; ".join(f"{meaning}: {count:,}" for meaning, count in counts if count)
+
+
+def clipping(result: CheckResult) -> str:
+    """How much a given range or window clips if it is much; else nothing."""
+    splits = result.splits
+    return (splits.clipping or "") if splits is not None and splits.clips_much else ""
+
+
+def not_judged(result: CheckResult) -> str:
+    """Which labels were not judged and why, in a sentence; nothing if all were."""
+    return "" if result.labels is None else result.labels.left_out_sentence(len(result.images))
 
 
 def class_rows(result: CheckResult, images: Tensor) -> list[ClassRow]:
@@ -247,6 +279,8 @@ def training(result: CheckResult) -> list[tuple[str, str]]:
         return said
     learned = result.splits.train
     said.append(("levels", levels_said(learned.image.bits, learned.image.levels)))
+    if result.splits.clipping is not None:
+        said.append(("clipped", result.splits.clipping))
     said += [
         (part, f"{sum(counts):,} images; the smallest class has {min(counts):,}")
         for part, counts in result.parts
