@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from functools import cache
 from importlib.util import find_spec
+from itertools import takewhile
 from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
@@ -34,7 +36,7 @@ def named_grid(
     large = images.flatten(0, 1).repeat_interleave(factor, 2).repeat_interleave(factor, 3)
     picture = to_pil(grid(large, columns=images.shape[1]))
     font = readable_font()
-    rows, columns = ([shortened(name) for name in names or ()] for names in (rows, columns))
+    rows, columns = (short_names(names or ()) for names in (rows, columns))
     left = max((_length(name, font) + 2 * MARGIN for name in rows), default=0)
     longest = max((_length(name, font) for name in columns), default=0)
     upright = longest > factor * width
@@ -76,8 +78,30 @@ def _length(name: str, font: ImageFont.FreeTypeFont) -> int:
     return round(font.getlength(name))
 
 
+def short_names(names: Sequence[str], most: int = LONGEST_NAME) -> list[str]:
+    """Names of at most ``most`` characters: long ones without their middle, or, where several would
+    read the same, without the words that these begin with."""
+    short = [shortened(name, most) for name in names]
+    counts = Counter(short)
+    for one in [one for one, count in counts.items() if count > 1]:
+        places = [place for place, other in enumerate(short) if other == one]
+        common = beginning([names[place] for place in places])
+        start = max(common.rfind(mark) for mark in " _-./") + 1
+        for place in places:
+            rest = names[place][start:]
+            end = "…" if len(rest) >= most else ""
+            short[place] = f"…{rest[: most - 2]}{end}" if start else rest[:most]
+    return short
+
+
+def beginning(names: Sequence[str]) -> str:
+    """What all of them begin with."""
+    alike = takewhile(lambda letters: len(set(letters)) == 1, zip(*names, strict=False))
+    return "".join(letters[0] for letters in alike)
+
+
 def shortened(name: str, most: int = LONGEST_NAME) -> str:
-    """Without its middle if it is too long: long names often begin, or end, with the same words."""
+    """Without its middle if it is too long."""
     if len(name) <= most:
         return name
     end = (most - 1) // 2

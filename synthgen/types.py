@@ -71,7 +71,7 @@ class ImageSpec:
         """What pictures of such images show, in a few words: levels and bands where it isn't all of
         them; else nothing."""
         said = []
-        if self.shown is not None:
+        if self.shown not in (None, (0, TOP[self.bits])):
             ends = self.levels or Levels(0, TOP[self.bits])
             low, high, top = (_figure(one, ends) for one in (*self.levels_shown, ends.high))
             said.append(f"shown from {low} to {high} of {top}")

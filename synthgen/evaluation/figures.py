@@ -24,7 +24,7 @@ from synthgen.evaluation.report.charts import (
 from synthgen.evaluation.schema import CopiedPair, Figure
 from synthgen.images import to_pil, top_of
 from synthgen.io import write_bytes
-from synthgen.pictures import readable_font, shortened
+from synthgen.pictures import readable_font, short_names
 from synthgen.types import LabelledImages, positions_by_class
 
 MOST_CLASSES = 20
@@ -117,7 +117,8 @@ def draw_rows(
     scale = max(1, -(-CELL // max(sample.shape[1:])))
     height, width = (side * scale + GAP for side in sample.shape[1:])
     font = readable_font(LETTER)
-    left = MARGIN + max(int(font.getlength(shortened(name))) for name in names) + MARGIN
+    names = short_names(names)
+    left = MARGIN + max(int(font.getlength(name)) for name in names) + MARGIN
     starts = [left]
     for count in widths:
         starts.append(starts[-1] + count * width + 2 * MARGIN)
@@ -128,7 +129,7 @@ def draw_rows(
         pen.text((start, MARGIN), title, fill="black", font=font)
     for number, (name, row) in enumerate(zip(names, rows, strict=True)):
         y = top + number * height
-        pen.text((MARGIN, y + (height - LETTER) // 2), shortened(name), fill="black", font=font)
+        pen.text((MARGIN, y + (height - LETTER) // 2), name, fill="black", font=font)
         for start, block in zip(starts, row, strict=False):
             for column, image in enumerate(block):
                 canvas.paste(enlarged(image, scale), (start + column * width, y))

@@ -35,7 +35,9 @@ def no_reading(monkeypatch):
     monkeypatch.setattr("synthgen.data.files.scan_files", fail)
 
 
-@pytest.mark.parametrize("options", [{}, {"bits": 16, "view": [0]}, {"at_most": 4}])
+@pytest.mark.parametrize(
+    "options", [{}, {"bits": 16, "view": [0]}, {"at_most": 4}, {"range": [0, 900]}]
+)
 def test_the_second_start_reads_no_image_and_gives_the_same(source, monkeypatch, options):
     source = replace(source, **options)
     first = prepare(source)

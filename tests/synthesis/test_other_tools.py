@@ -246,35 +246,41 @@ def test_a_set_with_such_a_picture_that_is_appended_to_gets_the_page_of_its_card
     synthesize(tmp_path / "sampler", PerClass({"cat": 4}), folder, shard_size=8, append=True)
     assert "](contact_sheet.html)" in (folder / "README.md").read_text()
     page = (folder / "contact_sheet.html").read_text()
-    assert re.findall("<li>(.*)</li>", page) == ["dog", "emu"]
+    assert re.findall("<li[^>]*>(.*)</li>", page) == ["dog", "emu"]
     assert sheet_picture(folder) == picture
     assert list(verify(folder)) == []
 
 
 @pytest.mark.browser
-def test_a_name_stands_beside_its_row(tmp_path):
+@pytest.mark.parametrize("width", [400, 1300])
+def test_a_name_stands_beside_its_row(tmp_path, width):
     from playwright.sync_api import sync_playwright
 
     page = tmp_path / "sheet.html"
     picture = encode_png(torch.zeros(1, 102, 102, dtype=torch.uint8))  # ten rows of 10 pixels
-    page.write_text(sheet_page(picture, [f"class {i}" for i in range(10)]), encoding="utf-8")
+    names = [f"class {i} {'with a name that is far too long ' * 3}" for i in range(10)]
+    page.write_text(sheet_page(picture, names, "Bands <3, 2, 1>"), encoding="utf-8")
     executable = next(filter(None, map(shutil.which, ("chromium", "google-chrome"))))
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=executable, args=["--no-sandbox"])
-        opened = browser.new_page()
+        opened = browser.new_page(viewport={"width": width, "height": 700})
         opened.goto(page.as_uri())
         middles = opened.evaluate(
             "[...document.querySelectorAll('li')].map(li => li.getBoundingClientRect())"
             ".map(box => (box.top + box.bottom) / 2 - document.images[0].y)"
         )
+        wide = opened.evaluate("document.documentElement.scrollWidth - innerWidth")
+        text = opened.evaluate("document.querySelector('p').textContent")
         browser.close()
+    assert wide <= 0
+    assert text == "Bands <3, 2, 1>"
     assert middles == pytest.approx([3 + 30 * (i + 0.5) for i in range(10)], abs=2)
 
 
 def test_the_sheet_names_its_rows_and_what_it_holds_is_text():
     picture = encode_png(torch.zeros(1, 22, 102, dtype=torch.uint8))
     page = sheet_page(picture, ["<script>", "a & b"])
-    assert re.findall("<li>(.*)</li>", page) == ["&lt;script&gt;", "a &amp; b"]
+    assert re.findall("<li[^>]*>(.*)</li>", page) == ["&lt;script&gt;", "a &amp; b"]
     assert "<script" not in page
     assert "line-height: 30px" in page  # rows of 10 pixels, enlarged three times
     assert "width: 306px; height: 66px" in page

@@ -1,13 +1,16 @@
 """The stage itself on real digits: resuming, stopping, losses gone wrong, what the folder holds."""
 
 import functools
+import io
 import json
 import os
 import signal
 import time
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from synthgen import load_sampler
 from synthgen.data import Digits, prepare
@@ -15,6 +18,7 @@ from synthgen.errors import StoppedByUserError, SynthgenError
 from synthgen.gan import GAN
 from synthgen.gan.losses import RelativisticPairing
 from synthgen.gan.penalties import R1, R2
+from synthgen.images import encode_png, grid
 from synthgen.networks import R3Discriminator, R3Encoder, R3Generator
 from synthgen.seeds import row_seeds
 from synthgen.tracking.metrics_csv import MetricsCSV
@@ -123,6 +127,13 @@ def test_what_a_run_folder_holds(splits, tmp_path):
     record = json.loads((out / "training.json").read_text())
     assert record["images_seen"] == 384
     assert len(list((out / "samples").glob("*.png"))) >= 2
+    last = Image.open(sorted((out / "samples").glob("*.png"))[-1])
+    bare = grid(torch.zeros(80, 1, 56, 56, dtype=torch.uint8), columns=10)
+    bare = Image.open(io.BytesIO(encode_png(bare)))
+    assert last.width == bare.width
+    names = np.asarray(last.convert("L"))[: last.height - bare.height]
+    for column in np.split(names[:, : last.width // 10 * 10], 10, axis=1):
+        assert (column < 100).any()  # a name above each
     shared = (sampler / "sampler.json").read_text()
     hashes = [key for key in splits.assignment if key in shared]
     assert hashes == []  # a list of training images would reveal membership

@@ -28,7 +28,7 @@ from synthgen.errors import printable
 from synthgen.images import encode_png, to_pil
 from synthgen.io import new_folder, write_bytes, write_json, write_text
 from synthgen.pages import environment, picture_uri
-from synthgen.pictures import readable_font, shortened
+from synthgen.pictures import readable_font, short_names
 
 TEMPLATES = Path(__file__).resolve().parent / "templates"
 PAGE = "check.html"
@@ -58,7 +58,8 @@ def contact_sheet(images: Tensor, rows: Sequence[tuple[str, Sequence[int]]]) -> 
     tile_height, tile_width = height * factor + GAP, width * factor + GAP
     line_height = max(tile_height, 14)
     font = readable_font(LETTER)
-    texts = [f"{shortened(label, LONGEST_LABEL)} ({len(found):,})" for label, found in rows]
+    labels = short_names([label for label, _ in rows], LONGEST_LABEL)
+    texts = [f"{label} ({len(found):,})" for label, (_, found) in zip(labels, rows, strict=True)]
     left = max((round(font.getlength(text)) for text in texts[:MOST_ROWS]), default=0) + 3 * GAP
     size = (left + COLUMNS * tile_width + GAP, min(len(rows), MOST_ROWS) * line_height + GAP)
     canvas = Image.new("RGB", size, (128, 128, 128))
