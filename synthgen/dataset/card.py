@@ -139,8 +139,8 @@ PAGE = """<!doctype html>
 body {{ margin: 1em; font: 14px sans-serif; background: #fff; color: #000 }}
 .sheet {{ display: flex; gap: 1em; overflow-x: auto }} /* scrolls by itself where it is too broad */
 ol {{ list-style: none; margin: 0; padding: {top}px 0; line-height: {line}px; min-width: 5em;
-  max-width: 40%; flex: none; overflow: hidden }}
-li {{ white-space: pre; height: {line}px; overflow: hidden; text-overflow: ellipsis }}
+  max-width: 40%; flex: none; overflow-x: auto }}
+li {{ white-space: pre; height: {line}px }}
 /* pre: of the list it would make lines of the breaks between the names */
 img {{ width: {width}px; height: {height}px; image-rendering: pixelated }}
 </style>
