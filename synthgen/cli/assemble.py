@@ -58,7 +58,8 @@ def keyword_arguments(
 
 def stage_tracker(settings: TrackedSettings, out: Path, job_type: JobType, run: Path) -> Tracker:
     """The tracker of one stage that writes ``out``; the stages of ``run`` share a group."""
-    own = {"out": out, "job_type": job_type, "config": plain_config(settings)}
+    name = run.absolute().name
+    own = {"out": out, "job_type": job_type, "config": {**plain_config(settings), "folder": name}}
     options = keyword_arguments(open_tracker, settings.logger, "logger", without=own)
-    group = options.get("group") or run.absolute().name
+    group = options.get("group") or name
     return open_tracker(**{**options, **own, "group": group})

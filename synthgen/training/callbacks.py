@@ -27,6 +27,7 @@ from synthgen.io import read_json, write_bytes, write_json
 from synthgen.metrics import Comparison, FrechetDistance, Metric
 from synthgen.samplers.base import Sampler
 from synthgen.seeds import row_seeds
+from synthgen.training.gradients import gradient_norms
 from synthgen.training.module import GenerativeModule
 from synthgen.training.state import LAST
 from synthgen.types import LabelledImages
@@ -130,6 +131,7 @@ class WatchLosses(BetweenBatches):
             "seconds": clock.seconds,
             "images_per_second": (clock.images_seen - self._last_images) / elapsed,
             **values,
+            **gradient_norms(module),
         }
         self._last_time, self._last_images = now, clock.images_seen
         for logger in trainer.loggers:

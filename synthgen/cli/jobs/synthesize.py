@@ -58,7 +58,7 @@ def run(settings: SynthesizeSettings, invocation: Invocation) -> str | Path:
     except KeyboardInterrupt:
         raise _stopped(out) from None
     if current_launch().rank == 0 and not url and not was_there:
-        _track(settings, Path(out), run=Path(out))
+        _track(settings, Path(out), run=Path(out), samplers=given)
     return out
 
 
@@ -95,7 +95,7 @@ def draw(settings: RunSettings, plan: Plan, sampler: Path, out: Path, run: Path)
     """Draw the set ``out``; ``run`` is the folder whose name groups the stages."""
     synthesize(sampler, plan, out, **options_of(settings, sampler))
     if current_launch().rank == 0:
-        _track(settings, out, run)
+        _track(settings, out, run, samplers=str(sampler))
     return out
 
 
@@ -164,11 +164,17 @@ def training_images(settings: SynthesizeSettings | RunSettings, sampler: Path) -
     return rebuild(source, data.recipe, data.digest).train
 
 
-def _track(settings: SynthesizeSettings | RunSettings, out: Path, run: Path) -> None:
+def _track(
+    settings: SynthesizeSettings | RunSettings,
+    out: Path,
+    run: Path,
+    samplers: str | Mapping[str, str],
+) -> None:
     if not is_complete(out):
         return
+    paths = [samplers] if isinstance(samplers, str) else [*samplers.values()]
     with stage_tracker(settings, out, "synthesize", run) as tracker:
-        log_dataset(tracker, out)
+        log_dataset(tracker, out, [sampler_folder(path) for path in paths])
 
 
 def _stopped(out: str | Path) -> StoppedByUserError:

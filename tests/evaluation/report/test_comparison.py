@@ -15,7 +15,8 @@ from trials import verdict, with_trial
 
 from synthgen.cli.jobs.compare import render
 from synthgen.errors import SynthgenError
-from synthgen.evaluation.compare import clear_best, compare, labels
+from synthgen.evaluation.compare import clear_best, compare
+from synthgen.evaluation.experiments import labels
 from synthgen.evaluation.figures import class_grid, synthetic_half
 from synthgen.evaluation.report.answers import MOST_WORDS
 from synthgen.evaluation.report.charts import drawn
@@ -30,7 +31,7 @@ drawn_once = cache(drawn)
 @pytest.fixture(autouse=True)
 def quick_charts(monkeypatch):
     """Each chart is drawn once in all tests."""
-    monkeypatch.setattr("synthgen.evaluation.report.comparison.drawn", drawn_once)
+    monkeypatch.setattr("synthgen.evaluation.report.comparison_page.drawn", drawn_once)
 
 
 @pytest.fixture
@@ -348,7 +349,7 @@ def test_trials_decide_by_what_was_gained_if_they_asked_the_same(run, tmp_path, 
         "Yes: next is harmed with −2.3 (−2.9 to −1.7).",
     ]
     row = next(row for row in main_table(made).rows if row.label.startswith("Trial"))
-    assert [cell.text for cell in row.cells] == ["▼ −2.3", "▲ +1.7"]
+    assert [cell.text for cell in row.cells] == ["▲ +1.7", "▼ −2.3"]  # the best first
     assert [cell.strong for cell in row.cells] == [False, True]
     asked = tried(tmp_path / "asked", make_report, endpoint="tail_recall")
     other = compare([helped, asked], tmp_path / "other")
