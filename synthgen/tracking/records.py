@@ -10,12 +10,13 @@ from __future__ import annotations
 import json
 import struct
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from synthgen.errors import SynthgenError
+from synthgen.tracking.lineage import PUBLIC_REPORT
 
 BLOCK = 32 * 1024
 HEADER = b":W&B"
@@ -38,7 +39,21 @@ class RecordedRun:
     history: list[dict[str, Any]] = field(default_factory=list)
     artifacts: dict[str, dict[str, Path]] = field(default_factory=dict)
     used: list[str] = field(default_factory=list)  # names of the artifacts that went in
-    files: list[Path] = field(default_factory=list)  # folders that pictures are named from
+    folders: list[Path] = field(default_factory=list)  # offline-run-…, oldest first
+
+    @property
+    def place(self) -> str:
+        return str(self.folders[-1])
+
+    def report(self) -> Path | None:
+        """The public form of its report, if it is still beside it."""
+        path = self.artifacts.get("report", {}).get(PUBLIC_REPORT)
+        return path if path is not None and path.is_file() else None
+
+    def picture(self, name: str) -> Path | None:
+        """A picture by the name that the history has for it."""
+        found = [within(folder / "files", name) for folder in self.folders]
+        return next((path for path in found if path is not None and path.is_file()), None)
 
 
 def read_run(folders: Sequence[Path]) -> RecordedRun:
@@ -55,7 +70,7 @@ def read_run(folders: Sequence[Path]) -> RecordedRun:
                 f"{folder} holds no run of W&B's (no .wandb file).\n"
                 "Name a folder that wandb wrote: wandb/offline-run-…"
             )
-        run.files.append(folder / "files")
+        run.folders.append(folder)
         for payload in payloads(found[0]):
             _take(run, payload, found[0])
     return run
@@ -171,12 +186,3 @@ def is_offline_run(folder: Path) -> bool:
 def holds_offline_runs(folder: Path) -> bool:
     """Whether it is one, or a folder ``wandb`` that holds some."""
     return is_offline_run(folder) or any(folder.glob("offline-run-*"))
-
-
-def nested(flat: Mapping[str, Any], prefix: str) -> dict[str, Any]:
-    """The values under ``prefix.``."""
-    return {
-        name.removeprefix(f"{prefix}."): value
-        for name, value in flat.items()
-        if name.startswith(f"{prefix}.")
-    }

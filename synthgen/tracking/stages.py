@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from synthgen.tracking.lineage import (
+    PUBLIC_REPORT,
     comparison_piece,
     data_piece,
     dataset_behind,
@@ -22,6 +23,7 @@ from synthgen.tracking.lineage import (
 from synthgen.tracking.tracker import Tracker
 
 if TYPE_CHECKING:
+    from synthgen.evaluation.experiments import Experiment
     from synthgen.evaluation.report.schema import Comparison, Report
     from synthgen.evaluation.trial.schema import TrialVerdict
 
@@ -176,15 +178,16 @@ def log_comparison(
     tracker: Tracker,
     comparison: Comparison,
     folder: Path,
-    reports: Sequence[tuple[Report, Path]] = (),
+    experiments: Sequence[Experiment] = (),
 ) -> None:
-    """After ``compare``: the table, as W&B's own and as a file. comparison.json says in which
-    folders the reports and their data lie, and stays. ``reports`` with their folders are those
-    that were compared, if they lie here."""
+    """After ``compare``: the table, as W&B's own and as a file, and the reports that went in, if
+    they lie here. comparison.json says in which folders the reports and their data lie, and
+    stays."""
     from synthgen.evaluation.report.comparison import ranking
 
-    for report, place in reports:
-        tracker.use_piece(report_piece(report, place))
+    for one in experiments:
+        if one.folder is not None and (one.folder / PUBLIC_REPORT).is_file():
+            tracker.use_piece(report_piece(one.report, one.folder))
     if (found := ranking(comparison)) is not None:
         tracker.log_values({"best/run": found.order[0], "best/result": found.line.name})
     tracker.log_table("comparison", comparison.columns(), comparison.records())

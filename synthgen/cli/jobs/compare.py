@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +14,8 @@ from rich.text import Text
 
 from synthgen.cli.assemble import stage_tracker
 from synthgen.errors import printable
-from synthgen.evaluation.compare import compare
+from synthgen.evaluation.compare import compare_experiments
+from synthgen.evaluation.experiments import Experiment, experiments_in
 from synthgen.evaluation.report.comparison import (
     ACCURACY,
     DIFFERENCE,
@@ -28,6 +31,9 @@ from synthgen.evaluation.report.schema import Comparison
 from synthgen.evaluation.report.tables import Cell
 from synthgen.io import require_absent
 from synthgen.tracking import log_comparison
+from synthgen.tracking.experiments import experiments_of
+from synthgen.tracking.records import holds_offline_runs, offline_runs
+from synthgen.tracking.remote import downloaded_runs, is_address, open_client
 
 if TYPE_CHECKING:
     from synthgen.cli.application import Invocation
@@ -48,11 +54,31 @@ SHORT = {
 def run(settings: CompareSettings, invocation: Invocation) -> Path:
     out = invocation.folder(settings.out)
     require_absent(out)
-    comparison = compare([Path(folder) for folder in settings.folders], out)
-    Console(stderr=True).print(render(comparison))
-    with stage_tracker(settings, out, "compare", run=out) as tracker:
-        log_comparison(tracker, comparison, out)
+    with ExitStack() as stack:
+        experiments = gathered(settings.folders, stack)
+        comparison = compare_experiments(experiments, out)
+        Console(stderr=True).print(render(comparison))
+        with stage_tracker(settings, out, "compare", run=out) as tracker:
+            log_comparison(tracker, comparison, out, experiments)
     return out
+
+
+def gathered(places: Sequence[str], stack: ExitStack) -> list[Experiment]:
+    """What is to be compared: folders of reports, runs and sweeps, W&B's offline runs, and runs of
+    its service. ``stack`` removes what is downloaded.
+
+    Raises:
+        SynthgenError: a place holds no report, or W&B doesn't give it.
+    """
+    folders = [Path(one) for one in places if not is_address(one)]
+    offline = [one for one in folders if holds_offline_runs(one)]
+    found = experiments_in([one for one in folders if one not in offline])
+    if offline:
+        found += experiments_of(offline_runs(offline), ", ".join(map(str, offline)))
+    for address in filter(is_address, places):
+        runs = stack.enter_context(downloaded_runs(address, open_client()))
+        found += experiments_of(runs, address)
+    return found
 
 
 def render(comparison: Comparison) -> Group:
