@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -33,12 +34,15 @@ from synthgen.io import require_absent
 from synthgen.tracking import log_comparison
 from synthgen.tracking.experiments import experiments_of
 from synthgen.tracking.records import holds_offline_runs, offline_runs
-from synthgen.tracking.remote import downloaded_runs, is_address, open_client
+from synthgen.tracking.remote import RunsAddress, downloaded_runs, is_address, open_client
+from synthgen.tracking.report import ReportSpec, publish, report_spec, require_package
 
 if TYPE_CHECKING:
     from synthgen.cli.application import Invocation
     from synthgen.cli.settings import CompareSettings
 
+
+log = logging.getLogger(__name__)
 
 NARROW = 4  # runs that a terminal has room for with intervals
 SHORT = {
@@ -54,13 +58,37 @@ SHORT = {
 def run(settings: CompareSettings, invocation: Invocation) -> Path:
     out = invocation.folder(settings.out)
     require_absent(out)
+    entity = own_entity() if settings.report == "wandb" else None
     with ExitStack() as stack:
         experiments = gathered(settings.folders, stack)
         comparison = compare_experiments(experiments, out)
         Console(stderr=True).print(render(comparison))
         with stage_tracker(settings, out, "compare", run=out) as tracker:
             log_comparison(tracker, comparison, out, experiments)
+        if settings.report == "wandb":
+            spec = _spec(settings, comparison, experiments, entity)
+            log.info("The report in W&B: %s", publish(spec))
     return out
+
+
+def own_entity() -> str | None:
+    """Whose the reports in W&B are. Raises SynthgenError where none can be built, before anything
+    is written."""
+    require_package()
+    return open_client().default_entity
+
+
+def _spec(
+    settings: CompareSettings,
+    comparison: Comparison,
+    experiments: Sequence[Experiment],
+    entity: str | None,
+) -> ReportSpec:
+    """For the project that the runs come from; for that of the settings if they come from here."""
+    first = next((RunsAddress.of(one) for one in settings.folders if is_address(one)), None)
+    project = str(settings.logger.get("project")) if first is None else first.project
+    entity = entity if first is None else first.entity
+    return report_spec(comparison, experiments, project=project, entity=entity)
 
 
 def gathered(places: Sequence[str], stack: ExitStack) -> list[Experiment]:
