@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 SCHEME = "wandb:"
 RUNS = re.compile(r"wandb:([\w.-]+)/([\w.-]+)(?:/([^/:]+))?")
-ARTIFACT = re.compile(r"wandb:(([\w.-]+)/([\w.-]+)/([\w.-]+):([\w.-]+))")
+ARTIFACT = re.compile(r"wandb:([\w.-]+/[\w.-]+/[\w.-]+:[\w.-]+)")
 
 
 class RemoteEntry(Protocol):
@@ -212,6 +212,17 @@ def is_address(path: str | Path) -> bool:
     return str(path).startswith(SCHEME)
 
 
+def version_of(text: str) -> str:
+    """``ENTITY/PROJECT/NAME:VERSION``. Raises SynthgenError for another form."""
+    found = ARTIFACT.fullmatch(text)
+    if found is None:
+        raise SynthgenError(
+            f"{text} is no address of a sampler in W&B.\n"
+            "Write wandb:ENTITY/PROJECT/NAME:VERSION, as in wandb:me/digits/run-sampler:v3."
+        )
+    return found[1]
+
+
 def fetch_sampler(text: str, client: Client, into: Path) -> Path:
     """Download the sampler ``wandb:ENTITY/PROJECT/NAME:VERSION`` and check that it is whole.
 
@@ -228,14 +239,9 @@ def fetch_sampler(text: str, client: Client, into: Path) -> Path:
     """
     from synthgen.samplers.artifact import DESCRIPTION, WEIGHTS
 
-    found = ARTIFACT.fullmatch(text)
-    if found is None:
-        raise SynthgenError(
-            f"{text} is no address of a sampler in W&B.\n"
-            "Write wandb:ENTITY/PROJECT/NAME:VERSION, as in wandb:me/digits/run-sampler:v3."
-        )
+    version = version_of(text)
     with told_in_a_sentence(text):
-        artifact = client.artifact(found[1])
+        artifact = client.artifact(version)
         sha256 = str(artifact.metadata.get("sha256", ""))
         if artifact.type != "sampler" or not re.fullmatch(r"[0-9a-f]{64}", sha256):
             raise SynthgenError(f"{text} is no sampler that synthgen logged.\nName another one.")
@@ -249,7 +255,7 @@ def fetch_sampler(text: str, client: Client, into: Path) -> Path:
         for name in (DESCRIPTION, WEIGHTS):
             (folder / name).unlink(missing_ok=True)
         raise
-    remember_name(folder.parent, sha256, found[1])
+    remember_name(folder.parent, sha256, version)
     return folder
 
 
@@ -288,6 +294,8 @@ def local_samplers(given: Sequence[str]) -> Iterator[list[str]]:
     if not any(map(is_address, given)):
         yield list(given)
         return
+    for one in filter(is_address, given):
+        version_of(one)
     client = open_client()
     with kept_samplers(os.environ) as place:
         yield [str(fetch_sampler(one, client, place)) if is_address(one) else one for one in given]

@@ -98,12 +98,15 @@ def gathered(places: Sequence[str], stack: ExitStack) -> list[Experiment]:
     Raises:
         SynthgenError: a place holds no report, or W&B doesn't give it.
     """
-    folders = [Path(one) for one in places if not is_address(one)]
+    addresses = [one for one in places if is_address(one)]
+    for address in addresses:
+        RunsAddress.of(address)  # raises, before the rest is read
+    folders = [Path(one) for one in places if one not in addresses]
     offline = [one for one in folders if holds_offline_runs(one)]
     found = experiments_in([one for one in folders if one not in offline])
     if offline:
         found += experiments_of(offline_runs(offline), ", ".join(map(str, offline)))
-    for address in filter(is_address, places):
+    for address in addresses:
         runs = stack.enter_context(downloaded_runs(address, open_client()))
         found += experiments_of(runs, address)
     return found
