@@ -44,11 +44,12 @@ def quick_environment() -> Iterator[None]:
 
 
 @pytest.fixture
-def lines(tmp_path, make_report, quick_environment) -> Path:
+def lines(tmp_path, make_report, quick_environment, written_runs) -> Path:
     """Three runs with previews and reports, tracked offline: ``tmp_path/lines/NAME``."""
     root = tmp_path / "lines"
     for number, (name, moments) in enumerate(MOMENTS.items()):
         write_line(root / name, make_report(root / name / "report"), number, moments)
+    written_runs(root)
     return root
 
 
