@@ -1,6 +1,7 @@
 """What tests of several rooms share."""
 
 import os
+import time
 
 # One thread: the networks of the tests are so small that a second one costs more than it brings,
 # and on a busy machine waiting for it costs a hundredfold. Subprocesses inherit this.
@@ -8,6 +9,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -88,3 +90,25 @@ def synthgen(capsys, monkeypatch, tmp_path) -> Callable[..., Outcome]:
         return Outcome(code, out, err)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def written_runs() -> Callable[[Path], None]:
+    """``written_runs(folder)`` returns when every offline W&B run below it is whole: wandb's own
+    process closes the files a moment after ``finish``."""
+
+    def wait(folder: Path) -> None:
+        from wandb.proto import wandb_internal_pb2
+
+        from synthgen.tracking.records import payloads
+
+        end = time.monotonic() + 60
+        for path in folder.rglob("*.wandb"):
+            kind = None
+            while kind != "exit" and time.monotonic() < end:
+                last = [b"", *payloads(path)][-1]
+                kind = wandb_internal_pb2.Record.FromString(last).WhichOneof("record_type")
+                time.sleep(0.02)
+            assert kind == "exit", f"{path} was never finished"
+
+    return wait

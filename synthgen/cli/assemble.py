@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -12,6 +13,7 @@ from synthgen.cli.resume import plain_config
 from synthgen.data import Source
 from synthgen.errors import SynthgenError
 from synthgen.tracking import Tracker, open_tracker
+from synthgen.tracking.remote import local_samplers
 
 if TYPE_CHECKING:
     from synthgen.cli.settings import Node, TrackedSettings
@@ -58,7 +60,23 @@ def keyword_arguments(
 
 def stage_tracker(settings: TrackedSettings, out: Path, job_type: JobType, run: Path) -> Tracker:
     """The tracker of one stage that writes ``out``; the stages of ``run`` share a group."""
-    own = {"out": out, "job_type": job_type, "config": plain_config(settings)}
+    name = run.absolute().name
+    own = {"out": out, "job_type": job_type, "config": {**plain_config(settings), "folder": name}}
     options = keyword_arguments(open_tracker, settings.logger, "logger", without=own)
-    group = options.get("group") or run.absolute().name
+    group = options.get("group") or name
     return open_tracker(**{**options, **own, "group": group})
+
+
+@contextmanager
+def sampler_here(given: str) -> Iterator[str]:
+    """The path of a sampler; one in W&B (``wandb:…``) is downloaded."""
+    with local_samplers([given]) as (path,):
+        yield path
+
+
+@contextmanager
+def samplers_here(given: str | dict[str, str]) -> Iterator[str | dict[str, str]]:
+    """The same for several by name."""
+    named = {"": given} if isinstance(given, str) else given
+    with local_samplers([*named.values()]) as paths:
+        yield paths[0] if isinstance(given, str) else dict(zip(named, paths, strict=True))

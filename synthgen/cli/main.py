@@ -10,6 +10,7 @@ from pathlib import Path
 
 import synthgen
 from synthgen.cli.coerce import suggestion
+from synthgen.cli.home import settle_without_home
 from synthgen.errors import UNREAD, printable
 from synthgen.io import config_dir
 
@@ -100,6 +101,8 @@ def run(arguments: Sequence[str] | None) -> int:
     if arguments[0] in {"-V", "--version"}:
         print(f"synthgen {synthgen.__version__}")
         return 0
+    if (line := settle_without_home(os.environ)) is not None:
+        print(printable(line), file=sys.stderr)
     words = 2 if arguments[:2] == ["data", "check"] else 1
     verb, rest = " ".join(arguments[:words]), arguments[words:]
     if verb not in VERBS:

@@ -129,6 +129,7 @@ class EvaluateSettings(TrackedSettings):
 @dataclass(frozen=True, kw_only=True)
 class CompareSettings(TrackedSettings):
     folders: list[str]
+    report: Literal["page", "wandb"]  # wandb: one in W&B, too
 
 
 @dataclass(frozen=True, kw_only=True)

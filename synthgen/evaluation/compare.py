@@ -1,4 +1,4 @@
-"""Reports side by side: read, refused where they can't be compared, and written as a page, as CSV
+"""Reports side by side: refused where they can't be compared, and written as a page, as CSV
 and as JSON."""
 
 from __future__ import annotations
@@ -6,11 +6,11 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from synthgen.errors import SynthgenError, plain_cell
+from synthgen.evaluation.experiments import Experiment, distinct, experiments_in
 from synthgen.evaluation.report.comparison import (
     DIFFERENCE,
     EXACT_COPIES,
@@ -19,8 +19,9 @@ from synthgen.evaluation.report.comparison import (
     NEAR_COPIES,
     SECONDS,
     answers,
-    write_comparison_page,
+    ranking,
 )
+from synthgen.evaluation.report.comparison_page import write_comparison_page
 from synthgen.evaluation.report.formatting import reference_split
 from synthgen.evaluation.report.schema import (
     Answered,
@@ -41,44 +42,49 @@ from synthgen.moved import specs_today
 Identity = tuple[str, str | None, str | None, str]
 
 
-@dataclass(frozen=True)
-class Run:
-    """One report with the name that it has in tables."""
-
-    name: str
-    folder: Path
-    report: Report
-
-
 def compare(folders: Sequence[Path], out: Path) -> Comparison:
-    """Put the reports in ``folders`` (report folders, or run folders with ``report/`` in them)
-    side by side and write ``out/comparison.{json,csv,html}``.
+    """:func:`compare_experiments` of the reports in ``folders``: report folders, run folders with
+    ``report/`` in them, or folders of a sweep that hold such runs."""
+    return compare_experiments(experiments_in([Path(folder) for folder in folders]), out)
+
+
+def compare_experiments(experiments: Sequence[Experiment], out: Path) -> Comparison:
+    """Put reports side by side, the best first, and write ``out/comparison.{json,csv,html}``.
 
     Raises:
-        SynthgenError: there are fewer than two folders, one has no report, or the reports have
-            different splits, different reference splits, different extractors of one kind or no
-            result in common.
+        SynthgenError: there are fewer than two reports, or they have different splits, different
+            reference splits, different extractors of one kind or no result in common.
     """
-    if len(folders) < 2:
+    if len(experiments) < 2:
         raise SynthgenError(
-            f"Comparing needs at least two reports, got {len(folders)}.\n"
+            f"Comparing needs at least two reports, got {len(experiments)}.\n"
             "Name their folders: synthgen compare DIR DIR"
         )
-    places = [report_folder(folder) for folder in folders]
-    names = labels([Path(folder) for folder in folders])
-    runs = [
-        Run(name, place, Report.read(place / "report.json"))
-        for name, place in zip(names, places, strict=True)
-    ]
+    runs = distinct(experiments)
     require_same_split(runs)
     require_same_extractors(runs)
+    comparison = side_by_side(runs)
+    if (found := ranking(comparison)) is not None:
+        runs = sorted(runs, key=lambda run: found.order.index(run.name))
+        comparison = side_by_side(runs)
+    said = tuple(Answered(question=a.question, text=a.text) for a in answers(comparison))
+    comparison = comparison.model_copy(update={"answers": said})
+    with new_folder(Path(out)) as staging:
+        write_json(staging / "comparison.json", comparison.to_json())
+        write_csv(comparison, staging / "comparison.csv")
+        write_comparison_page(comparison, runs, staging)
+    return comparison
+
+
+def side_by_side(runs: Sequence[Experiment]) -> Comparison:
+    """In this order."""
     results = shared_lines(runs)
     if not results:
         raise SynthgenError(
             "These reports have no result in common (name, extractor, classifier and scope).\n"
             "Evaluate them again with the same extractors and judge."
         )
-    comparison = Comparison(
+    return Comparison(
         format="synthgen-comparison/1",
         runs=[compared_run(run) for run in runs],
         results=[*results, *fact_lines(runs)],
@@ -86,41 +92,12 @@ def compare(folders: Sequence[Path], out: Path) -> Comparison:
         sentences=sentences(runs),
         same_judge=same_judge(runs),
     )
-    said = tuple(Answered(question=a.question, text=a.text) for a in answers(comparison))
-    comparison = comparison.model_copy(update={"answers": said})
-    with new_folder(Path(out)) as staging:
-        write_json(staging / "comparison.json", comparison.to_json())
-        write_csv(comparison, staging / "comparison.csv")
-        write_comparison_page(comparison, [(run.report, run.folder) for run in runs], staging)
-    return comparison
 
 
-# Reading reports, and refusing what can't be compared.
+# Refusing what can't be compared.
 
 
-def report_folder(folder: Path) -> Path:
-    """``folder`` itself or its ``report/``, whichever holds a report.json."""
-    for place in (Path(folder), Path(folder) / "report"):
-        if (place / "report.json").is_file():
-            return place
-    raise SynthgenError(
-        f"There is no report in {folder} (looked for report.json and report/report.json).\n"
-        "Make one: synthgen evaluate data=… synthetic=… out=…"
-    )
-
-
-def labels(folders: Sequence[Path]) -> list[str]:
-    """Short distinct names: the folder's, with as many parents as it takes to tell them apart."""
-    parts = [folder.absolute().parts for folder in folders]
-    parts = [part[:-1] if part[-1] == "report" and len(part) > 2 else part for part in parts]
-    for depth in range(1, max(map(len, parts)) + 1):
-        names = ["/".join(part[-depth:]) for part in parts]
-        if len(set(names)) == len(names):
-            return names
-    return [f"{number}: {'/'.join(part[-1:])}" for number, part in enumerate(parts, 1)]
-
-
-def require_same_split(runs: Sequence[Run]) -> None:
+def require_same_split(runs: Sequence[Experiment]) -> None:
     """Numbers from different real images are different measurements."""
     for what, of in (
         ("splits of the data", lambda run: run.report.provenance.data.digest),
@@ -136,7 +113,7 @@ def require_same_split(runs: Sequence[Run]) -> None:
                 )
 
 
-def require_same_extractors(runs: Sequence[Run]) -> None:
+def require_same_extractors(runs: Sequence[Experiment]) -> None:
     """A distance in one network's features says nothing about a distance in another's. Extractors
     of one kind (the part of the name before the weights' hash) must have the same weights."""
     first = _extractors(runs[0])
@@ -151,7 +128,7 @@ def require_same_extractors(runs: Sequence[Run]) -> None:
                 )
 
 
-def _extractors(run: Run) -> dict[str, set[str]]:
+def _extractors(run: Experiment) -> dict[str, set[str]]:
     kinds: dict[str, set[str]] = {}
     for name in {result.extractor for result in run.report.results if result.extractor}:
         kinds.setdefault(name.split("-")[0], set()).add(name)
@@ -165,7 +142,7 @@ def _short(text: str) -> str:
 # Results in lines, runs in columns.
 
 
-def shared_lines(runs: Sequence[Run]) -> list[ComparedLine]:
+def shared_lines(runs: Sequence[Experiment]) -> list[ComparedLine]:
     """Results that at least two runs have, overall ones before classes, else in their order."""
     found: dict[Identity, dict[str, Result]] = {}
     for run in runs:
@@ -223,18 +200,18 @@ def ends_of(result: Interval, sign: int) -> tuple[float, float, float] | None:
     return sign * near, sign * value, sign * far
 
 
-def compared_run(run: Run) -> ComparedRun:
+def compared_run(run: Experiment) -> ComparedRun:
     verdict, copying = run.report.verdict, run.report.copying
     return ComparedRun(
         name=run.name,
-        folder=str(run.folder),
+        folder=run.place,
         verdict=verdict.primary.verdict if verdict and verdict.primary else None,
         endpoint=verdict.endpoint if verdict else None,
         copies_flagged=any(one.flagged for one in copying.values()) if copying else None,
     )
 
 
-def fact_lines(runs: Sequence[Run]) -> list[ComparedLine]:
+def fact_lines(runs: Sequence[Experiment]) -> list[ComparedLine]:
     """What the reports say of their trials, of copies and of the cost, as lines beside the results.
     Only a gain in the same endpoint can be the best."""
     found = {run.name: facts(run.report) for run in runs}
@@ -299,7 +276,7 @@ MADE = ("plan", "seed", "mode")  # of what a set says of itself
 DRAWN = ("latents", "filters", "shares")  # of what each of its parts says
 
 
-def differing_settings(runs: Sequence[Run]) -> list[ChangedSetting]:
+def differing_settings(runs: Sequence[Experiment]) -> list[ChangedSetting]:
     """Settings that are not equal in all reports that could name them, the broadest first, each
     once; secrets are masked. What only one kind of model has is told by the kind."""
     settings = [settings_of(run.report) for run in runs]
@@ -374,7 +351,7 @@ def settings_of(report: Report) -> dict[str, Any]:
     }
 
 
-def same_judge(runs: Sequence[Run]) -> bool:
+def same_judge(runs: Sequence[Experiment]) -> bool:
     """How many trainings there were changes only the intervals."""
     found = [[getattr(run.report.protocol.judge, name) for name in JUDGE] for run in runs]
     return all(one == found[0] for one in found)
@@ -392,7 +369,7 @@ ONE_SET_EACH = (
 )
 
 
-def sentences(runs: Sequence[Run]) -> list[str]:
+def sentences(runs: Sequence[Experiment]) -> list[str]:
     """What to keep in mind while reading the table."""
     said = [BEST_SENTENCE, ONE_SET_EACH]
     if (reference := reference_split(runs[0].report)) != "test":
@@ -408,7 +385,7 @@ def sentences(runs: Sequence[Run]) -> list[str]:
     return said + verdicts(runs)
 
 
-def verdicts(runs: Sequence[Run]) -> list[str]:
+def verdicts(runs: Sequence[Experiment]) -> list[str]:
     """What the trials said, if any report has one: the first two sentences of each."""
     tried = [run for run in runs if run.report.verdict is not None]
     untried = [run.name for run in runs if run.report.verdict is None]

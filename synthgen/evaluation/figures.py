@@ -8,6 +8,7 @@ import math
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from PIL import Image, ImageDraw
@@ -26,6 +27,9 @@ from synthgen.images import to_pil, top_of
 from synthgen.io import write_bytes
 from synthgen.pictures import readable_font, short_names
 from synthgen.types import LabelledImages, positions_by_class
+
+if TYPE_CHECKING:
+    from synthgen.evaluation.report.schema import Report
 
 MOST_CLASSES = 20
 COLUMNS = 8
@@ -82,6 +86,26 @@ def synthetic_half(width: int, height: int, image: Sequence[int]) -> tuple[int, 
     left, top = width - COLUMNS * wide - 2 * MARGIN, LETTER + 2 * MARGIN
     rows = height - top - MARGIN
     return (left, top) if left > COLUMNS * wide and rows > 0 and rows % high == 0 else None
+
+
+def synthetic_rows(report: Report, folder: Path, out: Path) -> dict[str, Path]:
+    """The synthetic images of the report's :func:`class_grid`, a PNG in ``out`` per class; empty
+    when the grid is not as this module draws it. Raises OSError if it can't be read."""
+    file = next((one.file for one in report.figures if one.kind == "class_grid"), None)
+    if file is None or not (folder / file).is_file():
+        return {}
+    with Image.open(folder / file) as picture:
+        size = report.provenance.data.recipe.size
+        start = synthetic_half(picture.width, picture.height, size)
+        if start is None:
+            return {}
+        (left, top), high = start, size[0] * max(1, -(-CELL // max(size))) + GAP
+        names = list(report.provenance.synthetic.counts)[: (picture.height - top) // high]
+        found = {name: out / f"{number}.png" for number, name in enumerate(names)}
+        for number, path in enumerate(found.values()):
+            box = (left, top + number * high, picture.width, top + (number + 1) * high)
+            save_png(picture.crop(box), path)
+    return found
 
 
 def first_of_class(images: LabelledImages, label: int) -> Tensor:

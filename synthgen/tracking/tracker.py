@@ -1,7 +1,7 @@
 """What a stage may tell the outside world, and the tracker that tells nobody.
 
 The folders that stages write are the truth (metrics.csv, dataset.json, report.json); a tracker
-mirrors them. Nothing in the package ever reads back from one.
+mirrors them.
 """
 
 from __future__ import annotations
@@ -15,9 +15,13 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from pytorch_lightning.loggers import Logger
 
+    from synthgen.tracking.lineage import Piece
+
 
 Kind = Literal["wandb", "csv"]
 JobType = Literal["train", "synthesize", "evaluate", "compare"]
+DeviceUse = Literal["hidden", "shown"]
+Number = float | int
 METRICS_FILE = "metrics.csv"
 
 
@@ -36,27 +40,29 @@ class Tracker(ABC):
         return [MetricsCSV(self.out / METRICS_FILE)]
 
     @abstractmethod
-    def log_values(self, values: Mapping[str, float]) -> None:
-        """Final numbers of the stage, by name."""
+    def log_values(self, values: Mapping[str, Number | str | None]) -> None:
+        """Final numbers and words of the stage, by name; what is missing or not finite isn't
+        told."""
 
     @abstractmethod
     def log_table(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-        """A table; cells are numbers, text or None."""
+        """A table; cells are numbers, text, None or pictures, as paths."""
 
     @abstractmethod
     def log_pictures(self, files: Mapping[str, Path]) -> None:
         """Picture files by name."""
 
     @abstractmethod
-    def log_artifact(
-        self, name: str, kind: str, files: Sequence[Path], metadata: Mapping[str, Any]
-    ) -> None:
-        """Files that later stages build on, with plain facts about them."""
+    def log_piece(self, piece: Piece) -> None:
+        """What the stage made and later ones build on."""
+
+    @abstractmethod
+    def use_piece(self, piece: Piece) -> None:
+        """What the stage was given."""
 
     @abstractmethod
     def log_fingerprints(self, fingerprints: Mapping[str, str | None]) -> None:
-        """Hashes of what went in and came out, by role. They are the lineage: offline runs can't
-        point at each other's artifacts."""
+        """Hashes of what went in and came out, by role, to find runs by."""
 
     @abstractmethod
     def close(self, exit_code: int) -> None:
@@ -77,7 +83,7 @@ class Tracker(ABC):
 class CsvOnly(Tracker):
     """Files and nothing else; W&B isn't even imported."""
 
-    def log_values(self, values: Mapping[str, float]) -> None:
+    def log_values(self, values: Mapping[str, Number | str | None]) -> None:
         """Already in the stage's own files."""
 
     def log_table(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
@@ -86,9 +92,10 @@ class CsvOnly(Tracker):
     def log_pictures(self, files: Mapping[str, Path]) -> None:
         """Already in the stage's own files."""
 
-    def log_artifact(
-        self, name: str, kind: str, files: Sequence[Path], metadata: Mapping[str, Any]
-    ) -> None:
+    def log_piece(self, piece: Piece) -> None:
+        """Already in the stage's own files."""
+
+    def use_piece(self, piece: Piece) -> None:
         """Already in the stage's own files."""
 
     def log_fingerprints(self, fingerprints: Mapping[str, str | None]) -> None:

@@ -7,6 +7,7 @@ offline, and offline runs tell in one line how to upload them later.
 from __future__ import annotations
 
 import logging
+import math
 import netrc
 import os
 import re
@@ -17,35 +18,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlparse
 
-from pytorch_lightning.loggers import WandbLogger
-from pytorch_lightning.utilities import rank_zero_only
-
 from synthgen.errors import SynthgenError
 from synthgen.evaluation.provenance import shortened
-from synthgen.masking import masked
+from synthgen.masking import flatten, masked
+from synthgen.tracking.lineage import Piece, remember_name, remember_run, remembered_name
+from synthgen.tracking.lineage import remembered_run as run_to_go_on_with
 from synthgen.tracking.metrics_csv import CLOCK
-from synthgen.tracking.tracker import CsvOnly, JobType, Tracker
+from synthgen.tracking.tracker import CsvOnly, DeviceUse, JobType, Number, Tracker
 
 if TYPE_CHECKING:
     from pytorch_lightning.loggers import Logger
-
-
-# Lightning's W&B logger on our clock.
-
-
-class ImagesSeenWandbLogger(WandbLogger):
-    """Logs against ``images_seen``. It is given a run and leaves ending it to the tracker; it
-    never uploads checkpoints."""
-
-    @rank_zero_only
-    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        moment = metrics.get(CLOCK, step)
-        self.experiment.log({**metrics, **({} if moment is None else {CLOCK: moment})})
-
-    @rank_zero_only
-    def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
-        """The tracker has already logged the masked config."""
-
 
 log = logging.getLogger(__name__)
 
@@ -68,6 +50,7 @@ SETTINGS: dict[str, Any] = {
     "symlink": False,
     "init_timeout": INIT_SECONDS,
 }
+SHOWN: dict[DeviceUse, dict[str, Any]] = {"hidden": {}, "shown": {"x_disable_stats": False}}
 
 
 def choose_mode(environ: Mapping[str, str], known_hosts: Sequence[str]) -> Mode:
@@ -111,22 +94,36 @@ def run_folder(out: Path, job_type: JobType) -> Path:
 
 
 def start(
-    out: Path, *, project: str, group: str | None, job_type: JobType, config: Mapping[str, Any]
+    out: Path,
+    *,
+    project: str,
+    group: str | None,
+    job_type: JobType,
+    config: Mapping[str, Any],
+    device_use: DeviceUse = "hidden",
 ) -> Tracker:
-    """Begin a W&B run, or fall back: online, offline, files only; one line says so."""
+    """Begin a W&B run, or fall back: online, offline, files only; one line says so. A training
+    that is resumed goes on with the run that it began."""
     mode = choose_mode(os.environ, netrc_hosts(os.environ))
     if mode == "disabled" or not _is_first_process():
         return CsvOnly(out)
+    root = run_folder(out, job_type)
     arguments = {
         "project": project,
         "group": group,
         "job_type": job_type,
-        "name": f"{group}-{job_type}" if group else None,
-        "dir": str(run_folder(out, job_type)),
-        "config": masked(shortened(dict(config))),
+        "name": f"{config.get('folder', group)}-{job_type}" if group else None,
+        "dir": str(root),
+        "config": flatten(masked(shortened(dict(config)))),
     }
+    known = run_to_go_on_with(root) if job_type == "train" else None
+    if known is not None:
+        arguments |= {"id": known, "resume": "allow"}
     try:
-        return WandB(out, _begin(mode, arguments), group or Path(out).name, job_type)
+        run = _begin(mode, arguments, SETTINGS | SHOWN[device_use])
+        if job_type == "train":
+            remember_run(root, run.id)
+        return WandB(out, run, group or Path(out).name, job_type)
     except ImportError:
         log.warning("wandb is not installed; tracking goes to files only.")
     except _service_errors() as error:
@@ -134,16 +131,16 @@ def start(
     return CsvOnly(out)
 
 
-def _begin(mode: Mode, arguments: dict[str, Any]) -> Any:
+def _begin(mode: Mode, arguments: dict[str, Any], options: dict[str, Any]) -> Any:
     if mode == "online":
         try:
-            return _init(mode, arguments)
+            return _init(mode, arguments, options)
         except _service_errors() as error:
             log.warning("W&B could not be reached (%s); going on offline.", _first_line(error))
-    return _init("offline", arguments)
+    return _init("offline", arguments, options)
 
 
-def _init(mode: Mode, arguments: dict[str, Any]) -> Any:
+def _init(mode: Mode, arguments: dict[str, Any], options: dict[str, Any]) -> Any:
     if mode == "offline":
         os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # read on import: no network at all
     if not os.environ.get("WANDB_MODE"):
@@ -152,7 +149,7 @@ def _init(mode: Mode, arguments: dict[str, Any]) -> Any:
 
     Path(arguments["dir"]).mkdir(parents=True, exist_ok=True)
     known = getattr(wandb.Settings, "model_fields", {})
-    settings = wandb.Settings(**{key: value for key, value in SETTINGS.items() if key in known})
+    settings = wandb.Settings(**{key: value for key, value in options.items() if key in known})
     if wandb.run is not None:  # a run that someone left open would swallow this one
         wandb.finish()
     return wandb.init(**arguments, mode=mode, settings=settings)
@@ -169,22 +166,26 @@ class WandB(Tracker):
         self.root = run_folder(out, job_type)
         if self.offline:
             name_files_from(run, self.root)
-        run.define_metric("images_seen")
-        run.define_metric("*", step_metric="images_seen")
+        if job_type == "train":
+            run.define_metric(CLOCK)
+            run.define_metric("*", step_metric=CLOCK)
 
     def loggers(self) -> list[Logger]:
+        from synthgen.tracking.lightning import ImagesSeenWandbLogger
 
-        return [*super().loggers(), ImagesSeenWandbLogger(experiment=self.run)]
+        return [*super().loggers(), ImagesSeenWandbLogger(self.run, self.out)]
 
-    def log_values(self, values: Mapping[str, float]) -> None:
+    def log_values(self, values: Mapping[str, Number | str | None]) -> None:
         with self._forgiving("numbers"):
-            self.run.summary.update(dict(values))
+            self.run.summary.update(
+                {name: value for name, value in values.items() if _is_sound(value)}
+            )
 
     def log_table(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
         import wandb
 
         with self._forgiving("a table"), staging_in(self.root / "wandb"):
-            data = [list(row) for row in rows]
+            data = [[_cell(value) for value in row] for row in rows]
             table = wandb.Table(columns=list(columns), data=data, allow_mixed_types=True)
             self.run.log({name: table})
 
@@ -194,22 +195,43 @@ class WandB(Tracker):
         with self._forgiving("pictures"):
             self.run.log({name: wandb.Image(str(path)) for name, path in files.items()})
 
-    def log_artifact(
-        self, name: str, kind: str, files: Sequence[Path], metadata: Mapping[str, Any]
-    ) -> None:
-        import wandb
-
+    def log_piece(self, piece: Piece) -> None:
+        name = safe_name(f"{self.group}-{piece.kind}")
         with self._forgiving("an artifact"), staging_in(self.root / "wandb"):
-            artifact = wandb.Artifact(
-                safe_name(f"{self.group}-{name}"), kind, metadata=dict(metadata)
-            )
-            for file in files:
-                artifact.add_file(str(file), name=Path(file).name)
-            self.run.log_artifact(artifact)
+            self.run.log_artifact(artifact_of(piece, name), aliases=["latest", piece.alias])
+            remember_name(self.root, piece.fingerprint, name)
+
+    def use_piece(self, piece: Piece) -> None:
+        found = remembered_name(piece) or piece.common_name
+        name = found.rpartition("/")[2].partition(":")[0]
+        with self._forgiving("an artifact"), staging_in(self.root / "wandb"):
+            if self.offline:
+                self._use_later(artifact_of(piece, name), piece.alias)
+            elif not self._use_known(found if "/" in found else f"{name}:{piece.alias}"):
+                self.run.use_artifact(artifact_of(piece, name), aliases=[piece.alias])
+
+    def _use_known(self, address: str) -> bool:
+        """Whether W&B has it already."""
+        try:
+            self.run.use_artifact(address)
+        except _refusals():
+            return False
+        return True
+
+    def _use_later(self, artifact: Any, alias: str) -> None:
+        """Record what ``use_artifact``, refused offline, records online of an artifact that W&B may
+        not have yet: that is all that ``wandb sync`` needs to link it. Not as the latest one, which
+        it need not be."""
+        name_files(artifact, self.root)
+        artifact.finalize()
+        self.run._interface.publish_artifact(
+            self.run, artifact, [alias], is_user_created=True, use_after_commit=True
+        )
 
     def log_fingerprints(self, fingerprints: Mapping[str, str | None]) -> None:
+        flat = {f"fingerprints.{role}": value for role, value in fingerprints.items()}
         with self._forgiving("fingerprints"):
-            self.run.config.update({"fingerprints": dict(fingerprints)}, allow_val_change=True)
+            self.run.config.update(flat, allow_val_change=True)
 
     def close(self, exit_code: int) -> None:
         run, self.run = self.run, None
@@ -236,15 +258,33 @@ class WandB(Tracker):
             log.warning("W&B did not take %s: %s", what, _first_line(error))
 
 
-def name_files_from(run: Any, root: Path) -> None:
-    """Let an offline record name the files of its artifacts by their paths from ``root``. They are
+def artifact_of(piece: Piece, name: str) -> Any:
+    """W&B's form of a piece; its digest is that of the files."""
+    import wandb
+
+    artifact = wandb.Artifact(safe_name(name), piece.kind, metadata=dict(piece.metadata))
+    for file in piece.files:
+        artifact.add_file(str(file), name=file.name)
+    for made, content in piece.made.items():
+        with artifact.new_file(made, mode="wb") as opened:
+            opened.write(content)
+    return artifact
+
+
+def name_files(artifact: Any, root: Path) -> None:
+    """Let an offline record name the files of an artifact by their paths from ``root``. They are
     read by ``wandb sync``, which therefore must run there."""
+    for entry in artifact.manifest.entries.values():
+        if entry.local_path:
+            entry.local_path = os.path.relpath(entry.local_path, root)
+
+
+def name_files_from(run: Any, root: Path) -> None:
+    """The same for all that a run logs, also what is inside its tables."""
     publish = run.log_artifact
 
     def log_artifact(artifact: Any, *args: Any, **kwargs: Any) -> Any:
-        for entry in artifact.manifest.entries.values():
-            if entry.local_path:
-                entry.local_path = os.path.relpath(entry.local_path, root)
+        name_files(artifact, root)
         return publish(artifact, *args, **kwargs)
 
     run.log_artifact = log_artifact
@@ -271,6 +311,17 @@ def staging_in(folder: Path) -> Iterator[None]:
         del os.environ[DATA_DIR]
 
 
+def _is_sound(value: Number | str | None) -> bool:
+    """One NaN would stay in W&B's summary for good."""
+    return isinstance(value, str) or (value is not None and math.isfinite(value))
+
+
+def _cell(value: Any) -> Any:
+    import wandb
+
+    return wandb.Image(str(value)) if isinstance(value, Path) else value
+
+
 def safe_name(name: str) -> str:
     """Artifact names may hold letters, digits, dots, dashes and underscores, 128 at most."""
     return re.sub(r"[^A-Za-z0-9._-]+", "-", name)[-128:]
@@ -281,6 +332,11 @@ def _service_errors() -> tuple[type[BaseException], ...]:
     import wandb.errors
 
     return wandb.errors.Error, OSError
+
+
+def _refusals() -> tuple[type[BaseException], ...]:
+    """What is raised, besides, for an artifact that W&B doesn't have."""
+    return *_service_errors(), ValueError
 
 
 def _is_first_process() -> bool:

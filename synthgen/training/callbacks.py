@@ -30,6 +30,7 @@ from synthgen.metrics import Comparison, FrechetDistance, Metric
 from synthgen.pictures import named_grid
 from synthgen.samplers.base import Sampler
 from synthgen.seeds import row_seeds
+from synthgen.training.gradients import gradient_norms
 from synthgen.training.module import GenerativeModule
 from synthgen.training.state import LAST
 from synthgen.types import LabelledImages
@@ -133,6 +134,7 @@ class WatchLosses(BetweenBatches):
             "seconds": clock.seconds,
             "images_per_second": (clock.images_seen - self._last_images) / elapsed,
             **values,
+            **gradient_norms(module),
         }
         self._last_time, self._last_images = now, clock.images_seen
         for logger in trainer.loggers:

@@ -19,6 +19,7 @@ from synthgen.images import encode_png
 from synthgen.io import canonical_digest
 from synthgen.samplers import Noise, save_sampler
 from synthgen.tracking import CsvOnly, log_dataset, log_report, log_sampler, open_tracker
+from synthgen.tracking.lineage import Piece
 from synthgen.tracking.wandb import choose_mode, netrc_hosts, run_folder, safe_name
 from synthgen.types import ImageSpec
 
@@ -186,8 +187,8 @@ class Remembering(CsvOnly):
     def log_table(self, name, columns, rows):
         self.tables[name] = (columns, rows)
 
-    def log_artifact(self, name, kind, files, metadata):
-        self.files += [file.name for file in files]
+    def log_piece(self, piece):
+        self.files += [file.name for file in piece.files]
 
 
 def test_a_report_goes_in_its_public_form_with_the_verdict_as_numbers(tmp_path, description):
@@ -195,6 +196,7 @@ def test_a_report_goes_in_its_public_form_with_the_verdict_as_numbers(tmp_path, 
     log_report(tracker, files_of_stages(tmp_path, description), tmp_path / "report")
     assert tracker.files == ["report.public.json"]  # never report.json, never the page
     assert tracker.values["verdict/difference"] == 0.03125
+    assert (tracker.values["verdict"], tracker.values["primary/value"]) == ("helped", 0.03125)
     columns, rows = tracker.tables["trial"]
     assert dict(zip(columns, rows[0], strict=True))["verdict"] == "helped"
 
@@ -244,7 +246,7 @@ def test_errors_of_the_service_are_told_and_survived(tmp_path, offline, monkeypa
 
         monkeypatch.setattr(tracker.run, "log_artifact", refuse)
         with caplog.at_level(logging.WARNING, logger="synthgen"):
-            tracker.log_artifact("x", "model", [], {})
+            tracker.log_piece(Piece("report", "0" * 64))
     assert "connection lost" in caplog.text
 
 
@@ -256,8 +258,8 @@ def test_artifact_names():
 class Attached(CsvOnly):
     """Remembers the names of the files that would be uploaded."""
 
-    def log_artifact(self, name, kind, files, metadata):
-        self.names = [file.name for file in files]
+    def log_piece(self, piece):
+        self.names = [file.name for file in piece.files]
 
 
 @pytest.mark.parametrize("exposes_real", [False, True])

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from synthgen.cli.assemble import build_instance, build_source, stage_tracker
+from synthgen.cli.assemble import build_instance, build_source, sampler_here, stage_tracker
 from synthgen.cli.resume import plain_config
 from synthgen.data.divide import prepare, rebuild
 from synthgen.data.splits import for_choosing
@@ -49,11 +50,13 @@ class Instruments:
 def run(settings: EvaluateSettings, invocation: Invocation) -> Path:
     out = invocation.folder(settings.out)
     require_absent(out)
-    sampler = Path(settings.sampler) if settings.sampler else None
-    if sampler is not None:
-        read_description(sampler_folder(sampler))  # a misspelt name must not pass for none
-    instruments = instruments_of(settings)
-    return report(settings, instruments, Path(settings.synthetic), out, run=out, sampler=sampler)
+    with ExitStack() as stack:
+        sampler = None
+        if settings.sampler:
+            sampler = Path(stack.enter_context(sampler_here(settings.sampler)))
+            read_description(sampler_folder(sampler))  # a misspelt name must not pass for none
+        synthetic, instruments = Path(settings.synthetic), instruments_of(settings)
+        return report(settings, instruments, synthetic, out, run=out, sampler=sampler)
 
 
 def instruments_of(settings: EvaluateSettings | RunSettings) -> Instruments:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from synthgen.cli.assemble import build_instance
+from synthgen.cli.assemble import build_instance, sampler_here
 from synthgen.io import require_absent
 from synthgen.synthesis.sources import resolve_device
 from synthgen.visualize import Look, look
@@ -19,12 +19,13 @@ def run(settings: LookSettings, invocation: Invocation) -> Path:
     out = invocation.folder(settings.out)
     require_absent(out)
     what = build_instance(settings.what, Look, key="what", allow=settings.allow)
-    look(
-        settings.sampler,
-        what,
-        out,
-        seed=settings.seed,
-        device=resolve_device(settings.device),
-        allow=settings.allow,
-    )
+    with sampler_here(settings.sampler) as sampler:
+        look(
+            sampler,
+            what,
+            out,
+            seed=settings.seed,
+            device=resolve_device(settings.device),
+            allow=settings.allow,
+        )
     return out

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from synthgen.cli.assemble import build_instance, build_source, stage_tracker
+from synthgen.cli.assemble import build_instance, build_source, samplers_here, stage_tracker
 from synthgen.cli.build import build
 from synthgen.data.divide import rebuild
 from synthgen.dataset.card import Papers
@@ -39,7 +39,14 @@ def run(settings: SynthesizeSettings, invocation: Invocation) -> str | Path:
     url = settings.out is not None and "://" in settings.out
     out: str | Path = str(settings.out) if url else invocation.folder(settings.out)
     tell_of_idle_tasks()
-    plan, given = plan_of(settings), settings.sampler
+    plan = plan_of(settings)
+    with samplers_here(settings.sampler) as given:
+        return _draw_new(settings, plan, given, out)
+
+
+def _draw_new(
+    settings: SynthesizeSettings, plan: Plan, given: str | dict[str, str], out: str | Path
+) -> str | Path:
     options = {
         **options_of(settings, Path(of_the_data(given))),
         "shares": settings.shares,
@@ -57,8 +64,8 @@ def run(settings: SynthesizeSettings, invocation: Invocation) -> str | Path:
         generate(request, out, append=settings.append, papers=Papers.from_json(settings.papers))
     except KeyboardInterrupt:
         raise _stopped(out) from None
-    if current_launch().rank == 0 and not url and not was_there:
-        _track(settings, Path(out), run=Path(out))
+    if current_launch().rank == 0 and "://" not in str(out) and not was_there:
+        _track(settings, Path(out), run=Path(out), samplers=given)
     return out
 
 
@@ -95,7 +102,7 @@ def draw(settings: RunSettings, plan: Plan, sampler: Path, out: Path, run: Path)
     """Draw the set ``out``; ``run`` is the folder whose name groups the stages."""
     synthesize(sampler, plan, out, **options_of(settings, sampler))
     if current_launch().rank == 0:
-        _track(settings, out, run)
+        _track(settings, out, run, samplers=str(sampler))
     return out
 
 
@@ -164,11 +171,17 @@ def training_images(settings: SynthesizeSettings | RunSettings, sampler: Path) -
     return rebuild(source, data.recipe, data.digest).train
 
 
-def _track(settings: SynthesizeSettings | RunSettings, out: Path, run: Path) -> None:
+def _track(
+    settings: SynthesizeSettings | RunSettings,
+    out: Path,
+    run: Path,
+    samplers: str | Mapping[str, str],
+) -> None:
     if not is_complete(out):
         return
+    paths = [samplers] if isinstance(samplers, str) else [*samplers.values()]
     with stage_tracker(settings, out, "synthesize", run) as tracker:
-        log_dataset(tracker, out)
+        log_dataset(tracker, out, [sampler_folder(path) for path in paths])
 
 
 def _stopped(out: str | Path) -> StoppedByUserError:

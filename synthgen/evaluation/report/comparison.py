@@ -1,50 +1,29 @@
-"""Reports side by side: four answers first, the lines that matter, what differs, and the images."""
+"""Reports side by side: which is best, in four answers, and the tables."""
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from synthgen.evaluation.figures import synthetic_half
 from synthgen.evaluation.report.answers import Answer
-from synthgen.evaluation.report.blocks import Figure, embed, text_of
-from synthgen.evaluation.report.canvas import STYLES
-from synthgen.evaluation.report.charts import (
-    Curve,
-    DotPlot,
-    LineChart,
-    Mark,
-    Point,
-    dot_plot,
-    drawn,
-    line_chart,
-)
+from synthgen.evaluation.report.blocks import text_of
 from synthgen.evaluation.report.formatting import (
     direction,
     full_label,
-    is_share,
-    reference_split,
     share_label,
     show,
     show_points,
 )
-from synthgen.evaluation.report.page import template
-from synthgen.evaluation.report.plots import REAL, SMALL, missing_as_nan
 from synthgen.evaluation.report.schema import (
     ChangedSetting,
     ComparedLine,
     ComparedValue,
     Comparison,
-    Report,
     scope_text,
 )
 from synthgen.evaluation.report.tables import Cell, Column, Row, Table
 from synthgen.evaluation.report.verdict import SIGNS
-from synthgen.io import write_text
 
 ACCURACY = "transfer/{}/accuracy"
 DISTANCE = "fidelity/frechet_distance"
@@ -305,156 +284,3 @@ def settings_tables(comparison: Comparison) -> list[Table]:
 
 def cut(text: str) -> str:
     return text if len(text) <= MOST_TEXT else f"{text[:MOST_TEXT]}…"
-
-
-# The page.
-
-
-def write_comparison_page(
-    comparison: Comparison, reports: Sequence[tuple[Report, Path]], folder: Path
-) -> None:
-    """``folder/comparison.html`` from the comparison, and the reports with their folders in the
-    order of its runs."""
-    page = template("comparison.html.j2").render(context(comparison, reports))
-    write_text(folder / "comparison.html", page)
-
-
-def context(comparison: Comparison, reports: Sequence[tuple[Report, Path]]) -> dict[str, object]:
-    """Everything that comparison.html.j2 shows."""
-    first = reports[0][0]
-    metrics = [one for one in comparison.results if one.name.startswith(("transfer/", "fidelity/"))]
-    overall = [one for one in metrics if one.scope is None]
-    split = reference_split(first)
-    tested = sum(first.provenance.data.counts.get(split, {}).values())
-    return {
-        "title": f"{len(comparison.runs)} experiments side by side",
-        "names": comparison.names,
-        "tested": f"{f'{tested:,} ' if tested else ''}real {split} images",
-        "data": first.provenance.data.name,
-        "answers": answers(comparison),
-        "main": main_table(comparison),
-        "sentences": comparison.sentences,
-        "overall": results_table(comparison, overall),
-        "scoped": results_table(comparison, [one for one in metrics if one.scope is not None]),
-        "plots": [plot for one in overall if (plot := result_plot(comparison, one)) is not None],
-        "differences": settings_tables(comparison),
-        "grids": grids(comparison, reports),
-        "curves": overlaid_curves(comparison, [report for report, _ in reports]),
-    }
-
-
-def result_plot(comparison: Comparison, one: ComparedLine) -> DotPlot | None:
-    scale = 100 if is_share(one.name) else 1
-    marks = []
-    for name, found in one.values.items():
-        ends = (found.value, found.ci_low, found.ci_high)
-        value, low, high = (None if end is None else end * scale for end in ends)
-        style = "model" if name == one.best else "other"
-        label = name if len(name) <= LONGEST_NAME else f"…{name[1 - LONGEST_NAME :]}"
-        marks.append(Mark(label, value, low, high, show_value(one, found)[0], style))
-    axis: Literal["linear", "by_span"] = "linear" if one.higher_is_better else "by_span"
-    plot = dot_plot(full_label(one), note(one), marks, axis=axis)
-    return plot and drawn(plot)[0]
-
-
-# Grids side by side.
-
-
-@dataclass(frozen=True)
-class Half:
-    """A part of a class grid; ``width`` in the grid's own pixels, in which all rows are alike."""
-
-    title: str
-    figure: Figure
-    width: int
-
-
-def grids(
-    comparison: Comparison, reports: Sequence[tuple[Report, Path]]
-) -> tuple[list[Half], list[tuple[str, Figure]]]:
-    """The real images once, and each run's synthetic ones beside them, classes in common rows; and
-    the grids, whole, that can't be cut so."""
-    halves: list[Half] = []
-    whole: list[tuple[str, Figure]] = []
-    for name, (report, folder) in zip(comparison.names, reports, strict=True):
-        for drawn_figure in report.figures:
-            if drawn_figure.kind != "class_grid":
-                continue
-            figure = embed(drawn_figure, folder)
-            parts = cut_grid(figure, report)
-            if parts is None:
-                whole.append((name, figure))
-                continue
-            real, synthetic = parts
-            halves += [] if halves else [Half(f"real {reference_split(report)}", real, real.width)]
-            halves.append(Half(name, synthetic, synthetic.width))
-    return halves, whole
-
-
-def cut_grid(figure: Figure, report: Report) -> tuple[Figure, Figure] | None:
-    """The real half with the classes' names, and the synthetic one; None for another picture."""
-    from PIL import Image
-
-    size = report.provenance.data.recipe.size
-    if figure.uri is None:
-        return None
-    with Image.open(io.BytesIO(base64.b64decode(figure.uri.partition(",")[2]))) as picture:
-        start = synthetic_half(picture.width, picture.height, size)
-        if start is None:
-            return None
-        left, top = start
-        return part(picture, 0, top, left), part(picture, left, top, picture.width)
-
-
-def part(picture: Any, left: int, top: int, right: int) -> Figure:
-    buffer = io.BytesIO()
-    cropped = picture.crop((left, top, right, picture.height))
-    cropped.save(buffer, format="PNG", optimize=True)
-    uri = f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
-    return Figure(uri, cropped.width, cropped.height, "class_grid", None, "")
-
-
-# Curves over each other.
-
-
-def overlaid_curves(comparison: Comparison, reports: Sequence[Report]) -> list[LineChart]:
-    """Of the trials' amounts, of the judges and of the trainings: what at least two runs have."""
-    found: dict[tuple[str, str], list[Curve]] = {}
-    for index, (name, report) in enumerate(zip(comparison.names, reports, strict=True)):
-        style = f"run-{index % sum(one.startswith('run-') for one in STYLES)}"
-        for key, points in curves_of(report).items():
-            found.setdefault(key, []).append(Curve(name, style, points))
-    charts = [
-        line_chart(title, clock, curves, size=SMALL, x_axis="even" if clock == RATIO else "linear")
-        for (title, clock), curves in found.items()
-        if len(curves) > 1
-    ]
-    return [drawn(chart)[0] for chart in charts if chart is not None]
-
-
-def curves_of(report: Report) -> dict[tuple[str, str], list[Point]]:
-    """By title and clock."""
-    found: dict[tuple[str, str], list[Point]] = {}
-    if report.trial and report.verdict:
-        title = f"Trial: {share_label(report.verdict.endpoint)} by amount, %"
-        found[title, RATIO] = [
-            Point(one.ratio, 100 * one.test) for one in report.trial.ratio_curve if one.test
-        ]
-    for arm, steps in report.curves.transfer.items():
-        if arm == REAL:  # the same in all
-            continue
-        title = f"Held-back accuracy while a judge learns, {arm.replace('_', ' ')}, %"
-        found[title, "optimizer step"] = [
-            Point(one.step, 100 * one.accuracy_holdout) for one in steps
-        ]
-    training = report.curves.training
-    if training and "images_seen" in training.columns:
-        clock = training.columns.index("images_seen")
-        for index, name in enumerate(training.columns):
-            if name in ("images_seen", "seconds", "images_per_second", "epoch", "step"):
-                continue
-            points = [(row[clock], row[index]) for row in training.rows]
-            found[f"Training: {name}", "images seen"] = [
-                Point(x, missing_as_nan(y)) for x, y in points if x is not None
-            ]
-    return {key: points for key, points in found.items() if points}

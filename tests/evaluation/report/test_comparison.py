@@ -15,7 +15,8 @@ from trials import verdict, with_trial
 
 from synthgen.cli.jobs.compare import render
 from synthgen.errors import SynthgenError
-from synthgen.evaluation.compare import clear_best, compare, labels
+from synthgen.evaluation.compare import clear_best, compare
+from synthgen.evaluation.experiments import labels
 from synthgen.evaluation.figures import class_grid, synthetic_half
 from synthgen.evaluation.report.answers import MOST_WORDS
 from synthgen.evaluation.report.charts import drawn
@@ -30,7 +31,7 @@ drawn_once = cache(drawn)
 @pytest.fixture(autouse=True)
 def quick_charts(monkeypatch):
     """Each chart is drawn once in all tests."""
-    monkeypatch.setattr("synthgen.evaluation.report.comparison.drawn", drawn_once)
+    monkeypatch.setattr("synthgen.evaluation.report.comparison_page.drawn", drawn_once)
 
 
 @pytest.fixture
@@ -203,8 +204,9 @@ def test_an_extractor_that_only_one_report_has_is_left_out(run, tmp_path):
 def test_too_few_folders_and_folders_without_a_report(run, tmp_path):
     with pytest.raises(SynthgenError, match="at least two"):
         compare([run("a")], tmp_path / "out")
+    (tmp_path / "empty").mkdir()
     with pytest.raises(SynthgenError, match="no report in"):
-        compare([run("b"), tmp_path], tmp_path / "out")
+        compare([run("b"), tmp_path / "empty"], tmp_path / "out")
 
 
 def test_an_existing_folder_is_left_alone(run, tmp_path):
@@ -348,8 +350,8 @@ def test_trials_decide_by_what_was_gained_if_they_asked_the_same(run, tmp_path, 
         "Yes: next is harmed with −2.3 (−2.9 to −1.7).",
     ]
     row = next(row for row in main_table(made).rows if row.label.startswith("Trial"))
-    assert [cell.text for cell in row.cells] == ["▼ −2.3", "▲ +1.7"]
-    assert [cell.strong for cell in row.cells] == [False, True]
+    assert [cell.text for cell in row.cells] == ["▲ +1.7", "▼ −2.3"]  # the best first
+    assert [cell.strong for cell in row.cells] == [True, False]
     asked = tried(tmp_path / "asked", make_report, endpoint="tail_recall")
     other = compare([helped, asked], tmp_path / "other")
     assert "alone." in said(other)[0]
