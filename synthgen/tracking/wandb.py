@@ -6,6 +6,7 @@ offline, and offline runs tell in one line how to upload them later.
 
 from __future__ import annotations
 
+import inspect
 import logging
 import math
 import netrc
@@ -220,13 +221,16 @@ class WandB(Tracker):
 
     def _use_later(self, artifact: Any, alias: str) -> None:
         """Record what ``use_artifact``, refused offline, records online of an artifact that W&B may
-        not have yet: that is all that ``wandb sync`` needs to link it. Not as the latest one, which
-        it need not be."""
+        not have yet, so that ``wandb sync`` can link it. Not as the latest one, which it need not
+        be. wandb has no public way to this: where another version has none either, fingerprints
+        remain."""
+        publish = getattr(getattr(self.run, "_interface", None), "publish_artifact", None)
+        if publish is None or "use_after_commit" not in inspect.signature(publish).parameters:
+            log.warning("This version of wandb can't record what an offline run used.")
+            return
         name_files(artifact, self.root)
         artifact.finalize()
-        self.run._interface.publish_artifact(
-            self.run, artifact, [alias], is_user_created=True, use_after_commit=True
-        )
+        publish(self.run, artifact, [alias], is_user_created=True, use_after_commit=True)
 
     def log_fingerprints(self, fingerprints: Mapping[str, str | None]) -> None:
         flat = {f"fingerprints.{role}": value for role, value in fingerprints.items()}
