@@ -9,6 +9,7 @@ from itertools import islice
 from unicodedata import category
 
 UNREAD = 141  # exit code if nobody reads what is printed, as shells have it
+LOST = 75  # exit code of a process whose partners are gone: EX_TEMPFAIL of sysexits.h
 
 
 class SynthgenError(Exception):
@@ -31,6 +32,12 @@ class StoppedByUserError(SynthgenError):
     """Ctrl-C or SIGTERM, after the state was saved."""
 
     exit_code = 130
+
+
+class ProcessLostError(SynthgenError):
+    """Another process of the same training is gone, or doesn't answer any more."""
+
+    exit_code = LOST
 
 
 # Names that others chose (files, classes, settings), in our messages and tables: what a terminal, a

@@ -324,7 +324,7 @@ def test_a_name_of_300_letters(synthgen, trained):
         ("trainer.accelerator=mps", "torch finds none here"),
         ("trainer.strategy=fsdp", "trainer.strategy"),
         ("trainer.devices=0", "trainer.devices is 0"),
-        ("trainer.devices=2", "trainer.devices=2"),
+        ("trainer.num_nodes=2", "trainer.num_nodes=2"),
         ("seed=-1", "seed is -1"),
         ("seed=12345678901234567890", "from 0 to 2,097,151"),
         ("allow=[nosuch]", "allow names 'nosuch'"),

@@ -22,18 +22,21 @@ from omegaconf import DictConfig, OmegaConf
 
 from synthgen.cli.compose import run_hydra
 from synthgen.cli.errors import explain
+from synthgen.cli.launch import own_command, processes_to_start, start_together
 from synthgen.cli.overrides import flags_first, quote_paths
 from synthgen.cli.settings import (
     SETTINGS,
     RunSettings,
     Settings,
+    TrainSettings,
     WritingSettings,
     require_packages,
     validate,
 )
 from synthgen.cli.trust import require_own_address, require_own_packages
-from synthgen.errors import SynthgenError, printable
+from synthgen.errors import StoppedByUserError, SynthgenError, printable
 from synthgen.io import parse_json
+from synthgen.launch import current_launch, require_one_process
 
 # Where a command may write: not into what another one wrote.
 
@@ -77,6 +80,7 @@ def _is_run(path: Path) -> bool:
 
 MULTIRUN = {"-m", "--multirun"}
 SHARED_OR_HARMLESS = {"synthesize", "verify", "models"}  # with several processes of one launcher
+TRAINING = {"train", "run"}  # in as many processes as the trainer has devices
 
 
 @dataclass(frozen=True)
@@ -88,6 +92,7 @@ class Invocation:
     groups: tuple[str, ...]  # names of the config groups
     name: str  # the experiment's, else the verb's
     job: int | None  # number within a multirun
+    hydra: tuple[str, ...] = ()  # overrides of Hydra itself
 
     def folder(self, out: str | None) -> Path:
         """Where to write: ``out``, ``out``/<job> in a multirun, or a new name under runs/. Raises
@@ -135,8 +140,10 @@ def run_application(verb: str, arguments: Sequence[str]) -> int:
 def run_job(verb: str, config: DictConfig, arguments: Sequence[str]) -> int:
     """Do one job of the command line ``arguments``; the last line on stdout is the folder that it
     wrote, all else goes to stderr."""
+    speaks = True
     try:
-        _log_to_stderr()
+        speaks = verb not in TRAINING or current_launch().rank == 0
+        _log_to_stderr(speaks)
         with redirect_stdout(sys.stderr):
             invocation = _invocation(verb)
             settings = _settings(verb, config)
@@ -146,21 +153,25 @@ def run_job(verb: str, config: DictConfig, arguments: Sequence[str]) -> int:
             if settings.allow:
                 sys.path.append(os.getcwd())  # the person's own package may lie here, uninstalled
                 require_packages(settings.allow)
-            _require_one_process(verb)
+            if (count := _processes_to_start(verb, settings, invocation)) > 1:
+                return start_together(own_command(verb, arguments, invocation), count)
             job: Any = importlib.import_module(f"synthgen.cli.jobs.{verb.replace(' ', '_')}")
             folder = job.run(settings, invocation)
-        print(printable(str(folder)) if sys.stdout.isatty() else folder, flush=True)
-    except (Exception, KeyboardInterrupt) as error:
+        if speaks:
+            print(printable(str(folder)) if sys.stdout.isatty() else folder, flush=True)
+    except (KeyboardInterrupt, StoppedByUserError) as error:
+        return explain(error) if speaks else StoppedByUserError.exit_code
+    except Exception as error:
         return explain(error)
     return 0
 
 
-def _require_one_process(verb: str) -> None:
-    if verb in SHARED_OR_HARMLESS:
-        return
-    from synthgen.synthesis.job import require_one_process  # with torch: not for every verb
-
-    require_one_process(verb)
+def _processes_to_start(verb: str, settings: Settings, invocation: Invocation) -> int:
+    if isinstance(settings, TrainSettings):
+        return processes_to_start(settings, invocation)
+    if verb not in SHARED_OR_HARMLESS:
+        require_one_process(verb)
+    return 1
 
 
 def _settings(verb: str, config: DictConfig) -> Settings:
@@ -179,6 +190,7 @@ def _invocation(verb: str) -> Invocation:
         groups=tuple(str(group) for group in choices if not str(group).startswith("hydra/")),
         name=str(choices.get("experiment") or verb.replace(" ", "-")),
         job=int(context.job.num) if _in_multirun() else None,
+        hydra=tuple(context.overrides.hydra),
     )
 
 
@@ -194,15 +206,16 @@ class Printable(logging.Formatter):
         return printable(super().format(record))
 
 
-def _log_to_stderr() -> None:
-    """Our own messages, bare, on the stderr of this moment."""
+def _log_to_stderr(speaks: bool) -> None:
+    """Our own messages, bare, on the stderr of this moment; only errors unless this process
+    ``speaks`` for all."""
     logger = logging.getLogger("synthgen")
     for handler in list(logger.handlers):
         logger.removeHandler(handler)
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(Printable("%(message)s"))
     logger.addHandler(handler)
-    logger.setLevel(logging.INFO)
+    logger.setLevel(logging.INFO if speaks else logging.ERROR)
     logger.propagate = False
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import synthgen
 from synthgen.cli.coerce import suggestion
 from synthgen.cli.home import settle_without_home
-from synthgen.errors import UNREAD, printable
+from synthgen.errors import LOST, UNREAD, printable
 from synthgen.io import config_dir
 
 # A verb's help page, read from its yaml files alone: Hydra composes the whole config for that, and
@@ -88,6 +88,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more
         return UNREAD
+    if code == LOST:
+        sys.stderr.flush()
+        os._exit(code)  # torch's threads would wait for those that are gone
     return code
 
 
@@ -116,8 +119,10 @@ def run(arguments: Sequence[str] | None) -> int:
         return 0
 
     from synthgen.cli.application import run_application
+    from synthgen.cli.launch import hold_lifeline
     from synthgen.cli.overrides import folder_as_override, folders_as_override, group_as_override
 
+    hold_lifeline()
     positional = {
         "compare": folders_as_override,
         "verify": folder_as_override,

@@ -23,13 +23,13 @@ def quote(text: str) -> str:
 
 def flags_first(arguments: Sequence[str]) -> list[str]:
     """Argparse refuses flags between settings: bring them, with their values, to the front."""
-    flags, rest = _split(arguments)
+    flags, rest = flags_and_settings(arguments)
     return [*flags, *rest]
 
 
 def folders_as_override(arguments: Sequence[str]) -> list[str]:
     """``compare``'s positional folders become ``folders=[…]``; the rest stays, flags first."""
-    flags, rest = _split(arguments)
+    flags, rest = flags_and_settings(arguments)
     folders = ",".join(quote(argument) for argument in rest if "=" not in argument)
     settings = [argument for argument in rest if "=" in argument]
     return [*flags, *settings, *([f"folders=[{folders}]"] if folders else [])]
@@ -38,7 +38,7 @@ def folders_as_override(arguments: Sequence[str]) -> list[str]:
 def folder_as_override(arguments: Sequence[str]) -> list[str]:
     """``verify``'s positional folder becomes ``folder=…``, several ``folder=[…]``; the rest stays,
     flags first."""
-    flags, rest = _split(arguments)
+    flags, rest = flags_and_settings(arguments)
     folders = [quote(one) for one in rest if "=" not in one]
     settings = [one for one in rest if "=" in one]
     named = f"[{','.join(folders)}]" if len(folders) > 1 else ",".join(folders)
@@ -48,7 +48,7 @@ def folder_as_override(arguments: Sequence[str]) -> list[str]:
 def group_as_override(arguments: Sequence[str]) -> list[str]:
     """``models``' one positional group becomes ``group=…`` and ``--json`` ``show=json``."""
     plain = ["show=json" if one == "--json" else one for one in arguments]
-    flags, rest = _split(plain)
+    flags, rest = flags_and_settings(plain)
     return [*flags, *(one if "=" in one else f"group={quote(one)}" for one in rest)]
 
 
@@ -65,7 +65,7 @@ def quote_paths(arguments: Sequence[str]) -> list[str]:
     return [_quote_path(argument) for argument in arguments]
 
 
-def _split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+def flags_and_settings(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
     """Flags with their values, and the rest."""
     flags: list[str] = []
     rest: list[str] = []

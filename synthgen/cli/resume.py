@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 CONFIG = "config.yaml"
 ASKED = ".config.json"  # what config.yaml held when the run began
 CHANGEABLE = ("max_images", "max_time", "logger", "allow")
+PLACE = ("devices", "num_nodes")  # of the trainer: where it runs, not what it computes
 ResumableType = TypeVar("ResumableType", bound=TrainSettings)
 
 
@@ -63,6 +64,9 @@ def resumed(settings: ResumableType, invocation: Invocation) -> ResumableType:
     _require_unchanged(saved, folder)
     saved = specs_today(saved)
     changes = {name: getattr(settings, name) for name in _changed(invocation, folder)}
+    if "trainer" in changes:
+        kept: Any = saved.get("trainer", {})
+        changes["trainer"] = {**kept, **{one: settings.trainer[one] for one in _moved(invocation)}}
     schema = type(settings)
     fields = dataclasses.fields(schema)
     defaults = {one.name: one.default for one in fields if one.default is not dataclasses.MISSING}
@@ -121,11 +125,16 @@ def _dotted(value: Any, key: str = "") -> dict[str, str]:
     return {key: repr(value)}
 
 
+def _moved(invocation: Invocation) -> set[str]:
+    """Settings of the trainer that say where a run goes on."""
+    keys = {override.partition("=")[0] for override in invocation.overrides}
+    return {one for one in PLACE if f"trainer.{one}" in keys}
+
+
 def _changed(invocation: Invocation, folder: Path) -> set[str]:
-    names = {
-        override.lstrip("+~").partition("=")[0].partition(".")[0]
-        for override in invocation.overrides
-    } - {"resume"}
+    elsewhere = {f"trainer.{one}" for one in PLACE}
+    keys = {override.lstrip("+~").partition("=")[0] for override in invocation.overrides}
+    names = {key.partition(".")[0] for key in keys - elsewhere} - {"resume"}
     refused = sorted(names - set(CHANGEABLE))
     if refused:
         raise SynthgenError(
@@ -133,4 +142,4 @@ def _changed(invocation: Invocation, folder: Path) -> set[str]:
             f"{', '.join(refused)} can't be changed.\n"
             f"Leave it out (only {', '.join(CHANGEABLE)} can change), or start a new run."
         )
-    return names
+    return names | {"trainer"} if keys & elsewhere else names

@@ -100,6 +100,7 @@ class Training(Schema):
     compute_dtype: Word | None = None
     device: Word | None = None
     threads: Count | None = None
+    processes: Count | None = None  # that trained it together, if several
     start: Start | None = None
     distance: NonNegative | None = None  # to the holdout, of the best so far
     seed: Annotated[int, Interval(ge=0, lt=2**63)] | None = None

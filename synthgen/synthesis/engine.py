@@ -16,6 +16,7 @@ from synthgen.dataset.formats import Format
 from synthgen.dataset.schema import Dataset, JobFile, described, require_dataset
 from synthgen.dataset.storage import LocalStore, Store, open_store
 from synthgen.errors import SynthgenError
+from synthgen.launch import Launch, current_launch
 from synthgen.moved import specs_today
 from synthgen.progress import track
 from synthgen.synthesis import job as jobs
@@ -26,9 +27,7 @@ from synthgen.synthesis.job import (
     BASE,
     FinishedMeanwhileError,
     Job,
-    Launch,
     ShareTakenError,
-    current_launch,
     opened_job,
     require_free_or_finished,
     tidied,

@@ -9,6 +9,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
@@ -17,16 +18,17 @@ import torch
 from annotated_types import Interval
 from pytorch_lightning import Callback, LightningDataModule, Trainer
 from pytorch_lightning.loggers import Logger
-from pytorch_lightning.plugins.environments import LightningEnvironment
 from torch.utils.data import DataLoader
 
 import synthgen
 from synthgen.data import Splits, write_split
 from synthgen.data.splits import SPLIT_FILE, require_same_split
-from synthgen.dataset.schema import Provenance, Training, TrainingData
+from synthgen.dataset.schema import Provenance, Start, Training, TrainingData
 from synthgen.device import Precision, compute_dtype
 from synthgen.errors import StoppedByUserError, SynthgenError
 from synthgen.io import readable_os_errors, write_json
+from synthgen.launch import require_strategy
+from synthgen.processes import Processes
 from synthgen.ranges import Count, NonNegative, Positive, Seed
 from synthgen.samplers.artifact import save_sampler
 from synthgen.samplers.base import FittedSampler, Sampler
@@ -44,12 +46,17 @@ from synthgen.training.callbacks import (
 from synthgen.training.data import Batches, Order, Shuffled
 from synthgen.training.finetune import begin_from, known_to
 from synthgen.training.module import GenerativeModule
-from synthgen.training.state import CheckedStates, Restored, newest_state
+from synthgen.training.state import Restored, newest_state
+from synthgen.training.strategy import (
+    Accelerator,
+    device_options,
+    lost_processes_told,
+    require_processes,
+    together,
+)
 
 log = logging.getLogger(__name__)
 
-Accelerator = Literal["auto", "cpu", "gpu", "cuda", "mps"]
-Strategy = Literal["auto"]  # of several devices, which are refused for now
 Compilation = Literal["default", "reduce-overhead", "max-autotune"]
 CHECKPOINTS = "checkpoints"
 
@@ -66,7 +73,8 @@ def train(
     precision: Precision = "auto",
     accelerator: Accelerator = "auto",
     devices: Count = 1,
-    strategy: Strategy = "auto",
+    num_nodes: Count = 1,
+    strategy: str = "auto",
     compile: Compilation | None = None,
     checkpoint_minutes: NonNegative = 2.0,
     previews: Annotated[int, Interval(ge=0, le=10_000)] = 20,
@@ -75,6 +83,7 @@ def train(
     start: str | Path | None = None,
     allow: Sequence[str] = (),
     resume: bool = False,
+    processes: Processes | None = None,
 ) -> Path:
     """Train or fit ``model`` on the training split and save its sampler to ``out/sampler``.
 
@@ -82,6 +91,9 @@ def train(
         out: folder of this run alone; may hold its config already.
         max_images: real images shown until the run is over, repetitions counted.
         max_minutes: of training. What is trained, not fitted, needs one of the two limits.
+        devices: per machine; each has a process, which torchrun, srun or the command line starts.
+        num_nodes: machines.
+        strategy: ``auto`` or ``ddp``, which is the same: gradients are averaged.
         compile: a mode of torch.compile; None leaves networks as they are.
         checkpoint_minutes: from one saved state to the next.
         previews: grids of drawn images over the run.
@@ -94,22 +106,99 @@ def train(
         resume: continue from the last state in ``out/checkpoints``; on the same CPU, a run limited
             by ``max_images`` then ends with the same weights as one that was never stopped (on a
             GPU nearly: resizing sums in any order there).
+        processes: those that train it together, all of which call this, each with its split; None:
+            those that a launcher started, if ``devices`` or ``num_nodes`` says that there are some.
 
     Returns:
         The sampler's folder.
 
     Raises:
-        SynthgenError: a loss is no longer finite, or there is nothing to resume from.
+        SynthgenError: a loss is no longer finite, there is nothing to resume from, or there are
+            other processes than ``devices`` and ``num_nodes`` want.
+        ProcessLostError: another process is gone.
         ValueError: there is no limit.
         StoppedByUserError: after Ctrl-C or SIGTERM, once the state is saved.
     """
-    if devices > 1:
-        raise SynthgenError(
-            f"trainer.devices={devices}: training on several devices is not supported yet.\n"
-            "Use trainer.devices=1."
-        )
+    require_strategy(strategy)
     require_accelerator(accelerator)
     out = Path(out)
+    with _as_launched(processes, accelerator, devices, num_nodes) as group:
+        if isinstance(model, FittedSampler) and group.world > 1:
+            raise SynthgenError(
+                f"A {type(model).__name__} is fitted by one process; {group.world} are here.\n"
+                "Use trainer.devices=1."
+            )
+        place = _begin(model, splits, out, start, allow, resume, group)
+        if isinstance(model, FittedSampler):
+            started = time.monotonic()
+            model.fit(splits.train)
+            sampler: Sampler = model
+            record = Training(images_seen=len(splits.train), seconds=time.monotonic() - started)
+        else:
+            model.precision, model.run_seed = precision, seed
+            model.order = order or Shuffled()
+            if group.world > 1:
+                model.share(group)
+            if compile is not None:
+                model.compile_networks(compile)
+            model.clock.start(max_images, None if max_minutes is None else max_minutes * 60)
+            new_trainer = partial(
+                Trainer,
+                **device_options(group, accelerator),
+                logger=list(loggers) or False,
+            )
+            watching = watchers(model, splits, out, previews, best_every)
+            stream = RealBatches(splits, model, order)
+            record = fit(model, stream, out, new_trainer, checkpoint_minutes, watching, place.state)
+            if not group.is_first:
+                return out / "sampler"
+            sampler = model.finish(splits.train)
+    about: dict[str, object] = {} if place.begun is None else {"start": place.begun}
+    about |= {"seed": seed, "torch": str(torch.__version__), "machine": platform.machine()}
+    record = record.model_copy(update=about)
+    exported = export(sampler.cpu(), splits, out, record)
+    write_json(
+        out / "training.json", record.to_json()
+    )  # last: its presence says that the run is complete
+    return exported
+
+
+@contextmanager
+def _as_launched(
+    processes: Processes | None, accelerator: Accelerator, devices: int, nodes: int
+) -> Iterator[Processes]:
+    """``processes``, or those that a launcher started where the settings want several."""
+    if processes is not None or devices * nodes == 1:
+        yield processes or Processes()
+        return
+    require_processes(devices, nodes)
+    with together(accelerator) as started:
+        yield started
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where a run begins: from ``state``, or else from nothing or the weights that ``begun``
+    names."""
+
+    state: Path | None
+    begun: Start | None
+
+
+def _begin(
+    model: GenerativeModule | FittedSampler,
+    splits: Splits,
+    out: Path,
+    start: str | Path | None,
+    allow: Sequence[str],
+    resume: bool,
+    processes: Processes,
+) -> _Place:
+    """Process 0 looks at what lies in ``out``, or writes what a new run begins with; the others
+    have its weights later."""
+    if not processes.is_first:
+        found = processes.first_says("")
+        return _Place(Path(found) if found else None, None)
     with readable_os_errors(out):
         out.mkdir(parents=True, exist_ok=True)
     state = newest_state(out / CHECKPOINTS) if resume else None
@@ -120,36 +209,8 @@ def train(
     else:
         write_split(splits, out, seen=known.images if known else ())
     begun = begin_from(start, model, out, allow, known)
-    if isinstance(model, FittedSampler):
-        started = time.monotonic()
-        model.fit(splits.train)
-        sampler: Sampler = model
-        record = Training(images_seen=len(splits.train), seconds=time.monotonic() - started)
-    else:
-        new_trainer = partial(
-            Trainer,
-            accelerator=accelerator,
-            devices=devices,
-            strategy=strategy,
-            logger=list(loggers) or False,
-        )
-        model.precision, model.run_seed = precision, seed
-        model.order = order or Shuffled()
-        if compile is not None:
-            model.compile_networks(compile)
-        model.clock.start(max_images, None if max_minutes is None else max_minutes * 60)
-        watching = watchers(model, splits, out, previews, best_every)
-        stream = RealBatches(splits, model, order)
-        record = fit(model, stream, out, new_trainer, checkpoint_minutes, watching, state)
-        sampler = model.finish(splits.train)
-    about: dict[str, object] = {} if begun is None else {"start": begun}
-    about |= {"seed": seed, "torch": str(torch.__version__), "machine": platform.machine()}
-    record = record.model_copy(update=about)
-    exported = export(sampler.cpu(), splits, out, record)
-    write_json(
-        out / "training.json", record.to_json()
-    )  # last: its presence says that the run is complete
-    return exported
+    processes.first_says("" if state is None else str(state.absolute()))
+    return _Place(state, begun)
 
 
 def _is_done(model: GenerativeModule | FittedSampler, out: Path) -> bool:
@@ -180,7 +241,9 @@ def require_accelerator(name: Accelerator) -> None:
 def watchers(
     model: GenerativeModule, splits: Splits, out: Path, previews: int, best_every: int | None
 ) -> list[BetweenBatches]:
-    """Who looks at the generator now and then."""
+    """Who looks at the generator now and then: process 0 alone does."""
+    if not model.processes.is_first:
+        return []
     found: list[BetweenBatches] = [Previews(out / "samples", previews)] if previews else []
     if best_every is not None:
         if getattr(model, "density", None) is not None:
@@ -228,13 +291,11 @@ def fit(
             enable_model_summary=False,
             use_distributed_sampler=False,
             num_sanity_val_steps=0,
-            # One process, whatever launched it: Lightning's own guess of a cluster would save
-            # states elsewhere on a signal, and start from any that it finds there.
-            plugins=[CheckedStates(), LightningEnvironment()],
             default_root_dir=out,
         )
         try:
-            trainer.fit(module, stream, ckpt_path=state, weights_only=True)
+            with lost_processes_told():
+                trainer.fit(module, stream, ckpt_path=state, weights_only=True)
         except (RuntimeError, *UNFIT) as error:
             if state is None or restored.complete:
                 raise
@@ -265,6 +326,7 @@ def fit(
         compute_dtype=str(compute_dtype(module.precision, device)).split(".")[1],
         device=str(device),
         threads=torch.get_num_threads(),
+        processes=module.processes.world if module.processes.world > 1 else None,
     )
 
 

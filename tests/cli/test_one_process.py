@@ -9,14 +9,12 @@ from pathlib import Path
 import pytest
 
 from synthgen.io import sole_writer
-from synthgen.synthesis.job import current_launch
+from synthgen.launch import current_launch
 
 TINY = ("model=vae", "model.density=null", "model.batch_size=16", "trainer.previews=0")
 QUICK = ("plan.per_class=2", "extractor=pixels", "judge=mlp", "judge.steps=2", "seeds=1")
 SLURM = {"SLURM_JOB_ID": "17", "SLURM_JOB_NAME": "train", "SLURM_NTASKS": "2", "SLURM_NNODES": "1"}
 ALONE = {
-    "train": TINY,
-    "run": TINY,
     "evaluate": ("synthetic=set",),
     "compare": ("a", "b"),
     "review": ("synthetic=set",),
@@ -90,6 +88,27 @@ def test_several_processes_of_one_launch_are_refused(synthgen, monkeypatch, tmp_
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("verb", ["train", "run"])
+@pytest.mark.parametrize("settings", [(), ("trainer.devices=1", "trainer.num_nodes=2")])
+def test_a_launch_must_be_what_the_trainer_expects(synthgen, monkeypatch, tmp_path, verb, settings):
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    outcome = synthgen(verb, *TINY, *settings, "out=new")
+    assert outcome.code == 2
+    assert "2 processes were started (torchrun or srun), 2 on this machine" in outcome.err
+    assert "Use trainer.devices=2 trainer.num_nodes=1" in outcome.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_srun_says_which_of_a_machines_tasks_this_is(monkeypatch):
+    step = {"SLURM_PROCID": "3", "SLURM_STEP_NUM_TASKS": "5", "SLURM_LOCALID": "1",
+            "SLURM_NODEID": "1", "SLURM_STEP_TASKS_PER_NODE": "2(x2),1"}  # fmt: skip
+    for name, value in step.items():
+        monkeypatch.setenv(name, value)
+    launch = current_launch()
+    assert (launch.rank, launch.world, launch.local_rank, launch.local_world) == (3, 5, 1, 2)
+
+
 def test_a_step_of_srun_is_a_launch_and_the_shell_of_a_job_is_none(monkeypatch):
     for name, value in SLURM.items():
         monkeypatch.setenv(name, value)
@@ -133,7 +152,7 @@ def test_in_a_slurm_job_training_starts_at_image_0_whatever_lies_about(
 @pytest.mark.parametrize(
     "wrong",
     [
-        ("trainer.devices=2",),
+        ("trainer.num_nodes=2",),
         ("trainer.best_every=10", "model.density={_target_: "
          "synthgen.vae.densities.RunningGaussian, _partial_: true}"),
         ("start=nowhere",),

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from synthgen.cli.jobs import evaluate, synthesize, train
 from synthgen.cli.resume import resumed
 from synthgen.errors import SynthgenError
-from synthgen.io import require_absent, sole_writer
 from synthgen.synthesis import is_complete
 from synthgen.synthesis.plan import checked_quotas
 from synthgen.synthesis.room import require_least_room
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     from synthgen.cli.jobs.evaluate import Instruments
     from synthgen.cli.settings import RunSettings
     from synthgen.dataset.formats.images import Format
+    from synthgen.processes import Processes
     from synthgen.synthesis import Plan
     from synthgen.types import LabelledImages
 
@@ -34,33 +34,52 @@ def run(settings: RunSettings, invocation: Invocation) -> Path:
         settings = resumed(settings, invocation)
     plan, instruments = synthesize.plan_of(settings), evaluate.instruments_of(settings)
     synthesize.check_settings(settings)
-    if settings.resume is None:
-        out = invocation.folder(settings.out)
-        require_absent(out)
-    else:
-        out = Path(settings.resume)
-    with sole_writer(out):
-        if settings.resume is None:
-            splits = train.prepare_splits(settings)
-            _check_plan(plan, splits.train, synthesize.format_of(settings), out)
-            evaluate.require_measurable(settings, instruments, splits)
-            model = train.build_model(settings, splits)
-            synthesize.check_model(settings, model, splits.train)
-            train.fit(settings, out, splits, model, verb=invocation.verb)
-        else:
-            _resume_training(settings, invocation, out)
-        try:
-            _later_stages(settings, plan, instruments, out)
-        except KeyboardInterrupt:
-            what = f"Stopped. The stages that were finished are in {out}."
-            raise train.stopped(what, invocation.verb, out) from None
+    with train.started_processes(settings) as processes:
+        out = train.place(settings, invocation, processes)
+        with train.claimed(out, processes):
+            if settings.resume is None:
+                _train(settings, invocation, out, plan, instruments, processes)
+            else:
+                _resume_training(settings, invocation, out, processes)
+            try:
+                _later_stages(settings, plan, instruments, out, processes)
+            except KeyboardInterrupt:
+                what = f"Stopped. The stages that were finished are in {out}."
+                raise train.stopped(what, invocation.verb, out) from None
     return out
 
 
-def _later_stages(settings: RunSettings, plan: Plan, instruments: Instruments, out: Path) -> None:
-    if not is_complete(out / SET):  # unfinished: its shards are kept
+def _train(
+    settings: RunSettings,
+    invocation: Invocation,
+    out: Path,
+    plan: Plan,
+    instruments: Instruments,
+    processes: Processes,
+) -> None:
+    splits = train.splits_of_all(settings, processes)
+    if processes.is_first:
+        _check_plan(plan, splits.train, synthesize.format_of(settings), out)
+        evaluate.require_measurable(settings, instruments, splits)
+    model = train.build_model(settings, splits)
+    if processes.is_first:
+        synthesize.check_model(settings, model, splits.train)
+    train.fit(settings, out, splits, model, processes, verb=invocation.verb)
+
+
+def _later_stages(
+    settings: RunSettings,
+    plan: Plan,
+    instruments: Instruments,
+    out: Path,
+    processes: Processes,
+) -> None:
+    """The set is drawn by all processes, each its shards; the report is process 0's."""
+    # The sampler is there once process 0 comes to this line.
+    complete = processes.first_says(is_complete(out / SET))
+    if not complete:  # unfinished: its shards are kept
         synthesize.draw(settings, plan, out, out / SET, run=out)
-    if not (out / REPORT).is_dir():
+    if processes.is_first and not (out / REPORT).is_dir():
         evaluate.report(
             settings,
             instruments,
@@ -79,11 +98,13 @@ def _check_plan(plan: Plan, real: LabelledImages, form: Format | None, out: Path
     require_least_room(out, images, in_shards=form is not None and form.in_shards)
 
 
-def _resume_training(settings: RunSettings, invocation: Invocation, out: Path) -> None:
-    if not (out / SAMPLER).is_dir():
-        splits = train.prepare_splits(settings)
+def _resume_training(
+    settings: RunSettings, invocation: Invocation, out: Path, processes: Processes
+) -> None:
+    if not processes.first_says((out / SAMPLER).is_dir()):
+        splits = train.splits_of_all(settings, processes)
         model = train.build_model(settings, splits)
-        train.fit(settings, out, splits, model, verb=invocation.verb, resume=True)
+        train.fit(settings, out, splits, model, processes, verb=invocation.verb, resume=True)
         return
     longer = [one for one in invocation.overrides if one.startswith(("max_images", "max_time"))]
     if longer:

@@ -16,12 +16,13 @@ from synthgen.dataset.card import Papers
 from synthgen.dataset.formats.images import Format
 from synthgen.dataset.storage import open_store
 from synthgen.errors import StoppedByUserError, SynthgenError
+from synthgen.launch import current_launch
 from synthgen.samplers.artifact import read_description, sampler_folder
 from synthgen.samplers.base import FittedSampler
 from synthgen.synthesis import Plan, generate, is_complete, plan_request, synthesize
 from synthgen.synthesis.filters import Filter, SetFilter
 from synthgen.synthesis.filters.base import without_copies
-from synthgen.synthesis.job import current_launch, require_free_or_finished, tell_of_idle_tasks
+from synthgen.synthesis.job import require_free_or_finished, tell_of_idle_tasks
 from synthgen.synthesis.sources import resolve_device
 from synthgen.tracking import log_dataset
 from synthgen.training.module import GenerativeModule

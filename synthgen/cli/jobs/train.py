@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import logging
 import math
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,19 +17,25 @@ import torch
 
 from synthgen.cli.assemble import build_instance, build_source, keyword_arguments, stage_tracker
 from synthgen.cli.build import build, check
+from synthgen.cli.coerce import coerce
 from synthgen.cli.resume import resumed, save_config
 from synthgen.data.divide import prepare, rebuild
 from synthgen.data.splits import SPLIT_FILE, read_split
 from synthgen.dataset.schema import Recipe
 from synthgen.device import total_memory
-from synthgen.errors import StoppedByUserError, SynthgenError
+from synthgen.errors import ProcessLostError, StoppedByUserError, SynthgenError
 from synthgen.io import remove_contents, require_absent, sole_writer
+from synthgen.launch import current_launch
+from synthgen.processes import Processes
 from synthgen.samplers import FittedSampler
 from synthgen.samplers.artifact import read_description, sampler_folder
 from synthgen.tracking import log_sampler
 from synthgen.training.data import Order
 from synthgen.training.module import GenerativeModule
-from synthgen.training.train import CHECKPOINTS, train
+from synthgen.training.one_copy import read_once
+from synthgen.training.state import newest_state
+from synthgen.training.strategy import Accelerator, together
+from synthgen.training.train import CHECKPOINTS, require_accelerator, train
 
 if TYPE_CHECKING:
     from synthgen.cli.application import Invocation
@@ -41,18 +48,49 @@ log = logging.getLogger(__name__)
 
 
 def run(settings: TrainSettings, invocation: Invocation) -> Path:
-    if settings.resume is not None:
+    resume = settings.resume is not None
+    if resume:
         settings = resumed(settings, invocation)
-        out = Path(str(settings.resume))
-        with sole_writer(out):
-            splits = prepare_splits(settings)
+    with started_processes(settings) as processes:
+        out = place(settings, invocation, processes)
+        with claimed(out, processes):
+            splits = splits_of_all(settings, processes)
             model = build_model(settings, splits)
-            return fit(settings, out, splits, model, verb=invocation.verb, resume=True)
-    out = invocation.folder(settings.out)
-    require_absent(out)
-    with sole_writer(out):
-        splits = prepare_splits(settings)
-        return fit(settings, out, splits, build_model(settings, splits), verb=invocation.verb)
+            fit(settings, out, splits, model, processes, verb=invocation.verb, resume=resume)
+    return out
+
+
+@contextmanager
+def started_processes(settings: TrainSettings) -> Iterator[Processes]:
+    """Those that train together, this one among them. They meet before any data are read."""
+    asked = settings.trainer.get("accelerator", "auto")
+    accelerator: Any = coerce(asked, Accelerator, "trainer.accelerator")
+    require_accelerator(accelerator)
+    with together(accelerator) as processes:
+        yield processes
+
+
+def place(settings: TrainSettings, invocation: Invocation, processes: Processes) -> Path:
+    """The run's folder, which process 0 names: a new one, or that of the run to go on with."""
+    if not processes.is_first:
+        return Path(processes.first_says(""))
+    if settings.resume is not None:
+        out = Path(settings.resume)
+    else:
+        out = invocation.folder(settings.out)
+        require_absent(out)
+    processes.first_says(str(out))
+    return out
+
+
+def claimed(out: Path, processes: Processes) -> AbstractContextManager[None]:
+    """Process 0 alone holds the folder, and writes into it."""
+    return sole_writer(out) if processes.is_first else nullcontext()
+
+
+def splits_of_all(settings: TrainSettings, processes: Processes) -> Splits:
+    """The data, read by one process of each machine: the others have the training images."""
+    return read_once(processes, current_launch(), partial(prepare_splits, settings))
 
 
 def build_model(settings: TrainSettings, splits: Splits) -> GenerativeModule | FittedSampler:
@@ -60,7 +98,7 @@ def build_model(settings: TrainSettings, splits: Splits) -> GenerativeModule | F
     trained in this machine's memory."""
     image = splits.train.image
     facts = {"image": image, "training_images": len(splits.train)}
-    build_here = functools.partial(
+    build_here = partial(
         build, settings.model, key="model", role=MODEL, allow=settings.allow, facts=facts
     )
     require_room(build_here)
@@ -142,10 +180,11 @@ def fit(
     out: Path,
     splits: Splits,
     model: GenerativeModule | FittedSampler,
+    processes: Processes,
     *,
     verb: str,
     resume: bool = False,
-) -> Path:
+) -> None:
     """Hand model and images to the training room. Whoever calls this holds ``out``. A new run that
     fails before it has seen an image leaves nothing."""
     allow = settings.allow
@@ -162,22 +201,30 @@ def fit(
         "allow": allow,
         "resume": resume,
     }
-    taken = {"model", "splits", "out", "loggers", *own}
+    taken = {"model", "splits", "out", "loggers", "processes", *own}
     options = keyword_arguments(train, settings.trainer, "trainer", without=taken)
-    if not resume:
+    run_it = partial(train, model, splits, out, processes=processes, **own, **options)
+    first = processes.is_first
+    if first and not resume:
         require_absent(out)  # another process may have written it a moment ago
         save_config(settings, verb, out)
     try:
-        with stage_tracker(settings, out, "train", run=out) as tracker:
-            train(model, splits, out, loggers=tracker.loggers(), **own, **options)
-            log_sampler(tracker, sampler_folder(out))
+        if first:
+            with stage_tracker(settings, out, "train", run=out) as tracker:
+                run_it(loggers=tracker.loggers())
+                log_sampler(tracker, sampler_folder(out))
+        else:
+            run_it()
     except StoppedByUserError as error:
         raise stopped(str(error).partition("\n")[0], verb, out) from None
+    except ProcessLostError as error:
+        if newest_state(out / CHECKPOINTS) is None:
+            raise
+        raise ProcessLostError(f"{error}\n{way_on(verb, out)}") from error
     except BaseException:
-        if not resume and not has_begun(model, out):
+        if first and not resume and not has_begun(model, out):
             remove_contents(out)
         raise
-    return out
 
 
 def has_begun(model: object, out: Path) -> bool:
@@ -188,5 +235,8 @@ def has_begun(model: object, out: Path) -> bool:
 
 def stopped(what: str, verb: str, out: Path) -> StoppedByUserError:
     """``what`` happened, and the command that goes on."""
-    resume = shlex.quote(f"resume={out}")
-    return StoppedByUserError(f"{what}\nGo on with: synthgen {verb} {resume}")
+    return StoppedByUserError(f"{what}\n{way_on(verb, out)}")
+
+
+def way_on(verb: str, out: Path) -> str:
+    return f"Go on with: synthgen {verb} {shlex.quote(f'resume={out}')}"

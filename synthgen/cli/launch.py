@@ -1,0 +1,275 @@
+"""Several processes of one command line on this machine, watched until all have ended.
+
+The command becomes a small process (without torch) that starts the others: rank 0 speaks for all,
+signals reach every one of them once, and where one dies the others don't stay.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+from synthgen.cli.coerce import coerce
+from synthgen.cli.overrides import flags_and_settings, quote
+from synthgen.cli.resume import resumed
+from synthgen.cli.settings import TrainSettings
+from synthgen.errors import LOST, SynthgenError, printable
+from synthgen.launch import FOLDER, current_launch, require_devices, require_strategy
+from synthgen.ranges import Count
+
+if TYPE_CHECKING:
+    from synthgen.cli.application import Invocation
+
+GRACE = 20.0  # seconds that processes have to end by themselves once one of them is gone
+PATIENCE = 5.0  # seconds for the others to say what they know: the same fault, or how to go on
+GLANCE = 0.05  # seconds between looks at the processes
+MULTIRUN = {"-m", "--multirun"}
+LIFELINE = "SYNTHGEN_LIFELINE"  # file descriptor that closes when the watching process dies
+FORWARDED = [
+    getattr(signal, name)
+    for name in ("SIGINT", "SIGTERM", "SIGUSR1", "SIGUSR2")
+    if hasattr(signal, name)
+]
+MOST = 20_000  # characters of what a failed process wrote
+log = logging.getLogger(__name__)
+
+
+def processes_to_start(settings: TrainSettings, invocation: Invocation) -> int:
+    """How many processes this command has to start: 1, itself, where that is all, or where a
+    launcher did it already. Raises SynthgenError if launcher and settings disagree."""
+    if settings.resume is not None:
+        settings = resumed(settings, invocation)
+    devices, nodes = (
+        coerce(settings.trainer.get(name, 1), Count, f"trainer.{name}")
+        for name in ("devices", "num_nodes")
+    )
+    require_strategy(coerce(settings.trainer.get("strategy", "auto"), str, "trainer.strategy"))
+    launch = current_launch()
+    require_devices(launch, devices, nodes)
+    if launch.world > 1:
+        return 1
+    if devices > 1 and sys.platform == "win32":  # pragma: no cover - pipes and signals differ
+        raise SynthgenError(
+            f"trainer.devices={devices}: on Windows training uses one device.\n"
+            "Use trainer.devices=1, or the Windows Subsystem for Linux."
+        )
+    return int(devices)
+
+
+def own_command(verb: str, arguments: Sequence[str], invocation: Invocation) -> list[str]:
+    """The command line of this job alone: of a sweep, with the values and the folder that are its
+    own."""
+    start = [sys.executable, "-m", "synthgen.cli.main", *verb.split()]
+    if invocation.job is None:
+        return [*start, *arguments]
+    flags, _ = flags_and_settings(arguments)
+    kept = [one for one in flags if one not in MULTIRUN]
+    places = [one for one in invocation.hydra if one.lstrip("+~").startswith("hydra.searchpath=")]
+    chosen = [one for one in invocation.overrides if not one.startswith("out=")]
+    given = [one for one in invocation.overrides if one.startswith("out=")]
+    if given:
+        folder = f"{given[0].removeprefix('out=').strip(QUOTES)}/{invocation.job}"
+        chosen.append(f"out={quote(folder)}")
+    return [*start, *kept, *places, *chosen]
+
+
+QUOTES = "'\""
+
+
+def start_together(command: Sequence[str], count: int) -> int:
+    """Run ``count`` processes of ``command`` until all have ended; returns the exit code of the
+    first that failed, 0 if none did."""
+    folder = Path(tempfile.mkdtemp(prefix="synthgen-launch-"))
+    hand, lifeline = os.pipe()  # nobody writes: reading ends with this process, however it ends
+    team = Team(folder)
+    try:
+        with team.forwarding():
+            for rank in range(count):
+                team.members.append(started(command, rank, count, folder, hand))
+            team.watch()
+        team.tell()
+    finally:
+        for member in team.members:
+            with contextlib.suppress(ProcessLookupError):
+                member.process.kill()
+            member.process.wait()
+        os.close(hand)
+        os.close(lifeline)
+        shutil.rmtree(folder, ignore_errors=True)
+    return team.code
+
+
+@dataclass
+class Member:
+    """One of the processes; ``told`` once it was asked to end because another one had failed."""
+
+    process: subprocess.Popen[bytes]
+    rank: int
+    words: Path  # what it writes to stderr, unless it is rank 0
+    told: bool = False
+
+    @property
+    def code(self) -> int | None:
+        """Exit code as shells have it; None while it runs."""
+        found = self.process.poll()
+        return found if found is None or found >= 0 else 128 - found
+
+    @property
+    def failed(self) -> bool:
+        return bool(self.code) and not self.told
+
+    @property
+    def end(self) -> str:
+        """How it ended, in words."""
+        found = self.process.returncode
+        if found < 0:
+            return f"was ended by {signal.Signals(-found).name}"
+        return f"ended with code {found}"
+
+
+def started(command: Sequence[str], rank: int, world: int, folder: Path, hand: int) -> Member:
+    """Rank 0 writes where this process does, the others to a file. All are out of the terminal's
+    reach: Ctrl-C comes from here, once."""
+    words = folder / f"rank-{rank}.txt"
+    threads = max(1, (os.cpu_count() or 1) // world)
+    own = {
+        "RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(world),
+        "LOCAL_WORLD_SIZE": str(world), FOLDER: str(folder), LIFELINE: str(hand),
+    }  # fmt: skip
+    environment = {"OMP_NUM_THREADS": str(threads), **os.environ, **own}
+    with words.open("wb") as hidden:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=None if rank == 0 else subprocess.DEVNULL,
+            stderr=None if rank == 0 else hidden,
+            env=environment,
+            pass_fds=[hand],
+            process_group=0,
+        )
+    return Member(process, rank, words)
+
+
+@dataclass
+class Team:
+    """All processes of one command."""
+
+    folder: Path
+    members: list[Member] = field(default_factory=list)
+    first: Member | None = None  # that failed
+
+    @property
+    def code(self) -> int:
+        return 0 if self.first is None else self.first.code or 0
+
+    @contextlib.contextmanager
+    def forwarding(self) -> Iterator[None]:
+        """Each signal that comes here goes to all, once."""
+        if threading.current_thread() is not threading.main_thread():
+            yield  # only the main thread may handle signals
+            return
+
+        def forward(number: int, frame: FrameType | None) -> None:
+            for member in self.members:
+                member.process.send_signal(number)
+
+        before: dict[int, Any] = {one: signal.signal(one, forward) for one in FORWARDED}
+        try:
+            yield
+        finally:
+            for one, handler in before.items():
+                signal.signal(one, handler)
+
+    def watch(self) -> None:
+        """Until all have ended. Once one has failed, the others are asked to end as well, and
+        ended if they don't."""
+        failed_at: float | None = None
+        while any(member.code is None for member in self.members):
+            time.sleep(GLANCE)
+            if self.first is None or self.first.code == LOST:  # who was lost may take longer to go
+                self.first = self._first_failed()
+            if self.first is None:
+                continue
+            now = time.monotonic()
+            failed_at = failed_at or now
+            if now - failed_at > self._patience + GRACE:
+                self._end(signal.SIGKILL)
+            elif now - failed_at > self._patience and not any(one.told for one in self.members):
+                self._end(signal.SIGTERM)
+        self.first = self.first or self._first_failed()
+
+    @property
+    def _patience(self) -> float:
+        return 0.0 if self._rank_0_spoke else PATIENCE
+
+    @property
+    def _rank_0_spoke(self) -> bool:
+        """Whether rank 0, which everybody reads, has ended by a fault of its own and said so."""
+        one = self.members[0]
+        return one.failed and one.code != LOST and one.process.returncode > 0
+
+    def _first_failed(self) -> Member | None:
+        """Of several at once, the one that knows why."""
+        failed = [member for member in self.members if member.failed]
+        return min(failed, key=lambda one: (one.code == LOST, one.rank), default=None)
+
+    def _end(self, number: int) -> None:
+        for member in self.members:
+            if member.code is None:
+                member.told = True
+                member.process.send_signal(number)
+
+    def tell(self) -> None:
+        """Why it ended, if rank 0 didn't say so itself."""
+        first = self.first
+        if first is None or self._rank_0_spoke:
+            return
+        if first.process.returncode < 0:
+            _say(f"Process {first.rank} of {len(self.members)} {first.end}.")
+        speakers = [first, *(one for one in self.members if one.code == LOST)]
+        spoken = (_words(one) for one in speakers if one.rank)
+        if first.rank and first.process.returncode > 0:
+            _say(next(spoken) or f"Process {first.rank} of {len(self.members)} {first.end}.")
+        elif first.rank == 0:
+            _say(next((one for one in spoken if one), ""))
+
+
+def _words(member: Member) -> str:
+    return member.words.read_text("utf-8", "replace")[-MOST:].strip()
+
+
+def _say(text: str) -> None:
+    if text:
+        print(printable(text), file=sys.stderr, flush=True)
+
+
+# In the processes that are watched.
+
+
+def hold_lifeline() -> None:
+    """End this process if the one that started it dies: as with SIGTERM, and after a while for
+    good."""
+    hand = os.environ.pop(LIFELINE, None)
+    if hand is not None:
+        threading.Thread(target=_end_with, args=(int(hand),), daemon=True).start()
+
+
+def _end_with(hand: int) -> None:
+    while os.read(hand, 1):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(GRACE)
+    os.kill(os.getpid(), signal.SIGKILL)
