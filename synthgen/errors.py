@@ -4,6 +4,7 @@ them."""
 from __future__ import annotations
 
 import difflib
+import signal
 from collections.abc import Iterable
 from itertools import islice
 from unicodedata import category
@@ -32,6 +33,31 @@ class StoppedByUserError(SynthgenError):
     """Ctrl-C or SIGTERM, after the state was saved."""
 
     exit_code = 130
+
+
+# What a scheduler sends some time before it ends a job: SLURM's --signal, submitit.
+TIME_IS_UP = tuple(
+    getattr(signal, name) for name in ("SIGUSR1", "SIGUSR2") if hasattr(signal, name)
+)  # Windows has neither
+OUT_OF_TIME = 85  # exit code, as HTCondor knows it for what saved its state and wants to go on
+
+
+class OutOfTimeError(StoppedByUserError):
+    """SIGUSR1 or SIGUSR2, after the state was saved."""
+
+    exit_code = OUT_OF_TIME
+
+
+class OutOfTimeInterrupt(KeyboardInterrupt):
+    """SIGUSR1 or SIGUSR2 where there is no state to save: what is unfinished is removed, as after
+    Ctrl-C."""
+
+
+def stopped(error: KeyboardInterrupt, message: str) -> StoppedByUserError:
+    """What to raise with ``message`` instead of the interrupt ``error``."""
+    return (OutOfTimeError if isinstance(error, OutOfTimeInterrupt) else StoppedByUserError)(
+        message
+    )
 
 
 class ProcessLostError(SynthgenError):

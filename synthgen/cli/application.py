@@ -24,6 +24,7 @@ from synthgen.cli.compose import run_hydra
 from synthgen.cli.errors import explain
 from synthgen.cli.launch import own_command, processes_to_start, start_together
 from synthgen.cli.overrides import flags_first, quote_paths
+from synthgen.cli.requeue import begun_again_when_time_is_up
 from synthgen.cli.settings import (
     SETTINGS,
     RunSettings,
@@ -156,11 +157,13 @@ def run_job(verb: str, config: DictConfig, arguments: Sequence[str]) -> int:
             if (count := _processes_to_start(verb, settings, invocation)) > 1:
                 return start_together(own_command(verb, arguments, invocation), count)
             job: Any = importlib.import_module(f"synthgen.cli.jobs.{verb.replace(' ', '_')}")
-            folder = job.run(settings, invocation)
+            with begun_again_when_time_is_up(settings):
+                folder = job.run(settings, invocation)
         if speaks:
             print(printable(str(folder)) if sys.stdout.isatty() else folder, flush=True)
     except (KeyboardInterrupt, StoppedByUserError) as error:
-        return explain(error) if speaks else StoppedByUserError.exit_code
+        silent = getattr(error, "exit_code", StoppedByUserError.exit_code)
+        return explain(error) if speaks else silent
     except Exception as error:
         return explain(error)
     return 0

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 CONFIG = "config.yaml"
 ASKED = ".config.json"  # what config.yaml held when the run began
+OF_THE_COMMAND = ("out", "resume", "ckpt", "allow")  # and not of the run
 CHANGEABLE = ("max_images", "max_time", "logger", "allow")
 PLACE = ("devices", "num_nodes")  # of the trainer: where it runs, not what it computes
 ResumableType = TypeVar("ResumableType", bound=TrainSettings)
@@ -29,7 +30,8 @@ ResumableType = TypeVar("ResumableType", bound=TrainSettings)
 
 def save_config(settings: TrainSettings, verb: str, folder: Path) -> None:
     """Write ``folder``/config.yaml. Paths become absolute, so that the run can be resumed from
-    anywhere; ``out``, ``resume`` and ``allow`` belong to the command line and are left out."""
+    anywhere; ``out``, ``resume``, ``ckpt`` and ``allow`` belong to the command line, and are left
+    out."""
     plain = plain_config(settings)
     text = OmegaConf.to_yaml(OmegaConf.create(absolute_paths(plain)))
     write_json(folder / ASKED, _dotted(OmegaConf.to_container(OmegaConf.create(text))))
@@ -41,7 +43,7 @@ def plain_config(settings: Any) -> dict[str, object]:
     return {
         name: value
         for name, value in dataclasses.asdict(settings).items()
-        if name not in ("out", "resume", "allow")
+        if name not in OF_THE_COMMAND
     }
 
 
@@ -70,7 +72,9 @@ def resumed(settings: ResumableType, invocation: Invocation) -> ResumableType:
     schema = type(settings)
     fields = dataclasses.fields(schema)
     defaults = {one.name: one.default for one in fields if one.default is not dataclasses.MISSING}
-    asked = {"out": None, "resume": str(folder), "allow": settings.allow}
+    asked = {
+        "out": None, "resume": str(folder), "ckpt": settings.ckpt, "allow": settings.allow
+    }  # fmt: skip
     merged = {**defaults, **saved, **changes, **asked}
     missing = [field.name for field in fields if field.name not in merged]
     if missing and schema is RunSettings:
@@ -78,6 +82,20 @@ def resumed(settings: ResumableType, invocation: Invocation) -> ResumableType:
             f"{folder} was not written by synthgen run.\nUse: synthgen train resume={folder}"
         )
     return validate(merged, schema, also_known=RunSettings.__dataclass_fields__)
+
+
+def settings_of(settings: TrainSettings, folder: Path) -> bool:
+    """Whether the run ``folder`` was begun with just these settings."""
+    text = OmegaConf.to_yaml(OmegaConf.create(absolute_paths(plain_config(settings))))
+    asked, begun = _dotted(OmegaConf.to_container(OmegaConf.create(text))), _asked(folder)
+    if settings.max_time is None:  # a run without a limit was given one
+        asked, begun = ({**one, "max_time": ""} for one in (asked, begun))
+    return asked == begun
+
+
+def _asked(folder: Path) -> dict[str, str]:
+    found = read_json(folder / ASKED) if (folder / ASKED).is_file() else {}
+    return found if isinstance(found, dict) else {}
 
 
 def _read(folder: Path) -> dict[str, object]:
@@ -134,7 +152,7 @@ def _moved(invocation: Invocation) -> set[str]:
 def _changed(invocation: Invocation, folder: Path) -> set[str]:
     elsewhere = {f"trainer.{one}" for one in PLACE}
     keys = {override.lstrip("+~").partition("=")[0] for override in invocation.overrides}
-    names = {key.partition(".")[0] for key in keys - elsewhere} - {"resume"}
+    names = {key.partition(".")[0] for key in keys - elsewhere} - {"resume", "ckpt"}
     refused = sorted(names - set(CHANGEABLE))
     if refused:
         raise SynthgenError(

@@ -62,6 +62,7 @@ class TrainSettings(TrackedSettings):
     max_images: Count | None  # images shown to the model, None: no limit
     max_time: Positive | None  # minutes, None: no limit
     resume: str | None  # folder of the run to go on with
+    ckpt: Literal["last", "best"] | Count = "last"  # state to go on from: a number of images seen
     order: Node | None = None  # of the real images; None, as in older runs: shuffled
     start: str | None = None  # run, or its sampler/, whose weights are taken
 

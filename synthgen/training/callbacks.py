@@ -1,5 +1,5 @@
-"""What happens between batches: stopping, watching the loss, checkpoints, previews, a bar, and
-the generator as it was at its best."""
+"""What happens between batches: watching the loss, checkpoints, previews, a bar, and the generator
+as it was at its best."""
 
 from __future__ import annotations
 
@@ -7,17 +7,13 @@ import io
 import json
 import logging
 import math
-import signal
-import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import FrameType
-from typing import Any
 
 import torch
 from PIL import Image
-from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning import LightningModule, Trainer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from torch import Tensor
@@ -32,77 +28,11 @@ from synthgen.samplers.base import Sampler
 from synthgen.seeds import row_seeds
 from synthgen.training.gradients import gradient_norms
 from synthgen.training.module import GenerativeModule
-from synthgen.training.state import LAST
+from synthgen.training.state import LAST, keep_numbered
+from synthgen.training.stopping import BetweenBatches, ours
 from synthgen.types import LabelledImages
 
 log = logging.getLogger(__name__)
-
-
-class BetweenBatches(Callback):
-    """Lightning's callback with the two hooks that are used here, typed for our modules."""
-
-    def start(self, trainer: Trainer, module: GenerativeModule) -> None:
-        """Before the first batch, also of a resumed run."""
-
-    def after_batch(self, trainer: Trainer, module: GenerativeModule) -> None:
-        """After every batch, when the clock has moved on."""
-
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self.start(trainer, _ours(pl_module))
-
-    def on_train_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-    ) -> None:
-        self.after_batch(trainer, _ours(pl_module))
-
-
-def _ours(module: LightningModule) -> GenerativeModule:
-    assert isinstance(module, GenerativeModule)
-    return module
-
-
-class StopWhenDone(BetweenBatches):
-    """Ends the run at its limit, or after the batch during which Ctrl-C or SIGTERM arrived.
-
-    Attributes:
-        interrupted: whether a signal ended the run.
-    """
-
-    def __init__(self) -> None:
-        self.interrupted = False
-        self._previous: dict[int, Any] = {}
-
-    def start(self, trainer: Trainer, module: GenerativeModule) -> None:
-        if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self._previous[number] = signal.signal(number, self._interrupt)
-        if module.clock.finished:
-            trainer.should_stop = True
-
-    def _interrupt(self, number: int, frame: FrameType | None) -> None:
-        log.warning("Stopping after this batch (once more to stop at once) …")
-        self.interrupted = True
-        self._restore()
-
-    def after_batch(self, trainer: Trainer, module: GenerativeModule) -> None:
-        done = module.clock.finished or self.interrupted
-        if trainer.world_size > 1:  # clocks differ a little: every process follows the first
-            done = trainer.strategy.broadcast(done)
-        if done:
-            trainer.should_stop = True
-
-    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        self._restore()
-
-    def _restore(self) -> None:
-        for number, handler in self._previous.items():
-            signal.signal(number, handler)
-        self._previous = {}
 
 
 class WatchLosses(BetweenBatches):
@@ -115,12 +45,15 @@ class WatchLosses(BetweenBatches):
     def start(self, trainer: Trainer, module: GenerativeModule) -> None:
         self._last_time, self._last_images = time.monotonic(), module.clock.images_seen
 
+    def due(self, module: GenerativeModule) -> bool:
+        return time.monotonic() - self._last_time >= self.every_seconds
+
     def after_batch(self, trainer: Trainer, module: GenerativeModule) -> None:
-        if time.monotonic() - self._last_time >= self.every_seconds:
+        if self.agreed:
             self.record(trainer, module)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self.record(trainer, _ours(pl_module))
+        self.record(trainer, ours(pl_module))
 
     def record(self, trainer: Trainer, module: GenerativeModule) -> None:
         """Read the losses (this waits for the device), check them, hand them to the loggers."""
@@ -144,7 +77,7 @@ class WatchLosses(BetweenBatches):
 
 def finite_losses(module: GenerativeModule) -> dict[str, float]:
     """The losses of the last step as numbers; raises SynthgenError when one is NaN or infinite."""
-    values = {name: float(value) for name, value in module.losses.items()}
+    values = {name: float(value) for name, value in module.logged_losses().items()}
     for name, value in values.items():
         if not math.isfinite(value):
             raise SynthgenError(
@@ -158,22 +91,53 @@ def finite_losses(module: GenerativeModule) -> dict[str, float]:
 
 class KeepLastState(BetweenBatches):
     """Writes ``last.ckpt`` every ``every_seconds`` and at the end, never half (see ``state.py``)
-    and never broken: only while losses and weights are finite."""
+    and never broken: only while losses and weights are finite.
 
-    def __init__(self, folder: Path, every_seconds: float = 120.0) -> None:
+    Args:
+        keep: states that stay under their numbers of images; None: only the last and the one
+            before.
+        best_every: real images between comparisons with the holdout, after which a better state is
+            kept as well.
+        best: process 0's comparisons.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        every_seconds: float = 120.0,
+        *,
+        keep: int | None = None,
+        best_every: int | None = None,
+        best: KeepBest | None = None,
+    ) -> None:
         self.path = Path(folder) / LAST
         self.every_seconds = every_seconds
+        self.keep, self.best_every, self.best = keep, best_every, best
         self._last_time = 0.0
+        self._compared = 0
 
     def start(self, trainer: Trainer, module: GenerativeModule) -> None:
         self._last_time = time.monotonic()
+        self._compared = module.clock.images_seen // (self.best_every or 1)
+
+    def due(self, module: GenerativeModule) -> bool:
+        return time.monotonic() - self._last_time >= self.every_seconds
 
     def after_batch(self, trainer: Trainer, module: GenerativeModule) -> None:
-        due = time.monotonic() - self._last_time >= self.every_seconds
-        if trainer.world_size > 1:
-            due = trainer.strategy.broadcast(due)
-        if due or trainer.should_stop:
+        better = self._became_better(module)
+        if self.agreed or trainer.should_stop or better:
             self.save(trainer, module)
+
+    def _became_better(self, module: GenerativeModule) -> bool:
+        """Whether the state of this moment is the best so far, and to be kept for that."""
+        if self.keep is None or self.best_every is None:
+            return False
+        number = module.clock.images_seen // self.best_every
+        if number <= self._compared:
+            return False
+        self._compared = number
+        mine = self.best is not None and self.best.best_moment == module.clock.images_seen
+        return module.processes.first_says(mine)
 
     def save(self, trainer: Trainer, module: GenerativeModule) -> None:
         finite_losses(module)
@@ -185,6 +149,9 @@ class KeepLastState(BetweenBatches):
                 "Lower the learning rate (model.lr.start) and train again."
             )
         trainer.save_checkpoint(self.path)
+        if self.keep is not None and module.processes.is_first:
+            best = None if self.best is None else self.best.best_moment
+            keep_numbered(self.path, module.clock.images_seen, self.keep, best)
         self._last_time = time.monotonic()
 
 
@@ -323,6 +290,19 @@ class HoldoutDistance:
         return ((to_float(images).flatten(1) - self.mean) @ self.axes.T).double()
 
 
+def comparisons(run: Path) -> list[Training]:
+    """What a run's generator was compared with the holdout for so far."""
+    path = run / CURVE
+    rows = read_json(path) if path.is_file() else []
+    return [Training.from_json(row, str(path), "Remove it.") for row in rows]
+
+
+def best_moment(curve: Sequence[Training]) -> int | None:
+    """Real images seen when the distance was smallest, for the first time."""
+    found = [row for row in curve if row.distance is not None]
+    return min(found, key=lambda row: row.distance or 0.0).images_seen if found else None
+
+
 class KeepBest(BetweenBatches):
     """Saves the averaged generator whenever it comes closer to the holdout than ever before.
 
@@ -355,11 +335,15 @@ class KeepBest(BetweenBatches):
         found = [row.distance for row in self.curve if row.distance is not None]
         return min(found, default=math.inf)
 
+    @property
+    def best_moment(self) -> int | None:
+        """Real images seen when it was reached; None if nothing was compared yet."""
+        return best_moment(self.curve)
+
     def start(self, trainer: Trainer, module: GenerativeModule) -> None:
         seen = module.clock.images_seen
-        before = read_json(self.path) if seen and self.path.is_file() else []
         # What came after the state that the run goes on from is about to be repeated.
-        rows = [Training.from_json(row, str(self.path), "Remove it.") for row in before]
+        rows = comparisons(self.path.parent) if seen else []
         self.curve = [row for row in rows if (row.images_seen or 0) <= seen]
         self._done = seen // self.every
 

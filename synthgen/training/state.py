@@ -10,6 +10,7 @@ import hashlib
 import io
 import logging
 import pickle
+import shutil
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from synthgen.errors import SynthgenError
 from synthgen.io import readable_os_errors, write_partial
 
 LAST, PREVIOUS, DAMAGED = "last.ckpt", "previous.ckpt", "damaged.ckpt"
+DIGITS = 12  # of a number of images in a file's name
 DIGEST = 64  # hexadecimal digits of a SHA-256
 State = dict[str, Any]  # Lightning's, and whatever modules and optimizers put into it
 NO_COMMENT = b"\0\0"  # the last two bytes of a ZIP archive say how long its comment is
@@ -147,6 +149,51 @@ def newest_state(folder: Path) -> Path | None:
     if last.exists() or previous.exists():
         raise _damaged(last if last.exists() else previous)
     return None
+
+
+# Earlier states, each under the number of images that the run had seen: of those kept by request.
+
+
+def numbered_states(folder: Path) -> dict[int, Path]:
+    """images seen -> state, in that order."""
+    found = {int(one.stem): one for one in folder.glob("*.ckpt") if one.stem.isdecimal()}
+    return dict(sorted(found.items()))
+
+
+def keep_numbered(last: Path, images: int, keep: int, best: int | None) -> None:
+    """Keep the state ``last`` under its number, too: a second name of the same bytes where the
+    disk has such. Of the others stay the ``keep`` newest and that of the ``best`` moment; those
+    of later moments are of a part that is being trained anew."""
+    own = last.with_name(f"{images:0{DIGITS}d}.ckpt")
+    with readable_os_errors(own):
+        temporary = own.with_name(f".{own.name}")
+        temporary.unlink(missing_ok=True)
+        try:
+            temporary.hardlink_to(last)
+        except OSError:
+            shutil.copyfile(last, temporary)
+        temporary.replace(own)
+        there = numbered_states(last.parent)
+        newest = [one for one in there if one <= images][-keep:]
+        for moment, path in there.items():
+            if moment not in newest and (moment != best or moment > images):
+                path.unlink()
+
+
+def state_at(folder: Path, images: int | None) -> Path:
+    """The state that was kept at this moment, None: of a best that nobody knows. Raises
+    SynthgenError if there is none, or if it is damaged."""
+    there = numbered_states(folder)
+    if images is None or images not in there:
+        what = "the best moment" if images is None else f"{images} images"
+        kept = ", ".join(map(str, there)) or "none"
+        raise SynthgenError(
+            f"{folder} holds no state of {what}.\nKept under their images seen: {kept}; a run "
+            "with trainer.keep_states=3 keeps three, and with trainer.best_every= the best."
+        )
+    if not is_whole(there[images]):
+        raise _damaged(there[images])
+    return there[images]
 
 
 def _damaged(path: Path) -> SynthgenError:

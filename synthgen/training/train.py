@@ -25,28 +25,29 @@ from synthgen.data import Splits, write_split
 from synthgen.data.splits import SPLIT_FILE, require_same_split
 from synthgen.dataset.schema import Provenance, Start, Training, TrainingData
 from synthgen.device import Precision, compute_dtype
-from synthgen.errors import StoppedByUserError, SynthgenError
+from synthgen.errors import OutOfTimeError, StoppedByUserError, SynthgenError
 from synthgen.io import readable_os_errors, write_json
 from synthgen.launch import require_strategy
 from synthgen.processes import Processes
-from synthgen.ranges import Count, NonNegative, Positive, Seed
+from synthgen.ranges import Count, Few, NonNegative, Positive, Seed
 from synthgen.samplers.artifact import save_sampler
 from synthgen.samplers.base import FittedSampler, Sampler
 from synthgen.serialization import UNFIT
 from synthgen.training.callbacks import (
-    BetweenBatches,
     HoldoutDistance,
     KeepBest,
     KeepLastState,
     Previews,
     ShowProgress,
-    StopWhenDone,
     WatchLosses,
+    best_moment,
+    comparisons,
 )
 from synthgen.training.data import Batches, Order, Shuffled
 from synthgen.training.finetune import begin_from, known_to
 from synthgen.training.module import GenerativeModule
-from synthgen.training.state import Restored, newest_state
+from synthgen.training.state import Restored, newest_state, state_at
+from synthgen.training.stopping import BetweenBatches, StopWhenDone
 from synthgen.training.strategy import (
     Accelerator,
     device_options,
@@ -77,12 +78,14 @@ def train(
     strategy: str = "auto",
     compile: Compilation | None = None,
     checkpoint_minutes: NonNegative = 2.0,
+    keep_states: Few | None = None,
     previews: Annotated[int, Interval(ge=0, le=10_000)] = 20,
     best_every: Count | None = None,
     order: Order | None = None,
     start: str | Path | None = None,
     allow: Sequence[str] = (),
     resume: bool = False,
+    ckpt: Literal["last", "best"] | Count = "last",
     processes: Processes | None = None,
 ) -> Path:
     """Train or fit ``model`` on the training split and save its sampler to ``out/sampler``.
@@ -96,6 +99,8 @@ def train(
         strategy: ``auto`` or ``ddp``, which is the same: gradients are averaged.
         compile: a mode of torch.compile; None leaves networks as they are.
         checkpoint_minutes: from one saved state to the next.
+        keep_states: how many saved states stay, under their numbers of images, and with
+            ``best_every`` that of the best moment; None: the last, and the one before it.
         previews: grids of drawn images over the run.
         best_every: real images after which the generator is compared with the holdout again; the
             best one is kept as the sampler ``out/best``. None: never.
@@ -106,6 +111,8 @@ def train(
         resume: continue from the last state in ``out/checkpoints``; on the same CPU, a run limited
             by ``max_images`` then ends with the same weights as one that was never stopped (on a
             GPU nearly: resizing sums in any order there).
+        ckpt: the state to resume from: the last, that of the smallest distance to the holdout, or
+            that of so many images seen; the last two among ``keep_states``.
         processes: those that train it together, all of which call this, each with its split; None:
             those that a launcher started, if ``devices`` or ``num_nodes`` says that there are some.
 
@@ -118,6 +125,7 @@ def train(
         ProcessLostError: another process is gone.
         ValueError: there is no limit.
         StoppedByUserError: after Ctrl-C or SIGTERM, once the state is saved.
+        OutOfTimeError: the same after SIGUSR1 or SIGUSR2.
     """
     require_strategy(strategy)
     require_accelerator(accelerator)
@@ -128,7 +136,7 @@ def train(
                 f"A {type(model).__name__} is fitted by one process; {group.world} are here.\n"
                 "Use trainer.devices=1."
             )
-        place = _begin(model, splits, out, start, allow, resume, group)
+        place = _begin(model, splits, out, start, allow, ckpt if resume else None, group)
         if isinstance(model, FittedSampler):
             started = time.monotonic()
             model.fit(splits.train)
@@ -149,7 +157,14 @@ def train(
             )
             watching = watchers(model, splits, out, previews, best_every)
             stream = RealBatches(splits, model, order)
-            record = fit(model, stream, out, new_trainer, checkpoint_minutes, watching, place.state)
+            keep = KeepLastState(
+                out / CHECKPOINTS,
+                checkpoint_minutes * 60,
+                keep=keep_states,
+                best_every=best_every,
+                best=next((one for one in watching if isinstance(one, KeepBest)), None),
+            )
+            record = fit(model, stream, out, new_trainer, keep, watching, place.state)
             if not group.is_first:
                 return out / "sampler"
             sampler = model.finish(splits.train)
@@ -191,7 +206,7 @@ def _begin(
     out: Path,
     start: str | Path | None,
     allow: Sequence[str],
-    resume: bool,
+    resume: Literal["last", "best"] | int | None,
     processes: Processes,
 ) -> _Place:
     """Process 0 looks at what lies in ``out``, or writes what a new run begins with; the others
@@ -201,16 +216,25 @@ def _begin(
         return _Place(Path(found) if found else None, None)
     with readable_os_errors(out):
         out.mkdir(parents=True, exist_ok=True)
-    state = newest_state(out / CHECKPOINTS) if resume else None
-    resume = resume and (state is not None or _is_done(model, out))
-    known = None if resume or start is None else known_to(start, splits)
-    if resume:
+    state = None if resume is None else state_to_resume(out, resume)
+    resumed = resume is not None and (state is not None or _is_done(model, out))
+    known = None if resumed or start is None else known_to(start, splits)
+    if resumed:
         require_same_split(splits, out)
     else:
         write_split(splits, out, seen=known.images if known else ())
     begun = begin_from(start, model, out, allow, known)
     processes.first_says("" if state is None else str(state.absolute()))
     return _Place(state, begun)
+
+
+def state_to_resume(run: Path, which: Literal["last", "best"] | int) -> Path | None:
+    """The state of ``run`` to go on from; None if none was ever saved. Raises SynthgenError if
+    there is no such state."""
+    folder = run / CHECKPOINTS
+    if which == "last":
+        return newest_state(folder)
+    return state_at(folder, best_moment(comparisons(run)) if which == "best" else int(which))
 
 
 def _is_done(model: GenerativeModule | FittedSampler, out: Path) -> bool:
@@ -269,18 +293,18 @@ def fit(
     stream: RealBatches,
     out: Path,
     new_trainer: Callable[..., Trainer],
-    checkpoint_minutes: float,
+    keep: KeepLastState,
     watching: Sequence[BetweenBatches],
     state: Path | None,
 ) -> Training:
     """Run Lightning, from ``state`` if there is one, until the clock says stop; returns what
     ``training.json`` records."""
     _refuse_foreign_states(out)
-    stop = StopWhenDone()
-    keep = KeepLastState(out / CHECKPOINTS, checkpoint_minutes * 60)
+    watch = WatchLosses()
+    stop = StopWhenDone(watch, keep)
     # The order matters: the limit is read first, then losses are checked, then the state is saved.
     restored = Restored()
-    callbacks: list[Callback] = [restored, stop, WatchLosses(), *watching, keep, ShowProgress()]
+    callbacks: list[Callback] = [restored, stop, watch, *watching, keep, ShowProgress()]
     module.to(memory_format=torch.channels_last)
     with quiet_lightning():
         trainer = new_trainer(
@@ -312,8 +336,8 @@ def fit(
         except SystemExit as error:  # what Lightning makes of a second Ctrl-C
             raise error.__context__ or error from None
     clock, device = module.clock, trainer.strategy.root_device  # the module is on the CPU again
-    if stop.interrupted and not clock.finished:
-        raise StoppedByUserError(
+    if (stop.interrupted or stop.out_of_time) and not clock.finished:
+        raise (OutOfTimeError if stop.out_of_time else StoppedByUserError)(
             f"Stopped after {clock.images_seen:,} images; the state is in {keep.path}.\n"
             f"Go on with: synthgen train resume={out}"
         )

@@ -106,7 +106,10 @@ def split(words: list[str]) -> tuple[str, list[str]]:
 
 
 def as_one_process(words: list[str]) -> list[str]:
-    """A command of ``torchrun`` or ``srun`` without what it starts it with."""
+    """A command of ``torchrun``, ``srun`` or ``sbatch`` without what it starts it with."""
+    if words[0] == "sbatch":
+        assert "synthgen train" in (ROOT / words[1]).read_text()
+        return ["synthgen", "train", *words[2:]]
     if words[0] in ("torchrun", "srun"):
         start = next(at for at, word in enumerate(words) if word.endswith("synthgen"))
         return ["synthgen", *words[start + 1 :]]

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from synthgen.cli.jobs import evaluate, synthesize, train
+from synthgen.cli.requeue import going_on
 from synthgen.cli.resume import resumed
-from synthgen.errors import SynthgenError
+from synthgen.errors import SynthgenError, stopped
 from synthgen.synthesis import is_complete
 from synthgen.synthesis.plan import checked_quotas
 from synthgen.synthesis.room import require_least_room
@@ -30,6 +31,8 @@ def run(settings: RunSettings, invocation: Invocation) -> Path:
     """Each stage's folder appears in one step, so a folder that is there is complete. What later
     stages need is built, and tried on what the data and the untrained model tell, before training
     starts: a mistake there must not cost a training."""
+    train.require_resuming(settings)
+    settings, invocation = going_on(settings, invocation)
     if settings.resume is not None:
         settings = resumed(settings, invocation)
     plan, instruments = synthesize.plan_of(settings), evaluate.instruments_of(settings)
@@ -43,9 +46,10 @@ def run(settings: RunSettings, invocation: Invocation) -> Path:
                 _resume_training(settings, invocation, out, processes)
             try:
                 _later_stages(settings, plan, instruments, out, processes)
-            except KeyboardInterrupt:
+            except KeyboardInterrupt as error:
                 what = f"Stopped. The stages that were finished are in {out}."
-                raise train.stopped(what, invocation.verb, out) from None
+                message = f"{what}\n{train.way_on(invocation.verb, out)}"
+                raise stopped(error, message) from None
     return out
 
 
@@ -106,7 +110,9 @@ def _resume_training(
         model = train.build_model(settings, splits)
         train.fit(settings, out, splits, model, processes, verb=invocation.verb, resume=True)
         return
-    longer = [one for one in invocation.overrides if one.startswith(("max_images", "max_time"))]
+    longer = [
+        one for one in invocation.overrides if one.startswith(("max_images", "max_time", "ckpt"))
+    ]
     if longer:
         raise SynthgenError(
             f"{out} has finished training; {' '.join(longer)} would make its set and report stale."

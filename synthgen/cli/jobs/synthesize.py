@@ -15,7 +15,7 @@ from synthgen.data.divide import rebuild
 from synthgen.dataset.card import Papers
 from synthgen.dataset.formats.images import Format
 from synthgen.dataset.storage import open_store
-from synthgen.errors import StoppedByUserError, SynthgenError
+from synthgen.errors import SynthgenError, stopped
 from synthgen.launch import current_launch
 from synthgen.samplers.artifact import read_description, sampler_folder
 from synthgen.samplers.base import FittedSampler
@@ -63,8 +63,8 @@ def _draw_new(
     was_there = not settings.append and is_complete(out)
     try:
         generate(request, out, append=settings.append, papers=Papers.from_json(settings.papers))
-    except KeyboardInterrupt:
-        raise _stopped(out) from None
+    except KeyboardInterrupt as error:
+        raise stopped(error, _how_to_go_on(out)) from None
     if current_launch().rank == 0 and "://" not in str(out) and not was_there:
         _track(settings, Path(out), run=Path(out), samplers=given)
     return out
@@ -185,9 +185,9 @@ def _track(
         log_dataset(tracker, out, [sampler_folder(path) for path in paths])
 
 
-def _stopped(out: str | Path) -> StoppedByUserError:
+def _how_to_go_on(out: str | Path) -> str:
     shown = shlex.quote(f"out={out}")
-    return StoppedByUserError(
+    return (
         f"Stopped. The shards that were finished are in {out}.\n"
         f"Go on with the same command{'' if '://' in str(out) else f', with {shown}'}."
     )

@@ -18,12 +18,13 @@ import torch
 from synthgen.cli.assemble import build_instance, build_source, keyword_arguments, stage_tracker
 from synthgen.cli.build import build, check
 from synthgen.cli.coerce import coerce
+from synthgen.cli.requeue import going_on, ignore_the_end, mark_begun
 from synthgen.cli.resume import resumed, save_config
 from synthgen.data.divide import prepare, rebuild
 from synthgen.data.splits import SPLIT_FILE, read_split
 from synthgen.dataset.schema import Recipe
 from synthgen.device import total_memory
-from synthgen.errors import ProcessLostError, StoppedByUserError, SynthgenError
+from synthgen.errors import OutOfTimeError, ProcessLostError, StoppedByUserError, SynthgenError
 from synthgen.io import remove_contents, require_absent, sole_writer
 from synthgen.launch import current_launch
 from synthgen.processes import Processes
@@ -48,16 +49,32 @@ log = logging.getLogger(__name__)
 
 
 def run(settings: TrainSettings, invocation: Invocation) -> Path:
+    asked_to_resume = settings.resume is not None
+    require_resuming(settings)
+    settings, invocation = going_on(settings, invocation)
     resume = settings.resume is not None
     if resume:
         settings = resumed(settings, invocation)
     with started_processes(settings) as processes:
         out = place(settings, invocation, processes)
         with claimed(out, processes):
+            begun_again = resume and not asked_to_resume
+            if begun_again and processes.first_says((out / "training.json").is_file()):
+                log.info("Training is complete.")
+                return out
             splits = splits_of_all(settings, processes)
             model = build_model(settings, splits)
             fit(settings, out, splits, model, processes, verb=invocation.verb, resume=resume)
     return out
+
+
+def require_resuming(settings: TrainSettings) -> None:
+    """Raises SynthgenError for a state to go on from without a run to go on with."""
+    if settings.ckpt != "last" and settings.resume is None:
+        raise SynthgenError(
+            f"ckpt={settings.ckpt} is a state of a run to go on with, and no run is named.\n"
+            "Name the run: resume=RUN"
+        )
 
 
 @contextmanager
@@ -200,6 +217,7 @@ def fit(
         "start": settings.start,
         "allow": allow,
         "resume": resume,
+        "ckpt": settings.ckpt,
     }
     taken = {"model", "splits", "out", "loggers", "processes", *own}
     options = keyword_arguments(train, settings.trainer, "trainer", without=taken)
@@ -208,15 +226,21 @@ def fit(
     if first and not resume:
         require_absent(out)  # another process may have written it a moment ago
         save_config(settings, verb, out)
+        mark_begun(out)
     try:
         if first:
             with stage_tracker(settings, out, "train", run=out) as tracker:
-                run_it(loggers=tracker.loggers())
+                try:
+                    run_it(loggers=tracker.loggers())
+                except OutOfTimeError:  # loggers may take a while to end
+                    ignore_the_end()
+                    raise
                 log_sampler(tracker, sampler_folder(out))
         else:
             run_it()
     except StoppedByUserError as error:
-        raise stopped(str(error).partition("\n")[0], verb, out) from None
+        what = str(error).partition("\n")[0]
+        raise type(error)(f"{what}\n{way_on(verb, out)}") from None
     except ProcessLostError as error:
         if newest_state(out / CHECKPOINTS) is None:
             raise
@@ -231,11 +255,6 @@ def has_begun(model: object, out: Path) -> bool:
     """Whether something came of a training that failed."""
     seen = isinstance(model, GenerativeModule) and model.clock.images_seen > 0
     return seen or (out / "sampler").exists()
-
-
-def stopped(what: str, verb: str, out: Path) -> StoppedByUserError:
-    """``what`` happened, and the command that goes on."""
-    return StoppedByUserError(f"{what}\n{way_on(verb, out)}")
 
 
 def way_on(verb: str, out: Path) -> str:
