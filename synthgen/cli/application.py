@@ -3,6 +3,7 @@ where the result lies."""
 
 from __future__ import annotations
 
+import functools
 import importlib
 import logging
 import os
@@ -11,9 +12,10 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from datetime import datetime
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +33,14 @@ from synthgen.cli.settings import (
     require_packages,
     validate,
 )
+from synthgen.cli.sweep.command import (
+    JobFailedError,
+    in_sweep,
+    is_sweep,
+    place_of,
+    this_job,
+)
+from synthgen.cli.sweep.objective import objective_of, value_of
 from synthgen.cli.trust import require_own_address, require_own_packages
 from synthgen.errors import SynthgenError, printable
 from synthgen.io import parse_json
@@ -75,7 +85,8 @@ def _is_run(path: Path) -> bool:
         return file.read(len(FIRST_WORDS)) == FIRST_WORDS
 
 
-MULTIRUN = {"-m", "--multirun"}
+MOST_SAID = 10_000  # characters of an error that a sweep keeps
+log = logging.getLogger(__name__)
 SHARED_OR_HARMLESS = {"synthesize", "verify", "models"}  # with several processes of one launcher
 
 
@@ -87,12 +98,15 @@ class Invocation:
     overrides: tuple[str, ...]  # key=value, as given
     groups: tuple[str, ...]  # names of the config groups
     name: str  # the experiment's, else the verb's
-    job: int | None  # number within a multirun
+    job: int | None  # number within a sweep
+    sweep: Path | None = None  # its folder
 
     def folder(self, out: str | None) -> Path:
-        """Where to write: ``out``, ``out``/<job> in a multirun, or a new name under runs/. Raises
+        """Where to write: ``out``, ``out``/<job> in a sweep, or a new name under runs/. Raises
         SynthgenError for a place inside a set, or inside what a run keeps for itself."""
-        if out is None:
+        if out is None and self.sweep is not None:
+            found = self.sweep / str(self.job)
+        elif out is None:
             found = Path("runs") / f"{self.name}-{datetime.now():%Y-%m-%d_%H-%M-%S-%f}"
         else:
             found = Path(out) if self.job is None else Path(out) / str(self.job)
@@ -100,28 +114,39 @@ class Invocation:
         return found
 
 
-class JobFailedError(Exception):
-    """A job of a sweep ended with ``code``; what went wrong is told already. Hydra brings it from
-    wherever the job ran, once all jobs are over."""
+@dataclass(frozen=True)
+class JobDone:
+    """How a job ended: ``folder`` is what it wrote, ``objective`` the result that ``objective=``
+    names, ``said`` why it failed."""
 
-    def __init__(self, code: int) -> None:
-        super().__init__(code)
-        self.code = code
+    code: int
+    folder: Path | None = None
+    objective: float | None = None
+    higher_is_better: bool | None = None
+    said: str | None = None
 
 
 def run_application(verb: str, arguments: Sequence[str]) -> int:
     """Run ``verb`` with Hydra's command line ``arguments``; returns the exit code."""
     codes: list[int] = []
 
-    def task(config: DictConfig) -> None:
-        code = run_job(verb, config, arguments)
-        if code and _in_multirun():  # the job may be in a process of its own
-            raise JobFailedError(code)
-        codes.append(code)
+    def task(config: DictConfig) -> float | None:
+        if in_sweep():  # the job may be in a process of its own
+            from synthgen.cli.sweep.multirun import sweep_job
+
+            overrides = HydraConfig.get().overrides.task
+            return sweep_job(functools.partial(run_job, verb, config, arguments), overrides)
+        done = run_job(verb, config, arguments)
+        if done.folder is not None:
+            text = str(done.folder)
+            print(printable(text) if sys.stdout.isatty() else text, flush=True)
+        codes.append(done.code)
+        return done.objective
 
     config_name = verb.replace(" ", "_")
-    with _command_line(verb, quote_paths(flags_first(arguments))):
+    with tempfile.TemporaryDirectory(prefix="synthgen-") as scratch, _command_line():
         try:
+            sys.argv = [f"synthgen {verb}", *for_hydra(verb, arguments, scratch)]
             run_hydra(config_name, task)
         except JobFailedError as error:
             codes.append(error.code)
@@ -132,9 +157,19 @@ def run_application(verb: str, arguments: Sequence[str]) -> int:
     return next((code for code in codes if code), 0)
 
 
-def run_job(verb: str, config: DictConfig, arguments: Sequence[str]) -> int:
-    """Do one job of the command line ``arguments``; the last line on stdout is the folder that it
-    wrote, all else goes to stderr."""
+def for_hydra(verb: str, arguments: Sequence[str], scratch: str) -> list[str]:
+    """The arguments as Hydra reads them; ``scratch`` is for the sweep of a verb that writes
+    nothing. Raises SynthgenError."""
+    given = quote_paths(flags_first(arguments))
+    if not is_sweep(given):
+        return given
+    writes = "out" in SETTINGS[verb].__dataclass_fields__
+    return [*given, place_of(given, verb, None if writes else scratch)]
+
+
+def run_job(verb: str, config: DictConfig, arguments: Sequence[str]) -> JobDone:
+    """Do one job of the command line ``arguments``; all that it says goes to stderr."""
+    objective, folder = None, None
     try:
         _log_to_stderr()
         with redirect_stdout(sys.stderr):
@@ -147,12 +182,19 @@ def run_job(verb: str, config: DictConfig, arguments: Sequence[str]) -> int:
                 sys.path.append(os.getcwd())  # the person's own package may lie here, uninstalled
                 require_packages(settings.allow)
             _require_one_process(verb)
+            objective = objective_of(settings)
             job: Any = importlib.import_module(f"synthgen.cli.jobs.{verb.replace(' ', '_')}")
             folder = job.run(settings, invocation)
-        print(printable(str(folder)) if sys.stdout.isatty() else folder, flush=True)
+            if objective is None:
+                return JobDone(0, folder)
+            value = value_of(objective, folder)
+            log.info("%s: %.6g", objective.name, value)
+        return JobDone(0, folder, value, objective.higher_is_better)
     except (Exception, KeyboardInterrupt) as error:
-        return explain(error)
-    return 0
+        with redirect_stderr(StringIO()) as said:
+            code = explain(error)
+        sys.stderr.write(said.getvalue())
+        return JobDone(code, folder, said=said.getvalue()[-MOST_SAID:])
 
 
 def _require_one_process(verb: str) -> None:
@@ -178,13 +220,9 @@ def _invocation(verb: str) -> Invocation:
         overrides=tuple(context.overrides.task),
         groups=tuple(str(group) for group in choices if not str(group).startswith("hydra/")),
         name=str(choices.get("experiment") or verb.replace(" ", "-")),
-        job=int(context.job.num) if _in_multirun() else None,
+        job=this_job()[1] if in_sweep() else None,
+        sweep=this_job()[0] if in_sweep() else None,
     )
-
-
-def _in_multirun() -> bool:
-    mode = HydraConfig.get().mode
-    return mode is not None and mode.name == "MULTIRUN"
 
 
 class Printable(logging.Formatter):
@@ -207,25 +245,22 @@ def _log_to_stderr() -> None:
 
 
 @contextmanager
-def _command_line(verb: str, arguments: Sequence[str]) -> Iterator[None]:
-    """Hydra reads ``sys.argv``, swallows errors unless an environment variable forbids it, and
-    writes a multirun.yaml somewhere: give it what it wants and put everything back."""
+def _command_line() -> Iterator[None]:
+    """Hydra reads ``sys.argv``, and swallows errors unless an environment variable forbids it: put
+    everything back afterwards."""
     before, full_error = sys.argv, os.environ.get("HYDRA_FULL_ERROR")
     terminate = _end_like_ctrl_c()
-    with tempfile.TemporaryDirectory(prefix="synthgen-") as scratch:
-        sweep = [f"hydra.sweep.dir='{scratch}'"] if MULTIRUN & set(arguments) else []
-        sys.argv = [f"synthgen {verb}", *arguments, *sweep]
-        os.environ["HYDRA_FULL_ERROR"] = "1"
-        try:
-            yield
-        finally:
-            sys.argv = before
-            if terminate is not None:
-                signal.signal(signal.SIGTERM, terminate)
-            if full_error is None:
-                os.environ.pop("HYDRA_FULL_ERROR", None)
-            else:
-                os.environ["HYDRA_FULL_ERROR"] = full_error
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    try:
+        yield
+    finally:
+        sys.argv = before
+        if terminate is not None:
+            signal.signal(signal.SIGTERM, terminate)
+        if full_error is None:
+            os.environ.pop("HYDRA_FULL_ERROR", None)
+        else:
+            os.environ["HYDRA_FULL_ERROR"] = full_error
 
 
 def _end_like_ctrl_c() -> Any:
