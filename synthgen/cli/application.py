@@ -3,6 +3,7 @@ where the result lies."""
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import importlib
 import logging
@@ -17,7 +18,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from io import StringIO
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
@@ -29,6 +30,7 @@ from synthgen.cli.settings import (
     SETTINGS,
     RunSettings,
     Settings,
+    TrainSettings,
     WritingSettings,
     require_packages,
     validate,
@@ -44,6 +46,9 @@ from synthgen.cli.sweep.objective import objective_of, value_of
 from synthgen.cli.trust import require_own_address, require_own_packages
 from synthgen.errors import SynthgenError, printable
 from synthgen.io import parse_json
+
+if TYPE_CHECKING:
+    from synthgen.cli.sweep.folder import SweepJob
 
 # Where a command may write: not into what another one wrote.
 
@@ -146,6 +151,7 @@ def run_application(verb: str, arguments: Sequence[str]) -> int:
     config_name = verb.replace(" ", "_")
     with tempfile.TemporaryDirectory(prefix="synthgen-") as scratch, _command_line():
         try:
+            _log_to_stderr()
             sys.argv = [f"synthgen {verb}", *for_hydra(verb, arguments, scratch)]
             run_hydra(config_name, task)
         except JobFailedError as error:
@@ -167,8 +173,11 @@ def for_hydra(verb: str, arguments: Sequence[str], scratch: str) -> list[str]:
     return [*given, place_of(given, verb, None if writes else scratch)]
 
 
-def run_job(verb: str, config: DictConfig, arguments: Sequence[str]) -> JobDone:
-    """Do one job of the command line ``arguments``; all that it says goes to stderr."""
+def run_job(
+    verb: str, config: DictConfig, arguments: Sequence[str], before: SweepJob | None = None
+) -> JobDone:
+    """Do one job of the command line ``arguments``; all that it says goes to stderr. ``before`` is
+    what a scheduler stopped and has started again: a run goes on where it was."""
     objective, folder = None, None
     try:
         _log_to_stderr()
@@ -184,6 +193,8 @@ def run_job(verb: str, config: DictConfig, arguments: Sequence[str]) -> JobDone:
             _require_one_process(verb)
             objective = objective_of(settings)
             job: Any = importlib.import_module(f"synthgen.cli.jobs.{verb.replace(' ', '_')}")
+            if before is not None:
+                settings, invocation = _going_on(settings, invocation)
             folder = job.run(settings, invocation)
             if objective is None:
                 return JobDone(0, folder)
@@ -195,6 +206,18 @@ def run_job(verb: str, config: DictConfig, arguments: Sequence[str]) -> JobDone:
             code = explain(error)
         sys.stderr.write(said.getvalue())
         return JobDone(code, folder, said=said.getvalue()[-MOST_SAID:])
+
+
+def _going_on(settings: Settings, invocation: Invocation) -> tuple[Settings, Invocation]:
+    """The same with ``resume=``, if the job was begun and is a run."""
+    if not isinstance(settings, TrainSettings) or settings.resume is not None:
+        return settings, invocation
+    out = invocation.folder(settings.out)
+    if not (out / RUN).is_file():
+        return settings, invocation
+    log.info("%s was begun before and goes on.", out)
+    going_on = dataclasses.replace(settings, resume=str(out))
+    return going_on, dataclasses.replace(invocation, overrides=())
 
 
 def _require_one_process(verb: str) -> None:

@@ -102,21 +102,20 @@ class SweepFolder:
             )
 
     def remove_unused(self) -> None:
-        """Where no job began, the sweep leaves nothing."""
-        if not self.began:
+        """Where no job began, the sweep leaves nothing but what a scheduler says of that."""
+        submitted = any(self.state.glob(".submitit/*/*_submitted.pkl"))
+        if not self.began and not submitted:
             shutil.rmtree(self.state, ignore_errors=True)
             if self.path.is_dir() and not any(self.path.iterdir()):
                 self.path.rmdir()
 
-    def begin(self, job: int, overrides: Sequence[str]) -> SweepJob | None:
-        """Job ``job`` begins in this process; returns how it was found, None for a new one."""
-        before = self.read(job)
+    def begin(self, job: int, overrides: Sequence[str]) -> None:
+        """Job ``job`` begins in this process."""
         self._write(
             SweepJob(
                 job=job, overrides=tuple(overrides), host=socket.gethostname(), pid=os.getpid()
             )
         )
-        return before
 
     def end(self, job: SweepJob) -> None:
         self._write(job)

@@ -30,7 +30,7 @@ Task = Callable[[DictConfig], Any]
 log = logging.getLogger(__name__)
 
 
-def sweep_job(run: Callable[[], JobDone], overrides: Sequence[str]) -> float | None:
+def sweep_job(run: Callable[[SweepJob | None], JobDone], overrides: Sequence[str]) -> float | None:
     """Do a job of a sweep in this process and leave a record of it; returns the objective for
     Hydra's sweepers. Raises JobFailedError."""
     place, number = this_job()
@@ -38,11 +38,13 @@ def sweep_job(run: Callable[[], JobDone], overrides: Sequence[str]) -> float | N
     if sweep.stopping:
         raise JobFailedError(INTERRUPTED)
     begun = time.monotonic()
-    if is_first_process():
-        sweep.begin(number, overrides)
-    done = run()
+    before = sweep.read(number)
+    if before is not None and before.code not in (None, INTERRUPTED):
+        before = None
     if not is_first_process():
-        return done.objective
+        return run(before).objective
+    sweep.begin(number, overrides)
+    done = run(before)
     record = sweep.read(number)
     assert record is not None  # this process wrote it
     found = {
@@ -123,7 +125,7 @@ def tell(folder: SweepFolder, verb: str, jobs: Jobs) -> None:
     """The table of the whole sweep, and a line on each job of this process."""
     folder.remove_unused()
     ended = jobs.outcomes()
-    if not ended or not folder.began:
+    if not ended or not folder.state.is_dir():
         return
     folder.write_table(verb, ended)
     print(printable(as_text(ended)), file=sys.stderr)

@@ -45,7 +45,7 @@ class Study:
 
     The same command goes on with a study, and several at the same time share it: each trial's
     randomness belongs to the seed and the trial's number, so no two try the same points, and the
-    n-th trial of a study that one process works at is the same whether it was interrupted or not.
+    n-th trial of a study that one process works at is the same whether it was continued or not.
 
     Args:
         algorithm: tree-structured Parzen estimators (Bergstra et al. 2011), random search, or a
