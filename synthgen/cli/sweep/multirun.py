@@ -16,7 +16,7 @@ from hydra._internal.hydra import Hydra
 from hydra.core.plugins import Plugins
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 
 from synthgen.cli.sweep.command import INTERRUPTED, JobFailedError, shown, this_job
 from synthgen.cli.sweep.folder import DIED, SweepFolder, SweepJob, as_text
@@ -26,6 +26,7 @@ from synthgen.errors import printable
 if TYPE_CHECKING:
     from synthgen.cli.application import JobDone
 
+BASIC = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
 Task = Callable[[DictConfig], Any]
 log = logging.getLogger(__name__)
 
@@ -116,7 +117,10 @@ def sweeper_of(
         return functools.partial(study.sweep, jobs=jobs, config=config, context=context)
     jobs.folder.require_new()
     plugins = Plugins.instance()
-    sweeper = plugins.instantiate_sweeper(hydra_context=context, task_function=task, config=config)
+    basic = config.copy()  # it would look for a launcher of ours among Hydra's plugins
+    with open_dict(basic.hydra):
+        basic.hydra.launcher = {"_target_": BASIC}
+    sweeper = plugins.instantiate_sweeper(hydra_context=context, task_function=task, config=basic)
     sweeper.launcher = Numbered(jobs)
     return sweeper.sweep
 

@@ -1,4 +1,4 @@
-"""``objective=``: a result by its name, of held-back images only, and said before anything is run."""
+"""``objective=``: a result by its name, of held-back images only, and refused in time."""
 
 import importlib
 import json
