@@ -35,6 +35,7 @@ from synthgen.cli.settings import (
     require_packages,
     validate,
 )
+from synthgen.cli.sweep.agent import tell_agent
 from synthgen.cli.sweep.command import (
     JobFailedError,
     in_sweep,
@@ -200,6 +201,7 @@ def run_job(
                 return JobDone(0, folder)
             value = value_of(objective, folder)
             log.info("%s: %.6g", objective.name, value)
+            tell_agent(objective, value)
         return JobDone(0, folder, value, objective.higher_is_better)
     except (Exception, KeyboardInterrupt) as error:
         with redirect_stderr(StringIO()) as said:

@@ -1,0 +1,35 @@
+"""What an agent of W&B's sweeps, which started this process, wants to know: the objective."""
+
+from __future__ import annotations
+
+import logging
+import os
+
+from synthgen.cli.sweep.objective import Objective
+
+SWEEP, RUN = "WANDB_SWEEP_ID", "WANDB_RUN_ID"
+KEY = "objective"
+log = logging.getLogger(__name__)
+
+
+def tell_agent(objective: Objective, value: float) -> None:
+    """Write ``objective`` into the summary of the run that the agent asked for, after the stages of
+    the command have ended it; files in configs/sweep/ name it as their metric. Does nothing where
+    no agent is; one line says so where W&B can't be reached."""
+    if SWEEP not in os.environ:
+        return
+    import wandb
+
+    from synthgen.tracking.wandb import SETTINGS  # nothing about the machine goes along
+
+    try:
+        run = wandb.init(
+            id=os.environ.get(RUN), resume="allow", settings=wandb.Settings(**SETTINGS)
+        )
+    except wandb.errors.Error as error:
+        said = str(error).strip().partition("\n")[0]
+        log.warning("The agent of W&B's isn't told %s = %.6g: %s", objective.name, value, said)
+        return
+    run.summary[KEY] = value
+    run.summary[f"{KEY}_name"] = objective.name
+    run.finish()
