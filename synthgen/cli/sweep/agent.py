@@ -20,16 +20,21 @@ def tell_agent(objective: Objective, value: float) -> None:
         return
     import wandb
 
-    from synthgen.tracking.wandb import SETTINGS  # nothing about the machine goes along
+    from synthgen.tracking.wandb import SETTINGS, choose_mode, netrc_hosts
 
+    mode = choose_mode(os.environ, netrc_hosts(os.environ))
+    settings = wandb.Settings(**SETTINGS)  # nothing about the machine goes along
     try:
-        run = wandb.init(
-            id=os.environ.get(RUN), resume="allow", settings=wandb.Settings(**SETTINGS)
-        )
+        run = wandb.init(id=os.environ.get(RUN), resume="allow", mode=mode, settings=settings)
     except wandb.errors.Error as error:
-        said = str(error).strip().partition("\n")[0]
-        log.warning("The agent of W&B's isn't told %s = %.6g: %s", objective.name, value, said)
+        _tell_person(objective, value, str(error).strip().partition("\n")[0])
         return
     run.summary[KEY] = value
     run.summary[f"{KEY}_name"] = objective.name
     run.finish()
+    if mode == "offline":
+        _tell_person(objective, value, "there is no key of W&B's here, so it is kept offline")
+
+
+def _tell_person(objective: Objective, value: float, why: str) -> None:
+    log.warning("W&B's agent isn't told %s = %.6g: %s.", objective.name, value, why)

@@ -3,10 +3,13 @@
 import shlex
 
 import pytest
+import wandb
 import yaml
 from wandb.sdk.launch.sweeps import utils as agents
 
 from synthgen.cli.settings import SETTINGS
+from synthgen.cli.sweep import agent
+from synthgen.cli.sweep.objective import DISTANCE, Objective
 from synthgen.io import config_dir
 
 FILES = sorted((config_dir() / "sweep").glob("*.yaml"))
@@ -46,8 +49,6 @@ def test_the_agents_command_has_settings_that_there_are(synthgen, path):
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_the_metric_is_the_objective_and_its_goal_its_direction(path):
-    from synthgen.cli.sweep.objective import DISTANCE
-
     content = yaml.safe_load(path.read_text())
     objective = next(w for w in content["command"] if w.startswith("objective="))
     assert objective in (f"objective={DISTANCE}", "objective=kid")  # both better when lower
@@ -66,17 +67,20 @@ def test_the_agents_run_gets_the_objective(synthgen, monkeypatch, tmp_path):
     assert b"objective" in written.read_bytes()
 
 
-def test_without_a_key_one_line_says_that_the_agent_is_not_told(synthgen, monkeypatch):
-    from synthgen.cli.sweep import agent
-    from synthgen.cli.sweep.objective import Objective
+@pytest.mark.parametrize(("mode", "why"), [("offline", "no key"), ("online", "it is away")])
+def test_one_line_says_that_the_agent_is_not_told(tmp_path, monkeypatch, mode, why):
+    def away(**_):
+        raise wandb.errors.CommError("it is away\nfor long")
 
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("WANDB_SWEEP_ID", "abcd1234")
-    monkeypatch.setenv("WANDB_MODE", "online")
-    monkeypatch.delenv("WANDB_API_KEY", raising=False)
-    monkeypatch.setenv("NETRC", "/nowhere")
+    monkeypatch.setenv("WANDB_MODE", mode)
+    if mode == "online":
+        monkeypatch.setattr(wandb, "init", away)
     said = []
     monkeypatch.setattr(agent.log, "warning", lambda text, *values: said.append(text % values))
     agent.tell_agent(Objective("distance", False), 1.5)
     assert len(said) == 1
-    assert said[0].startswith("The agent of W&B's isn't told distance = 1.5: ")
-    assert "API key" in said[0]
+    assert said[0].startswith("W&B's agent isn't told distance = 1.5: ")
+    assert why in said[0]
+    assert "\n" not in said[0]
