@@ -15,7 +15,7 @@ import yaml
 ROOT = Path(__file__).parents[1]
 CONFIGS = ROOT / "configs"
 PAGE = ROOT / "docs" / "settings.md"
-LEFT_OUT = ("experiment",)  # pages of a lab book, not settings
+LEFT_OUT = ("experiment", "sweep")  # pages of a lab book, and files of W&B's: no settings
 WHOLES = ("model", "judge", "trial")  # what has parts that are groups
 HEAD = """\
 # All settings

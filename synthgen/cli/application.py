@@ -3,19 +3,23 @@ where the result lies."""
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import importlib
 import logging
 import os
 import signal
+import subprocess
 import sys
 import tempfile
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from datetime import datetime
+from io import StringIO
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
@@ -34,10 +38,22 @@ from synthgen.cli.settings import (
     require_packages,
     validate,
 )
+from synthgen.cli.sweep.agent import tell_agent
+from synthgen.cli.sweep.command import (
+    JobFailedError,
+    in_sweep,
+    is_sweep,
+    place_of,
+    this_job,
+)
+from synthgen.cli.sweep.objective import objective_of, value_of
 from synthgen.cli.trust import require_own_address, require_own_packages
 from synthgen.errors import StoppedByUserError, SynthgenError, printable
 from synthgen.io import parse_json
 from synthgen.launch import current_launch, require_one_process
+
+if TYPE_CHECKING:
+    from synthgen.cli.sweep.folder import SweepJob
 
 # Where a command may write: not into what another one wrote.
 
@@ -79,7 +95,8 @@ def _is_run(path: Path) -> bool:
         return file.read(len(FIRST_WORDS)) == FIRST_WORDS
 
 
-MULTIRUN = {"-m", "--multirun"}
+MOST_SAID = 10_000  # characters of an error that a sweep keeps
+log = logging.getLogger(__name__)
 SHARED_OR_HARMLESS = {"synthesize", "verify", "models"}  # with several processes of one launcher
 TRAINING = {"train", "run"}  # in as many processes as the trainer has devices
 
@@ -92,13 +109,16 @@ class Invocation:
     overrides: tuple[str, ...]  # key=value, as given
     groups: tuple[str, ...]  # names of the config groups
     name: str  # the experiment's, else the verb's
-    job: int | None  # number within a multirun
+    job: int | None  # number within a sweep
+    sweep: Path | None = None  # its folder
     hydra: tuple[str, ...] = ()  # overrides of Hydra itself
 
     def folder(self, out: str | None) -> Path:
-        """Where to write: ``out``, ``out``/<job> in a multirun, or a new name under runs/. Raises
+        """Where to write: ``out``, ``out``/<job> in a sweep, or a new name under runs/. Raises
         SynthgenError for a place inside a set, or inside what a run keeps for itself."""
-        if out is None:
+        if out is None and self.sweep is not None:
+            found = self.sweep / str(self.job)
+        elif out is None:
             found = Path("runs") / f"{self.name}-{datetime.now():%Y-%m-%d_%H-%M-%S-%f}"
         else:
             found = Path(out) if self.job is None else Path(out) / str(self.job)
@@ -106,28 +126,40 @@ class Invocation:
         return found
 
 
-class JobFailedError(Exception):
-    """A job of a sweep ended with ``code``; what went wrong is told already. Hydra brings it from
-    wherever the job ran, once all jobs are over."""
+@dataclass(frozen=True)
+class JobDone:
+    """How a job ended: ``folder`` is what it wrote, ``objective`` the result that ``objective=``
+    names, ``said`` why it failed."""
 
-    def __init__(self, code: int) -> None:
-        super().__init__(code)
-        self.code = code
+    code: int
+    folder: Path | None = None
+    objective: float | None = None
+    higher_is_better: bool | None = None
+    said: str | None = None
 
 
 def run_application(verb: str, arguments: Sequence[str]) -> int:
     """Run ``verb`` with Hydra's command line ``arguments``; returns the exit code."""
     codes: list[int] = []
 
-    def task(config: DictConfig) -> None:
-        code = run_job(verb, config, arguments)
-        if code and _in_multirun():  # the job may be in a process of its own
-            raise JobFailedError(code)
-        codes.append(code)
+    def task(config: DictConfig) -> float | None:
+        if in_sweep():  # the job may be in a process of its own
+            from synthgen.cli.sweep.multirun import sweep_job
+
+            overrides = HydraConfig.get().overrides.task
+            return sweep_job(functools.partial(run_job, verb, config, arguments), overrides)
+        done = run_job(verb, config, arguments)
+        if done.folder is not None:
+            text = str(done.folder)
+            print(printable(text) if sys.stdout.isatty() else text, flush=True)
+        codes.append(done.code)
+        return done.objective
 
     config_name = verb.replace(" ", "_")
-    with _command_line(verb, quote_paths(flags_first(arguments))):
+    with tempfile.TemporaryDirectory(prefix="synthgen-") as scratch, _command_line():
         try:
+            _log_to_stderr()
+            sys.argv = [f"synthgen {verb}", *for_hydra(verb, arguments, scratch)]
             run_hydra(config_name, task)
         except JobFailedError as error:
             codes.append(error.code)
@@ -138,10 +170,23 @@ def run_application(verb: str, arguments: Sequence[str]) -> int:
     return next((code for code in codes if code), 0)
 
 
-def run_job(verb: str, config: DictConfig, arguments: Sequence[str]) -> int:
-    """Do one job of the command line ``arguments``; the last line on stdout is the folder that it
-    wrote, all else goes to stderr."""
-    speaks = True
+def for_hydra(verb: str, arguments: Sequence[str], scratch: str) -> list[str]:
+    """The arguments as Hydra reads them; ``scratch`` is for the sweep of a verb that writes
+    nothing. Raises SynthgenError."""
+    given = quote_paths(flags_first(arguments))
+    if not is_sweep(given):
+        return given
+    writes = "out" in SETTINGS[verb].__dataclass_fields__
+    return [*given, place_of(given, verb, None if writes else scratch)]
+
+
+def run_job(
+    verb: str, config: DictConfig, arguments: Sequence[str], before: SweepJob | None = None
+) -> JobDone:
+    """Do one job of the command line ``arguments``; all that it says goes to stderr. ``before`` is
+    what a scheduler stopped and has started again: a run goes on where it was. Of several processes
+    of a training one speaks for all."""
+    folder, speaks = None, True
     try:
         speaks = verb not in TRAINING or current_launch().rank == 0
         _log_to_stderr(speaks)
@@ -154,19 +199,60 @@ def run_job(verb: str, config: DictConfig, arguments: Sequence[str]) -> int:
             if settings.allow:
                 sys.path.append(os.getcwd())  # the person's own package may lie here, uninstalled
                 require_packages(settings.allow)
+            objective = objective_of(settings)
+            if before is not None:
+                settings, invocation = _going_on(settings, invocation)
             if (count := _processes_to_start(verb, settings, invocation)) > 1:
-                return start_together(own_command(verb, arguments, invocation), count)
-            job: Any = importlib.import_module(f"synthgen.cli.jobs.{verb.replace(' ', '_')}")
-            with begun_again_when_time_is_up(settings):
-                folder = job.run(settings, invocation)
-        if speaks:
-            print(printable(str(folder)) if sys.stdout.isatty() else folder, flush=True)
-    except (KeyboardInterrupt, StoppedByUserError) as error:
-        silent = getattr(error, "exit_code", StoppedByUserError.exit_code)
-        return explain(error) if speaks else silent
-    except Exception as error:
-        return explain(error)
-    return 0
+                done = _done_together(verb, settings, arguments, invocation, count)
+            else:
+                job: Any = importlib.import_module(f"synthgen.cli.jobs.{verb.replace(' ', '_')}")
+                with begun_again_when_time_is_up(settings):
+                    folder = job.run(settings, invocation)
+                done = JobDone(0, folder if speaks else None)
+            if objective is None or done.folder is None:
+                return done
+            value = value_of(objective, done.folder)
+            log.info("%s: %.6g", objective.name, value)
+            tell_agent(objective, value)
+        return JobDone(0, done.folder, value, objective.higher_is_better)
+    except (Exception, KeyboardInterrupt) as error:
+        if not speaks and isinstance(error, KeyboardInterrupt | StoppedByUserError):
+            return JobDone(getattr(error, "exit_code", StoppedByUserError.exit_code))
+        with redirect_stderr(StringIO()) as said:
+            code = explain(error)
+        sys.stderr.write(said.getvalue())
+        return JobDone(code, folder, said=said.getvalue()[-MOST_SAID:])
+
+
+def _done_together(
+    verb: str,
+    settings: Settings,
+    arguments: Sequence[str],
+    invocation: Invocation,
+    count: int,
+) -> JobDone:
+    """By ``count`` processes of this job's own command line. The first of them tells where the
+    result lies, unless the job is one of a sweep, which tells of all."""
+    if invocation.sweep is None:
+        return JobDone(start_together(own_command(verb, arguments, invocation), count))
+    assert isinstance(settings, TrainSettings)
+    again = settings.resume is not None
+    place = Path(str(settings.resume)) if again else invocation.folder(settings.out)
+    command = own_command(verb, arguments, invocation, place, "resume" if again else "out")
+    code = start_together(command, count, stdout=subprocess.DEVNULL)
+    return JobDone(code, place if code == 0 else None)
+
+
+def _going_on(settings: Settings, invocation: Invocation) -> tuple[Settings, Invocation]:
+    """The same with ``resume=``, if the job was begun and is a run."""
+    if not isinstance(settings, TrainSettings) or settings.resume is not None:
+        return settings, invocation
+    out = invocation.folder(settings.out)
+    if not (out / RUN).is_file():
+        return settings, invocation
+    log.info("%s was begun before and goes on.", out)
+    going_on = dataclasses.replace(settings, resume=str(out))
+    return going_on, dataclasses.replace(invocation, overrides=())
 
 
 def _processes_to_start(verb: str, settings: Settings, invocation: Invocation) -> int:
@@ -192,14 +278,10 @@ def _invocation(verb: str) -> Invocation:
         overrides=tuple(context.overrides.task),
         groups=tuple(str(group) for group in choices if not str(group).startswith("hydra/")),
         name=str(choices.get("experiment") or verb.replace(" ", "-")),
-        job=int(context.job.num) if _in_multirun() else None,
+        job=this_job()[1] if in_sweep() else None,
+        sweep=this_job()[0] if in_sweep() else None,
         hydra=tuple(context.overrides.hydra),
     )
-
-
-def _in_multirun() -> bool:
-    mode = HydraConfig.get().mode
-    return mode is not None and mode.name == "MULTIRUN"
 
 
 class Printable(logging.Formatter):
@@ -209,7 +291,7 @@ class Printable(logging.Formatter):
         return printable(super().format(record))
 
 
-def _log_to_stderr(speaks: bool) -> None:
+def _log_to_stderr(speaks: bool = True) -> None:
     """Our own messages, bare, on the stderr of this moment; only errors unless this process
     ``speaks`` for all."""
     logger = logging.getLogger("synthgen")
@@ -223,25 +305,22 @@ def _log_to_stderr(speaks: bool) -> None:
 
 
 @contextmanager
-def _command_line(verb: str, arguments: Sequence[str]) -> Iterator[None]:
-    """Hydra reads ``sys.argv``, swallows errors unless an environment variable forbids it, and
-    writes a multirun.yaml somewhere: give it what it wants and put everything back."""
+def _command_line() -> Iterator[None]:
+    """Hydra reads ``sys.argv``, and swallows errors unless an environment variable forbids it: put
+    everything back afterwards."""
     before, full_error = sys.argv, os.environ.get("HYDRA_FULL_ERROR")
     terminate = _end_like_ctrl_c()
-    with tempfile.TemporaryDirectory(prefix="synthgen-") as scratch:
-        sweep = [f"hydra.sweep.dir='{scratch}'"] if MULTIRUN & set(arguments) else []
-        sys.argv = [f"synthgen {verb}", *arguments, *sweep]
-        os.environ["HYDRA_FULL_ERROR"] = "1"
-        try:
-            yield
-        finally:
-            sys.argv = before
-            if terminate is not None:
-                signal.signal(signal.SIGTERM, terminate)
-            if full_error is None:
-                os.environ.pop("HYDRA_FULL_ERROR", None)
-            else:
-                os.environ["HYDRA_FULL_ERROR"] = full_error
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    try:
+        yield
+    finally:
+        sys.argv = before
+        if terminate is not None:
+            signal.signal(signal.SIGTERM, terminate)
+        if full_error is None:
+            os.environ.pop("HYDRA_FULL_ERROR", None)
+        else:
+            os.environ["HYDRA_FULL_ERROR"] = full_error
 
 
 def _end_like_ctrl_c() -> Any:

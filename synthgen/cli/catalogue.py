@@ -76,13 +76,17 @@ def entries(
     ]
 
 
+OF_SWEEPS = ("hydra", "sweep")  # how many jobs are run, not what a job is made of
+
+
 def sources(folders: Sequence[Path]) -> dict[Key, Source]:
     """The file of every option, sorted by group; of one name, the first folder's."""
     found: dict[Key, Path] = {}
     for folder in folders:
         for path in sorted(folder.rglob("*.yaml")):
             group = path.relative_to(folder).parent.as_posix()
-            if group != "." and path.is_file():  # not a pipe, which would never end
+            listed = group.partition("/")[0] not in OF_SWEEPS
+            if group != "." and listed and path.is_file():  # not a pipe, which would never end
                 found.setdefault((group, path.stem), path)
     return {key: Source.read(found[key]) for key in sorted(found)}
 

@@ -28,6 +28,7 @@ from hydra.plugins.config_source import ConfigResult
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
+from synthgen.cli.sweep.command import MODE
 from synthgen.cli.trust import (
     is_copy_of_ours,
     require_inside,
@@ -42,7 +43,7 @@ from synthgen.io import config_dir
 FILE = "file://"
 
 
-def run_hydra(config_name: str, task: Callable[[DictConfig], None]) -> None:
+def run_hydra(config_name: str, task: Callable[[DictConfig], Any]) -> None:
     """Do what ``hydra.main`` does with ``sys.argv``, and with ``task`` as the application.
 
     Raises SynthgenError if a config from elsewhere would do more than choose settings.
@@ -103,7 +104,7 @@ def search_path(config_path: str | None, config_dir_: str | None) -> ConfigSearc
 
 
 def dispatch(
-    hydra: Hydra, parser: Any, args: Any, config_name: str, task: Callable[[DictConfig], None]
+    hydra: Hydra, parser: Any, args: Any, config_name: str, task: Callable[[DictConfig], Any]
 ) -> None:
     """One of the things that Hydra's command line can do."""
     if args.help:
@@ -119,12 +120,15 @@ def dispatch(
         hydra.show_cfg(config_name, args.overrides, args.cfg, args.package, args.resolve)
     elif args.info is not None:
         hydra.show_info(args.info, config_name=config_name, overrides=args.overrides)
+    elif args.multirun or MODE in args.overrides:
+        from synthgen.cli.sweep.multirun import multirun  # with pydantic: not for every command
+
+        multirun(hydra, config_name, [*args.overrides, MODE], task)
     else:
-        named = any(one.startswith("hydra.mode=") for one in args.overrides)
         _run_app(
-            run=not args.multirun,
-            multirun=args.multirun,
-            mode=hydra.get_mode(config_name, args.overrides) if named else None,
+            run=True,
+            multirun=False,
+            mode=None,
             hydra=hydra,
             config_name=config_name,
             task_function=task,

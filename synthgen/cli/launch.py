@@ -26,6 +26,7 @@ from synthgen.cli.coerce import coerce
 from synthgen.cli.overrides import flags_and_settings, quote
 from synthgen.cli.resume import resumed
 from synthgen.cli.settings import TrainSettings
+from synthgen.cli.sweep.command import FLAGS
 from synthgen.errors import LOST, SynthgenError, printable
 from synthgen.launch import FOLDER, current_launch, require_devices, require_strategy
 from synthgen.ranges import Count
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
 GRACE = 20.0  # seconds that processes have to end by themselves once one of them is gone
 PATIENCE = 5.0  # seconds for the others to say what they know: the same fault, or how to go on
 GLANCE = 0.05  # seconds between looks at the processes
-MULTIRUN = {"-m", "--multirun"}
 LIFELINE = "SYNTHGEN_LIFELINE"  # file descriptor that closes when the watching process dies
 FORWARDED = [
     getattr(signal, name)
@@ -69,36 +69,37 @@ def processes_to_start(settings: TrainSettings, invocation: Invocation) -> int:
     return int(devices)
 
 
-def own_command(verb: str, arguments: Sequence[str], invocation: Invocation) -> list[str]:
-    """The command line of this job alone: of a sweep, with the values and the folder that are its
-    own."""
+def own_command(
+    verb: str,
+    arguments: Sequence[str],
+    invocation: Invocation,
+    place: Path | None = None,
+    word: str = "out",
+) -> list[str]:
+    """The command line of this job alone: of a sweep, with the values that are its own, and its
+    ``place``, said as ``out=`` or ``resume=``."""
     start = [sys.executable, "-m", "synthgen.cli.main", *verb.split()]
-    if invocation.job is None:
+    if invocation.sweep is None:
         return [*start, *arguments]
     flags, _ = flags_and_settings(arguments)
-    kept = [one for one in flags if one not in MULTIRUN]
+    kept = [one for one in flags if one not in FLAGS]
     places = [one for one in invocation.hydra if one.lstrip("+~").startswith("hydra.searchpath=")]
-    chosen = [one for one in invocation.overrides if not one.startswith("out=")]
-    given = [one for one in invocation.overrides if one.startswith("out=")]
-    if given:
-        folder = f"{given[0].removeprefix('out=').strip(QUOTES)}/{invocation.job}"
-        chosen.append(f"out={quote(folder)}")
-    return [*start, *kept, *places, *chosen]
+    mine = [one for one in invocation.overrides if not one.startswith(("out=", "objective="))]
+    chosen = mine if word == "out" else [one for one in mine if one.startswith("allow=")]
+    return [*start, *kept, *places, *chosen, f"{word}={quote(str(place))}"]
 
 
-QUOTES = "'\""
-
-
-def start_together(command: Sequence[str], count: int) -> int:
+def start_together(command: Sequence[str], count: int, stdout: int | None = None) -> int:
     """Run ``count`` processes of ``command`` until all have ended; returns the exit code of the
-    first that failed, 0 if none did."""
+    first that failed, 0 if none did. ``stdout`` is that of rank 0; None: that of this process."""
     folder = Path(tempfile.mkdtemp(prefix="synthgen-launch-"))
     hand, lifeline = os.pipe()  # nobody writes: reading ends with this process, however it ends
     team = Team(folder)
     try:
         with team.forwarding():
             for rank in range(count):
-                team.members.append(started(command, rank, count, folder, hand))
+                output = subprocess.DEVNULL if rank else stdout
+                team.members.append(started(command, rank, count, folder, hand, output))
             team.watch()
         team.tell()
     finally:
@@ -140,7 +141,9 @@ class Member:
         return f"ended with code {found}"
 
 
-def started(command: Sequence[str], rank: int, world: int, folder: Path, hand: int) -> Member:
+def started(
+    command: Sequence[str], rank: int, world: int, folder: Path, hand: int, stdout: int | None
+) -> Member:
     """Rank 0 writes where this process does, the others to a file. All are out of the terminal's
     reach: Ctrl-C comes from here, once."""
     words = folder / f"rank-{rank}.txt"
@@ -154,7 +157,7 @@ def started(command: Sequence[str], rank: int, world: int, folder: Path, hand: i
         process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
-            stdout=None if rank == 0 else subprocess.DEVNULL,
+            stdout=stdout,
             stderr=None if rank == 0 else hidden,
             env=environment,
             pass_fds=[hand],

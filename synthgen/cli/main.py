@@ -17,6 +17,7 @@ from synthgen.io import config_dir
 # A verb's help page, read from its yaml files alone: Hydra composes the whole config for that, and
 # looks for the options of a group once per group, which takes a second.
 
+FOR_AGENTS = "sweep"  # files for `wandb sweep`, no group of options
 NOT_FOR_READERS = {"- door", "- _self_"}
 PAGE = """\
 Settings are key=value; groups are group=option.
@@ -44,7 +45,7 @@ def options(folder: Path) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for path in sorted(folder.rglob("*.yaml")):
         group = path.parent.relative_to(folder).as_posix()
-        if group != ".":
+        if group not in (".", FOR_AGENTS):
             found.setdefault(group, []).append(path.stem)
     return dict(sorted(found.items()))
 

@@ -65,6 +65,7 @@ class TrainSettings(TrackedSettings):
     ckpt: Literal["last", "best"] | Count = "last"  # state to go on from: a number of images seen
     order: Node | None = None  # of the real images; None, as in older runs: shuffled
     start: str | None = None  # run, or its sampler/, whose weights are taken
+    objective: str | None = None  # the result of held-back images that a sweep makes better
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,6 +126,7 @@ class EvaluateSettings(TrackedSettings):
     fail_on: FailOn | None
     cache: str | None  # folder of extracted features, None: extracted each time
     seed: Seed
+    objective: str | None = None  # the result of held-back images that a sweep makes better
 
 
 @dataclass(frozen=True, kw_only=True)

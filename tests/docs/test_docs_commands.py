@@ -129,6 +129,10 @@ def check_other(words: list[str]) -> None:
             check_script(ROOT / script, rest)
         case ["pytest", *rest]:
             assert [(ROOT / one).is_file() for one in rest if not one.startswith("-")] == [True]
+        case ["wandb", "sweep", file]:
+            assert (ROOT / file).is_file()
+        case ["wandb", "agent", "ENTITY/PROJECT/ID"]:
+            pass
         case ["mkdocs", "serve"] | ["mkdocs", "build", "--strict"]:
             assert (ROOT / "mkdocs.yml").is_file()
         case ["pip", "install", "."] | ["pip", "install", "-e", "."]:
@@ -165,6 +169,12 @@ def composed(words: list[str], capsys, monkeypatch) -> Done:
     """The verb with its job replaced by a check of everything that its settings name."""
     verb, arguments = split(words)
     job = importlib.import_module(f"synthgen.cli.jobs.{verb.replace(' ', '_')}")
+    launcher = [word for word in arguments if word.startswith(("hydra/launcher", "hydra.launcher"))]
+    arguments = [word for word in arguments if word not in launcher]  # others run elsewhere
+    if launcher:
+        assert main([*verb.split(" "), *launcher, "--cfg", "hydra"]) == 0
+    if "hydra/sweeper=optuna" in arguments:
+        arguments.append("hydra.sweeper.n_trials=2")
     sweeps = any(word in ("-m", "--multirun") for word in arguments)
     seen = []
 
@@ -175,6 +185,7 @@ def composed(words: list[str], capsys, monkeypatch) -> Done:
 
     with monkeypatch.context() as patch:
         patch.setattr(job, "run", look_only)
+        patch.setattr("synthgen.cli.application.value_of", lambda *_: 0.0)
         capsys.readouterr()
         code = main([*verb.split(" "), *arguments])
     if not code and "--cfg" not in arguments:
