@@ -66,6 +66,7 @@ class Recipe(Schema):
     range: tuple[float, float] | Literal["percentile"] | None = None
     bits: Literal[8, 16] = 8
     view: tuple[Band, ...] | None = None
+    most_held: Count | None = None  # images of a split in memory, of a set that doesn't fit there
 
 
 class TrainingData(Schema):
@@ -133,6 +134,9 @@ class SplitFile(Document):
     recipe: Recipe
     assignment: dict[Sha256, Part]  # by the SHA-256 of an image
     seen: tuple[Sha256, ...] = ()  # images of another run that this one began from
+    # What a set that doesn't fit in memory lies in, with digests of the parts' contents; who was
+    # trained on follows from the recipe, and ``assignment`` has held-back images only.
+    files: dict[str, Word] = Field(default_factory=dict)
 
 
 FORM, PUBLIC_FORM = "synthgen-dataset/1", "synthgen-public/1"

@@ -21,7 +21,7 @@ from pytorch_lightning.plugins.environments import LightningEnvironment
 from torch.utils.data import DataLoader
 
 import synthgen
-from synthgen.data import Splits, write_split
+from synthgen.data import Splits, in_memory, write_split
 from synthgen.data.splits import SPLIT_FILE, require_same_split
 from synthgen.dataset.schema import Provenance, Training, TrainingData
 from synthgen.device import Precision, compute_dtype
@@ -41,7 +41,7 @@ from synthgen.training.callbacks import (
     StopWhenDone,
     WatchLosses,
 )
-from synthgen.training.data import Batches, Order, Shuffled
+from synthgen.training.data import Batches, Loader, Order, fitting
 from synthgen.training.finetune import begin_from, known_to
 from synthgen.training.module import GenerativeModule
 from synthgen.training.state import CheckedStates, Restored, newest_state
@@ -134,14 +134,14 @@ def train(
             logger=list(loggers) or False,
         )
         model.precision, model.run_seed = precision, seed
-        model.order = order or Shuffled()
+        model.order = fitting(order, splits.train)
         if compile is not None:
             model.compile_networks(compile)
         model.clock.start(max_images, None if max_minutes is None else max_minutes * 60)
         watching = watchers(model, splits, out, previews, best_every)
         stream = RealBatches(splits, model, order)
         record = fit(model, stream, out, new_trainer, checkpoint_minutes, watching, state)
-        sampler = model.finish(splits.train)
+        sampler = model.finish(in_memory(splits.train))
     about: dict[str, object] = {} if begun is None else {"start": begun}
     about |= {"seed": seed, "torch": str(torch.__version__), "machine": platform.machine()}
     record = record.model_copy(update=about)
@@ -189,13 +189,14 @@ def watchers(
                 "a density that is fitted when training ends.\n"
                 "Leave best_every out, or draw from the prior with model.density=null."
             )
-        distance = HoldoutDistance(splits.train, splits.holdout)
+        known = in_memory(splits.train)
+        distance = HoldoutDistance(known, splits.holdout)
 
         def save(sampler: Sampler, record: Training) -> None:
             export(sampler, splits, out, record, name="best")
 
         def finish(one: GenerativeModule) -> Sampler:
-            return one.finish(splits.train)
+            return one.finish(known)
 
         found.append(KeepBest(finish, distance, save, out, best_every))
     return found
@@ -302,7 +303,7 @@ class RealBatches(LightningDataModule):
             world_size=self.trainer.world_size,
         )
         on_gpu = self.trainer.strategy.root_device.type == "cuda"
-        return DataLoader(batches, batch_size=None, pin_memory=on_gpu)
+        return Loader(batches, pin_memory=on_gpu)
 
 
 def export(

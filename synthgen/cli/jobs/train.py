@@ -7,8 +7,8 @@ import functools
 import logging
 import math
 import shlex
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -96,7 +96,9 @@ def prepare_splits(settings: TrainSettings) -> Splits:
     check(settings.model, key="model", role=MODEL, allow=settings.allow)
     source = build_source(settings.data, settings.allow)
     kept = None if settings.resume is None else split_of(Path(settings.resume))
-    splits = prepare(source) if kept is None else rebuild(source, kept.recipe, kept.digest)
+    splits = (
+        prepare(source) if kept is None else rebuild(source, kept.recipe, kept.digest, kept.files)
+    )
     if splits.tree is not None:
         log.info("The data, as read:\n%s", splits.tree)
     for note in splits.notes:
@@ -110,6 +112,7 @@ class KnownSplit:
 
     recipe: Recipe
     digest: str
+    files: Mapping[str, str] = field(default_factory=dict)
 
 
 def split_of(run: Path) -> KnownSplit | None:
@@ -117,7 +120,7 @@ def split_of(run: Path) -> KnownSplit | None:
     removed that, from its sampler; None for a run that was killed before it learned anything."""
     kept = read_split(run)
     if kept is not None:
-        return KnownSplit(kept.recipe, kept.digest)
+        return KnownSplit(kept.recipe, kept.digest, kept.files)
     if (run / "sampler").is_dir():
         data = read_description(run / "sampler").provenance.data
         if data is not None and data.recipe is not None and data.digest is not None:
