@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from synthgen.data.stream.images import StreamedImages
-from synthgen.errors import SynthgenError
+from synthgen.data.stream.storage import LostImageError
 from synthgen.ranges import Count
 from synthgen.seeds import Stream, step_generator
 from synthgen.types import LabelledImages
@@ -230,7 +230,7 @@ class Loader(DataLoader[tuple[Tensor, Tensor]]):
     def __iter__(self) -> Any:
         for batch in super().__iter__():
             if isinstance(batch, Problem):
-                raise SynthgenError(batch.sentence)
+                raise LostImageError(batch.sentence)
             yield batch
 
 
@@ -251,5 +251,5 @@ class _Telling(IterableDataset):
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor] | Problem]:
         try:
             yield from self.batches
-        except SynthgenError as error:
+        except LostImageError as error:
             yield Problem(str(error))

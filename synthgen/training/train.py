@@ -15,7 +15,7 @@ from typing import Annotated, Literal
 
 import torch
 from annotated_types import Interval
-from pytorch_lightning import Callback, LightningDataModule, Trainer
+from pytorch_lightning import Callback, LightningDataModule, LightningModule, Trainer
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.plugins.environments import LightningEnvironment
 from torch.utils.data import DataLoader
@@ -23,6 +23,7 @@ from torch.utils.data import DataLoader
 import synthgen
 from synthgen.data import Splits, in_memory, write_split
 from synthgen.data.splits import SPLIT_FILE, require_same_split
+from synthgen.data.stream.storage import LostImageError
 from synthgen.dataset.schema import Provenance, Training, TrainingData
 from synthgen.device import Precision, compute_dtype
 from synthgen.errors import StoppedByUserError, SynthgenError
@@ -219,6 +220,7 @@ def fit(
     # The order matters: the limit is read first, then losses are checked, then the state is saved.
     restored = Restored()
     callbacks: list[Callback] = [restored, stop, WatchLosses(), *watching, keep, ShowProgress()]
+    callbacks.append(SavedBeforeLoss(keep))
     module.to(memory_format=torch.channels_last)
     with quiet_lightning():
         trainer = new_trainer(
@@ -280,6 +282,21 @@ def _refuse_foreign_states(out: Path) -> None:
             f"{foreign} was not written by this run, and training would start from it.\n"
             "Remove it, or move it elsewhere."
         )
+
+
+class SavedBeforeLoss(Callback):
+    """Saves the state when an image of a stream can't be read: what was trained is sound."""
+
+    def __init__(self, keep: KeepLastState) -> None:
+        self.keep = keep
+
+    def on_exception(
+        self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
+    ) -> None:
+        assert isinstance(pl_module, GenerativeModule)
+        alone = trainer.world_size == 1  # saving waits for all, and the others don't know of it
+        if isinstance(exception, LostImageError) and alone and pl_module.clock.images_seen:
+            self.keep.save(trainer, pl_module)
 
 
 class RealBatches(LightningDataModule):

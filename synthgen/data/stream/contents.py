@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from synthgen.data.readers import FileBytes
-from synthgen.data.readers.base import corrupt
 from synthgen.data.stream.index import NAMES, Index
-from synthgen.data.stream.storage import Range, Storage, StoredFile, storage_of
+from synthgen.data.stream.storage import (
+    LostImageError,
+    Range,
+    Storage,
+    StoredFile,
+    storage_of,
+)
 
 BLOCK = 512  # bytes of a tar file's header, which ends where a member's content begins
 LONGEST = 100  # bytes of the name in it
@@ -29,7 +33,7 @@ class Contents:
 
     def read(self, rows: np.ndarray) -> list[FileBytes]:
         """The files at ``rows`` ``(n,)``, as the index has them, with their names. Raises
-        SynthgenError for one that is gone or has changed."""
+        LostImageError for one that is gone or has changed."""
         if self.names is not None:
             return [self._file(row) for row in rows.tolist()]
         ranges = [
@@ -47,7 +51,10 @@ class Contents:
             with open(path, "rb") as file:
                 return FileBytes(path, file.read())
         except OSError as error:
-            raise corrupt(Path(path), error) from error
+            raise LostImageError(
+                f"{path} can't be read ({error.strerror}).\nSee that it is there, then go on with "
+                "the run."
+            ) from error
 
     @property
     def storage(self) -> Storage:

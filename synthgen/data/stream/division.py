@@ -81,8 +81,8 @@ def divided(index: Index, rule: Rule) -> Division:
             found[unit < np.uint64(below)] = chosen
         split[part] = np.where(official[part] > TRAIN, official[part], found)
     if groups.any() and said - {DROPPED, TRAIN}:
-        _keep_strongest(groups, np.flatnonzero(groups), split, labels)
-    copies, several = _keep_strongest(hashes, None, split, labels)
+        _keep_strongest(groups, np.flatnonzero(groups), split, official, labels)
+    copies, several = _keep_strongest(hashes, None, split, official, labels)
     return Division(split, places, copies, several)
 
 
@@ -113,10 +113,15 @@ def scrambled(numbers: np.ndarray) -> np.ndarray:
 
 
 def _keep_strongest(
-    keys: np.ndarray, rows: np.ndarray | None, split: np.ndarray, labels: np.ndarray
+    keys: np.ndarray,
+    rows: np.ndarray | None,
+    split: np.ndarray,
+    official: np.ndarray,
+    labels: np.ndarray,
 ) -> tuple[int, int]:
-    """Take images out of ``split`` whose key is in a stronger one too; how many have an equal one
-    before them, and how many keys are of several classes."""
+    """Take images out of ``split`` whose key is in a stronger one too: those that the files tell
+    are stronger than those that are cut. How many have an equal one before them, and how many keys
+    are of several classes."""
     first = keys if keys.ndim == 1 else keys[:, 0]
     buckets = max(1, len(split) // (4 * CHUNK))
     copies = several = 0
@@ -133,8 +138,9 @@ def _keep_strongest(
         copies += int((~new).sum())
         starts = np.flatnonzero(new)
         run = np.cumsum(new) - 1
-        strongest = np.maximum.reduceat(split[order], starts)
-        split[order[split[order] < strongest[run]]] = DROPPED
+        strength = split[order] + np.where(official[order] > TRAIN, len(SPLITS), 0)
+        strongest = np.maximum.reduceat(strength, starts)
+        split[order[strength < strongest[run]]] = DROPPED
         of_run = labels[order]
         differ = np.maximum.reduceat(of_run, starts) != np.minimum.reduceat(of_run, starts)
         several += int(differ.sum())

@@ -19,6 +19,7 @@ from synthgen.data.levels import Range, UnscaledImages, scale
 from synthgen.data.readers import Choices, FileBytes, ImageFileError, image_readers, read_levels
 from synthgen.data.stream.contents import Contents
 from synthgen.data.stream.index import FACTS, Index, mapped
+from synthgen.data.stream.storage import LostImageError
 from synthgen.errors import SynthgenError
 from synthgen.io import read_json
 from synthgen.types import LabelledImages, Levels
@@ -55,7 +56,7 @@ class Decoding:
         return torch.uint16 if self.ends is not None and self.bits == 16 else torch.uint8
 
     def __call__(self, contents: Sequence[FileBytes]) -> Tensor:
-        """uint8 or uint16 ``(N, C, H, W)``. Raises SynthgenError for what is no such image."""
+        """uint8 or uint16 ``(N, C, H, W)``. Raises LostImageError for what is no such image."""
         return self.scaled(self.unscaled(contents))
 
     def scaled(self, unscaled: Tensor) -> Tensor:
@@ -85,7 +86,7 @@ class Decoding:
                 raise self.form.stranger(file, raster.header)
             levels = fit_levels(self.form.convert(file, raster), self.form.size, self.fit)
         except ImageFileError as error:  # one argument: it may have to get out of a worker
-            raise SynthgenError(
+            raise LostImageError(
                 f"{file.name} {error.problem}.\nRepair or remove it, and start a new run: what is "
                 "trained on is another set then."
             ) from error
@@ -117,7 +118,7 @@ class LazyImages:
         return len(self.rows)
 
     def __getitem__(self, index: Any) -> Tensor:
-        """Raises SynthgenError for a file that can't be read, or has changed."""
+        """Raises LostImageError for a file that can't be read, or has changed."""
         if isinstance(index, int):
             return self[torch.tensor([index])][0]
         if not isinstance(index, slice | Tensor | list):

@@ -236,7 +236,7 @@ class TarPart(Part):
         name = path.name if path == root else str(path.relative_to(root))
         if not shard.samples:
             return looked(name, (), (), notes=(f"{name} holds no samples.",))
-        listing = source.listing_of(root, [shard])
+        listing = source.listing_of_part(root, shard)
         if listing.problems:
             raise listing.problems[0]
         columns = (listing.paths, listing.names, listing.labels, listing.split, listing.groups)
@@ -244,8 +244,10 @@ class TarPart(Part):
             shard.seen(member, name, label, split, group)
             for member, name, label, split, group in zip(*columns, strict=True)
         ]
-        alone = set(missing_shards([name]))
-        notes = tuple(note for note in listing.notes if note not in alone)
+        alone = set(missing_shards([name]))  # what is said of one shard isn't so of all
+        notes = tuple(
+            note for note in listing.notes if note not in alone and "splits are those" not in note
+        )
         return looked(name, listing.classes, images, notes=notes)
 
 

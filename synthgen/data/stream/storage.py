@@ -18,6 +18,11 @@ OPEN_AT_ONCE = 64  # files
 READ_AHEAD = 2**22  # bytes, in the one pass from the beginning to the end of a remote file
 
 
+class LostImageError(SynthgenError):
+    """An image of a stream can't be read, though it was there when the files were looked at. What
+    was trained until then is sound."""
+
+
 @dataclass(frozen=True)
 class StoredFile:
     """A file as it was found.
@@ -61,7 +66,7 @@ class Storage(ABC):
 
     @abstractmethod
     def read(self, ranges: Sequence[Range]) -> list[bytes]:
-        """The bytes of each. Raises SynthgenError for a file that has changed or is gone."""
+        """The bytes of each. Raises LostImageError for a file that has changed or is gone."""
 
 
 class LocalFiles(Storage):
@@ -102,7 +107,7 @@ class LocalFiles(Storage):
         if found is not None:
             self._open.move_to_end(file.path)
             return found
-        found = os.open(file.path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+        found = os.open(file.path, os.O_RDONLY)
         there = os.fstat(found)
         if (there.st_size, str(there.st_mtime_ns)) != (file.size, file.stamp):
             os.close(found)
@@ -181,7 +186,7 @@ class RemoteFiles(Storage):
             yield
         except (OSError, ImportError, ValueError) as error:
             reason = (str(error) or type(error).__name__).splitlines()[0]
-            raise SynthgenError(
+            raise LostImageError(
                 f"data.path={self.url} does not answer: {reason}.\n"
                 "See that it is there and that you may read it, then run the same again."
             ) from error
@@ -192,15 +197,15 @@ def storage_of(path: str) -> Storage:
     return RemoteFiles(path) if "://" in path else LocalFiles()
 
 
-def _changed(file: StoredFile) -> SynthgenError:
-    return SynthgenError(
+def _changed(file: StoredFile) -> LostImageError:
+    return LostImageError(
         f"{file.path} has changed since it was looked at: its images can't be found in it.\n"
         "Put it back as it was, or start a new run."
     )
 
 
-def _unread(file: StoredFile, error: BaseException) -> SynthgenError:
+def _unread(file: StoredFile, error: BaseException) -> LostImageError:
     reason = (str(error) or type(error).__name__).splitlines()[0]
-    return SynthgenError(
+    return LostImageError(
         f"{file.path} can't be read ({reason}).\nSee that it is there, then go on with the run."
     )

@@ -45,7 +45,14 @@ class WebDataset(TableSource):
         shards = [path] if path.is_file() else sorted(path.rglob("*.tar"))
         if not shards:
             raise SynthgenError(f"{path} holds no tar files.\nGive the folder of the shards.")
-        return self.listing_of(path, [Shard.of(shard, self.texts) for shard in shards])
+        read = [Shard.of(shard, self.texts) for shard in shards]
+        whole, problems = self._joined(path, read)
+        return self.rows(whole.table).listing(whole, *problems)
+
+    def listing_of_part(self, path: Path, shard: "Shard") -> Listing:
+        """The samples of one of the shards that lie below ``path`` (or are it)."""
+        whole, problems = self._joined(path, [shard])
+        return self.rows_of_part(whole.table).listing(whole, *problems)
 
     @property
     def texts(self) -> set[str]:
@@ -53,8 +60,8 @@ class WebDataset(TableSource):
         named = {one for one in (self.label, self.group, self.split, self.attribute) if one}
         return {*TEXTS, *(one for one in named if isinstance(one, str))}
 
-    def listing_of(self, path: Path, read: Sequence["Shard"]) -> Listing:
-        """The samples of shards that lie below ``path`` (or are it)."""
+    def _joined(self, path: Path, read: Sequence["Shard"]) -> tuple[Piece, list[SynthgenError]]:
+        """The samples of all shards, and what is wrong with them."""
         found = [problem for shard in read for problem in shard.problems]
         image = self._image(path, read)
         pieces = [shard.piece(path, image) for shard in read]
@@ -63,7 +70,7 @@ class WebDataset(TableSource):
         if len(without) == len(whole.images):
             raise found[0] if found else _no_images(path, read)
         found += [_lacking(path, without, image)] if without else []
-        return self.rows(whole.table).listing(whole, *found)
+        return whole, found
 
     def _image(self, path: Path, shards: Sequence["Shard"]) -> frozenset[str]:
         """The endings of the images. Raises SynthgenError where a sample has several."""
