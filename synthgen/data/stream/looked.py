@@ -18,6 +18,7 @@ from typing import Any, BinaryIO, ClassVar
 import numpy as np
 
 from synthgen.data.assign import SPLITS
+from synthgen.data.files import Listing
 from synthgen.data.readers import (
     Choices,
     FileBytes,
@@ -30,6 +31,7 @@ from synthgen.data.readers import (
 from synthgen.data.stream.storage import StoredFile, storage_of
 from synthgen.data.tabular.members import missing_shards
 from synthgen.data.tabular.webdataset import TEXTS, Shard, WebDataset
+from synthgen.errors import SynthgenError
 from synthgen.io import canonical_digest
 
 HEADERS_KEPT = 256  # of a part, by which a size is chosen: those with the smallest hashes
@@ -236,9 +238,7 @@ class TarPart(Part):
         name = path.name if path == root else str(path.relative_to(root))
         if not shard.samples:
             return looked(name, (), (), notes=(f"{name} holds no samples.",))
-        listing = source.listing_of_part(root, shard)
-        if listing.problems:
-            raise listing.problems[0]
+        listing = self._listing(source, root, shard, name)
         columns = (listing.paths, listing.names, listing.labels, listing.split, listing.groups)
         images = [
             shard.seen(member, name, label, split, group)
@@ -249,6 +249,17 @@ class TarPart(Part):
             note for note in listing.notes if note not in alone and "splits are those" not in note
         )
         return looked(name, listing.classes, images, notes=notes)
+
+    def _listing(self, source: WebDataset, root: Path, shard: Shard, name: str) -> Listing:
+        """Raises SynthgenError, which names the shard, for the first of its problems."""
+        try:
+            listing = source.listing_of_part(root, shard)
+            if listing.problems:
+                raise listing.problems[0]
+        except SynthgenError as error:
+            said = str(error)
+            raise SynthgenError(said if name in said else f"In {name}: {said}") from error
+        return listing
 
 
 @dataclass

@@ -123,6 +123,7 @@ class Shard:
         """Look at all of ``file``, of ``size`` bytes. Raises SynthgenError likewise."""
         require_tar(self.path, file)
         file.seek(0)
+        last = ""
         try:
             with tarfile.open(fileobj=file, mode="r:") as archive:
                 while (member := archive.next()) is not None:
@@ -130,9 +131,10 @@ class Shard:
                     if member.offset_data + member.size > size:
                         raise tarfile.ReadError(f"{member.name} is cut off")
                     self._add(member, file, texts)
+                    last = f" after {member.name}"
         except (tarfile.TarError, OSError, ValueError) as error:
             raise SynthgenError(
-                f"{self.path} is damaged or no tar file ({error}).\nGet or write it again."
+                f"{self.path} is damaged or no tar file ({error}{last}).\nGet or write it again."
             ) from error
 
     def _add(self, member: tarfile.TarInfo, file: Any, texts: set[str]) -> None:
