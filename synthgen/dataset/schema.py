@@ -134,8 +134,7 @@ class SplitFile(Document):
     recipe: Recipe
     assignment: dict[Sha256, Part]  # by the SHA-256 of an image
     seen: tuple[Sha256, ...] = ()  # images of another run that this one began from
-    # What a set that doesn't fit in memory lies in, with digests of the parts' contents; who was
-    # trained on follows from the recipe, and ``assignment`` has held-back images only.
+    # Of a set that doesn't fit in memory, whose ``assignment`` has held-back images only: digests.
     files: dict[str, Word] = Field(default_factory=dict)
 
 

@@ -115,6 +115,7 @@ def test_an_index_that_was_stopped_goes_on(shards, tmp_path, monkeypatch, looks)
     assert looks == ["002.tar", "003.tar"]
 
 
+@pytest.mark.slow
 def test_several_processes_look_and_find_the_same(shards, tmp_path, monkeypatch):
     alone = prepare(stream(shards, tmp_path))
     monkeypatch.setattr("synthgen.data.stream.index.SEVERAL", 1)

@@ -1,10 +1,13 @@
 """Streams: the order of their images, decoding ahead, stopping and going on."""
 
+import dataclasses
 import io
 import itertools
+import pickle
 import sys
 from pathlib import Path
 
+import fsspec
 import pytest
 import torch
 
@@ -157,10 +160,8 @@ def test_labels_come_with_their_images(stream):
         assert labels.tolist() == [number % 2 for number in numbers(pixels)]
 
 
-@pytest.mark.parametrize("method", ["spawn", "forkserver"])
+@pytest.mark.parametrize("method", ["spawn", pytest.param("forkserver", marks=pytest.mark.slow)])
 def test_workers_that_share_no_memory_open_files_by_path(stream, method):
-    import pickle
-
     images = stream(workers=2).train
     assert len(pickle.dumps(images)) < 1000
     batches = Batches(images, 8, SEED)
@@ -195,8 +196,6 @@ def test_weights_are_those_of_the_same_images_from_memory(stream, build_gan, tmp
     splits = stream()
     lazy = build_gan(splits.train.image)
     train(lazy, splits, tmp_path / "stream", seed=3, max_images=320, previews=0)
-    import dataclasses
-
     whole = splits.train.subset(torch.arange(len(splits.train)))
     held = dataclasses.replace(splits, train=whole)
     plain = build_gan(whole.image)
@@ -263,8 +262,6 @@ def test_a_shard_that_changes_in_mid_training_is_named(shards, cache, tmp_path):
 
 
 def test_a_url_gives_the_weights_that_a_folder_does(shards, stream, build_gan, tmp_path):
-    import fsspec
-
     system = fsspec.filesystem("memory")
     for file in shards.iterdir():
         system.pipe(f"/bucket/set/{file.name}", file.read_bytes())
