@@ -166,7 +166,7 @@ def training_images(settings: SynthesizeSettings | RunSettings, sampler: Path) -
     if settings.mode == "augment" and in_memory(real) is not real:
         raise SynthgenError(
             "mode=augment copies all real training images beside the synthetic ones, which those "
-            "of data=stream are too many for.\nMake a set of its own (mode=replace)."
+            "of data=stream are too many for.\nMake a set of its own (mode=synthetic)."
         )
     return in_memory(real)
 
