@@ -11,13 +11,15 @@ from synthgen.data.arrays import (
 from synthgen.data.checks.check import CheckResult, Finding, check, heading, tables
 from synthgen.data.checks.page import write_check
 from synthgen.data.dicom import DICOMFolder
-from synthgen.data.divide import prepare, rebuild
+from synthgen.data.divide import held_in_memory, prepare, rebuild
 from synthgen.data.files import FileSource, Listing
 from synthgen.data.folders.folder import ImageFolder
 from synthgen.data.medmnist import MedMNIST
 from synthgen.data.npz import NPZ
 from synthgen.data.source import Records, Source
 from synthgen.data.splits import Splits, for_choosing, write_split
+from synthgen.data.stream.images import in_memory
+from synthgen.data.stream.source import ImageStream
 from synthgen.data.tabular.hugging_face import HuggingFace
 from synthgen.data.tabular.table import CSV
 from synthgen.data.tabular.webdataset import WebDataset
@@ -38,6 +40,7 @@ __all__ = [
     "Finding",
     "HuggingFace",
     "ImageFolder",
+    "ImageStream",
     "Listing",
     "MedMNIST",
     "Records",
@@ -47,7 +50,9 @@ __all__ = [
     "check",
     "for_choosing",
     "heading",
+    "held_in_memory",
     "image_hashes",
+    "in_memory",
     "lines_digest",
     "prepare",
     "rebuild",

@@ -25,6 +25,7 @@ from synthgen.data.levels import (
 from synthgen.data.near_duplicates import FIRST_RULE, RULE, NearDuplicates, Rule
 from synthgen.data.source import Records, Source
 from synthgen.data.splits import Splits
+from synthgen.data.stream.images import StreamedImages
 from synthgen.dataset.schema import Recipe, SplitFile
 from synthgen.errors import SynthgenError
 from synthgen.images import image_hashes, lines_digest
@@ -42,6 +43,9 @@ def prepare(source: Source) -> Splits:
         SynthgenError: a file can't be read, a class has fewer than 5 images, or one can't be in
             every split.
     """
+    whole = source.divided()
+    if whole is not None:
+        return whole
     place = place_of(source)
     kept = kept_splits(place)
     if kept is not None:
@@ -207,6 +211,26 @@ def _assigned(
         raise SynthgenError(f"{what}\n{advice}{source.ways_apart(records)}") from error
 
 
+def held_in_memory(splits: Splits) -> Splits:
+    """The same splits for what looks at all images at once: of a stream, the training images are
+    those that stand for all. Splits that are in memory stay as they are."""
+    if not isinstance(splits.train, StreamedImages):
+        return splits
+    every, train = len(splits.train), splits.train.sample
+    note = (
+        f"The data is a stream: {len(train):,} of {every:,} training images stand for all, so "
+        "copies of the others are not found, and classifiers learn from these alone."
+    )
+    known = dict.fromkeys(image_hashes(train.images), "train")
+    return replace(
+        splits,
+        train=train,
+        train_groups=train.groups,
+        assignment=known | splits.assignment,
+        notes=(*splits.notes, note) if len(train) < every else splits.notes,
+    )
+
+
 def in_order(records: Records, classes: Sequence[str]) -> Records:
     """``records`` with its classes numbered in the order of ``classes``, if these are the same
     names; otherwise as they are."""
@@ -218,12 +242,15 @@ def in_order(records: Records, classes: Sequence[str]) -> Records:
     return replace(records, images=renumbered)
 
 
-def rebuild(source: Source, recipe: Recipe, digest: str) -> Splits:
+def rebuild(
+    source: Source, recipe: Recipe, digest: str, files: Mapping[str, str] | None = None
+) -> Splits:
     """Divide ``source`` again as ``recipe`` says, and make sure that it is the same split.
 
     Args:
         recipe: its size, fit, shares and seed replace those of ``source``.
         digest: ``Splits.digest`` as it was.
+        files: ``Splits.files`` as they were, to say which one has changed.
 
     The classes are numbered as the recipe says, since whatever was trained knows them by number:
     older versions had another order (0, 1, 10, 2).
@@ -232,19 +259,11 @@ def rebuild(source: Source, recipe: Recipe, digest: str) -> Splits:
         SynthgenError: the images differ from those that the recipe was written for, or the split
             does, so that test images could have been trained on.
     """
-    at_most = recipe.at_most
-    source = source.with_options(
-        size=list(recipe.size),
-        fit=recipe.fit,
-        holdout=recipe.holdout,
-        test=recipe.test,
-        split_seed=recipe.split_seed,
-        at_most=list(at_most) if isinstance(at_most, tuple) else at_most,
-        near_duplicates=recipe.near_duplicates,
-        range=list(recipe.range) if isinstance(recipe.range, tuple) else recipe.range,
-        bits=recipe.bits,
-        view=None if recipe.view is None else list(recipe.view),
-    ).named_as(recipe.classes)
+    source = source.as_in(recipe)
+    whole = source.divided()
+    if whole is not None:
+        _require_same(whole, source, recipe, digest, files or {})
+        return whole
     place = place_of(source)
     kept = kept_splits(place)
     if kept is not None and (kept.digest, kept.train.classes) == (digest, recipe.classes):
@@ -254,11 +273,24 @@ def rebuild(source: Source, recipe: Recipe, digest: str) -> Splits:
     if splits.digest != digest:  # perhaps of a version that took fewer pictures for the same
         older = divide(source, records, rule=FIRST_RULE)
         splits = older if older.digest == digest else splits
+    _require_same(splits, source, recipe, digest, {})
+    keep_splits(place, splits)
+    return splits
+
+
+def _require_same(
+    splits: Splits, source: Source, recipe: Recipe, digest: str, files: Mapping[str, str]
+) -> None:
+    """Raises SynthgenError if images or split are others than those of a recipe."""
     if splits.recipe.fingerprint != recipe.fingerprint:
+        others = [name for name, found in splits.files.items() if files.get(name, found) != found]
+        others += [name for name in files if name not in splits.files]
+        others += [name for name in splits.files if files and name not in files]
+        said = f" {others[0]} is not as it was." if others else ""
         raise SynthgenError(
             f"data={source.kind} does not hold the images that the generator's split was made of "
             f"({splits.recipe.images:,} images here, {recipe.images:,} there), so "
-            "test images could have been trained on.\n"
+            f"test images could have been trained on.{said}\n"
             f"Give the same data as in training ({recipe.source}: {recipe.name}), read with "
             "the same settings (those of the run's config.yaml); what counts is the contents, not "
             "the name."
@@ -269,8 +301,6 @@ def rebuild(source: Source, recipe: Recipe, digest: str) -> Splits:
             f"{digest[:8]}), so test images could have been trained on.\n"
             "Evaluate with the version of synthgen that trained, or train again."
         )
-    keep_splits(place, splits)
-    return splits
 
 
 def fingerprint(records: Records, hashes: Sequence[str]) -> str:

@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 from unicodedata import category, normalize
 
 from synthgen.data.folders.tree import Tree
@@ -17,6 +17,10 @@ from synthgen.errors import SynthgenError
 from synthgen.io import require_plain_file
 from synthgen.ranges import Band, Count, Inner, Real, Side
 from synthgen.types import LabelledImages
+
+if TYPE_CHECKING:
+    from synthgen.data.splits import Splits
+    from synthgen.dataset.schema import Recipe
 
 # Class names: their order, and which of them can be folders on every system.
 
@@ -229,6 +233,27 @@ class Source(ABC):
     def with_options(self, **options: Any) -> Self:
         """The same source with other options."""
         return dataclasses.replace(self, **options)
+
+    def divided(self) -> "Splits | None":
+        """The splits of a source that is never in memory as a whole; None for all others, which are
+        read and then divided."""
+        return None
+
+    def as_in(self, recipe: "Recipe") -> Self:
+        """The same source with the settings of a recipe."""
+        at_most = recipe.at_most
+        return self.with_options(
+            size=list(recipe.size),
+            fit=recipe.fit,
+            holdout=recipe.holdout,
+            test=recipe.test,
+            split_seed=recipe.split_seed,
+            at_most=list(at_most) if isinstance(at_most, tuple) else at_most,
+            near_duplicates=recipe.near_duplicates,
+            range=list(recipe.range) if isinstance(recipe.range, tuple) else recipe.range,
+            bits=recipe.bits,
+            view=None if recipe.view is None else list(recipe.view),
+        ).named_as(recipe.classes)
 
     def ways_apart(self, records: Records) -> str:
         """Which settings divide what else shares a split, to be said where that can't be done: a

@@ -4,8 +4,8 @@ with."""
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -55,6 +55,7 @@ class Splits:
     holdout_attributes: tuple[str | None, ...] | None = None
     tree: Tree | None = None
     private: tuple[str, ...] = ()  # notes that no report publishes, see Records
+    files: Mapping[str, str] = field(default_factory=dict)  # of a stream: see SplitFile.files
 
     @property
     def public_notes(self) -> tuple[str, ...]:
@@ -110,6 +111,8 @@ def write_split(splits: Splits, run_folder: Path, seen: Iterable[str] = ()) -> N
         "assignment": splits.assignment,
         "seen": sorted(set(seen) - splits.assignment.keys()),
     }
+    if splits.files:
+        content["files"] = dict(splits.files)
     written = SplitFile.from_json(content, "The split")
     write_json(Path(run_folder) / SPLIT_FILE, written.to_json())
 

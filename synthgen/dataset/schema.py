@@ -67,6 +67,7 @@ class Recipe(Schema):
     bits: Literal[8, 16] = 8
     view: tuple[Band, ...] | None = None
     clipped: tuple[Share, Share] | None = None  # of the training levels: to black, to white
+    most_held: Count | None = None  # images of a split in memory, of a set that doesn't fit there
 
 
 class TrainingData(Schema):
@@ -135,6 +136,8 @@ class SplitFile(Document):
     recipe: Recipe
     assignment: dict[Sha256, Part]  # by the SHA-256 of an image
     seen: tuple[Sha256, ...] = ()  # images of another run that this one began from
+    # Of a set that doesn't fit in memory, whose ``assignment`` has held-back images only: digests.
+    files: dict[str, Word] = Field(default_factory=dict)
 
 
 FORM, PUBLIC_FORM = "synthgen-dataset/1", "synthgen-public/1"

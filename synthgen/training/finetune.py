@@ -113,6 +113,9 @@ def known_to(path: str | Path, splits: Splits) -> Known:
         return Known(frozenset(), complete=same and _complete(origin))
     if not same and _brought_elsewhere(kept.recipe, splits.recipe):
         raise _unknown(path, splits)
+    if kept.recipe.most_held is not None and not same:  # a stream: it names held images only
+        _require_other_images(path, kept.recipe, splits, same)
+        return Known(frozenset(), complete=False)
     before: dict[str, str] = {**dict.fromkeys(kept.seen, "train"), **kept.assignment}
     _require_none_moved(path, before, splits, kept.recipe)
     images = frozenset(image for image, part in before.items() if part != "test")

@@ -56,6 +56,17 @@ def read_once(processes: Processes, launch: Launch, read: Callable[[], Splits]) 
     return splits
 
 
+def in_turn(processes: Processes, launch: Launch, read: Callable[[], Splits]) -> Splits:
+    """What ``read`` finds, in every process: first in one of each machine, which leaves it where
+    the others find it soon."""
+    if launch.local_rank:
+        processes.wait()
+        return read()
+    splits = read()
+    processes.wait()
+    return splits
+
+
 def places(token: str) -> list[Path]:
     return [folder / f"{PREFIX}{token}" for folder in (MEMORY, Path(tempfile.gettempdir()))]
 

@@ -16,13 +16,14 @@ from typing import Annotated, Literal
 
 import torch
 from annotated_types import Interval
-from pytorch_lightning import Callback, LightningDataModule, Trainer
+from pytorch_lightning import Callback, LightningDataModule, LightningModule, Trainer
 from pytorch_lightning.loggers import Logger
 from torch.utils.data import DataLoader
 
 import synthgen
-from synthgen.data import Splits, write_split
+from synthgen.data import Splits, in_memory, write_split
 from synthgen.data.splits import SPLIT_FILE, require_same_split
+from synthgen.data.stream.storage import LostImageError
 from synthgen.dataset.schema import Provenance, Start, Training, TrainingData
 from synthgen.device import Precision, compute_dtype
 from synthgen.errors import OutOfTimeError, StoppedByUserError, SynthgenError
@@ -43,7 +44,7 @@ from synthgen.training.callbacks import (
     best_moment,
     comparisons,
 )
-from synthgen.training.data import Batches, Order, Shuffled
+from synthgen.training.data import Batches, Loader, Order, fitting
 from synthgen.training.finetune import begin_from, known_to
 from synthgen.training.module import GenerativeModule
 from synthgen.training.state import Restored, newest_state, state_at
@@ -144,7 +145,7 @@ def train(
             record = Training(images_seen=len(splits.train), seconds=time.monotonic() - started)
         else:
             model.precision, model.run_seed = precision, seed
-            model.order = order or Shuffled()
+            model.order = fitting(order, splits.train)
             if group.world > 1:
                 model.share(group)
             if compile is not None:
@@ -167,7 +168,7 @@ def train(
             record = fit(model, stream, out, new_trainer, keep, watching, place.state)
             if not group.is_first:
                 return out / "sampler"
-            sampler = model.finish(splits.train)
+            sampler = model.finish(in_memory(splits.train))
     about: dict[str, object] = {} if place.begun is None else {"start": place.begun}
     about |= {"seed": seed, "torch": str(torch.__version__), "machine": platform.machine()}
     record = record.model_copy(update=about)
@@ -276,13 +277,14 @@ def watchers(
                 "a density that is fitted when training ends.\n"
                 "Leave best_every out, or draw from the prior with model.density=null."
             )
-        distance = HoldoutDistance(splits.train, splits.holdout)
+        known = in_memory(splits.train)
+        distance = HoldoutDistance(known, splits.holdout)
 
         def save(sampler: Sampler, record: Training) -> None:
             export(sampler, splits, out, record, name="best")
 
         def finish(one: GenerativeModule) -> Sampler:
-            return one.finish(splits.train)
+            return one.finish(known)
 
         found.append(KeepBest(finish, distance, save, out, best_every))
     return found
@@ -305,6 +307,7 @@ def fit(
     # The order matters: the limit is read first, then losses are checked, then the state is saved.
     restored = Restored()
     callbacks: list[Callback] = [restored, stop, watch, *watching, keep, ShowProgress()]
+    callbacks.append(SavedBeforeLoss(keep))
     module.to(memory_format=torch.channels_last)
     with quiet_lightning():
         trainer = new_trainer(
@@ -367,6 +370,21 @@ def _refuse_foreign_states(out: Path) -> None:
         )
 
 
+class SavedBeforeLoss(Callback):
+    """Saves the state when an image of a stream can't be read: what was trained is sound."""
+
+    def __init__(self, keep: KeepLastState) -> None:
+        self.keep = keep
+
+    def on_exception(
+        self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
+    ) -> None:
+        assert isinstance(pl_module, GenerativeModule)
+        alone = trainer.world_size == 1  # saving waits for all, and the others don't know of it
+        if isinstance(exception, LostImageError) and alone and pl_module.clock.images_seen:
+            self.keep.save(trainer, pl_module)
+
+
 class RealBatches(LightningDataModule):
     """The training split as an endless stream that starts where the clock stands."""
 
@@ -388,7 +406,7 @@ class RealBatches(LightningDataModule):
             world_size=self.trainer.world_size,
         )
         on_gpu = self.trainer.strategy.root_device.type == "cuda"
-        return DataLoader(batches, batch_size=None, pin_memory=on_gpu)
+        return Loader(batches, pin_memory=on_gpu)
 
 
 def export(

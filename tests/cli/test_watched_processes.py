@@ -130,8 +130,9 @@ def test_watching_needs_no_torch():
 def test_a_job_of_a_sweep_has_a_command_line_of_its_own():
     line = ("-m", "seed=0,1", "model=vae", "--config-dir", "mine", "hydra/launcher=joblib",
             "hydra.searchpath=[file://here]", "out=a b")  # fmt: skip
-    job = Invocation("train", ("seed=1", "model=vae", "out='a b'", "objective=kid"), (), "train", 1,
-                     Path("a b"), ("hydra/launcher=joblib", "hydra.searchpath=[file://here]"))  # fmt: skip
+    mine = ("seed=1", "model=vae", "out='a b'", "objective=kid")
+    of_hydra = ("hydra/launcher=joblib", "hydra.searchpath=[file://here]")
+    job = Invocation("train", mine, (), "train", 1, Path("a b"), of_hydra)
     place = job.folder("a b")
     assert launch.own_command("train", line, job, place)[3:] == [
         "train", "--config-dir", "mine", "hydra.searchpath=[file://here]", "seed=1", "model=vae",

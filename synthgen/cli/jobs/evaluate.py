@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from synthgen.cli.assemble import build_instance, build_source, sampler_here, stage_tracker
 from synthgen.cli.resume import plain_config
-from synthgen.data.divide import prepare, rebuild
+from synthgen.data.divide import held_in_memory, prepare, rebuild
 from synthgen.data.splits import for_choosing
 from synthgen.dataset.schema import Dataset
 from synthgen.dataset.source import description_of, read_synthetic
@@ -94,6 +94,7 @@ def metrics_of(settings: EvaluateSettings | RunSettings) -> Sequence[Metric]:
 
 def require_measurable(settings: RunSettings, instruments: Instruments, splits: Splits) -> None:
     """Raise what :func:`report` would raise about its settings, before hours of training."""
+    splits = held_in_memory(splits)
     checks.require_measurable(
         for_choosing(splits) if settings.reference == "holdout" else splits,
         extractors=instruments.extractors,
@@ -209,5 +210,5 @@ def splits_behind(synthetic_path: Path, source: Source) -> Splits:
     dataset = description_of(synthetic_path)
     data = dataset.provenance.data if isinstance(dataset, Dataset) else None
     if data is not None and data.recipe is not None and data.digest is not None:
-        return rebuild(source, data.recipe, data.digest)
-    return prepare(source)
+        return held_in_memory(rebuild(source, data.recipe, data.digest))
+    return held_in_memory(prepare(source))

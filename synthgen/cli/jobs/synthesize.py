@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from synthgen.cli.assemble import build_instance, build_source, samplers_here, stage_tracker
 from synthgen.cli.build import build
+from synthgen.data import in_memory
 from synthgen.data.divide import rebuild
 from synthgen.dataset.card import Papers
 from synthgen.dataset.formats.images import Format
@@ -169,7 +170,13 @@ def training_images(settings: SynthesizeSettings | RunSettings, sampler: Path) -
             "put beside its own.\nTrain it again."
         )
     source = build_source(settings.data, settings.allow)
-    return rebuild(source, data.recipe, data.digest).train
+    real = rebuild(source, data.recipe, data.digest).train
+    if settings.mode == "augment" and in_memory(real) is not real:
+        raise SynthgenError(
+            "mode=augment copies all real training images beside the synthetic ones, which those "
+            "of data=stream are too many for.\nMake a set of its own (mode=synthetic)."
+        )
+    return in_memory(real)
 
 
 def _track(

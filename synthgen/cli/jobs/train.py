@@ -6,9 +6,9 @@ import dataclasses
 import logging
 import math
 import shlex
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,7 @@ from synthgen.cli.requeue import going_on, ignore_the_end, mark_begun
 from synthgen.cli.resume import resumed, save_config
 from synthgen.data.divide import prepare, rebuild
 from synthgen.data.splits import SPLIT_FILE, read_split
+from synthgen.data.stream.source import ImageStream
 from synthgen.dataset.schema import Recipe
 from synthgen.device import total_memory
 from synthgen.errors import OutOfTimeError, ProcessLostError, StoppedByUserError, SynthgenError
@@ -33,7 +34,7 @@ from synthgen.samplers.artifact import read_description, sampler_folder
 from synthgen.tracking import log_sampler
 from synthgen.training.data import Order
 from synthgen.training.module import GenerativeModule
-from synthgen.training.one_copy import read_once
+from synthgen.training.one_copy import in_turn, read_once
 from synthgen.training.state import newest_state
 from synthgen.training.strategy import Accelerator, together
 from synthgen.training.train import CHECKPOINTS, require_accelerator, train
@@ -106,8 +107,18 @@ def claimed(out: Path, processes: Processes) -> AbstractContextManager[None]:
 
 
 def splits_of_all(settings: TrainSettings, processes: Processes) -> Splits:
-    """The data, read by one process of each machine: the others have the training images."""
-    return read_once(processes, current_launch(), partial(prepare_splits, settings))
+    """The data, read by one process of each machine: the others have the training images. Of a
+    stream every process opens the index that the first one made."""
+    read = partial(prepare_splits, settings)
+    source = build_source(settings.data, settings.allow)
+    if processes.world == 1 or not isinstance(source, ImageStream):
+        return read_once(processes, current_launch(), read)
+    if source.cache is None:
+        raise SynthgenError(
+            "data=stream for several processes needs a place for its index.\n"
+            "Name one that all of them see: data.cache=FOLDER"
+        )
+    return in_turn(processes, current_launch(), read)
 
 
 def build_model(settings: TrainSettings, splits: Splits) -> GenerativeModule | FittedSampler:
@@ -151,7 +162,9 @@ def prepare_splits(settings: TrainSettings) -> Splits:
     check(settings.model, key="model", role=MODEL, allow=settings.allow)
     source = build_source(settings.data, settings.allow)
     kept = None if settings.resume is None else split_of(Path(settings.resume))
-    splits = prepare(source) if kept is None else rebuild(source, kept.recipe, kept.digest)
+    splits = (
+        prepare(source) if kept is None else rebuild(source, kept.recipe, kept.digest, kept.files)
+    )
     if splits.tree is not None:
         log.info("The data, as read:\n%s", splits.tree)
     for note in splits.notes:
@@ -172,6 +185,7 @@ class KnownSplit:
 
     recipe: Recipe
     digest: str
+    files: Mapping[str, str] = field(default_factory=dict)
 
 
 def split_of(run: Path) -> KnownSplit | None:
@@ -179,7 +193,7 @@ def split_of(run: Path) -> KnownSplit | None:
     removed that, from its sampler; None for a run that was killed before it learned anything."""
     kept = read_split(run)
     if kept is not None:
-        return KnownSplit(kept.recipe, kept.digest)
+        return KnownSplit(kept.recipe, kept.digest, kept.files)
     if (run / "sampler").is_dir():
         data = read_description(run / "sampler").provenance.data
         if data is not None and data.recipe is not None and data.digest is not None:

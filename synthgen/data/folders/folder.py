@@ -92,12 +92,7 @@ def listing_of(layout: Layout, name: str) -> Listing:
     Raises:
         SynthgenError: there are no files.
     """
-    problems = [*_beside(layout), *_twice(layout)]
-    if not layout.places:
-        raise problems[0] if problems else no_classes(layout, layout.walked.folder)
-    classes = label_names(place.name for place in layout.places)
-    require_safe_names(classes)
-    problems += [*_missing(layout, classes), *_empty(layout)]
+    classes, problems = looked_at(layout)
     numbers = {name: number for number, name in enumerate(classes)}
     paths: list[Path] = []
     labels: list[int] = []
@@ -128,6 +123,17 @@ def listing_of(layout: Layout, name: str) -> Listing:
 
 
 # What is beside, missing, or there twice.
+
+
+def looked_at(layout: Layout) -> tuple[tuple[str, ...], list[SynthgenError]]:
+    """The classes of a layout, and everything that is wrong with it. Raises SynthgenError if there
+    are none."""
+    problems = [*_beside(layout), *_twice(layout)]
+    if not layout.places:
+        raise problems[0] if problems else no_classes(layout, layout.walked.folder)
+    classes = label_names(place.name for place in layout.places)
+    require_safe_names(classes)
+    return classes, [*problems, *_missing(layout, classes), *_empty(layout)]
 
 
 def _above(layout: Layout) -> list[Folder]:

@@ -171,6 +171,15 @@ def split_choice(
     return Choice(tuple(c.columns[0] for c in choices), choices[0].cells, choices[0].notes)
 
 
+def require_training(table: Table, split: Choice) -> None:
+    """Raises SynthgenError for a table whose column of splits has nothing to train on."""
+    if split.cells and "train" not in split.cells:
+        raise SynthgenError(
+            f"The column {split.columns[0]} of {table.place} leaves nothing to train on.\n"
+            "Say which values mean train: data.splits={train: A}; or data.split=null."
+        )
+
+
 def _flags(table: Table, taken: Sequence[str]) -> Choice:
     """The splits that columns of 0 and 1 tell: is_valid, is_test; where none holds 1, an image is
     of the split that has no column. Raises SynthgenError where that isn't train alone."""
@@ -238,11 +247,6 @@ def _split_in(table: Table, name: str, meaning: Mapping[str, str]) -> Choice:
         )
     split = tuple(meaning.get(cell, rest) for cell in cells)
     counts = Counter(split)
-    if "train" not in counts:
-        raise SynthgenError(
-            f"The column {name} of {table.place} leaves nothing to train on.\n"
-            "Say which values mean train: data.splits={train: A}; or data.split=null."
-        )
     said = ", ".join(f"{part} {counts[part]:,}" for part in SPLITS if part in counts)
     source = "that the files' names tell" if name == FILE_SPLIT else f"of the column {name}"
     return Choice((name,), split, (f"The splits are those {source}: {said}.",))

@@ -14,7 +14,7 @@ from synthgen.data.readers import ImageFile, name_of
 from synthgen.data.source import existing, label_names, require_safe_names
 from synthgen.data.tabular import columns
 from synthgen.data.tabular.columns import AUTO, CALLED, Choice
-from synthgen.data.tabular.divisions import group_choice, split_choice
+from synthgen.data.tabular.divisions import group_choice, require_training, split_choice
 from synthgen.data.tabular.files import Table, is_missing, read_table
 from synthgen.data.tabular.labels import label_choice
 from synthgen.data.tabular.members import Piece
@@ -48,6 +48,12 @@ class TableSource(FileSource):
 
     def rows(self, table: Table) -> "Rows":
         """What each column of ``table`` says; none of them names the images any more."""
+        found = self.rows_of_part(table)
+        require_training(table, found.split)
+        return found
+
+    def rows_of_part(self, table: Table) -> "Rows":
+        """The same of a table of some of the images, which may be of one split."""
         attribute = []
         if self.attribute:
             attribute = [columns.attribute_column(table, self.attribute)]

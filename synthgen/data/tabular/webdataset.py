@@ -6,7 +6,7 @@ import tarfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any, ClassVar
+from typing import Any, BinaryIO, ClassVar
 
 from synthgen.data.files import Listing
 from synthgen.data.readers import ImageFile, extensions
@@ -45,9 +45,23 @@ class WebDataset(TableSource):
         shards = [path] if path.is_file() else sorted(path.rglob("*.tar"))
         if not shards:
             raise SynthgenError(f"{path} holds no tar files.\nGive the folder of the shards.")
+        read = [Shard.of(shard, self.texts) for shard in shards]
+        whole, problems = self._joined(path, read)
+        return self.rows(whole.table).listing(whole, *problems)
+
+    def listing_of_part(self, path: Path, shard: "Shard") -> Listing:
+        """The samples of one of the shards that lie below ``path`` (or are it)."""
+        whole, problems = self._joined(path, [shard])
+        return self.rows_of_part(whole.table).listing(whole, *problems)
+
+    @property
+    def texts(self) -> set[str]:
+        """The endings of the members that say something of an image."""
         named = {one for one in (self.label, self.group, self.split, self.attribute) if one}
-        texts = {*TEXTS, *(one for one in named if isinstance(one, str))}
-        read = [Shard.of(shard, texts) for shard in shards]
+        return {*TEXTS, *(one for one in named if isinstance(one, str))}
+
+    def _joined(self, path: Path, read: Sequence["Shard"]) -> tuple[Piece, list[SynthgenError]]:
+        """The samples of all shards, and what is wrong with them."""
         found = [problem for shard in read for problem in shard.problems]
         image = self._image(path, read)
         pieces = [shard.piece(path, image) for shard in read]
@@ -56,7 +70,7 @@ class WebDataset(TableSource):
         if len(without) == len(whole.images):
             raise found[0] if found else _no_images(path, read)
         found += [_lacking(path, without, image)] if without else []
-        return self.rows(whole.table).listing(whole, *found)
+        return whole, found
 
     def _image(self, path: Path, shards: Sequence["Shard"]) -> frozenset[str]:
         """The endings of the images. Raises SynthgenError where a sample has several."""
@@ -100,21 +114,28 @@ class Shard:
     @classmethod
     def of(cls, path: Path, texts: set[str]) -> "Shard":
         """Raises SynthgenError for a file that is no tar, is cut off, or has ways out of itself."""
-        require_tar(path)
         shard = cls(path)
-        size = path.stat().st_size
+        with path.open("rb") as file:
+            shard.fill(file, path.stat().st_size, texts)
+        return shard
+
+    def fill(self, file: BinaryIO, size: int, texts: set[str]) -> None:
+        """Look at all of ``file``, of ``size`` bytes. Raises SynthgenError likewise."""
+        require_tar(self.path, file)
+        file.seek(0)
+        last = ""
         try:
-            with tarfile.open(path, mode="r:") as archive, path.open("rb") as file:
+            with tarfile.open(fileobj=file, mode="r:") as archive:
                 while (member := archive.next()) is not None:
                     archive.members = []  # type: ignore[attr-defined]  # else all of them are kept
                     if member.offset_data + member.size > size:
                         raise tarfile.ReadError(f"{member.name} is cut off")
-                    shard._add(member, file, texts)
+                    self._add(member, file, texts)
+                    last = f" after {member.name}"
         except (tarfile.TarError, OSError, ValueError) as error:
             raise SynthgenError(
-                f"{path} is damaged or no tar file ({error}).\nGet or write it again."
+                f"{self.path} is damaged or no tar file ({error}{last}).\nGet or write it again."
             ) from error
-        return shard
 
     def _add(self, member: tarfile.TarInfo, file: Any, texts: set[str]) -> None:
         _require_inside(self.path, member.name)
@@ -184,10 +205,9 @@ class Shard:
             yield f"Ignored the files .{', .'.join(rest)} in the samples."
 
 
-def require_tar(path: Path) -> None:
+def require_tar(path: Path, file: BinaryIO) -> None:
     """Refuse a compressed archive, in which nothing can be found without unpacking it."""
-    with path.open("rb") as file:
-        head = file.read(8)
+    head = file.read(8)
     for start, name in PACKED.items():
         if head.startswith(start):
             raise SynthgenError(

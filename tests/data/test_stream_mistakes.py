@@ -1,0 +1,178 @@
+"""What strangers do to a stream: each is told in two lines at most."""
+
+import gzip
+import io
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from streams import members_of, picture, png, write_shards, write_tar
+
+from synthgen.cli.main import main
+from synthgen.data import ImageStream, WebDataset, prepare, rebuild
+from synthgen.errors import SynthgenError
+from synthgen.images import TOP
+
+
+def refused(path, **options):
+    with pytest.raises(SynthgenError) as caught:
+        prepare(ImageStream(path=str(path), **options))
+    said = str(caught.value)
+    assert 1 <= len(said.splitlines()) <= 2, said
+    return said
+
+
+def with_members(folder, members):
+    """A sound stream with one more shard."""
+    write_shards(folder, 60)
+    write_tar(folder / "shard-900.tar", members)
+    return folder
+
+
+def test_no_such_place(tmp_path):
+    assert "data.path=" in refused(tmp_path / "nowhere")
+    assert "does not exist" in refused(tmp_path / "nowhere")
+    assert "does not exist" in refused("memory://no/such/bucket")
+    assert "names no place" in refused("")
+
+
+def test_an_unknown_protocol(tmp_path):
+    assert "nonsense" in refused("nonsense://bucket/set")
+
+
+def test_an_empty_folder(tmp_path):
+    assert str(tmp_path) in refused(tmp_path)
+
+
+def test_an_empty_tar(tmp_path):
+    write_tar(tmp_path / "a.tar", {})
+    assert "no images" in refused(tmp_path)
+    (tmp_path / "a.tar").write_bytes(b"")
+    assert "a.tar is damaged or no tar file" in refused(tmp_path)
+
+
+def test_an_empty_tar_among_others_is_said(tmp_path):
+    splits = prepare(ImageStream(path=str(with_members(tmp_path, {})), holdout=0.2))
+    assert "shard-900.tar holds no samples." in splits.notes
+
+
+def test_a_tar_that_is_cut_off(tmp_path):
+    write_shards(tmp_path, 60)
+    file = tmp_path / "shard-001.tar"
+    file.write_bytes(file.read_bytes()[:2000])
+    said = refused(tmp_path)
+    assert "shard-001.tar is damaged" in said
+    assert "unexpected end of data after 00050.json" in said
+    file.write_bytes(file.read_bytes()[:550])
+    assert "shard-001.tar is damaged or no tar file (00050.png is cut off)" in refused(tmp_path)
+
+
+def test_a_compressed_tar(tmp_path):
+    write_shards(tmp_path, 60)
+    file = tmp_path / "shard-001.tar"
+    file.write_bytes(gzip.compress(file.read_bytes()))
+    assert "shard-001.tar is compressed (gzip)" in refused(tmp_path)
+
+
+def test_a_picture_that_is_none(tmp_path):
+    said = refused(with_members(tmp_path, members_of(900, content=b"no picture")))
+    assert "shard-900.tar/00900.png is not an image" in said
+
+
+def test_labels_that_are_missing_in_a_half(tmp_path):
+    members = {f"{900 + k}.png": png(picture(k)) for k in range(10)}
+    said = refused(with_members(tmp_path, members))
+    assert "shard-900.tar" in said
+    assert "no column label" in said
+
+
+def test_a_class_in_one_split_only(tmp_path):
+    write_shards(tmp_path / "train", 60)
+    every = {}
+    for k in range(900, 920):
+        every |= members_of(k, 3)
+    write_tar(tmp_path / "test" / "a.tar", every)
+    assert "Class 'c2' has no image in train" in refused(tmp_path)
+
+
+def test_a_class_too_small_to_be_in_every_split(tmp_path):
+    every = {}
+    for k in range(900, 906):
+        every |= members_of(k, 1, **{"label": "rare"})
+    said = refused(with_members(tmp_path, every), holdout=0.05, test=0.05)
+    assert "Class 'rare' has no image in" in said
+    assert "data.split_seed" in said
+    few = members_of(900, **{"label": "rare"})
+    assert "at least 5 per class" in refused(with_members(tmp_path / "b", few))
+
+
+def test_kinds_that_do_not_go_together(tmp_path):
+    deep = png(picture(7, np.uint16))
+    assert "8 and 16 bits" in refused(with_members(tmp_path, members_of(900, content=deep)))
+    buffer = io.BytesIO()
+    Image.fromarray(np.zeros((8, 8), np.float32)).save(buffer, "TIFF")
+    said = refused(with_members(tmp_path / "b", members_of(900, content=buffer.getvalue())))
+    assert "00900.png" in said
+
+
+def test_deep_images_keep_their_levels(tmp_path):
+    members = {}
+    for k in range(100):
+        members |= members_of(k, content=png(picture(k, np.uint16)))
+    write_tar(tmp_path / "a.tar", members)
+    deep = prepare(ImageStream(path=str(tmp_path), bits=16, holdout=0.2)).train
+    assert deep.image.bits == 16
+    assert deep.images[0:3].dtype == torch.uint16
+    assert deep.levels.high == TOP[16]
+    found = deep.images[:8].to(torch.int32) // 257
+    assert all(one[0, 1, 1] == int(one[0, 0, 0]) * 7 % 251 for one in found)
+    shallow = prepare(ImageStream(path=str(tmp_path), holdout=0.2)).train
+    assert torch.equal(shallow.images[:8].to(torch.int32), found)
+
+
+def test_settings_that_are_none(tmp_path, capsys):
+    write_shards(tmp_path / "set", 60)
+    data = ["data=stream", f"data.path={tmp_path / 'set'}", f"out={tmp_path / 'run'}"]
+    for setting, word in (
+        ("data.window=0", "window"),
+        ("data.size=big", "size"),
+        ("data.near_duplicates=group", "near_duplicates"),
+    ):
+        assert main(["train", "model=gan", *data, setting]) == 2
+        said = capsys.readouterr().err
+        assert word in said
+        assert "Traceback" not in said
+    assert not (tmp_path / "run").exists()
+
+
+def test_models_and_checks_that_take_all_images_are_refused(tmp_path, capsys):
+    write_shards(tmp_path / "set", 100)
+    data = ["data=stream", f"data.path={tmp_path / 'set'}", "data.holdout=0.2"]
+    assert main(["train", "model=gaussian_mixture", *data, f"out={tmp_path / 'run'}"]) == 2
+    said = capsys.readouterr().err
+    assert "takes all of them at once" in said
+    assert not (tmp_path / "run").exists()
+    assert main(["data", "check", *data, f"out={tmp_path / 'check'}"]) == 2
+    assert "data=webdataset" in capsys.readouterr().err
+
+
+def test_a_shard_that_changed_between_start_and_resume_is_named(tmp_path, capsys):
+    folder = write_shards(tmp_path / "set", 100)
+    data = ["data=stream", f"data.path={folder}", "data.holdout=0.2"]
+    small = ["model=vae", "model.batch_size=16", "max_images=32", "trainer.previews=0"]
+    run = tmp_path / "run"
+    assert main(["train", *data, *small, f"out={run}"]) == 0
+    capsys.readouterr()
+    assert json.loads((run / "split.json").read_text())["files"]
+    write_tar(folder / "shard-001.tar", members_of(7))
+    assert main(["train", f"resume={run}", "max_images=64"]) == 2
+    assert "shard-001.tar is not as it was" in capsys.readouterr().err
+
+
+def test_a_source_in_memory_is_no_stream(tmp_path):
+    folder = write_shards(tmp_path, 60)
+    splits = prepare(ImageStream(path=str(folder), holdout=0.2))
+    with pytest.raises(SynthgenError, match="does not hold the images"):
+        rebuild(WebDataset(path=str(folder)), splits.recipe, splits.digest)
