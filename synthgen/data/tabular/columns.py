@@ -41,6 +41,8 @@ CALLED = {  # the usual names of the three splits
     "test": "test", "testing": "test",
 }  # fmt: skip
 TWO = {"0": False, "1": True, "0.0": False, "1.0": True, "false": False, "true": True}
+KEYS = ("PatientID", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "AccessionNumber")
+ID_COLUMNS = {key.casefold(): key for key in KEYS}
 MANY = 60  # columns, as no table of files has them
 PIXELS = (
     "If it holds the pixels themselves, save them as arrays for data=npz: numpy.savez(FILE, "
@@ -64,6 +66,11 @@ class Choice:
 def plain(name: str) -> str:
     """A column's name without capitals, spaces and hyphens, which people write as they like."""
     return re.sub(r"[\s\-.]+", "_", name.strip().casefold())
+
+
+def key_of(name: str) -> str | None:
+    """The tag of DICOM that a column is called after: patient_id and Patient ID are PatientID."""
+    return ID_COLUMNS.get(plain(name).replace("_", ""))
 
 
 def listed(names: Iterable[str]) -> str:
@@ -205,6 +212,13 @@ def image_column(table: Table, wanted: str | None, there: Callable[[str], int]) 
     found = called(table, IMAGE)
     if not found:
         error = no_column(table, "path", "data.image")
+        ids = [name for name in table.names if key_of(name)]
+        if ids:
+            raise SynthgenError(
+                f"{table.place} has no column path; {ids[0]} may be an id of DICOM files.\nJoin "
+                f"them by it: data.key={key_of(ids[0])} data.folder=FOLDER, the folder or ZIP "
+                "archive of the files; or name the column of the paths: data.image=COLUMN."
+            )
         raise SynthgenError(f"{error} Each row is one image: path, filename, image_id, …")
     if len(found) == 1:
         return found[0]

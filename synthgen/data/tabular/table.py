@@ -16,6 +16,15 @@ from synthgen.data.tabular import columns
 from synthgen.data.tabular.columns import AUTO, CALLED, Choice
 from synthgen.data.tabular.divisions import group_choice, split_choice
 from synthgen.data.tabular.files import Table, is_missing, read_table
+from synthgen.data.tabular.keyed import (
+    Key,
+    join,
+    key_column,
+    missing_ids,
+    rows_as_images,
+    tagged_files,
+    with_patients,
+)
 from synthgen.data.tabular.labels import label_choice
 from synthgen.data.tabular.members import Piece
 from synthgen.data.tabular.paths import locate
@@ -190,11 +199,15 @@ class CSV(TableSource, MedicalFiles):
         path: the table.
         folder: where its paths start from; None is the table's own folder.
         suffix: an ending that its paths lack (.jpg); None looks for one.
+        key: the DICOM tag by which rows and files are joined, for tables by patient or study, say:
+            then ``folder`` is a folder or ZIP archive of DICOM files, and ``image`` the column of
+            those ids, if it isn't called as the tag is.
     """
 
     path: str
     folder: str | None = None
     suffix: str | None = None
+    key: Key | None = None
 
     kind: ClassVar[str] = "csv"
 
@@ -205,9 +218,23 @@ class CSV(TableSource, MedicalFiles):
     def listing(self) -> Listing:
         path = existing(self.path, "data.path")
         folder = path.parent if self.folder is None else existing(self.folder, "data.folder")
-        found = located(read_table(path), self.image, folder, self.suffix)
+        table = read_table(path)
+        if self.key is not None:
+            return self._joined(table, self.key, path, folder)
+        found = located(table, self.image, folder, self.suffix)
         listing = self.rows(found.piece.table).listing(found.piece, *found.problems)
         return with_notes(listing, (*found.notes, *_unused_folders(listing)))
+
+    def _joined(self, table: Table, key: Key, path: Path, folder: Path) -> Listing:
+        """The DICOM files in ``folder``, by the ids that ``key`` names."""
+        column = key_column(table, key, self.image)
+        piece = rows_as_images(table, key, column)
+        found = tagged_files(folder, path)
+        rows = self.rows(table.without(column)).listing(piece)
+        listing = join(
+            rows, with_patients(found) if self.patients == "group" else found, key, str(path)
+        )
+        return with_notes(listing, missing_ids(piece, key))
 
 
 PATIENT = re.compile(r"(patient|subject|participant|case|study)[-_ ]?\d+", re.IGNORECASE)
