@@ -17,7 +17,8 @@ IMAGE = (
 )  # fmt: skip
 LABEL = (
     "label", "labels", "class", "class_name", "class_label", "category", "target", "dx",
-    "diagnosis", "cls",
+    "diagnosis", "cls", "class_id", "class_idx", "label_id", "label_name", "category_id",
+    "category_name",
 )  # fmt: skip
 WHO = ("patient", "subject", "participant", "person", "donor", "group", "video")
 WHAT = (
@@ -68,9 +69,18 @@ def plain(name: str) -> str:
     return re.sub(r"[\s\-.]+", "_", name.strip().casefold())
 
 
+def is_called(name: str, usual: Iterable[str]) -> bool:
+    """Whether a column has one of the usual names: class_id is also ClassId and "Class ID"."""
+    return _bare(name) in {_bare(one) for one in usual}
+
+
+def _bare(name: str) -> str:
+    return plain(name).replace("_", "")
+
+
 def key_of(name: str) -> str | None:
     """The tag of DICOM that a column is called after: patient_id and Patient ID are PatientID."""
-    return ID_COLUMNS.get(plain(name).replace("_", ""))
+    return ID_COLUMNS.get(_bare(name))
 
 
 def listed(names: Iterable[str]) -> str:
@@ -127,7 +137,7 @@ def called(table: Table, usual: Iterable[str], taken: Iterable[str] = ()) -> lis
     """The columns with one of the usual names, in the order of the table. One that is there twice
     is refused, for either could be meant."""
     usual, taken = set(usual), set(taken)
-    found = [name for name in table.names if plain(name) in usual and name not in taken]
+    found = [name for name in table.names if is_called(name, usual) and name not in taken]
     twice = [name for name, count in Counter(map(plain, found)).items() if count > 1]
     if twice:
         raise SynthgenError(

@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +39,8 @@ class TableSource(FileSource):
     Args:
         image: the column that names the images.
         label: the column of the class; several columns of 0 and 1 with one 1 per row.
+        missing_label: texts that stand for no label, beside an empty cell; such rows are left out
+            if they are the fewer. None: nan, NA, None, a dash and the like, and -1 beside 0 and 1.
         group: the column (or columns) of what must stay in one split: a patient, a film. An empty
             cell is no group. ``auto`` takes patient_id, group and the like; None divides freely.
         split: the column of the official splits. ``auto`` takes split, subset and the like; None
@@ -50,6 +53,7 @@ class TableSource(FileSource):
 
     image: str | None = None
     label: str | list[str] | None = None
+    missing_label: list[str] | None = None
     group: str | list[str] | None = AUTO
     split: str | None = AUTO
     splits: dict[str, str | list[str]] | None = None
@@ -61,7 +65,7 @@ class TableSource(FileSource):
         if self.attribute:
             attribute = [columns.attribute_column(table, self.attribute)]
         about = {*columns.called(table, columns.GROUP), *columns.called(table, columns.SPLIT)}
-        label = label_choice(table, self.label, [*attribute, *about])
+        label = label_choice(table, self.label, [*attribute, *about], self.missing_label)
         group = group_choice(table, self.group, label.columns)
         split = split_choice(table, self.split, self.splits, label.columns)
         return Rows(table, label, group, split, *attribute)
@@ -86,7 +90,9 @@ class Rows:
         """
         labels, found = self.label.cells, list(problems)
         there = [row for row, image in enumerate(piece.images) if image is not None]
-        found += self._without_label([row for row in there if labels[row] is None], piece)
+        without = [row for row in there if labels[row] is None]
+        few = len(self.label.columns) == 1 and 2 * len(without) < len(there)
+        found += () if few else self._without_label(without, piece)
         labelled = [row for row in there if labels[row] is not None]
         again = set(self._repeats(labelled, piece, found))
         rows = [row for row in labelled if row not in again]
@@ -105,7 +111,7 @@ class Rows:
             _of(rows, self.split.cells),
             _of(rows, self.group.cells),
             tuple(found),
-            (*self._notes(), *((repeats,) if again else ())),
+            (*self._notes(), *self._unlabelled(without), *((repeats,) if again else ())),
             self._attributes(rows),
         )
 
@@ -137,11 +143,29 @@ class Rows:
 
     def _without_label(self, rows: Sequence[int], piece: Piece) -> Iterator[SynthgenError]:
         if rows:
+            said = self._missing_as(rows)
+            advice = "Complete such rows or remove them"
+            if said:
+                advice += f"; if {next(iter(said))} is a class: data.missing_label=[]"
             yield SynthgenError(
                 f"{self.table.place} has no label ({' and '.join(self.label.columns)}) in data row "
-                f"{rows[0] + 1}{_more(rows)}: {piece.names[rows[0]]}.\n"
-                "Complete such rows or remove them."
+                f"{rows[0] + 1}{_more(rows)}: {piece.names[rows[0]]}.\n{advice}."
             )
+
+    def _unlabelled(self, rows: Sequence[int]) -> Iterator[str]:
+        """A sentence on rows that are left out, and what stands for their label."""
+        if rows:
+            said = ", ".join(f"{text}: {count:,}" for text, count in self._missing_as(rows).items())
+            hint = f" ({said}; data.missing_label=[] makes classes of those)" if said else ""
+            yield (f"Left out {len(rows):,} rows without a label in {self.label.columns[0]}{hint}.")
+
+    def _missing_as(self, rows: Sequence[int]) -> Counter[str]:
+        """The texts that stand for no label, with their numbers, less empty cells, and less what a
+        file itself declares to be none."""
+        if self.label.columns[0] in self.table.classes:
+            return Counter()
+        cells = columns.cells_of(self.table, self.label.columns[0])
+        return Counter(cells[row] for row in rows if cells[row])
 
     def _repeats(
         self, rows: Sequence[int], piece: Piece, found: list[SynthgenError]
