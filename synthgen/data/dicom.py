@@ -160,7 +160,13 @@ def labelled(listing: Listing, keyword: str | None, *, patients: str = "group") 
         )
     classes = label_names(values)
     require_safe_names(classes)
-    listing = replace(listing, labels=tuple(map(classes.index, values)), classes=classes)
+    alone = (f"All files have the {keyword} {classes[0]}, so there is one class.",)
+    listing = replace(
+        listing,
+        labels=tuple(map(classes.index, values)),
+        classes=classes,
+        notes=(*listing.notes, *(alone if len(classes) == 1 else ())),
+    )
     return replace(listing, tree=_recounted(listing))
 
 

@@ -227,6 +227,7 @@ TABLES = {
         r"no label \(label\) in data row 25 \(and 23 more\): .*\n.*if None is a class: "
         r"data.missing_label=\[\]",
     ),
+    "one class": Input(called("a", "a"), {"a": 24}, "have the label a .label., so there is one"),
     "a class that stands for none": Input(
         called("x", "b", missing_label=["x"]), None, r"no label \(label\) in data row 1"
     ),
@@ -635,6 +636,29 @@ ARRAYS = {
     "labels as floats": Input(npz(lambda x, y: {"x": x, "y": y * 1.0}), NUMBERS),
     "labels of halves": Input(
         npz(lambda x, y: {"x": x, "y": y / 2}), None, "one whole number or one name"
+    ),
+    "classes named by setting": Input(
+        npz(lambda x, y: {"x": x, "y": y}, classes=["benign", "malignant"]),
+        {"benign": 12, "malignant": 12},
+    ),
+    "classes with too few names": Input(
+        npz(lambda x, y: {"x": x, "y": y}, classes=["benign"]),
+        None,
+        "go from 0 to 1 but 'data.classes' has 1 names",
+    ),
+    "unlabelled images": Input(
+        npz(lambda x, y: {"x": x, "y": np.where(np.arange(24) % 12 < 3, -1, y)}),
+        {"0": 9, "1": 9},
+        r"Left out 6 images without a label \(-1: 6; data.missing_label=\[\]",
+    ),
+    "unlabelled images as a class": Input(
+        npz(lambda x, y: {"x": x, "y": np.where(np.arange(24) % 4, y, -1)}, missing_label=[]),
+        {"-1": 6, "0": 9, "1": 9},
+    ),
+    "labels of no name": Input(
+        npz(lambda x, y: {"x": x, "y": np.where(y, "a", "None")}),
+        None,
+        "12 of 24 labels in .* stand for none, like 'None' of image 0",
     ),
     "labels one-hot": Input(npz(lambda x, y: {"x": x, "y": np.eye(2)[y]}), NUMBERS),
     "labels of several": Input(

@@ -111,7 +111,12 @@ class Rows:
             _of(rows, self.split.cells),
             _of(rows, self.group.cells),
             tuple(found),
-            (*self._notes(), *self._unlabelled(without), *((repeats,) if again else ())),
+            (
+                *self._notes(),
+                *self._unlabelled(without),
+                *((repeats,) if again else ()),
+                *self._alone(classes),
+            ),
             self._attributes(rows),
         )
 
@@ -151,6 +156,11 @@ class Rows:
                 f"{self.table.place} has no label ({' and '.join(self.label.columns)}) in data row "
                 f"{rows[0] + 1}{_more(rows)}: {piece.names[rows[0]]}.\n{advice}."
             )
+
+    def _alone(self, classes: Sequence[str]) -> Iterator[str]:
+        if len(classes) == 1:
+            told = " and ".join(self.label.columns)
+            yield f"All images have the label {classes[0]} ({told}), so there is one class."
 
     def _unlabelled(self, rows: Sequence[int]) -> Iterator[str]:
         """A sentence on rows that are left out, and what stands for their label."""
