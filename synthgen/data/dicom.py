@@ -47,6 +47,7 @@ class DICOMFolder(ImageFolder):
     label: str | None = None
 
     kind: ClassVar[str] = "dicom"
+    reading: ClassVar[tuple[str, ...]] = (*ImageFolder.reading, "label")
 
     def __post_init__(self) -> None:
         super().__post_init__()

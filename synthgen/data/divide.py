@@ -16,6 +16,7 @@ from synthgen.data.files import FileSource
 from synthgen.data.keep import keep_splits, kept_splits, place_of
 from synthgen.data.levels import preview, require_view, scaled
 from synthgen.data.near_duplicates import FIRST_RULE, RULE, NearDuplicates, Rule
+from synthgen.data.reading import differing, read_alike, reading_of, shown
 from synthgen.data.source import Records, Source
 from synthgen.data.splits import Splits
 from synthgen.dataset.schema import Recipe, SplitFile
@@ -199,7 +200,8 @@ def rebuild(source: Source, recipe: Recipe, digest: str) -> Splits:
     """Divide ``source`` again as ``recipe`` says, and make sure that it is the same split.
 
     Args:
-        recipe: its size, fit, shares and seed replace those of ``source``.
+        recipe: its size, fit, shares and seed replace those of ``source``; what it says of reading
+            (a window, columns) holds where ``source`` has the usual settings.
         digest: ``Splits.digest`` as it was.
 
     The classes are numbered as the recipe says, since whatever was trained knows them by number:
@@ -222,6 +224,15 @@ def rebuild(source: Source, recipe: Recipe, digest: str) -> Splits:
         bits=recipe.bits,
         view=None if recipe.view is None else list(recipe.view),
     ).named_as(recipe.classes)
+    source, taken = read_alike(source, recipe)
+    said = " ".join(shown(name, value) for name, value in taken.items())
+    splits = _rebuilt(source, recipe, digest)
+    if not taken:
+        return splits
+    return replace(splits, notes=(f"Read as for training: {said}.", *splits.notes))
+
+
+def _rebuilt(source: Source, recipe: Recipe, digest: str) -> Splits:
     place = place_of(source)
     kept = kept_splits(place)
     if kept is not None and (kept.digest, kept.train.classes) == (digest, recipe.classes):
@@ -238,7 +249,7 @@ def rebuild(source: Source, recipe: Recipe, digest: str) -> Splits:
             "test images could have been trained on.\n"
             f"Give the same data as in training ({recipe.source}: {recipe.name}), read with "
             "the same settings (those of the run's config.yaml); what counts is the contents, not "
-            "the name."
+            f"the name.{differing(source, recipe)}"
         )
     if splits.digest != digest:
         raise SynthgenError(
@@ -300,6 +311,8 @@ def _recipe(source: Source, records: Records, contents: str) -> Recipe:
     unusual = {"range": source.range, "bits": source.bits, "view": source.view}
     usual = {"range": None, "bits": 8, "view": None}
     content |= {key: value for key, value in unusual.items() if value != usual[key]}
+    reading = reading_of(source)
+    content |= {"reading": reading} if reading else {}
     return Recipe.from_json(content, f"The recipe of the split of {source.name}")
 
 

@@ -53,6 +53,9 @@ class NPZ(ArraySource):
     axes: Literal["NHW", "NHWC", "NCHW"] | None = None
 
     kind: ClassVar[str] = "npz"
+    reading: ClassVar[tuple[str, ...]] = (
+        "image", "label", "group", "classes", "missing_label", "axes"
+    )  # fmt: skip
 
     @property
     def name(self) -> str:

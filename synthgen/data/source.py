@@ -178,6 +178,7 @@ class Source(ABC):
     cache: str | None = None
 
     kind: ClassVar[str]
+    reading: ClassVar[tuple[str, ...]] = ()  # settings that a split's recipe keeps of reading
 
     def __post_init__(self) -> None:
         requested_size(self.size)

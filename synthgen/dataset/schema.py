@@ -40,6 +40,8 @@ from synthgen.schema import (
     table_of,
 )
 
+Setting = Annotated[str, Len(max_length=1000)] | int | float | bool | None
+Reading = Annotated[dict[Word, Setting | tuple[Setting, ...]], Len(max_length=64)]
 Part = Literal["train", "holdout", "test"]
 Natural = Annotated[int, Interval(ge=0, le=MOST)]
 
@@ -66,6 +68,7 @@ class Recipe(Schema):
     range: tuple[float, float] | Literal["percentile"] | None = None
     bits: Literal[8, 16] = 8
     view: tuple[Band, ...] | None = None
+    reading: Reading | None = None  # the settings of reading that aren't the usual ones
 
 
 class TrainingData(Schema):

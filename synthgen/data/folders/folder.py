@@ -39,6 +39,7 @@ class ImageFolder(MedicalFiles):
     level: Depth | None = None
 
     kind: ClassVar[str] = "image_folder"
+    reading: ClassVar[tuple[str, ...]] = (*MedicalFiles.reading, "level")
 
     @property
     def name(self) -> str:

@@ -59,6 +59,10 @@ class TableSource(FileSource):
     splits: dict[str, str | list[str]] | None = None
     attribute: str | None = None
 
+    reading: ClassVar[tuple[str, ...]] = (
+        *FileSource.reading, "image", "label", "missing_label", "group", "split"
+    )  # fmt: skip
+
     def rows(self, table: Table) -> "Rows":
         """What each column of ``table`` says; none of them names the images any more."""
         attribute = []
@@ -244,6 +248,9 @@ class CSV(TableSource, MedicalFiles):
     key: Key | None = None
 
     kind: ClassVar[str] = "csv"
+    reading: ClassVar[tuple[str, ...]] = tuple(
+        dict.fromkeys((*TableSource.reading, *MedicalFiles.reading, "key"))
+    )
 
     @property
     def name(self) -> str:
