@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 from synthgen.data.files import Listing
 from synthgen.data.folders.folder import ImageFolder
 from synthgen.data.folders.tree import Tree
+from synthgen.data.folders.ways import UnclearLayoutError
 from synthgen.data.images import for_each
 from synthgen.data.readers import FileBytes, ImageFile, ImageFileError
 from synthgen.data.readers.base import HEAD, corrupt, opened
@@ -82,6 +83,9 @@ class DICOMFolder(ImageFolder):
 
             try:
                 listing = ImageFolder.listing(replace(self, root=str(mirror)))
+            except UnclearLayoutError as error:
+                ways = [way for way in error.ways if way.root is None]  # there is no such folder
+                raise UnclearLayoutError(said(error), ways) from None
             except SynthgenError as error:
                 raise SynthgenError(said(error)) from None
             places = [Path(str(path)).relative_to(mirror).as_posix() for path in listing.paths]

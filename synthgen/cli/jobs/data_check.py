@@ -12,21 +12,44 @@ from synthgen.cli.assemble import build_source
 from synthgen.data import check, heading, tables, write_check
 from synthgen.data.checks.confident_learning import FEWEST
 from synthgen.data.checks.page import PAGE
-from synthgen.errors import CheckFailedError
+from synthgen.data.checks.readings import readings_of, write_readings
+from synthgen.data.folders.ways import UnclearLayoutError
+from synthgen.errors import CheckFailedError, SynthgenError
 from synthgen.io import require_absent
 
 if TYPE_CHECKING:
     from synthgen.cli.application import Invocation
     from synthgen.cli.settings import DataCheckSettings
+    from synthgen.data import Source
 
 log = logging.getLogger(__name__)
+
+
+def unclear(
+    source: Source, error: UnclearLayoutError, console: Console, out: Path
+) -> SynthgenError:
+    """Show each way to read the folders, on a page too; the error itself where none is known."""
+    readings = readings_of(source, error)
+    if not readings:
+        return error
+    for reading in readings:
+        console.print(f"{reading}\n", markup=False, highlight=False, soft_wrap=True)
+    write_readings(source.name, error, readings, out)
+    what, _, advice = str(error).partition("\n")
+    return CheckFailedError(
+        f"Training would refuse this: {what}\n{advice} {out / PAGE} shows each reading."
+    )
 
 
 def run(settings: DataCheckSettings, invocation: Invocation) -> Path:
     out = invocation.folder(settings.out)
     require_absent(out)
-    result = check(build_source(settings.data, settings.allow), settings.labels)
+    source = build_source(settings.data, settings.allow)
     console = Console(stderr=True)
+    try:
+        result = check(source, settings.labels)
+    except UnclearLayoutError as error:
+        raise unclear(source, error, console, out) from error
     console.print(heading(result), markup=False, highlight=False)
     if result.tree is not None:
         console.print(str(result.tree), markup=False, highlight=False, soft_wrap=True)
