@@ -1,6 +1,7 @@
 """Folders as people have them: what is read, what is said, what is refused; ``data check`` and
 training agree. A layout is ``{folder: number of images}``."""
 
+import html
 import os
 import re
 import unicodedata
@@ -394,9 +395,13 @@ def test_each_way_that_a_refusal_names_is_shown_and_reads_so(tmp_path, case):
         source.listing()
     readings = readings_of(source, raised.value)
     assert len(readings) >= 2
-    assert len({str(reading.tree) for reading in readings if reading.tree}) == len(readings)
+    trees = [reading.tree for reading in readings if reading.tree]
+    assert len(set(map(str, trees))) == len(trees) > 0
     for way, reading in zip(raised.value.ways, readings, strict=True):
         assert reading.setting == str(way)
+        if reading.tree is None:  # two classes Train and train
+            assert "exists twice" in reading.problem
+            continue
         listing = source.with_options(**way.options).listing()
         assert sum(sum(row) for _, row in reading.tree.counts) == len(listing.paths) > 0
 
@@ -406,10 +411,10 @@ def test_a_folder_of_several_readings_gets_a_page_with_each(tmp_path, synthgen):
     outcome = synthgen("data", "check", "data=image_folder", "data.root=photos", "out=found")
     assert outcome.code == 3
     page = (tmp_path / "found" / "check.html").read_text()
-    for said in ("data.level=1\nphotos/", "data.level=2\nphotos/", "data.splits={train: "):
+    for said in ("data.level=1\nThe class name 'A<b>' can't", "data.level=2\nphotos/", "B}'\nph"):
         assert said in outcome.err
-        assert said.partition("\n")[0] in page
-    assert page.count('<pre class="tree">') == 3
+        assert html.escape(said.partition("\n")[0]).replace("&#x27;", "&#39;") in page
+    assert page.count('<pre class="tree">') == 2
     assert "A<b>" not in page
     assert "A&lt;b&gt;" in page
     again = synthgen("data", "check", "data=image_folder", "data.root=photos", "out=found")
