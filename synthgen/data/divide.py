@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -111,8 +112,8 @@ def divide(
     _require_own_images(hashes, names)
     shown = preview(images).images
     near = near or NearDuplicates.among(source.near_duplicates, shown, names, hashes, rule)
-    together = (records.groups, *near.columns)
-    split = _assigned(source, hashes, names, records, near)
+    split, kept_together = _assigned(source, hashes, names, records, near, shown)
+    together = (records.groups, *kept_together.columns)
     positions: dict[str, list[int]] = {part: [] for part in SPLITS}
     for i in sorted(range(len(hashes)), key=lambda i: (hashes[i], names[i])):
         if split[i] is not None:
@@ -128,7 +129,8 @@ def divide(
         *records.notes,
         *level_notes,
         *_copy_notes(hashes, names),
-        *near.notes(split),
+        *kept_together.notes(split),
+        *_chain_notes(near, kept_together),
         *_drop_notes(split),
     )
     kept = [i for found in positions.values() for i in found]
@@ -173,11 +175,19 @@ def _assigned(
     names: Sequence[str],
     records: Records,
     near: NearDuplicates,
-) -> list[str | None]:
+    shown: Tensor,
+) -> tuple[list[str | None], NearDuplicates]:
+    """The split of each image, and the near duplicates that were kept together: where all of them
+    leave nothing to divide, since one leads to the next, those that stand out."""
     shares: Any = {"holdout": source.holdout, "test": source.test, "seed": source.split_seed}
     try:
-        return assign(hashes, names, records.split, records.groups, *near.columns, **shares)
+        return assign(hashes, names, records.split, records.groups, *near.columns, **shares), near
     except SynthgenError as error:
+        alone = near.standing_out(shown, names, hashes) if near.columns else near
+        if alone.columns != near.columns:
+            with suppress(SynthgenError):
+                columns = (records.groups, *alone.columns)
+                return assign(hashes, names, records.split, *columns, **shares), alone
         what, _, advice = str(error).partition("\n")
         if near.columns:
             what += f" Near duplicates ({near.count:,} images) count as one."
@@ -380,6 +390,16 @@ def _copy_notes(hashes: Sequence[str], names: Sequence[str]) -> list[str]:
         which = "image occurs" if several == 1 else "images occur"
         notes.append(f"{several:,} {which} under more than one class; look at the labels.")
     return notes
+
+
+def _chain_notes(near: NearDuplicates, kept: NearDuplicates) -> list[str]:
+    if kept is near:
+        return []
+    return [
+        f"{near.count:,} images are nearly like others, one leading to the next through so many "
+        f"that they can't be divided; the {kept.count:,} that stand out as copies of one picture "
+        "stay together, and the rest is divided freely."
+    ]
 
 
 def _drop_notes(split: Sequence[str | None]) -> list[str]:
