@@ -1,4 +1,5 @@
-"""Images and labels in one of NumPy's ``.npz`` files, under the names that people give them."""
+"""Images and labels in a file of arrays (``.npz``, HDF5, ``.mat``), under the names that people
+give them."""
 
 import re
 from collections import Counter
@@ -9,7 +10,8 @@ from typing import ClassVar, Literal, Self
 
 import numpy as np
 
-from synthgen.data.arrays import Arrays, ArraySource, open_npz
+from synthgen.data.array_files import Content, open_arrays
+from synthgen.data.arrays import Arrays, ArraySource
 from synthgen.data.assign import SPLITS
 from synthgen.data.source import existing, label_names
 from synthgen.data.tabular import columns
@@ -19,7 +21,6 @@ from synthgen.data.tabular.files import Table, cell_of
 from synthgen.data.tabular.labels import missing_texts
 from synthgen.errors import SynthgenError
 
-Content = Mapping[str, np.ndarray]
 IMAGES = frozenset({"images", "image", "imgs", "img", "x", "data", "pixels", "arr_0"})
 LABELS = frozenset({"labels", "label", "y", "target", "targets", "arr_1"})
 NAMES = ("classes", "class_names", "label_names", "target_names")
@@ -66,7 +67,7 @@ class NPZ(ArraySource):
 
     def arrays(self) -> Arrays:
         path = existing(self.path, "data.path")
-        content = open_npz(path)
+        content, remarks = open_arrays(path)
         parts = self._parts(path, content)
         stored = {}
         names: list[str] = []
@@ -103,6 +104,7 @@ class NPZ(ArraySource):
             classes,
             tuple(part_of[index] for index in kept),
             (
+                *remarks,
                 *ignored,
                 *_known_layout(path, content),
                 *notes,

@@ -688,7 +688,7 @@ ARRAYS = {
         NUMBERS,
         "may lie in several",
     ),
-    "MATLAB": Input(lambda folder: mat(folder), None, r"of the format MATLAB.*\n.*numpy.savez"),
+    "MATLAB": Input(lambda folder: mat(folder), None, "is a damaged MATLAB file"),
     "pickled objects": Input(
         npz(lambda x, y: {"x": np.array([None]), "y": y}), None, "never opened"
     ),

@@ -44,6 +44,9 @@ class WebDataset(TableSource):
         path = existing(self.path, "data.path")
         shards = [path] if path.is_file() else sorted(path.rglob("*.tar"))
         if not shards:
+            packed = next((one for one in sorted(path.rglob("*.tar.*")) if one.is_file()), None)
+            if packed is not None:
+                require_tar(packed)
             raise SynthgenError(f"{path} holds no tar files.\nGive the folder of the shards.")
         named = {one for one in (self.label, self.group, self.split, self.attribute) if one}
         texts = {*TEXTS, *(one for one in named if isinstance(one, str))}
