@@ -11,14 +11,8 @@ import json
 from pathlib import Path
 
 from synthgen.data.checks.file import CheckFile
-from synthgen.dataset.schema import (
-    Dataset,
-    IndexRow,
-    ManifestRow,
-    PublicDataset,
-    PublicRow,
-    SplitFile,
-)
+from synthgen.dataset.origin import SplitFile
+from synthgen.dataset.schema import Dataset, IndexRow, ManifestRow, PublicDataset, PublicRow
 from synthgen.evaluation.report.schema import Comparison, Report
 from synthgen.samplers.artifact import SamplerDescription
 from synthgen.schema import Schema

@@ -16,7 +16,7 @@ import torch
 
 from synthgen.data import Digits, prepare, write_split
 from synthgen.dataset.formats import NPZ
-from synthgen.dataset.schema import Training
+from synthgen.dataset.origin import Training
 from synthgen.dataset.source import Synthetic, read_synthetic
 from synthgen.errors import SynthgenError
 from synthgen.evaluation.checks import provenance_sentences, require_unseen_test

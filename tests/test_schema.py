@@ -7,7 +7,8 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from synthgen.dataset.schema import Dataset, ManifestRow, Provenance, PublicRow, described
+from synthgen.dataset.origin import Provenance
+from synthgen.dataset.schema import Dataset, ManifestRow, PublicRow, described
 from synthgen.errors import SynthgenError
 from synthgen.samplers.artifact import SamplerDescription
 from synthgen.schema import Image, table_of

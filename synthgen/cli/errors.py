@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
@@ -30,6 +31,7 @@ UNUSABLE = {
     errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.EACCES, errno.EPERM,
     errno.EROFS,
 }  # fmt: skip
+AMBIGUOUS = "Ambiguous value for argument"  # how Hydra begins, in single runs
 LONGEST_PATH = 200  # characters of a path in a message
 ISSUES = (
     "This is a bug in synthgen: please report it with the lines above, unless they end in a class "
@@ -120,17 +122,45 @@ def _out_of_memory(error: BaseException) -> bool:
     )
 
 
+def _about_argument(argument: str) -> str:
+    """That Hydra's grammar has no place for an argument, and how a list is written if it begins as
+    one."""
+    key, _, value = argument.partition("=")
+    what = f"The argument {argument!r} can't be read.\n"
+    if value.startswith(("[", "(")):
+        items = [one for one in re.split(r"[\s,;()\[\]]+", value) if one]
+        items = items if len(items) > 1 else ["A", "B"]  # a space ended it
+        return f"{what}A list stands in brackets, with commas and no spaces: {_as_list(key, items)}"
+    return (
+        f"{what}Arguments have the form key=value; quote values with special characters: "
+        "\"key='a=b, c'\"."
+    )
+
+
+def _about_several(argument: str) -> str:
+    """That values with commas between them are a list only in brackets."""
+    key, _, value = argument.partition("=")
+    return (
+        f"{argument} gives several values without saying whether they are one list.\n"
+        f"A list stands in brackets, {_as_list(key, value.split(','))}; with -m one job is run for "
+        f"each value; text with a comma stands in quotes, \"{key}='{value}'\"."
+    )
+
+
+def _as_list(key: str, items: Sequence[str]) -> str:
+    """Shells read brackets too, unless they are quoted."""
+    return f"'{key}=[{','.join(one.strip() for one in items)}]'"
+
+
 def _about_config(error: Exception, config_name: str | None, given: Sequence[str]) -> str:
     """Hydra's own words, cut to what matters, and the nearest thing that exists."""
     if isinstance(error, OverrideParseException):
-        return (
-            f"The argument {error.override!r} can't be read.\n"
-            "Arguments have the form key=value; quote values with special characters: "
-            "\"key='a=b, c'\"."
-        )
+        return _about_argument(error.override)
     if isinstance(error, MissingConfigException):
         return _about_option(error)
     message = _first_line(error)
+    if message.startswith(AMBIGUOUS):
+        return _about_several(message.removeprefix(AMBIGUOUS).strip().strip("'"))
     if isinstance(error, ConfigCompositionException) and message.startswith("Could not override"):
         key = message.split("'")[1]
         group = key.partition(".")[0]

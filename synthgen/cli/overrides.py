@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 PATH_KEYS = {
-    "out", "resume", "sampler", "synthetic", "root", "path", "weights", "answers", "key", "folder",
+    "out", "resume", "sampler", "synthetic", "root", "path", "weights", "answers", "folder",
 }  # fmt: skip
-ROOT_PATH_KEYS = {"start"}  # a path at the root alone: schedules begin with a number, lr.start
+ROOT_PATH_KEYS = {"start", "key"}  # at the root alone: lr.start is a number, data.key a tag
 SPOKEN_BY_HYDRA = ("'", '"', "[", "{", "???")
 FLAGS_WITH_A_VALUE = {
     "--cfg", "-c", "--package", "-p", "--config-path", "-cp",

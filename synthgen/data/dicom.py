@@ -5,14 +5,15 @@ import tempfile
 import zipfile
 import zlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar
 
 from synthgen.data.files import Listing
 from synthgen.data.folders.folder import ImageFolder
 from synthgen.data.folders.tree import Tree
+from synthgen.data.folders.ways import UnclearLayoutError
 from synthgen.data.images import for_each
 from synthgen.data.readers import FileBytes, ImageFile, ImageFileError
 from synthgen.data.readers.base import HEAD, corrupt, opened
@@ -21,6 +22,7 @@ from synthgen.data.source import existing, label_names, require_safe_names
 from synthgen.errors import SynthgenError
 
 MOST_BYTES = 2**31  # of one file in an archive, unpacked
+PATIENT = "PatientID"
 CODES = "CS"  # the type of tags that hold one of a few agreed words
 OTHER_LABELS = (
     "Manufacturer", "ManufacturerModelName", "ProtocolName", "SeriesDescription",
@@ -46,6 +48,7 @@ class DICOMFolder(ImageFolder):
     label: str | None = None
 
     kind: ClassVar[str] = "dicom"
+    reading: ClassVar[tuple[str, ...]] = (*ImageFolder.reading, "label")
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -80,6 +83,9 @@ class DICOMFolder(ImageFolder):
 
             try:
                 listing = ImageFolder.listing(replace(self, root=str(mirror)))
+            except UnclearLayoutError as error:
+                ways = [way for way in error.ways if way.root is None]  # there is no such folder
+                raise UnclearLayoutError(said(error), ways) from None
             except SynthgenError as error:
                 raise SynthgenError(said(error)) from None
             places = [Path(str(path)).relative_to(mirror).as_posix() for path in listing.paths]
@@ -113,18 +119,18 @@ def _require_label(keyword: str) -> None:
 
 @dataclass(frozen=True)
 class Look:
-    """What a file is, if it holds no picture; else the value of its tag and whose it is, "" for
-    none."""
+    """What a file is, if it holds no picture; else the values of the tags that were asked for, ""
+    for none."""
 
     other: str | None
-    value: str = ""
-    patient: str = ""
+    values: Mapping[str, str] = field(default_factory=dict)
 
 
 def labelled(listing: Listing, keyword: str | None, *, patients: str = "group") -> Listing:
     """Less what holds no picture; with the values of a tag as classes, if there is a keyword.
     ``patients``: see :class:`MedicalFiles`."""
-    looks = for_each(lambda file: look(file, keyword), listing.paths, "Looking for pictures")
+    asked = (PATIENT, *([keyword] if keyword else []))
+    looks = for_each(lambda file: look(file, asked), listing.paths, "Looking for pictures")
     kept = [index for index, found in enumerate(looks) if found.other is None]
     if not kept:
         raise SynthgenError(
@@ -139,17 +145,18 @@ def labelled(listing: Listing, keyword: str | None, *, patients: str = "group") 
         labels=tuple(listing.labels[index] for index in kept),
         split=tuple(listing.split[index] for index in kept),
         groups=tuple(listing.groups[index] for index in kept),
-        notes=(*listing.notes, *_left_out(looks)),
+        notes=(*listing.notes, *left_out(looks)),
     )
     if keyword is None:
         listing = replace(listing, tree=_recounted(listing))
         of = {
-            (label, looks[index].patient) for label, index in zip(listing.labels, kept, strict=True)
+            (label, looks[index].values.get(PATIENT, ""))
+            for label, index in zip(listing.labels, kept, strict=True)
         }
         if patients == "ignore" or not _one_patient_each(of):
             return listing
         return replace(listing, problems=(*listing.problems, _patients_are_no_classes(listing)))
-    values = [looks[index].value for index in kept]
+    values = [looks[index].values.get(keyword, "") for index in kept]
     empty = [name for name, value in zip(listing.names, values, strict=True) if not value]
     if empty:
         raise SynthgenError(
@@ -158,7 +165,13 @@ def labelled(listing: Listing, keyword: str | None, *, patients: str = "group") 
         )
     classes = label_names(values)
     require_safe_names(classes)
-    listing = replace(listing, labels=tuple(map(classes.index, values)), classes=classes)
+    alone = (f"All files have the {keyword} {classes[0]}, so there is one class.",)
+    listing = replace(
+        listing,
+        labels=tuple(map(classes.index, values)),
+        classes=classes,
+        notes=(*listing.notes, *(alone if len(classes) == 1 else ())),
+    )
     return replace(listing, tree=_recounted(listing))
 
 
@@ -183,20 +196,18 @@ def _patients_are_no_classes(listing: Listing) -> SynthgenError:
     return SynthgenError(
         f"Each of the {len(listing.classes):,} folders taken for classes holds one patient "
         f"({listing.classes[0]}, …), so they are no classes.\nTake the classes from a tag, "
-        "data.label=ViewPosition say; or list the files with their classes in a table (data=csv), "
-        "or sort them into class folders."
+        "data.label=ViewPosition say; or from a table by patient, data=csv data.path=TABLE "
+        f"data.key={PATIENT} data.folder=FOLDER; or sort the files into class folders."
     )
 
 
-def look(file: ImageFile, keyword: str | None) -> Look:
-    """Raises ImageFileError for a damaged file whose tag is asked for; else whoever reads it says
-    more."""
+def look(file: ImageFile, keywords: Sequence[str]) -> Look:
+    """Raises ImageFileError for a damaged file if other tags than the patient's are asked for; else
+    whoever reads it says more."""
     try:
-        ds = _tags(
-            file, ["Rows", "PatientID", "DirectoryRecordSequence", *([keyword] if keyword else [])]
-        )
+        ds = _tags(file, ["Rows", "DirectoryRecordSequence", *keywords])
     except ImageFileError:
-        if keyword is None:
+        if set(keywords) <= {PATIENT}:
             return Look(None)
         raise
     if ds is None:
@@ -208,12 +219,15 @@ def look(file: ImageFile, keyword: str | None) -> Look:
         return Look(kind.name.removesuffix(" Storage") if kind else "of no kind")
     try:
         with damaged_values():
-            value = ds.get(keyword) if keyword else None
+            return Look(None, {keyword: _text(ds.get(keyword)) for keyword in keywords})
     except DicomReader.broken as error:
         raise corrupt(file, error) from error
+
+
+def _text(value: Any) -> str:
+    """What a tag holds, in one line."""
     several = [value or ""] if value is None or isinstance(value, str) else list(value)
-    said = " ".join(str(one) for one in several).strip()
-    return Look(None, said, str(ds.get("PatientID") or "").strip())
+    return " ".join(str(one) for one in several).strip()
 
 
 def _tags(file: ImageFile, keywords: list[str]) -> Any:
@@ -232,7 +246,7 @@ def _tags(file: ImageFile, keywords: list[str]) -> Any:
             raise corrupt(file, error) from error
 
 
-def _left_out(looks: Sequence[Look]) -> Iterator[str]:
+def left_out(looks: Sequence[Look]) -> Iterator[str]:
     kinds = Counter(found.other for found in looks if found.other is not None)
     if kinds:
         listed = ", ".join(f"{kind} {count:,}" for kind, count in kinds.most_common(6))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -23,10 +24,11 @@ from synthgen.data.levels import (
     share_outside,
 )
 from synthgen.data.near_duplicates import FIRST_RULE, RULE, NearDuplicates, Rule
+from synthgen.data.reading import differing, read_alike, reading_of, shown
 from synthgen.data.source import Records, Source
 from synthgen.data.splits import Splits
 from synthgen.data.stream.images import StreamedImages
-from synthgen.dataset.schema import Recipe, SplitFile
+from synthgen.dataset.origin import Recipe, SplitFile
 from synthgen.errors import SynthgenError
 from synthgen.images import image_hashes, lines_digest
 from synthgen.types import LabelledImages, Levels
@@ -121,8 +123,8 @@ def divide(
     _require_own_images(hashes, names)
     shown = preview(images).images
     near = near or NearDuplicates.among(source.near_duplicates, shown, names, hashes, rule)
-    together = (records.groups, *near.columns)
-    split = _assigned(source, hashes, names, records, near)
+    split, kept_together = _assigned(source, hashes, names, records, near, shown)
+    together = (records.groups, *kept_together.columns)
     positions: dict[str, list[int]] = {part: [] for part in SPLITS}
     for i in sorted(range(len(hashes)), key=lambda i: (hashes[i], names[i])):
         if split[i] is not None:
@@ -141,7 +143,8 @@ def divide(
         *records.notes,
         *level_notes,
         *_copy_notes(hashes, names),
-        *near.notes(split),
+        *kept_together.notes(split),
+        *_chain_notes(near, kept_together),
         *_drop_notes(split),
     )
     kept = [i for found in positions.values() for i in found]
@@ -199,11 +202,19 @@ def _assigned(
     names: Sequence[str],
     records: Records,
     near: NearDuplicates,
-) -> list[str | None]:
+    shown: Tensor,
+) -> tuple[list[str | None], NearDuplicates]:
+    """The split of each image, and the near duplicates that were kept together: where all of them
+    leave nothing to divide, since one leads to the next, those that stand out."""
     shares: Any = {"holdout": source.holdout, "test": source.test, "seed": source.split_seed}
     try:
-        return assign(hashes, names, records.split, records.groups, *near.columns, **shares)
+        return assign(hashes, names, records.split, records.groups, *near.columns, **shares), near
     except SynthgenError as error:
+        alone = near.standing_out(shown, names, hashes) if near.columns else near
+        if alone.columns != near.columns:
+            with suppress(SynthgenError):
+                columns = (records.groups, *alone.columns)
+                return assign(hashes, names, records.split, *columns, **shares), alone
         what, _, advice = str(error).partition("\n")
         if near.columns:
             what += f" Near duplicates ({near.count:,} images) count as one."
@@ -248,7 +259,8 @@ def rebuild(
     """Divide ``source`` again as ``recipe`` says, and make sure that it is the same split.
 
     Args:
-        recipe: its size, fit, shares and seed replace those of ``source``.
+        recipe: its size, fit, shares and seed replace those of ``source``; what it says of reading
+            (a window, columns) holds where ``source`` has the usual settings.
         digest: ``Splits.digest`` as it was.
         files: ``Splits.files`` as they were, to say which one has changed.
 
@@ -259,11 +271,19 @@ def rebuild(
         SynthgenError: the images differ from those that the recipe was written for, or the split
             does, so that test images could have been trained on.
     """
-    source = source.as_in(recipe)
-    whole = source.divided()
-    if whole is not None:
-        _require_same(whole, source, recipe, digest, files or {})
-        return whole
+    source, taken = read_alike(source.as_in(recipe), recipe)
+    splits = source.divided()
+    if splits is None:
+        splits = _rebuilt(source, recipe, digest)
+    else:
+        _require_same(splits, source, recipe, digest, files or {})
+    if not taken:
+        return splits
+    said = " ".join(shown(name, value) for name, value in taken.items())
+    return replace(splits, notes=(f"Read as for training: {said}.", *splits.notes))
+
+
+def _rebuilt(source: Source, recipe: Recipe, digest: str) -> Splits:
     place = place_of(source)
     kept = kept_splits(place)
     if kept is not None and (kept.digest, kept.train.classes) == (digest, recipe.classes):
@@ -293,7 +313,7 @@ def _require_same(
             f"test images could have been trained on.{said}\n"
             f"Give the same data as in training ({recipe.source}: {recipe.name}), read with "
             "the same settings (those of the run's config.yaml); what counts is the contents, not "
-            "the name."
+            f"the name.{differing(source, recipe)}"
         )
     if splits.digest != digest:
         raise SynthgenError(
@@ -357,6 +377,8 @@ def _recipe(
         unusual["clipped"] = [round(share, 6) for share in clipped]
     usual = {"range": None, "bits": 8, "view": None, "clipped": None}
     content |= {key: value for key, value in unusual.items() if value != usual[key]}
+    reading = reading_of(source)
+    content |= {"reading": reading} if reading else {}
     return Recipe.from_json(content, f"The recipe of the split of {source.name}")
 
 
@@ -424,6 +446,16 @@ def _copy_notes(hashes: Sequence[str], names: Sequence[str]) -> list[str]:
         which = "image occurs" if several == 1 else "images occur"
         notes.append(f"{several:,} {which} under more than one class; look at the labels.")
     return notes
+
+
+def _chain_notes(near: NearDuplicates, kept: NearDuplicates) -> list[str]:
+    if kept is near:
+        return []
+    return [
+        f"{near.count:,} images are nearly like others, one leading to the next through so many "
+        f"that they can't be divided; the {kept.count:,} that stand out as copies of one picture "
+        "stay together, and the rest is divided freely."
+    ]
 
 
 def _drop_notes(split: Sequence[str | None]) -> list[str]:

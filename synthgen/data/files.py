@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -104,6 +104,8 @@ class FileSource(Source):
     max_pixels: Count = MAX_PIXELS
     extra_band: ExtraBand = "keep"
     pages: Pages = None
+
+    reading: ClassVar[tuple[str, ...]] = ("extra_band", "pages")
 
     @abstractmethod
     def listing(self) -> Listing:

@@ -20,7 +20,7 @@ import synthgen
 from synthgen.data.folders.tree import Tree
 from synthgen.data.source import Source
 from synthgen.data.splits import Splits
-from synthgen.dataset.schema import Recipe
+from synthgen.dataset.origin import Recipe
 from synthgen.errors import SynthgenError
 from synthgen.io import new_folder, readable_os_errors, write_bytes, write_json
 from synthgen.types import LabelledImages, Levels

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import ClassVar, Literal
 
 from synthgen.data.files import FileSource, Listing, Scan
 from synthgen.data.readers import DicomReader, ImageFileError, NiftiReader, Reader
@@ -34,6 +34,8 @@ class MedicalFiles(FileSource):
     window: list[Real] | Literal["file", "full"] = "file"
     frame: CountOrNone | Literal["first", "middle"] = "middle"
     patients: Literal["group", "ignore"] = "group"
+
+    reading: ClassVar[tuple[str, ...]] = (*FileSource.reading, "window", "frame", "patients")
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -95,6 +95,7 @@ class MedMNIST(ArraySource):
     slice: CountOrNone | None = None
 
     kind: ClassVar[str] = "medmnist"
+    reading: ClassVar[tuple[str, ...]] = ("names", "label", "slice")
 
     def __post_init__(self) -> None:
         super().__post_init__()

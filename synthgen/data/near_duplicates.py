@@ -24,11 +24,19 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
 from torch import Tensor
+
+from synthgen.data.continuum import (
+    MOST_COPIES,
+    Neighbours,
+    clusters_that_stand_out,
+    links_within,
+    pairs_among,
+)
 
 FULL, HALF = 0.12, 0.07  # largest distance of a near duplicate, as stored and in 2 x 2 means
 RATIO = 0.3  # of the distance of a near duplicate, where the set is sparse, to that of any other
@@ -76,6 +84,14 @@ class NearDuplicates:
             return cls((None,) * len(hashes), policy)
         return cls(near_duplicate_keys(images, names, hashes, rule), policy)
 
+    def standing_out(
+        self, images: Tensor, names: Sequence[str], hashes: Sequence[str], rule: Rule = RULE
+    ) -> Self:
+        """Those alone that are no part of a continuum, see :func:`near_duplicate_keys`."""
+        return replace(
+            self, keys=near_duplicate_keys(images, names, hashes, rule, links_of=standing_out)
+        )
+
     @property
     def count(self) -> int:
         """Images that have a near duplicate."""
@@ -110,14 +126,29 @@ class NearDuplicates:
         return sum(len(found) > 1 for found in parts.values())
 
 
+Links = Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray], np.ndarray]
+"""Pixels, places, the pairs that are near and their distances -> those that count."""
+
+
+def all_links(
+    pixels: np.ndarray, places: np.ndarray, links: np.ndarray, lengths: np.ndarray
+) -> np.ndarray:
+    return links
+
+
 def near_duplicate_keys(
-    images: Tensor, names: Sequence[str], hashes: Sequence[str], rule: Rule = RULE
+    images: Tensor,
+    names: Sequence[str],
+    hashes: Sequence[str],
+    rule: Rule = RULE,
+    links_of: Links = all_links,
 ) -> tuple[str | None, ...]:
     """The smallest hash among an image and its near duplicates; None for one without any. Exact
     copies alone are none. Depends on the set of images, not on their order.
 
     Candidates come from a k-d tree over 4 x 4 means (of each image less its mean, by its
-    deviation), so that time grows about linearly with the number of images.
+    deviation), so that time grows about linearly with the number of images. ``links_of`` chooses
+    among the pairs that are near.
     """
     if not len(images):
         return ()
@@ -127,8 +158,8 @@ def near_duplicate_keys(
     places = np.array([first[digest] for digest in order], dtype=np.int64)
     pairs = _candidates(_coarse(pixels, places), rule.radius)
     owners = [names[place] for place in places]
-    near = pairs[_are_near(pixels, places, pairs, owners, rule.alone)]
-    return _keys(order, near, hashes)
+    near, found = _are_near(pixels, places, pairs, owners, rule.alone)
+    return _keys(order, links_of(pixels, places, pairs[near], found[near]), hashes)
 
 
 def _keys(order: Sequence[str], near: np.ndarray, hashes: Sequence[str]) -> tuple[str | None, ...]:
@@ -167,7 +198,7 @@ def _coarse(pixels: np.ndarray, places: np.ndarray) -> np.ndarray:
     sizes = inside.sum(axis=0)
     weights = np.tile(inside, (channels, 1)).astype(np.float64)
     coarse = np.empty((len(places), rows * columns))
-    for part in _parts(len(places), pixels):
+    for part in parts_of(len(places), pixels):
         flat = pixels[places[part]].reshape(-1, weights.shape[0]).astype(np.float64)
         total, squares = flat.sum(axis=1), np.einsum("ij,ij->i", flat, flat)
         mean = total / flat.shape[1]
@@ -184,9 +215,9 @@ def _are_near(
     pairs: np.ndarray,
     owners: Sequence[str],
     alone: float,
-) -> np.ndarray:
-    """bool ``(P,)``: which ``pairs`` of rows are near duplicates. ``places`` are the rows' images
-    among ``pixels``, ``owners`` their classes."""
+) -> tuple[np.ndarray, np.ndarray]:
+    """bool ``(P,)``: which ``pairs`` of rows are near duplicates; float64 ``(P,)``: their
+    distances. ``places`` are the rows' images among ``pixels``, ``owners`` their classes."""
     _, label = np.unique(owners, return_inverse=True)
     own = _pairs_within_classes(label)
     near = np.zeros(len(pairs), dtype=bool)
@@ -207,7 +238,7 @@ def _are_near(
     if 0 < len(chosen) <= MOST_OPEN:
         others[chosen] = _nearest_others(pixels, places, chosen, look, alone)
         near[open_] = found[open_] <= RATIO * others[pairs[open_]].min(axis=1)
-    return near
+    return near, found
 
 
 def _nearest_others(
@@ -219,17 +250,27 @@ def _nearest_others(
 ) -> np.ndarray:
     """float64: for each of the ``chosen`` rows the distance of the nearest that is farther than
     ``alone``, and so no copy of it."""
+    nearest = np.full(len(chosen), np.inf)
+    for _, found in distances_to_all(pixels, places, chosen, look):
+        nearest = np.minimum(nearest, np.where(found > alone, found, np.inf).min(axis=1))
+    return nearest
+
+
+def distances_to_all(
+    pixels: np.ndarray,
+    places: np.ndarray,
+    chosen: np.ndarray,
+    look: Callable[[np.ndarray], np.ndarray],
+) -> Iterator[tuple[slice, np.ndarray]]:
+    """float64 ``(len(chosen), n)``, of the ``chosen`` rows to n of all rows at a time."""
     x = look(pixels[places[chosen]]).reshape(len(chosen), -1)
     size, sum_x, xx = x.shape[1], x.sum(axis=1), np.einsum("ij,ij->i", x, x)
-    nearest = np.full(len(chosen), np.inf)
-    for part in _parts(len(places), pixels):
+    for part in parts_of(len(places), pixels):
         y = look(pixels[places[part]]).reshape(-1, size)
         sum_y, yy = y.sum(axis=1), np.einsum("ij,ij->i", y, y)
         spread = (size * xx - sum_x * sum_x)[:, None] * (size * yy - sum_y * sum_y)
         together = (size * (x @ y.T) - sum_x[:, None] * sum_y) / np.sqrt(np.maximum(spread, 1.0))
-        found = np.sqrt(np.maximum(2 - 2 * together, 0.0))
-        nearest = np.minimum(nearest, np.where(found > alone, found, np.inf).min(axis=1))
-    return nearest
+        yield part, np.sqrt(np.maximum(2 - 2 * together, 0.0))
 
 
 def _bounds(found: np.ndarray, label: np.ndarray, classes: int) -> np.ndarray:
@@ -273,7 +314,7 @@ def distances(
     """float64 ``(P,)``: root mean square difference of the two images of each of ``pairs``, int64
     ``(P, 2)``, among ``(N, C, H, W)`` ones, each brought to mean 0 and variance 1; from 0 to 2."""
     found = np.empty(len(pairs))
-    for part in _parts(len(pairs), pixels):
+    for part in parts_of(len(pairs), pixels):
         x, y = (look(pixels[pairs[part, side]]).reshape(len(found[part]), -1) for side in (0, 1))
         size = x.shape[1]
         sum_x, sum_y = x.sum(axis=1), y.sum(axis=1)
@@ -284,8 +325,51 @@ def distances(
     return found
 
 
-def _parts(count: int, pixels: np.ndarray) -> Iterator[slice]:
+def parts_of(count: int, pixels: np.ndarray) -> Iterator[slice]:
     """``count`` images a few at a time, whatever their size."""
     step = max(1, CHUNK // pixels[:1].size)
     for first in range(0, count, step):
         yield slice(first, first + step)
+
+
+# A continuum, whose images lead to each other by small steps.
+
+
+def standing_out(
+    pixels: np.ndarray, places: np.ndarray, links: np.ndarray, lengths: np.ndarray
+) -> np.ndarray:
+    """The links of copies that stand out, see :mod:`synthgen.data.continuum`; all of them again
+    where too many images have some."""
+    members = np.unique(links)
+    if not 0 < len(members) <= MOST_OPEN:
+        return links
+    look = halved if min(pixels.shape[2:]) >= SMALLEST_HALVED else whole
+    around = _neighbours(pixels, places, members, look)
+
+    def spread(rows: Sequence[int]) -> float:
+        return float(distances(pixels, pairs_among(places[list(rows)].tolist()), look).max())
+
+    clusters = clusters_that_stand_out(links, lengths, around, RATIO)
+    return links_within(clusters, spread, 2 * FULL)
+
+
+def _neighbours(
+    pixels: np.ndarray,
+    places: np.ndarray,
+    chosen: np.ndarray,
+    look: Callable[[np.ndarray], np.ndarray],
+) -> dict[int, Neighbours]:
+    """The nearest rows of each of the ``chosen`` rows."""
+    most = min(MOST_COPIES, len(places))
+    found: dict[int, Neighbours] = {}
+    for some in parts_of(len(chosen), pixels):
+        lengths = np.empty((len(chosen[some]), len(places)))
+        for part, of_part in distances_to_all(pixels, places, chosen[some], look):
+            lengths[:, part] = of_part
+        for row, of_row in zip(chosen[some].tolist(), lengths, strict=True):
+            of_row[row] = np.inf  # itself
+            nearest = np.argpartition(of_row, most - 1)[:most]
+            nearest = nearest[np.argsort(of_row[nearest], kind="stable")]
+            nearest = nearest[np.isfinite(of_row[nearest])]
+            found[row] = nearest, of_row[nearest]
+    return found

@@ -1,6 +1,8 @@
-"""Images and labels in one of NumPy's ``.npz`` files, under the names that people give them."""
+"""Images and labels in a file of arrays (``.npz``, HDF5, ``.mat``), under the names that people
+give them."""
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,16 +10,17 @@ from typing import ClassVar, Literal, Self
 
 import numpy as np
 
-from synthgen.data.arrays import Arrays, ArraySource, open_npz
+from synthgen.data.array_files import Content, open_arrays
+from synthgen.data.arrays import Arrays, ArraySource
 from synthgen.data.assign import SPLITS
 from synthgen.data.source import existing, label_names
 from synthgen.data.tabular import columns
 from synthgen.data.tabular.columns import AUTO, CALLED, GROUP, Choice
 from synthgen.data.tabular.divisions import group_choice, split_choice
 from synthgen.data.tabular.files import Table, cell_of
+from synthgen.data.tabular.labels import missing_texts
 from synthgen.errors import SynthgenError
 
-Content = Mapping[str, np.ndarray]
 IMAGES = frozenset({"images", "image", "imgs", "img", "x", "data", "pixels", "arr_0"})
 LABELS = frozenset({"labels", "label", "y", "target", "targets", "arr_1"})
 NAMES = ("classes", "class_names", "label_names", "target_names")
@@ -36,6 +39,9 @@ class NPZ(ArraySource):
         label: the array of the labels, where it is called otherwise.
         group: the array (or arrays) of what must stay in one split. ``auto`` takes ``groups``,
             ``patient_id`` and the like; None divides freely.
+        classes: the names of the labels 0, 1, …, where the file has none.
+        missing_label: labels that stand for none, whose images are left out if they are the fewer;
+            None: nan, None, a dash and the like, and -1 beside 0 and 1.
         axes: the order of the images' axes (number, height, width, channels) where it isn't clear.
     """
 
@@ -43,9 +49,14 @@ class NPZ(ArraySource):
     image: str | None = None
     label: str | None = None
     group: str | list[str] | None = AUTO
+    classes: list[str] | None = None
+    missing_label: list[str] | None = None
     axes: Literal["NHW", "NHWC", "NCHW"] | None = None
 
     kind: ClassVar[str] = "npz"
+    reading: ClassVar[tuple[str, ...]] = (
+        "image", "label", "group", "classes", "missing_label", "axes"
+    )  # fmt: skip
 
     @property
     def name(self) -> str:
@@ -56,7 +67,7 @@ class NPZ(ArraySource):
 
     def arrays(self) -> Arrays:
         path = existing(self.path, "data.path")
-        content = open_npz(path)
+        content, remarks = open_arrays(path)
         parts = self._parts(path, content)
         stored = {}
         names: list[str] = []
@@ -70,7 +81,10 @@ class NPZ(ArraySource):
         if len({array.shape[1:] for array in stored.values()}) > 1:
             raise SynthgenError(f"The splits in {path} differ in image size.\nWrite them alike.")
         pixels, declared, notes = to_levels(path, stored)
-        classes = _classes(path, content, names)
+        none = self._missing(path, content, names)
+        kept = [index for index, name in enumerate(names) if name not in none]
+        labels = [names[index] for index in kept]
+        classes = _classes(path, self._declared(content), labels)
         number_of = {name: number for number, name in enumerate(classes)}
         group = self._groups(path, content, parts)
         said = _splits_in(path, content, len(names)) if set(split) == {None} else Choice()
@@ -81,15 +95,48 @@ class NPZ(ArraySource):
         }
         rest = [name for name in content if name not in used]
         ignored = (f"Ignored the arrays {', '.join(rest)} of {path.name}.",) if rest else ()
+        all_pixels = np.concatenate(pixels)
+        part_of = said.cells or tuple(split)
+        found = Counter(name for name in names if name in none)
         return Arrays(
-            np.concatenate(pixels),
-            np.array([number_of[name] for name in names]),
+            all_pixels if len(kept) == len(names) else all_pixels[kept],
+            np.array([number_of[name] for name in labels]),
             classes,
-            said.cells or tuple(split),
-            (*ignored, *_known_layout(path, content), *notes, *group.notes, *said.notes),
-            group.cells,
+            tuple(part_of[index] for index in kept),
+            (
+                *remarks,
+                *ignored,
+                *_known_layout(path, content),
+                *notes,
+                *_left_out(found),
+                *group.notes,
+                *said.notes,
+            ),
+            tuple(group.cells[index] for index in kept) if group.cells else (),
             declared,
         )
+
+    def _declared(self, content: Content) -> tuple[str, tuple[str, ...]] | None:
+        """The names of the classes, and which setting or array has them."""
+        if self.classes is not None:
+            return "data.classes", tuple(self.classes)
+        key = next((name for name in NAMES if name in content), None)
+        if key is None:
+            return None
+        return key, tuple(cell_of(name) for name in content[key].tolist())
+
+    def _missing(self, path: Path, content: Content, names: Sequence[str]) -> frozenset[str]:
+        """The labels that stand for none. Raises SynthgenError if most do."""
+        declared = self._declared(content)
+        none = missing_texts(names, self.missing_label) - set(declared[1] if declared else ())
+        without = [index for index, name in enumerate(names) if name in none]
+        if 2 * len(without) >= len(names):
+            raise SynthgenError(
+                f"{len(without):,} of {len(names):,} labels in {path} stand for none, like "
+                f"{names[without[0]]!r} of image {without[0]}.\nComplete them; or, if that is a "
+                "class, data.missing_label=[]."
+            )
+        return none
 
     def _parts(self, path: Path, content: Content) -> list["Part"]:
         """The arrays that are read. Raises SynthgenError if they are missing or unclear."""
@@ -263,12 +310,24 @@ def _places_of_ones(path: Path, key: str, rows: np.ndarray) -> np.ndarray:
     return rows.argmax(1)
 
 
-def _classes(path: Path, content: Content, names: list[str]) -> tuple[str, ...]:
-    """The class names, in their order; ``names`` of numbers become those that they stand for."""
-    key = next((name for name in NAMES if name in content), None)
-    if key is None:
+def _left_out(found: Mapping[str, int]) -> tuple[str, ...]:
+    if not found:
+        return ()
+    said = ", ".join(f"{text}: {count:,}" for text, count in found.items())
+    return (
+        f"Left out {sum(found.values()):,} images without a label ({said}; data.missing_label=[] "
+        "makes classes of those).",
+    )
+
+
+def _classes(
+    path: Path, named: tuple[str, tuple[str, ...]] | None, names: list[str]
+) -> tuple[str, ...]:
+    """The class names, in their order; ``names`` of numbers become those that they stand for.
+    ``named``: the names that are given, and by what."""
+    if named is None:
         return label_names(names)
-    declared = tuple(cell_of(name) for name in content[key].tolist())
+    key, declared = named
     numbers = all(re.fullmatch(r"-?\d+", name) for name in set(names))
     if numbers and not set(names) <= set(declared):
         labels = sorted({int(name) for name in names})

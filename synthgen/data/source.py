@@ -20,7 +20,7 @@ from synthgen.types import LabelledImages
 
 if TYPE_CHECKING:
     from synthgen.data.splits import Splits
-    from synthgen.dataset.schema import Recipe
+    from synthgen.dataset.origin import Recipe
 
 # Class names: their order, and which of them can be folders on every system.
 
@@ -182,6 +182,7 @@ class Source(ABC):
     cache: str | None = None
 
     kind: ClassVar[str]
+    reading: ClassVar[tuple[str, ...]] = ()  # settings that a split's recipe keeps of reading
 
     def __post_init__(self) -> None:
         requested_size(self.size)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from synthgen.data.assign import assign
 from synthgen.data.folders.tree import Tree
-from synthgen.dataset.schema import Recipe, SplitFile
+from synthgen.dataset.origin import Recipe, SplitFile
 from synthgen.errors import SynthgenError
 from synthgen.images import image_hashes
 from synthgen.io import write_json

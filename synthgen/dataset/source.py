@@ -1,6 +1,6 @@
 """Sets that a program drew: as a data source, and as what an evaluation judges."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
@@ -10,10 +10,10 @@ import numpy as np
 import torch
 
 from synthgen.data.arrays import Arrays, ArraySource, image_array, open_npz, read_labels
-from synthgen.data.files import FileSource, Listing, channels_first, scan_files, stop_at
+from synthgen.data.files import FileSource, Listing, Scan, channels_first, scan_files, stop_at
 from synthgen.data.folders.folder import class_folders
 from synthgen.data.levels import UnscaledImages, scale
-from synthgen.data.readers import ImageFile
+from synthgen.data.readers import ImageFile, ImageFileError
 from synthgen.data.source import Records, existing, label_names
 from synthgen.dataset import DESCRIPTION, MANIFEST
 from synthgen.dataset.manifest import SetRows, read_rows
@@ -23,6 +23,7 @@ from synthgen.images import TOP, from_255, image_hashes, lines_digest, to_255
 from synthgen.schema import read_bytes
 from synthgen.types import ImageSpec, LabelledImages
 
+FULL_SCALE = (0.0, float(TOP[16]))
 JOB = ".synthgen/job.json"  # of a set that is not finished
 
 
@@ -49,9 +50,32 @@ class Synthetic(FileSource):
         return rows.listing()
 
     def read(self) -> Records:
-        if self._rows().in_shards:
-            return _full_scale(_Shards(root=self.root, size=self.size, fit=self.fit).read())
-        return _full_scale(super().read())
+        if not self._rows().in_shards:
+            return super().read()
+        records = _Shards(root=self.root, size=self.size, fit=self.fit).read()
+        images = records.images
+        if not isinstance(images, UnscaledImages):
+            return records
+        return replace(
+            records,
+            images=replace(images, declared=FULL_SCALE),
+            notes=(*records.notes, *self._scale_note()),
+        )
+
+    def scan(self, listing: Listing, on_error: Callable[[ImageFileError], None]) -> Scan:
+        """16 bits of a set that synthgen wrote are on a scale of their own already."""
+        scan = super().scan(listing, on_error)
+        if scan.pixels.dtype == torch.uint8:
+            return scan
+        return replace(scan, declared=FULL_SCALE, notes=(*scan.notes, *self._scale_note()))
+
+    def _scale_note(self) -> Iterator[str]:
+        levels = _described(Path(self.root).expanduser()).image.levels
+        if levels is not None:
+            yield (
+                f"In this set level 0 stands for {levels[0]:g}, and {TOP[16]:,} for {levels[1]:g}, "
+                "of the images that it was made after."
+            )
 
     def require_sound(self, listing: Listing) -> None:
         super().require_sound(listing)
@@ -66,14 +90,6 @@ class Synthetic(FileSource):
                 f"For any other folder of images use data=image_folder data.root={root}."
             )
         return read_rows(root, _described(root).classes)
-
-
-def _full_scale(records: Records) -> Records:
-    """16 bits of a set that synthgen wrote are on a scale of their own already."""
-    images = records.images
-    if not isinstance(images, UnscaledImages):
-        return records
-    return replace(records, images=replace(images, declared=(0.0, float(TOP[16]))))
 
 
 @dataclass(frozen=True, kw_only=True)

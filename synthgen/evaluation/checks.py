@@ -9,7 +9,8 @@ import torch
 
 from synthgen.data.assign import SPLITS
 from synthgen.data.splits import Splits
-from synthgen.dataset.schema import Dataset, Provenance, TrainingData
+from synthgen.dataset.origin import Provenance, TrainingData
+from synthgen.dataset.schema import Dataset
 from synthgen.dataset.source import SyntheticSet
 from synthgen.errors import SynthgenError
 from synthgen.evaluation.classifiers import Classifier

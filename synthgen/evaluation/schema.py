@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from synthgen.dataset.schema import Recipe
+from synthgen.dataset.origin import Recipe
 from synthgen.schema import Schema
 from synthgen.stats import Estimate
 

@@ -25,7 +25,7 @@ from torch.nn.modules.module import (
 )
 
 import synthgen
-from synthgen.dataset.schema import Provenance
+from synthgen.dataset.origin import Provenance
 from synthgen.errors import SynthgenError
 from synthgen.io import canonical_digest, new_folder, write_bytes, write_json
 from synthgen.ranges import Few

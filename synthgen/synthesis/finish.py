@@ -26,15 +26,8 @@ from synthgen.dataset.card import (
     sheet_page,
 )
 from synthgen.dataset.formats import Format
-from synthgen.dataset.schema import (
-    Acceptance,
-    CardAnswers,
-    Dataset,
-    FileFormat,
-    Provenance,
-    SetPart,
-    signed,
-)
+from synthgen.dataset.origin import Provenance
+from synthgen.dataset.schema import Acceptance, CardAnswers, Dataset, FileFormat, SetPart, signed
 from synthgen.dataset.storage import LocalStore
 from synthgen.images import as_pictures, encode_png, grid
 from synthgen.io import write_text

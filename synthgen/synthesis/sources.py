@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from synthgen.data.source import require_safe_names
-from synthgen.dataset.schema import REAL, SYNTHETIC, Provenance, SamplerMark
+from synthgen.dataset.origin import Provenance
+from synthgen.dataset.schema import REAL, SYNTHETIC, SamplerMark
 from synthgen.device import available_cores
 from synthgen.errors import SynthgenError
 from synthgen.io import canonical_digest

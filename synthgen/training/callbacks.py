@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from torch import Tensor
 
-from synthgen.dataset.schema import Training
+from synthgen.dataset.origin import Training
 from synthgen.errors import SynthgenError
 from synthgen.images import to_float
 from synthgen.io import read_json, write_bytes, write_json

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from synthgen.data.assign import SPLITS
 from synthgen.data.splits import Splits, read_split
-from synthgen.dataset.schema import Provenance, Recipe, Start
+from synthgen.dataset.origin import Provenance, Recipe, Start
 from synthgen.errors import SynthgenError
 from synthgen.io import file_digest, read_json, write_json
 from synthgen.networks.base import Generator

@@ -18,7 +18,7 @@ from filelock import FileLock, Timeout
 from torch import Tensor
 
 from synthgen.data.splits import Splits
-from synthgen.dataset.schema import Recipe
+from synthgen.dataset.origin import Recipe
 from synthgen.io import readable_os_errors
 from synthgen.launch import Launch
 from synthgen.processes import Processes

@@ -24,7 +24,7 @@ import synthgen
 from synthgen.data import Splits, in_memory, write_split
 from synthgen.data.splits import SPLIT_FILE, require_same_split
 from synthgen.data.stream.storage import LostImageError
-from synthgen.dataset.schema import Provenance, Start, Training, TrainingData
+from synthgen.dataset.origin import Provenance, Start, Training, TrainingData
 from synthgen.device import Precision, compute_dtype
 from synthgen.errors import OutOfTimeError, StoppedByUserError, SynthgenError
 from synthgen.io import readable_os_errors, write_json

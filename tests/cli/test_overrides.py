@@ -54,3 +54,21 @@ def test_flags_may_stand_anywhere():
     assert flags_first(["a=1", "-m", "b=2", "--config-dir", "here", "c=3"]) == [
         "-m", "--config-dir", "here", "a=1", "b=2", "c=3",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("argument", "right"),
+    [
+        ("data.view=4,3,2", "'data.view=[4,3,2]'"),
+        ("data.range=0,4095", "'data.range=[0,4095]'"),
+        ("data.view=(4,3,2)", "'data.view=[4,3,2]'"),
+        ("data.view=[4, 3", "'data.view=[4,3]'"),
+        ("data.view=[4", "'data.view=[A,B]'"),
+    ],
+)
+def test_a_list_without_brackets_is_told_how_lists_are_written(argument, right, synthgen):
+    said = synthgen("train", "data=digits", argument)
+    assert said.code == 2
+    assert right in said.err
+    assert "Ambiguous" not in said.err
+    assert len(said.err.splitlines()) == 2

@@ -4,7 +4,7 @@ import torch
 from synthgen.data import Digits
 from synthgen.data.assign import cut, limits_of
 from synthgen.data.divide import prepare, rebuild
-from synthgen.dataset.schema import Recipe
+from synthgen.dataset.origin import Recipe
 from synthgen.errors import SynthgenError
 from synthgen.types import LabelledImages
 

@@ -180,12 +180,12 @@ def zipped(more: Iterable[str] = (), **options: Any):
     return make
 
 
-def views(missing: int = 0):
+def views(missing: int = 0, of: tuple[str, str] = ("PA", "LATERAL")):
     """A flat export whose classes are told by a tag."""
 
     def make(root: Path, digits: np.ndarray) -> Source:
         for number, digit in enumerate(digits[: 2 * EACH]):
-            view = None if number < missing else ("PA", "LATERAL")[number % 2]
+            view = None if number < missing else of[number % 2]
             write_dicom(
                 root / "set" / f"IM{number}", digit, ViewPosition=view, PatientID=str(number)
             )
@@ -323,6 +323,12 @@ INPUTS = {
     "a ZIP archive by tag": Input(zipped(label="Modality"), GREY, (), ("CT",)),
     "a ZIP archive that leads out": Input(zipped(["../x"]), None, ("leads out of the archive",)),
     "classes by tag": Input(views(), GREY, (), ("LATERAL", "PA")),
+    "one class by tag": Input(
+        views(of=("PA", "PA")),
+        GREY,
+        ("All files have the ViewPosition PA, so there is one class.",),
+        ("PA",),
+    ),
     "classes by a tag that lacks": Input(views(2), None, ("2 of 18 DICOM files have no ViewPos",)),
     # NIfTI
     "NIfTI": Input(nifti(), GREY, ("the middle axial one was taken (data.frame=",)),

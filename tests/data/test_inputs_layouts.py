@@ -1,7 +1,9 @@
 """Folders as people have them: what is read, what is said, what is refused; ``data check`` and
 training agree. A layout is ``{folder: number of images}``."""
 
+import html
 import os
+import re
 import unicodedata
 
 import numpy as np
@@ -9,6 +11,8 @@ import pytest
 from PIL import Image
 
 from synthgen.data import CIFAR10, CSV, NPZ, ImageFolder, check, prepare
+from synthgen.data.checks.readings import readings_of
+from synthgen.data.folders.ways import UnclearLayoutError
 from synthgen.data.source import label_names
 from synthgen.dataset.source import read_synthetic
 from synthgen.errors import SynthgenError
@@ -371,6 +375,53 @@ def test_refused_with_a_way_out(tmp_path, case):
     assert said.count("\n") == 1
 
 
+UNCLEAR = [
+    "domains are no splits (Office-Home)",
+    "days around classes",
+    "two training sets beside something else",
+    "folds of a cross-validation",
+    "eval alone beside train",
+    "something beside the splits (chest_xray twice)",
+    "one folder in each split that holds the classes",
+]
+
+
+@pytest.mark.parametrize("case", UNCLEAR)
+def test_each_way_that_a_refusal_names_is_shown_and_reads_so(tmp_path, case):
+    folders, options, _ = REFUSED[case]
+    (tmp_path / "photos").mkdir()
+    source = ImageFolder(root=str(make(tmp_path / "photos", folders)), **options)
+    with pytest.raises(UnclearLayoutError) as raised:
+        source.listing()
+    readings = readings_of(source, raised.value)
+    assert len(readings) >= 2
+    trees = [reading.tree for reading in readings if reading.tree]
+    assert len(set(map(str, trees))) == len(trees) > 0
+    for way, reading in zip(raised.value.ways, readings, strict=True):
+        assert reading.setting == str(way)
+        if reading.tree is None:  # two classes Train and train
+            assert "exists twice" in reading.problem
+            continue
+        listing = source.with_options(**way.options).listing()
+        assert sum(sum(row) for _, row in reading.tree.counts) == len(listing.paths) > 0
+
+
+def test_a_folder_of_several_readings_gets_a_page_with_each(tmp_path, synthgen):
+    make(tmp_path / "photos", under("A<b>", "B"))
+    outcome = synthgen("data", "check", "data=image_folder", "data.root=photos", "out=found")
+    assert outcome.code == 3
+    page = (tmp_path / "found" / "check.html").read_text()
+    for said in ("data.level=1\nThe class name 'A<b>' can't", "data.level=2\nphotos/", "B}'\nph"):
+        assert said in outcome.err
+        assert html.escape(said.partition("\n")[0]).replace("&#x27;", "&#39;") in page
+    assert page.count('<pre class="tree">') == 2
+    assert "A<b>" not in page
+    assert "A&lt;b&gt;" in page
+    again = synthgen("data", "check", "data=image_folder", "data.root=photos", "out=found")
+    assert again.code == 2
+    assert "exists" in again.err
+
+
 def agree(source):
     """What training and ``data check`` refuse with, both the same; None if they accept it."""
     try:
@@ -679,8 +730,9 @@ def test_the_tree_stands_before_training_and_in_the_check(tmp_path, synthgen):
 def test_splits_can_be_typed(tmp_path, synthgen):
     make(tmp_path / "photos", under("1 (a), b", "2024-05-01", "null"))
     given = ["data=image_folder", "data.root=photos"]
-    refused = synthgen("data", "check", *given, "out=found")
-    advice = refused.err.split("'")[1]
+    refused = synthgen("data", "check", *given, "out=unclear")
+    assert refused.code == 3
+    advice = re.findall(r"'(data.splits=[^']*)'", refused.err)[-1]
     assert advice == 'data.splits={train: "1 (a), b", test: "2024-05-01"}'
     outcome = synthgen("data", "check", *given, advice, "data.near_duplicates=warn", "out=found")
     assert outcome.code == 0, outcome.err

@@ -68,6 +68,18 @@ def table(header, row=ROW, more=(), *, encoding="utf-8", file="t.csv", **options
     return make
 
 
+def called(a, b, **options):
+    """A table whose two classes have these names."""
+
+    def make(folder):
+        source = table("path,label", IMG + ",CLASS {c}", **options)(folder)
+        file = folder / "t.csv"
+        file.write_text(file.read_text().replace("CLASS 0", a).replace("CLASS 1", b))
+        return source
+
+    return make
+
+
 def moved(make, place, ending=".png"):
     """The pictures lie elsewhere, or are called otherwise."""
 
@@ -203,10 +215,40 @@ TABLES = {
     ),
     "01 alone": Input(table("path,label", IMG + ",0{c}"), {"00": 12, "01": 12}),
     "numbers as text": Input(table("path,label", IMG + ",1{c}.5"), {"10.5": 12, "11.5": 12}),
-    "an empty label": Input(
-        table("path,label", more=["img/x.png,", "img/y.png,nan"]),
+    "a few without a label": Input(
+        table("path,label", more=["img/x.png,", "img/y.png,nan", "img/z.png,None", "img/w.png,-"]),
+        ALL,
+        r"Left out 4 rows without a label in label \(nan: 1, None: 1, -: 1; "
+        r"data\.missing_label=\[\] makes classes",
+    ),
+    "most without a label": Input(
+        table("path,label", more=[f"img/a{i:02d}.jpg,None" for i in range(24)]),
         None,
-        r"no label \(label\) in data row 25 \(and 1 more\): img/x.png",
+        r"no label \(label\) in data row 25 \(and 23 more\): .*\n.*if None is a class: "
+        r"data.missing_label=\[\]",
+    ),
+    "one class": Input(called("a", "a"), {"a": 24}, "have the label a .label., so there is one"),
+    "a class that stands for none": Input(
+        called("x", "b", missing_label=["x"]), None, r"no label \(label\) in data row 1"
+    ),
+    "half of one class called None": Input(called("None", "b"), None, r"no label \(label\)"),
+    "a class that is called None": Input(
+        called("None", "b", missing_label=[]), {"None": 12, "b": 12}
+    ),
+    "unlabelled rows of numbers": Input(
+        table("path,label", IMG + ",{c}", ["img/x.png,-1", "img/y.png,-1.0"]),
+        NUMBERS,
+        r"Left out 2 rows without a label in label \(-1: 1, -1.0: 1",
+    ),
+    "-1 against 1": Input(called("-1", "1"), {"-1": 12, "1": 12}),
+    "minus against plus": Input(called("+", "-"), {"+": 12, "-": 12}),
+    "none in small letters": Input(called("none", "b"), {"b": 12, "none": 12}),
+    "names in capitals": Input(table("Path,ClassId", IMG + ",{k}"), ALL, "the column ClassId"),
+    "ids beside names": Input(
+        table("ImageId,ClassId,ClassName", IMG + ",{c},{k}"), ALL, "ClassName was taken"
+    ),
+    "two columns of 0 and 1": Input(
+        table("image,male,smoker", IMG + ",{c},{d}"), None, r"two facts\.\n.*data.label=\[male,sm"
     ),
     "rows of commas": Input(table("path,label", more=[",", ",", ""]), ALL, "Left out 2 rows"),
     "a row twice": Input(
@@ -262,7 +304,7 @@ TABLES = {
         "reports print its values",
     ),
     "a row of no class": Input(
-        table("image,A,B", IMG + ",{c},{d}", ["img/x.png,0,0"]),
+        table("image,A,B", IMG + ",{c},{d}", ["img/x.png,0,0"], label=["A", "B"]),
         None,
         r"no label \(A and B\) in data row 25",
     ),
@@ -595,6 +637,29 @@ ARRAYS = {
     "labels of halves": Input(
         npz(lambda x, y: {"x": x, "y": y / 2}), None, "one whole number or one name"
     ),
+    "classes named by setting": Input(
+        npz(lambda x, y: {"x": x, "y": y}, classes=["benign", "malignant"]),
+        {"benign": 12, "malignant": 12},
+    ),
+    "classes with too few names": Input(
+        npz(lambda x, y: {"x": x, "y": y}, classes=["benign"]),
+        None,
+        "go from 0 to 1 but 'data.classes' has 1 names",
+    ),
+    "unlabelled images": Input(
+        npz(lambda x, y: {"x": x, "y": np.where(np.arange(24) % 12 < 3, -1, y)}),
+        {"0": 9, "1": 9},
+        r"Left out 6 images without a label \(-1: 6; data.missing_label=\[\]",
+    ),
+    "unlabelled images as a class": Input(
+        npz(lambda x, y: {"x": x, "y": np.where(np.arange(24) % 4, y, -1)}, missing_label=[]),
+        {"-1": 6, "0": 9, "1": 9},
+    ),
+    "labels of no name": Input(
+        npz(lambda x, y: {"x": x, "y": np.where(y, "a", "None")}),
+        None,
+        "12 of 24 labels in .* stand for none, like 'None' of image 0",
+    ),
     "labels one-hot": Input(npz(lambda x, y: {"x": x, "y": np.eye(2)[y]}), NUMBERS),
     "labels of several": Input(
         npz(lambda x, y: {"x": x, "y": np.eye(2)[y] + [[1, 0]]}), None, "rows aren't one-hot"
@@ -623,7 +688,7 @@ ARRAYS = {
         NUMBERS,
         "may lie in several",
     ),
-    "MATLAB": Input(lambda folder: mat(folder), None, r"of the format MATLAB.*\n.*numpy.savez"),
+    "MATLAB": Input(lambda folder: mat(folder), None, "is a damaged MATLAB file"),
     "pickled objects": Input(
         npz(lambda x, y: {"x": np.array([None]), "y": y}), None, "never opened"
     ),
@@ -824,8 +889,8 @@ SETS = {
     ),
     "a label that is none": Input(
         shards(("all", every, {"label": lambda c, i: c if i else -1})),
-        None,
-        r"no label .* .and 1 more.: all.parquet.0./0.png",
+        {"cat": 11, "dog": 11},
+        r"Left out 2 rows without a label in label\.",
     ),
     "a row without an image": Input(
         shards(("all", every, {"image": lambda c, i: {"bytes": None, "path": "x"}})),

@@ -18,7 +18,7 @@ from synthgen.data.near_duplicates import (
     halved,
     near_duplicate_keys,
 )
-from synthgen.dataset.schema import Recipe
+from synthgen.dataset.origin import Recipe
 from synthgen.errors import SynthgenError
 from synthgen.types import LabelledImages
 

@@ -18,7 +18,7 @@ from synthgen.data import (
 from synthgen.data.assign import assign, connected_units
 from synthgen.data.divide import divide, put_in_order
 from synthgen.data.splits import read_split
-from synthgen.dataset.schema import Recipe
+from synthgen.dataset.origin import Recipe
 from synthgen.errors import SynthgenError
 from synthgen.types import LabelledImages
 

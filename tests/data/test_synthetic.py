@@ -6,7 +6,7 @@ import pytest
 import torch
 from PIL import Image
 
-from synthgen.data import prepare
+from synthgen.data import check, prepare
 from synthgen.dataset.source import Synthetic, read_synthetic
 from synthgen.errors import SynthgenError
 from synthgen.types import ImageSpec
@@ -232,3 +232,25 @@ def test_a_table_that_holds_numbers_for_images(ours):
     with_rows(ours, lambda row: {"index": 0, "file": "shards/0.parquet"})
     with pytest.raises(SynthgenError, match="damaged"):
         read_synthetic(ours, CLASSES)
+
+
+def test_sixteen_bits_keep_their_scale_in_training_and_in_the_check(ours):
+    """A dark set, of levels up to 4,000 of 65,535, is as dark to whoever reads it."""
+    pixels = np.random.default_rng(0).integers(0, 4_000, (17, 8, 8)).astype(np.uint16)
+    rows = [json.loads(line) for line in (ours / "manifest.jsonl").read_text().splitlines()]
+    for row, levels in zip(rows, pixels, strict=True):
+        path = ours / row["file"]
+        Image.fromarray(levels).save(path)
+        row["sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
+    (ours / "manifest.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    about = json.loads((ours / "dataset.json").read_text())
+    about["image"] |= {"bits": 16, "levels": [-1000.0, 3000.0]}
+    (ours / "dataset.json").write_text(json.dumps(about))
+    source = Synthetic(root=str(ours), bits=16)
+    splits, result = prepare(source), check(source)
+    assert int(splits.train.images.to(torch.int32).max()) < 4_000
+    assert result.splits.digest == splits.digest
+    assert result.notes == splits.notes
+    said = " ".join(splits.notes)
+    assert "level 0 stands for -1000, and 65,535 for 3000, of the images" in said
+    assert "Levels 0 to 65535 (black and white as the files say) become 0 to 65,535" in said

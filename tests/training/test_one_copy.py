@@ -12,7 +12,7 @@ import torch.multiprocessing as multiprocessing
 from filelock import FileLock
 
 from synthgen.data.splits import Splits
-from synthgen.dataset.schema import Recipe
+from synthgen.dataset.origin import Recipe
 from synthgen.launch import Launch
 from synthgen.processes import Processes, Together
 from synthgen.training import one_copy

@@ -23,7 +23,7 @@ from synthgen.cli.resume import resumed, save_config
 from synthgen.data.divide import prepare, rebuild
 from synthgen.data.splits import SPLIT_FILE, read_split
 from synthgen.data.stream.source import ImageStream
-from synthgen.dataset.schema import Recipe
+from synthgen.dataset.origin import Recipe
 from synthgen.device import total_memory
 from synthgen.errors import OutOfTimeError, ProcessLostError, StoppedByUserError, SynthgenError
 from synthgen.io import remove_contents, require_absent, sole_writer

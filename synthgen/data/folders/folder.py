@@ -8,9 +8,10 @@ from typing import ClassVar
 
 from synthgen.data.assign import SPLITS
 from synthgen.data.files import Listing
-from synthgen.data.folders.layout import Layout, no_classes, read_layout, typed
+from synthgen.data.folders.layout import Layout, no_classes, read_layout
 from synthgen.data.folders.tree import Tree
 from synthgen.data.folders.walk import Folder, walk
+from synthgen.data.folders.ways import typed
 from synthgen.data.folders.words import OF_WORD
 from synthgen.data.medical import MedicalFiles
 from synthgen.data.source import existing, label_names, require_safe_names
@@ -39,6 +40,7 @@ class ImageFolder(MedicalFiles):
     level: Depth | None = None
 
     kind: ClassVar[str] = "image_folder"
+    reading: ClassVar[tuple[str, ...]] = (*MedicalFiles.reading, "level")
 
     @property
     def name(self) -> str:

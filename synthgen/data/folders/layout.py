@@ -1,13 +1,13 @@
 """Which folders are splits and which are classes: by structure first, then by what the names say.
 Where two readings are possible, neither is taken."""
 
-import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from synthgen.data.assign import SPLITS
 from synthgen.data.folders.walk import Folder, Walked
+from synthgen.data.folders.ways import UnclearLayoutError, Way, listed, typed
 from synthgen.data.folders.words import (
     OF_WORD,
     is_date,
@@ -21,8 +21,6 @@ from synthgen.data.folders.words import (
 )
 from synthgen.data.source import label_names
 from synthgen.errors import SynthgenError
-
-SHOWN = 3  # names in a sentence
 
 
 @dataclass(frozen=True)
@@ -105,7 +103,7 @@ def _named(layout: Layout, splits: Mapping[str, Sequence[str]]) -> dict[str | No
             if folder is None:
                 raise SynthgenError(
                     f"data.splits names {place}, but {root.path} has no such folder.\n"
-                    f"Its folders are {_listed([one.name for one in root.folders], 8)}."
+                    f"Its folders are {listed([one.name for one in root.folders], 8)}."
                 )
             for other in (one for several in found.values() for one in several):
                 if folder.within(other) or other.within(folder):
@@ -180,11 +178,13 @@ def _splits(layout: Layout, node: Folder, level: int | None) -> dict[str | None,
         return {}
     if strangers:
         given = deep if "train" in deep.values() else {**deep, strangers[0]: "train"}
-        raise SynthgenError(
-            f"{node.path} has {_listed([one.name for one in strangers])} beside "
+        ways = _setting(layout, given), Way(level=layout.depth(node) + 1)
+        raise UnclearLayoutError(
+            f"{node.path} has {listed([one.name for one in strangers])} beside "
             f"{next(iter(deep)).name}/, so what is a class is unclear.\n"
-            f"Say which folders are splits, the rest is left out: {_setting(layout, given)}; or "
-            f"data.level={layout.depth(node) + 1} if all are classes."
+            f"Say which folders are splits, the rest is left out: {ways[0]}; or {ways[1]} if all "
+            "are classes.",
+            ways,
         )
     found = _by_split(layout, node, deep, named)
     if "train" not in found:
@@ -228,9 +228,10 @@ def _by_split(
     if unsure and (("holdout" in said) == ("test" in said)):
         known = {one: word for one, word in deep.items() if word != "eval"}
         either = [_setting(layout, known | {unsure[0]: split}) for split in ("holdout", "test")]
-        raise SynthgenError(
+        raise UnclearLayoutError(
             f"{layout.shown(unsure[0])} may be the holdout (for choosing) or the test split.\n"
-            f"Say which: {either[0]} or {either[1]}."
+            f"Say which: {either[0]} or {either[1]}.",
+            either,
         )
     found: dict[str | None, list[Folder]] = {}
     for one, word in deep.items():
@@ -257,7 +258,7 @@ def _splits_inside(layout: Layout, node: Folder) -> bool:
     if len(inside) < len(node.full) or deep or others:
         what = "with folders in them" if deep else "and others don't"
         raise SynthgenError(
-            f"{_listed([f'{one.name}/' for one in inside])} in {node.path} hold splits "
+            f"{listed([f'{one.name}/' for one in inside])} in {node.path} hold splits "
             f"({inside[0].full[-1].name}/), {what}.\n"
             f"Read one alone, with data.root={inside[0].path}, or say which folders are splits: "
             "'data.splits={train: [A/train, B/train], test: [A/test, B/test]}'."
@@ -342,7 +343,7 @@ def _on_depth(layout: Layout, level: int | None) -> Iterator[str]:
     several = [name for (_, name), count in names.items() if count > 1]
     if several and level is not None and level > 1:
         yield (
-            f"Folders of one name are one class, wherever they lie: {_listed(several)}. What they "
+            f"Folders of one name are one class, wherever they lie: {listed(several)}. What they "
             "lie in (a patient, a site) is not kept in one split."
         )
 
@@ -368,10 +369,11 @@ def _refuse_doubts(layout: Layout, node: Folder, above: Folder) -> None:
     if len(full) > 1 and any(one.full for one in plain):
         best = next(one for one in plain if one.full)
         beside = [one.name for one in full if one is not best]
-        raise SynthgenError(
-            f"{node.path} has {best.name}/ beside {_listed(beside)}, so what is a class is "
-            f"unclear.\nGive data.root={best.path} to read that one, or data.level={level} if all "
-            "are classes."
+        ways = Way(root=best.path), Way(level=level)
+        raise UnclearLayoutError(
+            f"{node.path} has {best.name}/ beside {listed(beside)}, so what is a class is "
+            f"unclear.\nGive {ways[0]} to read that one, or {ways[1]} if all are classes.",
+            ways,
         )
 
 
@@ -383,20 +385,25 @@ def _refuse_classes_again(node: Folder, level: int) -> None:
     for one in node.full:
         inner = [below.name for below in one.full]
         again = [name for name in inner if name in classes - {one.name}]
-        alone, fix = one, f"Remove one, or give data.root={one.path} to read that alone"
+        fix = f"Remove one, or give data.root={one.path} to read that alone"
         if again and 2 * len(again) >= len(inner):
-            what = f"{_listed(again)}, and so does {node.path} beside it"
+            what = f"{listed(again)}, and so does {node.path} beside it"
+            way = Way(root=one.path)
         elif inner == [one.name] and len(one.full[0].full) > 1:
             alone = one.full[0]
-            what = f"{one.name}/{_listed([below.name for below in alone.full])}"
-            fix = f"Give data.root={alone.path} to read those"
+            what = f"{one.name}/{listed([below.name for below in alone.full])}"
+            way = Way(root=alone.path)
+            fix = f"Give {way} to read those"
         elif len(node.full) == 1 < len(inner) and not one.loose and not all(map(is_date, inner)):
-            what, fix = _listed(inner), f"Give data.level={level + 1} for those"
+            way = Way(level=level + 1)
+            what, fix = listed(inner), f"Give {way} for those"
         else:
             continue
-        raise SynthgenError(
+        ways = way, Way(level=level)
+        raise UnclearLayoutError(
             f"{one.path} holds {what}: what is a class is unclear.\n"
-            f"{fix}, or data.level={level} if {one.name} is a class."
+            f"{fix}, or {ways[1]} if {one.name} is a class.",
+            ways,
         )
 
 
@@ -432,32 +439,38 @@ def _refuse_two_levels(layout: Layout, node: Folder, level: int) -> None:
     masks = all(is_plain(name) or is_mask(name) for name in times)
     if all(is_date(name) for name in times) or (all(map(is_plain, shared)) and not masks):
         return
-    what = f"{_listed(outer)} in {node.path} all hold {_listed(shared)}"
+    what = f"{listed(outer)} in {node.path} all hold {listed(shared)}"
     if masks:
         raise SynthgenError(
             f"{what}: masks would be taken for images.\n"
             f"Move the masks away, or take both for images of the classes with data.level={level}."
         )
-    paths = [typed(layout.shown(one)) for one in node.full]
+    paths = [layout.shown(one).rstrip("/") for one in node.full]
     if all(is_fold(name) for name in outer):
-        some = f"[{', '.join(paths[:-1])}]" if len(paths) > 2 else paths[0]
-        raise SynthgenError(
+        way = Way(splits={"train": paths[:-1], "test": paths[-1:]})
+        raise UnclearLayoutError(
             f"{what}: folds of a cross-validation, and which is the test split is open.\n"
-            f"Say it: 'data.splits={{train: {some}, test: {paths[-1]}}}'."
+            f"Say it: {way}.",
+            [way, Way(splits={"train": paths[1:], "test": paths[:1]})],
         )
     deeper = level + layout.depth(_unwrapped(node.full[0])) - layout.depth(node.full[0])
-    raise SynthgenError(
+    ways = (
+        Way(level=level),
+        Way(level=deeper + 1),
+        Way(splits={"train": paths[:1], "test": paths[1:2]}),
+    )
+    raise UnclearLayoutError(
         f"{what}, so either may be the classes.\n"
-        f"Say which: data.level={level} ({outer[0]}), data.level={deeper + 1} "
-        f"({shared[0]}), or, if the outer ones are splits, "
-        f"'data.splits={{train: {paths[0]}, test: {paths[1]}}}'."
+        f"Say which: {ways[0]} ({outer[0]}), {ways[1]} ({shared[0]}), or, if the outer ones are "
+        f"splits, {ways[2]}.",
+        ways,
     )
 
 
 def no_classes(layout: Layout, node: Folder, level: int | None = None) -> SynthgenError:
     """Nothing says of the images in ``node`` which class they are."""
     names = [f"{one.name}/" for one in node.full]
-    where = f"{_listed(names)} in {node.path}" if names else str(node.path)
+    where = f"{listed(names)} in {node.path}" if names else str(node.path)
     labels = layout.walked.without
     what = f" ({labels[0]}/ isn't read)" if labels else ""
     if not node.count:
@@ -474,26 +487,10 @@ def no_classes(layout: Layout, node: Folder, level: int | None = None) -> Synthg
     )
 
 
-def _setting(layout: Layout, deep: Mapping[Folder, str]) -> str:
-    """How ``data.splits`` would say what the names say."""
-    parts = []
-    for word in (*SPLITS, "eval"):
-        names = [typed(layout.shown(one)) for one, of_one in deep.items() if of_one == word]
-        some = f"[{', '.join(names)}]" if len(names) > 1 else "".join(names)
-        parts += [f"{word}: {some}"] if names else []
-    return f"'data.splits={{{', '.join(parts)}}}'"
-
-
-def typed(path: str) -> str:
-    """A folder as it is typed into a setting: quoted if it might be read as something else."""
-    path = path.rstrip("/")
-    plain = re.fullmatch(r"[A-Za-z_][\w./-]*( [\w./-]+)*|[1-9][0-9]*", path, re.ASCII)
-    if plain and path.lower() not in ("null", "true", "false", "nan", "inf"):
-        return path
-    escaped = path.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'
-
-
-def _listed(names: Sequence[str], most: int = SHOWN) -> str:
-    more = len(names) - most
-    return ", ".join(names[:most]) + (f" and {more:,} more" if more > 0 else "")
+def _setting(layout: Layout, deep: Mapping[Folder, str]) -> Way:
+    """What ``data.splits`` would say as the names do."""
+    names = {
+        word: [layout.shown(one).rstrip("/") for one, of_one in deep.items() if of_one == word]
+        for word in (*SPLITS, "eval")
+    }
+    return Way(splits={word: some for word, some in names.items() if some})

@@ -24,6 +24,7 @@ from synthgen.data.readers.foreign import foreign_format
 from synthgen.data.readers.heif import AvifReader, HeicReader
 from synthgen.data.readers.jpeg import JpegReader
 from synthgen.data.readers.jpeg2000 import Jpeg2000Reader
+from synthgen.data.readers.jpegxl import JpegXlReader
 from synthgen.data.readers.netpbm import NetpbmReader
 from synthgen.data.readers.nifti import NiftiReader
 from synthgen.data.readers.npy import NpyReader
@@ -44,6 +45,7 @@ def image_readers(choices: Choices | None = None) -> tuple[Reader, ...]:
         JpegReader(choices),
         TiffReader(choices),
         Jpeg2000Reader(choices),
+        JpegXlReader(choices),
         AvifReader(choices),
         HeicReader(choices),
         NetpbmReader(choices),

@@ -4,8 +4,6 @@ in another form, not rubbish."""
 from __future__ import annotations
 
 BEGINS = {  # (offset, bytes) -> what such a file is called
-    (0, b"\xff\x0a"): "JPEG XL",
-    (0, b"\x00\x00\x00\x0cJXL \r\n"): "JPEG XL",
     (4, b"ftypcrx "): "camera raw",
     (4, b"ftyp"): "MP4 (a film)",
     (0, b"NRRD000"): "NRRD",

@@ -28,7 +28,7 @@ from synthgen.data.stream.looked import Part, TarPart, in_parts
 from synthgen.data.stream.prepare import Prepared, Wishes, prepared
 from synthgen.data.stream.storage import storage_of
 from synthgen.data.tabular.columns import AUTO
-from synthgen.dataset.schema import Recipe, SplitFile
+from synthgen.dataset.origin import Recipe, SplitFile
 from synthgen.errors import SynthgenError
 from synthgen.images import image_hashes
 from synthgen.io import canonical_digest

@@ -17,7 +17,8 @@ IMAGE = (
 )  # fmt: skip
 LABEL = (
     "label", "labels", "class", "class_name", "class_label", "category", "target", "dx",
-    "diagnosis", "cls",
+    "diagnosis", "cls", "class_id", "class_idx", "label_id", "label_name", "category_id",
+    "category_name",
 )  # fmt: skip
 WHO = ("patient", "subject", "participant", "person", "donor", "group", "video")
 WHAT = (
@@ -41,6 +42,8 @@ CALLED = {  # the usual names of the three splits
     "test": "test", "testing": "test",
 }  # fmt: skip
 TWO = {"0": False, "1": True, "0.0": False, "1.0": True, "false": False, "true": True}
+KEYS = ("PatientID", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "AccessionNumber")
+ID_COLUMNS = {key.casefold(): key for key in KEYS}
 MANY = 60  # columns, as no table of files has them
 PIXELS = (
     "If it holds the pixels themselves, save them as arrays for data=npz: numpy.savez(FILE, "
@@ -64,6 +67,20 @@ class Choice:
 def plain(name: str) -> str:
     """A column's name without capitals, spaces and hyphens, which people write as they like."""
     return re.sub(r"[\s\-.]+", "_", name.strip().casefold())
+
+
+def is_called(name: str, usual: Iterable[str]) -> bool:
+    """Whether a column has one of the usual names: class_id is also ClassId and "Class ID"."""
+    return _bare(name) in {_bare(one) for one in usual}
+
+
+def _bare(name: str) -> str:
+    return plain(name).replace("_", "")
+
+
+def key_of(name: str) -> str | None:
+    """The tag of DICOM that a column is called after: patient_id and Patient ID are PatientID."""
+    return ID_COLUMNS.get(_bare(name))
 
 
 def listed(names: Iterable[str]) -> str:
@@ -120,7 +137,7 @@ def called(table: Table, usual: Iterable[str], taken: Iterable[str] = ()) -> lis
     """The columns with one of the usual names, in the order of the table. One that is there twice
     is refused, for either could be meant."""
     usual, taken = set(usual), set(taken)
-    found = [name for name in table.names if plain(name) in usual and name not in taken]
+    found = [name for name in table.names if is_called(name, usual) and name not in taken]
     twice = [name for name, count in Counter(map(plain, found)).items() if count > 1]
     if twice:
         raise SynthgenError(
@@ -205,6 +222,13 @@ def image_column(table: Table, wanted: str | None, there: Callable[[str], int]) 
     found = called(table, IMAGE)
     if not found:
         error = no_column(table, "path", "data.image")
+        ids = [name for name in table.names if key_of(name)]
+        if ids:
+            raise SynthgenError(
+                f"{table.place} has no column path; {ids[0]} may be an id of DICOM files.\nJoin "
+                f"them by it: data.key={key_of(ids[0])} data.folder=FOLDER, the folder or ZIP "
+                "archive of the files; or name the column of the paths: data.image=COLUMN."
+            )
         raise SynthgenError(f"{error} Each row is one image: path, filename, image_id, …")
     if len(found) == 1:
         return found[0]

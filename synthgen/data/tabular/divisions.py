@@ -88,7 +88,7 @@ def _grouped(table: Table, names: list[str], notes: tuple[str, ...]) -> Choice:
         columns.append(alike)
         if alike != cells:
             notes += (f"Values of {name} that differ in capitals, zeros or .0 count as one.",)
-    keys = columns[0] if len(columns) == 1 else _joined(columns)
+    keys = columns[0] if len(columns) == 1 else joined_keys(columns)
     without, shown = keys.count(None), " and ".join(names)
     notes += (f"Images with the same {shown} stay in one split.",)
     if without:
@@ -98,19 +98,20 @@ def _grouped(table: Table, names: list[str], notes: tuple[str, ...]) -> Choice:
 
 def _one_spelling(cells: Sequence[str | None]) -> list[str | None]:
     """1, 1.0 and 001, P1 and p1 as one value: who is one person must not be two."""
-    plainly = {cell: _plainly(cell) for cell in set(cells) if cell is not None}
+    plain_of = {cell: plainly(cell) for cell in set(cells) if cell is not None}
     first: dict[str, str] = {}
-    for cell in sorted(plainly):
-        first.setdefault(plainly[cell], cell)
-    return [None if cell is None else first[plainly[cell]] for cell in cells]
+    for cell in sorted(plain_of):
+        first.setdefault(plain_of[cell], cell)
+    return [None if cell is None else first[plain_of[cell]] for cell in cells]
 
 
-def _plainly(cell: str) -> str:
+def plainly(cell: str) -> str:
+    """An id as people mean it: without its capitals and leading zeros."""
     number = re.fullmatch(r"0*(\d+)(\.0*)?", cell, re.ASCII)
     return number[1] if number else " ".join(cell.casefold().split())
 
 
-def _joined(columns: Sequence[Sequence[str | None]]) -> list[str | None]:
+def joined_keys(columns: Sequence[Sequence[str | None]]) -> list[str | None]:
     """One key for rows that any column joins: the smallest of the values that join them."""
     numbers = [str(number) for number in range(len(columns[0]))]
     tagged = [

@@ -11,6 +11,7 @@ from synthgen.data.tabular.columns import (
     called,
     cells_of,
     flags_of,
+    is_called,
     is_number,
     is_two_valued,
     listed,
@@ -21,18 +22,29 @@ from synthgen.data.tabular.columns import (
 from synthgen.data.tabular.files import Table, is_missing
 from synthgen.errors import SynthgenError
 
+NONE_GIVEN = frozenset({"-", "--", "?", "None"})  # written where a label is missing
+UNLABELLED = "-1"  # beside classes that are numbered from 0
 
-def label_choice(table: Table, wanted: str | Sequence[str] | None, taken: Sequence[str]) -> Choice:
+
+def label_choice(
+    table: Table,
+    wanted: str | Sequence[str] | None,
+    taken: Sequence[str],
+    missing: Sequence[str] | None = None,
+) -> Choice:
     """The class of each row, None where it is missing. Several columns are one-hot.
+
+    Args:
+        missing: what stands for no label, beside an empty cell; None for what usually does.
 
     Raises:
         SynthgenError: no column tells, two tell different things, or a row has two classes.
     """
     if isinstance(wanted, str):
         column = named(table, wanted, "data.label")
-        if plain(column) not in LABEL and is_two_valued(table, column):
+        if not is_called(column, LABEL) and is_two_valued(table, column):
             return _with_or_without(table, column)
-        return _labels_in(table, column)
+        return _labels_in(table, column, missing)
     if wanted:
         return _one_hot(table, [named(table, name, "data.label") for name in wanted])
     found = called(table, LABEL, taken) or [name for name in table.classes if name not in taken]
@@ -44,12 +56,25 @@ def label_choice(table: Table, wanted: str | Sequence[str] | None, taken: Sequen
         ]
         if len(several) < 2:
             raise no_column(table, "label", "data.label")
-        return _one_hot(table, several)
+        choice = _one_hot(table, several)
+        if len(several) == 2:
+            raise _either_could_be(table, several)
+        return choice
     if len(found) > 1:
-        return _best_of(table, found)
-    choice = _labels_in(table, found[0])
+        return _best_of(table, found, missing)
+    choice = _labels_in(table, found[0], missing)
     said = () if plain(found[0]) == "label" else (f"The label is the column {found[0]}.",)
     return Choice(choice.columns, choice.cells, (*said, *choice.notes))
+
+
+def _either_could_be(table: Table, two: list[str]) -> SynthgenError:
+    """Two columns of 0 and 1 may be one-hot, or any two facts (male, smoker)."""
+    first, second = two
+    return SynthgenError(
+        f"{table.place} has no column label, and its columns of 0 and 1, {first} and {second}, may "
+        f"be two classes or two facts.\nSay which: data.label=[{first},{second}] if each row is "
+        f"one of them, data.label={first} for {first} against no {first}, or data.label=COLUMN."
+    )
 
 
 def _with_or_without(table: Table, name: str) -> Choice:
@@ -59,7 +84,7 @@ def _with_or_without(table: Table, name: str) -> Choice:
     return Choice((name,), tuple(labels), (note,))
 
 
-def _best_of(table: Table, found: list[str]) -> Choice:
+def _best_of(table: Table, found: list[str], missing: Sequence[str] | None) -> Choice:
     """One of several columns of labels: of those that say the same, the one with names."""
     first = cells_of(table, found[0])
     same = all(_one_to_one(first, cells_of(table, name)) for name in found[1:])
@@ -75,7 +100,7 @@ def _best_of(table: Table, found: list[str]) -> Choice:
             f"{table.place} has {' and '.join(found)}, which differ; either could be the label.\n"
             f"Say which: {' or '.join(f'data.label={name}' for name in found)}."
         )
-    choice = _labels_in(table, best)
+    choice = _labels_in(table, best, missing)
     return Choice((*choice.columns, *(found if same else ())), choice.cells, (*choice.notes, note))
 
 
@@ -90,16 +115,31 @@ def _all_numbers(table: Table, name: str) -> bool:
     return all(is_number(cell) for cell in set(cells_of(table, name)) if cell)
 
 
-def _labels_in(table: Table, name: str) -> Choice:
+def _labels_in(table: Table, name: str, missing: Sequence[str] | None) -> Choice:
     cells = cells_of(table, name)
     if name in table.classes:
         return _declared(table, name, cells)
-    labels, notes = whole_numbers([None if is_missing(cell) else cell for cell in cells])
+    none = missing_texts(cells, missing)
+    labels, notes = whole_numbers([None if cell in none else cell for cell in cells])
     _require_one_spelling(table, name, labels)
     _require_one_label(table, name, labels)
-    if len({cell for cell in cells if is_missing(cell)} - {""}):
-        notes = (*notes, f"Values like NaN or NA in the column {name} were taken as missing.")
     return Choice((name,), tuple(labels), notes)
+
+
+def missing_texts(cells: Sequence[str], missing: Sequence[str] | None = None) -> frozenset[str]:
+    """Those of the texts that stand for no label: empty ones and what ``missing`` says, or usually
+    nan, NA, None, a dash or question mark, and -1 beside classes numbered from 0. A dash beside a
+    plus is a class, and so is "none"."""
+    texts = set(cells)
+    if missing is not None:
+        return frozenset(texts & {"", *missing})
+    found = {text for text in texts if is_missing(text) or text in NONE_GIVEN}
+    if "+" in texts:
+        found.discard("-")
+    rest = {_whole(text) for text in texts - found - {UNLABELLED, f"{UNLABELLED}.0"}}
+    if None not in rest and "0" in rest and "1" in rest and not any("-" in str(n) for n in rest):
+        found |= texts & {UNLABELLED, f"{UNLABELLED}.0"}
+    return frozenset(found)
 
 
 def _declared(table: Table, name: str, cells: Sequence[str]) -> Choice:

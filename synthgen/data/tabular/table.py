@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,15 @@ from synthgen.data.tabular import columns
 from synthgen.data.tabular.columns import AUTO, CALLED, Choice
 from synthgen.data.tabular.divisions import group_choice, require_training, split_choice
 from synthgen.data.tabular.files import Table, is_missing, read_table
+from synthgen.data.tabular.keyed import (
+    Key,
+    join,
+    key_column,
+    missing_ids,
+    rows_as_images,
+    tagged_files,
+    with_patients,
+)
 from synthgen.data.tabular.labels import label_choice
 from synthgen.data.tabular.members import Piece
 from synthgen.data.tabular.paths import locate
@@ -29,6 +39,8 @@ class TableSource(FileSource):
     Args:
         image: the column that names the images.
         label: the column of the class; several columns of 0 and 1 with one 1 per row.
+        missing_label: texts that stand for no label, beside an empty cell; such rows are left out
+            if they are the fewer. None: nan, NA, None, a dash and the like, and -1 beside 0 and 1.
         group: the column (or columns) of what must stay in one split: a patient, a film. An empty
             cell is no group. ``auto`` takes patient_id, group and the like; None divides freely.
         split: the column of the official splits. ``auto`` takes split, subset and the like; None
@@ -41,10 +53,15 @@ class TableSource(FileSource):
 
     image: str | None = None
     label: str | list[str] | None = None
+    missing_label: list[str] | None = None
     group: str | list[str] | None = AUTO
     split: str | None = AUTO
     splits: dict[str, str | list[str]] | None = None
     attribute: str | None = None
+
+    reading: ClassVar[tuple[str, ...]] = (
+        *FileSource.reading, "image", "label", "missing_label", "group", "split"
+    )  # fmt: skip
 
     def rows(self, table: Table) -> "Rows":
         """What each column of ``table`` says; none of them names the images any more."""
@@ -58,7 +75,7 @@ class TableSource(FileSource):
         if self.attribute:
             attribute = [columns.attribute_column(table, self.attribute)]
         about = {*columns.called(table, columns.GROUP), *columns.called(table, columns.SPLIT)}
-        label = label_choice(table, self.label, [*attribute, *about])
+        label = label_choice(table, self.label, [*attribute, *about], self.missing_label)
         group = group_choice(table, self.group, label.columns)
         split = split_choice(table, self.split, self.splits, label.columns)
         return Rows(table, label, group, split, *attribute)
@@ -83,7 +100,9 @@ class Rows:
         """
         labels, found = self.label.cells, list(problems)
         there = [row for row, image in enumerate(piece.images) if image is not None]
-        found += self._without_label([row for row in there if labels[row] is None], piece)
+        without = [row for row in there if labels[row] is None]
+        few = len(self.label.columns) == 1 and 2 * len(without) < len(there)
+        found += () if few else self._without_label(without, piece)
         labelled = [row for row in there if labels[row] is not None]
         again = set(self._repeats(labelled, piece, found))
         rows = [row for row in labelled if row not in again]
@@ -102,7 +121,12 @@ class Rows:
             _of(rows, self.split.cells),
             _of(rows, self.group.cells),
             tuple(found),
-            (*self._notes(), *((repeats,) if again else ())),
+            (
+                *self._notes(),
+                *self._unlabelled(without),
+                *((repeats,) if again else ()),
+                *self._alone(classes),
+            ),
             self._attributes(rows),
         )
 
@@ -134,11 +158,34 @@ class Rows:
 
     def _without_label(self, rows: Sequence[int], piece: Piece) -> Iterator[SynthgenError]:
         if rows:
+            said = self._missing_as(rows)
+            advice = "Complete such rows or remove them"
+            if said:
+                advice += f"; if {next(iter(said))} is a class: data.missing_label=[]"
             yield SynthgenError(
                 f"{self.table.place} has no label ({' and '.join(self.label.columns)}) in data row "
-                f"{rows[0] + 1}{_more(rows)}: {piece.names[rows[0]]}.\n"
-                "Complete such rows or remove them."
+                f"{rows[0] + 1}{_more(rows)}: {piece.names[rows[0]]}.\n{advice}."
             )
+
+    def _alone(self, classes: Sequence[str]) -> Iterator[str]:
+        if len(classes) == 1:
+            told = " and ".join(self.label.columns)
+            yield f"All images have the label {classes[0]} ({told}), so there is one class."
+
+    def _unlabelled(self, rows: Sequence[int]) -> Iterator[str]:
+        """A sentence on rows that are left out, and what stands for their label."""
+        if rows:
+            said = ", ".join(f"{text}: {count:,}" for text, count in self._missing_as(rows).items())
+            hint = f" ({said}; data.missing_label=[] makes classes of those)" if said else ""
+            yield (f"Left out {len(rows):,} rows without a label in {self.label.columns[0]}{hint}.")
+
+    def _missing_as(self, rows: Sequence[int]) -> Counter[str]:
+        """The texts that stand for no label, with their numbers, less empty cells, and less what a
+        file itself declares to be none."""
+        if self.label.columns[0] in self.table.classes:
+            return Counter()
+        cells = columns.cells_of(self.table, self.label.columns[0])
+        return Counter(cells[row] for row in rows if cells[row])
 
     def _repeats(
         self, rows: Sequence[int], piece: Piece, found: list[SynthgenError]
@@ -196,13 +243,20 @@ class CSV(TableSource, MedicalFiles):
         path: the table.
         folder: where its paths start from; None is the table's own folder.
         suffix: an ending that its paths lack (.jpg); None looks for one.
+        key: the DICOM tag by which rows and files are joined, for tables by patient or study, say:
+            then ``folder`` is a folder or ZIP archive of DICOM files, and ``image`` the column of
+            those ids, if it isn't called as the tag is.
     """
 
     path: str
     folder: str | None = None
     suffix: str | None = None
+    key: Key | None = None
 
     kind: ClassVar[str] = "csv"
+    reading: ClassVar[tuple[str, ...]] = tuple(
+        dict.fromkeys((*TableSource.reading, *MedicalFiles.reading, "key"))
+    )
 
     @property
     def name(self) -> str:
@@ -211,9 +265,23 @@ class CSV(TableSource, MedicalFiles):
     def listing(self) -> Listing:
         path = existing(self.path, "data.path")
         folder = path.parent if self.folder is None else existing(self.folder, "data.folder")
-        found = located(read_table(path), self.image, folder, self.suffix)
+        table = read_table(path)
+        if self.key is not None:
+            return self._joined(table, self.key, path, folder)
+        found = located(table, self.image, folder, self.suffix)
         listing = self.rows(found.piece.table).listing(found.piece, *found.problems)
         return with_notes(listing, (*found.notes, *_unused_folders(listing)))
+
+    def _joined(self, table: Table, key: Key, path: Path, folder: Path) -> Listing:
+        """The DICOM files in ``folder``, by the ids that ``key`` names."""
+        column = key_column(table, key, self.image)
+        piece = rows_as_images(table, key, column)
+        found = tagged_files(folder, path)
+        rows = self.rows(table.without(column)).listing(piece)
+        listing = join(
+            rows, with_patients(found) if self.patients == "group" else found, key, str(path)
+        )
+        return with_notes(listing, missing_ids(piece, key))
 
 
 PATIENT = re.compile(r"(patient|subject|participant|case|study)[-_ ]?\d+", re.IGNORECASE)

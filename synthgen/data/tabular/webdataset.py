@@ -44,6 +44,10 @@ class WebDataset(TableSource):
         path = existing(self.path, "data.path")
         shards = [path] if path.is_file() else sorted(path.rglob("*.tar"))
         if not shards:
+            packed = next((one for one in sorted(path.rglob("*.tar.*")) if one.is_file()), None)
+            if packed is not None:
+                with packed.open("rb") as file:
+                    require_tar(packed, file)
             raise SynthgenError(f"{path} holds no tar files.\nGive the folder of the shards.")
         read = [Shard.of(shard, self.texts) for shard in shards]
         whole, problems = self._joined(path, read)
