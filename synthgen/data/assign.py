@@ -6,7 +6,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from synthgen.errors import SynthgenError
 from synthgen.types import LabelledImages
@@ -81,10 +81,10 @@ def assign(
     return split
 
 
-def _key(hashes: Sequence[str], unit: list[int], seed: int) -> str:
+def _key(hashes: Sequence[str], unit: list[int], seed: int) -> bytes:
     """A unit's place in the shuffled order: a function of its contents and the seed."""
     smallest = hashes[unit[0]] if len(unit) == 1 else min(hashes[i] for i in unit)
-    return hashlib.sha256(f"{seed} {smallest}".encode()).hexdigest()
+    return hashlib.sha256(f"{seed} {smallest}".encode()).digest()
 
 
 def _deal(units: list[list[int]], names: Sequence[str], shares: dict[str, float]) -> list[str]:
@@ -93,7 +93,11 @@ def _deal(units: list[list[int]], names: Sequence[str], shares: dict[str, float]
     Larger units come first, so that smaller ones can even out what they leave. A split that has
     no image of a class yet takes precedence once no more units are left than such splits.
     """
-    contents = [_count(unit, names) for unit in units]
+    single = {name: {name: 1} for name in set(names)}  # one for all, since nearly all units are
+    contents = [
+        single[names[unit[0]]] if len(unit) == 1 else Counter(names[i] for i in unit)
+        for unit in units
+    ]
     lacking, left = _targets(contents, shares)
     empty = {name: set(lacking) for name in left}
     chosen = []
@@ -115,13 +119,8 @@ def _deal(units: list[list[int]], names: Sequence[str], shares: dict[str, float]
     return chosen
 
 
-def _count(unit: list[int], names: Sequence[str]) -> dict[str, int]:
-    """Images of each class in a unit; nearly all units are single images."""
-    return {names[unit[0]]: 1} if len(unit) == 1 else Counter(names[i] for i in unit)
-
-
 def _targets(
-    contents: list[dict[str, int]], shares: dict[str, float]
+    contents: Sequence[Mapping[str, int]], shares: dict[str, float]
 ) -> tuple[dict[str, dict[str, int]], dict[str, int]]:
     """Images of each class that each split should get, and units of each class."""
     images: dict[str, int] = defaultdict(int)

@@ -400,13 +400,15 @@ def _require_enough(images: LabelledImages) -> None:
 def _require_own_images(hashes: Sequence[str], names: Sequence[str]) -> None:
     """Refuse a class whose images are all images of other classes too: folders that hold the same
     files under other names, or tables that were joined wrongly."""
-    classes_of: dict[str, set[str]] = defaultdict(set)
+    first: dict[str, str] = {}
+    several: dict[str, set[str]] = defaultdict(set)  # of few images: a set for each takes room
     for image, name in zip(hashes, names, strict=True):
-        classes_of[image].add(name)
-    own = {name for found in classes_of.values() if len(found) == 1 for name in found}
+        if first.setdefault(image, name) != name:
+            several[image] |= {first[image], name}
+    own = {name for image, name in first.items() if image not in several}
     without = sorted(set(names) - own)
     if without:
-        others = set().union(*(found for found in classes_of.values() if without[0] in found))
+        others = set().union(*(found for found in several.values() if without[0] in found))
         shown = " and ".join(repr(name) for name in sorted(others - {without[0]})[:3])
         raise SynthgenError(
             f"All images of class {without[0]!r} are images of {shown} too, so nothing tells them "

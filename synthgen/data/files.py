@@ -49,8 +49,8 @@ class Listing:
         tree: how folders were read; None for what isn't folders.
     """
 
-    paths: tuple[ImageFile, ...]
-    names: tuple[str, ...]
+    paths: Sequence[ImageFile]
+    names: Sequence[str]
     labels: tuple[int, ...]
     classes: tuple[str, ...]
     split: tuple[str | None, ...]

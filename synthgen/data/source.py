@@ -5,7 +5,7 @@ import dataclasses
 import os
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
@@ -125,7 +125,7 @@ class Records:
     """
 
     images: LabelledImages
-    files: tuple[str, ...]
+    files: Sequence[str]
     split: tuple[str | None, ...]
     groups: tuple[str | None, ...]
     notes: tuple[str, ...]

@@ -86,7 +86,7 @@ class CheckResult:
     source: Source
     images: LabelledImages
     looks: Looks
-    files: tuple[str, ...]
+    files: Sequence[str]
     sizes: Counter[tuple[int, int]]
     modes: Counter[str]
     findings: tuple[Finding, ...]

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from synthgen.data.assign import SPLITS
 from synthgen.data.files import Listing
+from synthgen.data.folders.below import Paths, Shown
 from synthgen.data.folders.layout import Layout, no_classes, read_layout
 from synthgen.data.folders.tree import Tree
 from synthgen.data.folders.walk import Folder, walk
@@ -96,14 +97,16 @@ def listing_of(layout: Layout, name: str) -> Listing:
     """
     classes, problems = looked_at(layout)
     numbers = {name: number for number, name in enumerate(classes)}
-    paths: list[Path] = []
+    files: list[tuple[Path, list[str]]] = []
     labels: list[int] = []
     split: list[str | None] = []
     for place in layout.places:
-        files = list(place.folder.files())
-        paths += files
-        labels += [numbers[place.name]] * len(files)
-        split += [place.split] * len(files)
+        here = list(place.folder.files())
+        count = sum(len(names) for _, names in here)
+        files += here
+        labels += [numbers[place.name]] * count
+        split += [place.split] * count
+    paths = Paths(files)
     if not paths:
         raise problems[0]
     folders = {
@@ -112,8 +115,8 @@ def listing_of(layout: Layout, name: str) -> Listing:
     }
     left_out = [(layout.shown(one).rstrip("/"), one.count) for one in layout.left_out]
     return Listing(
-        tuple(paths),
-        tuple(layout.walked.relative(path) for path in paths),
+        paths,
+        Shown(paths, layout.walked.prefix),
         tuple(labels),
         classes,
         tuple(split),
@@ -221,7 +224,7 @@ def _empty(layout: Layout) -> Iterator[SynthgenError]:
     """Class folders without a file, unless the class has another folder in that split."""
     files = Counter[tuple[str | None, str]]()
     for place in layout.places:
-        files[place.split, place.name] += next(place.folder.files(), None) is not None
+        files[place.split, place.name] += any(names for _, names in place.folder.files())
     for place in layout.places:
         if not files[place.split, place.name]:
             yield SynthgenError(

@@ -94,10 +94,9 @@ class Folder:
         """Whether there is nothing at all in it."""
         return not (self.pictures or self.others or self.folders or self.broken or self.links)
 
-    def files(self) -> Iterator[Path]:
-        """What has to be an image, here and below, sorted in each folder."""
-        for name in sorted((*self.pictures, *self.others, *self.broken)):
-            yield self.path / name
+    def files(self) -> Iterator[tuple[Path, list[str]]]:
+        """What has to be an image, here and below: folders with the sorted names of their files."""
+        yield self.path, sorted((*self.pictures, *self.others, *self.broken))
         for folder in self.folders:
             yield from folder.files()
 

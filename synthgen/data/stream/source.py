@@ -15,6 +15,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from annotated_types import Interval
 
 from synthgen.data.files import FileSource, Listing
+from synthgen.data.folders.below import Paths
 from synthgen.data.folders.folder import SplitFolders, looked_at, split_folders
 from synthgen.data.folders.layout import read_layout
 from synthgen.data.folders.walk import walk
@@ -187,7 +188,7 @@ class ImageStream(FileSource):
         return [
             part
             for place in layout.places
-            for part in in_parts(top, choices, place.name, place.split, place.folder.files())
+            for part in in_parts(top, choices, place.name, place.split, Paths(place.folder.files()))
         ]
 
     def _wishes(self) -> Wishes:
