@@ -141,6 +141,7 @@ class JobDone:
 def run_application(verb: str, arguments: Sequence[str]) -> int:
     """Run ``verb`` with Hydra's command line ``arguments``; returns the exit code."""
     codes: list[int] = []
+    places: list[Path] = []
 
     def task(config: DictConfig) -> float | None:
         if in_sweep():  # the job may be in a process of its own
@@ -149,9 +150,7 @@ def run_application(verb: str, arguments: Sequence[str]) -> int:
             overrides = HydraConfig.get().overrides.task
             return sweep_job(functools.partial(run_job, verb, config, arguments), overrides)
         done = run_job(verb, config, arguments)
-        if done.folder is not None:
-            text = str(done.folder)
-            print(printable(text) if sys.stdout.isatty() else text, flush=True)
+        places.extend(() if done.folder is None else (done.folder,))
         codes.append(done.code)
         return done.objective
 
@@ -167,6 +166,8 @@ def run_application(verb: str, arguments: Sequence[str]) -> int:
             codes.append(error.code if isinstance(error.code, int) else 1)
         except (Exception, KeyboardInterrupt) as error:
             codes.append(explain(error, config_name, arguments))
+    for place in places:  # here, where Hydra doesn't take a reader that leaves for an error
+        print(printable(str(place)) if sys.stdout.isatty() else place, flush=True)
     return next((code for code in codes if code), 0)
 
 
