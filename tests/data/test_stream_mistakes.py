@@ -3,6 +3,7 @@
 import gzip
 import io
 import json
+import tarfile
 
 import numpy as np
 import pytest
@@ -67,6 +68,41 @@ def test_a_tar_that_is_cut_off(tmp_path):
     assert "unexpected end of data after 00050.json" in said
     file.write_bytes(file.read_bytes()[:550])
     assert "shard-001.tar is damaged or no tar file (00050.png is cut off)" in refused(tmp_path)
+
+
+def archive_of(count):
+    """The bytes of a shard, and where its last sample's header begins."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        for k in range(count):
+            for name, content in members_of(k).items():
+                member = tarfile.TarInfo(name)
+                member.size = len(content)
+                archive.addfile(member, io.BytesIO(content))
+    with tarfile.open(fileobj=io.BytesIO(buffer.getvalue())) as archive:
+        last = archive.getmember(f"{count - 1:05d}.png").offset
+    return buffer.getvalue(), last
+
+
+@pytest.mark.parametrize("source", [ImageStream, WebDataset])
+@pytest.mark.parametrize("kind", ["in a header", "before a header", "a header", "two"])
+def test_what_tarfile_takes_for_the_end_of_a_tar_is_none(tmp_path, source, kind):
+    """A download that stopped between samples would be a smaller set without a word."""
+    whole, last = archive_of(60)
+    damaged = bytearray(whole)
+    damaged[last + 148 : last + 156] = b"99999999"  # its checksum
+    content, why = {
+        "in a header": (whole[: last + 200], "it is cut off|truncated header"),
+        "before a header": (whole[:last], "it is cut off"),
+        "a header": (bytes(damaged), "a header is damaged"),
+        "two": (whole + whole, "something follows its end"),
+    }[kind]
+    (tmp_path / "a.tar").write_bytes(whole)
+    prepare(source(path=str(tmp_path), holdout=0.2))
+    (tmp_path / "a.tar").write_bytes(content)
+    with pytest.raises(SynthgenError, match=f"a.tar is damaged or no tar file .({why})") as caught:
+        prepare(source(path=str(tmp_path), holdout=0.2))
+    assert len(str(caught.value).splitlines()) == 2
 
 
 def test_a_compressed_tar(tmp_path):

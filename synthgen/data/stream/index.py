@@ -20,6 +20,7 @@ from filelock import FileLock
 
 from synthgen.data.readers import Header
 from synthgen.data.source import label_names, require_safe_names
+from synthgen.data.stream.agreement import Agreement
 from synthgen.data.stream.looked import Kind, Looked, Part, header_of
 from synthgen.data.tabular.members import missing_shards
 from synthgen.errors import SynthgenError
@@ -28,7 +29,7 @@ from synthgen.progress import track
 
 log = logging.getLogger(__name__)
 
-FORM = "synthgen-index/1"
+FORM = "synthgen-index/2"
 FACTS, NAMES = "facts.json", "names.bin"
 SEVERAL = 2**28  # bytes, from which on more than one process looks
 HEADERS = 2_000  # by which a size is chosen
@@ -153,7 +154,8 @@ def _content(part: Part) -> bytes:
 
 def _merge(paths: Sequence[Path], folder: Path, about: dict[str, Any]) -> None:
     """One array of each kind, with the classes of all parts numbered alike."""
-    facts = _facts_of(paths)
+    agreement = Agreement(about["root"], about.get("missing_label"))
+    facts = _facts_of(paths, agreement)
     classes = label_names(facts["classes"])
     require_safe_names(classes)
     number = {name: i for i, name in enumerate(classes)}
@@ -176,17 +178,32 @@ def _merge(paths: Sequence[Path], folder: Path, about: dict[str, Any]) -> None:
                 arrays["labels"][at:end] = own[part.labels] if len(own) else 0
                 names += blob.write(part.names)
                 at = end
+        facts["notes"] += _of_groups(arrays["groups"], agreement.group)
         for array in arrays.values():
             array.flush()  # type: ignore[attr-defined]
         write_json(staging / FACTS, about | facts | {"format": FORM, "classes": list(classes)})
+
+
+def _of_groups(groups: np.ndarray, key: str) -> list[str]:
+    """What is to be said of uint64 ``groups``, told by ``key``; a single one divides nothing and is
+    taken out."""
+    alone = int((groups == 0).sum())
+    if not key:
+        return []
+    if not alone and bool((groups == groups[0]).all()):
+        groups[:] = 0
+        return [f"{key} is the same in all images, so it divides nothing."]
+    if not alone:
+        return []
+    return [f"{alone:,} of {len(groups):,} images have no {key}: each stands by itself."]
 
 
 def _new(path: Path, dtype: np.dtype, shape: tuple[int, ...]) -> np.ndarray:
     return np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)
 
 
-def _facts_of(paths: Sequence[Path]) -> dict[str, Any]:
-    """What is said of all parts together."""
+def _facts_of(paths: Sequence[Path], agreement: Agreement) -> dict[str, Any]:
+    """What is said of all parts together. Raises SynthgenError where they don't agree."""
     classes: set[str] = set()
     kinds: dict[Header, tuple[int, str]] = {}
     headers: list[tuple[str, Header]] = []
@@ -195,6 +212,7 @@ def _facts_of(paths: Sequence[Path]) -> dict[str, Any]:
     images = 0
     for path in paths:
         part = _read(path)
+        agreement.add(part.name, part.told)
         images += len(part.labels)
         classes |= {part.classes[i] for i in np.unique(part.labels).tolist()}
         digests[part.name] = part.digest
@@ -203,6 +221,7 @@ def _facts_of(paths: Sequence[Path]) -> dict[str, Any]:
             count, example = kinds.get(kind.header, (0, kind.example))
             kinds[kind.header] = (count + kind.count, example)
         headers = sorted([*headers, *part.headers], key=lambda one: one[0])[:HEADERS]
+    agreement.require()
     if not images:
         raise SynthgenError("The files of data.path hold no images.\nGive a folder with some.")
     return {
@@ -211,7 +230,7 @@ def _facts_of(paths: Sequence[Path]) -> dict[str, Any]:
         "kinds": [[asdict(header), count, name] for header, (count, name) in kinds.items()],
         "headers": [[key, asdict(header)] for key, header in headers],
         "digests": digests,
-        "notes": [*list(notes)[:20], *missing_shards(list(digests))],
+        "notes": [*list(notes)[:20], *agreement.notes(), *missing_shards(list(digests))],
     }
 
 

@@ -28,12 +28,15 @@ from synthgen.data.readers import (
     image_readers,
     read_header,
 )
+from synthgen.data.stream.agreement import Told, told_of
 from synthgen.data.stream.storage import StoredFile, storage_of
+from synthgen.data.tabular.divisions import plainly
 from synthgen.data.tabular.members import missing_shards
 from synthgen.data.tabular.webdataset import TEXTS, Shard, WebDataset
 from synthgen.errors import SynthgenError
 from synthgen.io import canonical_digest
 
+KEPT = "synthgen-part/2"  # how what was found in a part is kept
 HEADERS_KEPT = 256  # of a part, by which a size is chosen: those with the smallest hashes
 FILES_PER_PART = 4096
 ROW = np.dtype([("offset", "<u8"), ("size", "<u4"), ("part", "<u4")])
@@ -80,6 +83,7 @@ class Looked:
         headers: of the ``HEADERS_KEPT`` images with the smallest hashes, with the first
             half of these, in hex.
         names: of files, one after the other, to which ``rows`` point; empty for a tar shard.
+        told: what its keys were taken for.
     """
 
     name: str
@@ -93,6 +97,7 @@ class Looked:
     headers: tuple[tuple[str, Header], ...]
     names: bytes = b""
     notes: tuple[str, ...] = ()
+    told: Told = field(default_factory=Told)
 
     ARRAYS: ClassVar[tuple[str, ...]] = ("rows", "labels", "official", "hashes", "groups")
 
@@ -113,6 +118,7 @@ class Looked:
             ],
             "headers": [[key, dataclasses.asdict(header)] for key, header in self.headers],
             "notes": self.notes,
+            "told": dataclasses.asdict(self.told),
         }
         buffer = io.BytesIO()
         arrays: dict[str, np.ndarray] = {name: getattr(self, name) for name in self.ARRAYS}
@@ -135,6 +141,7 @@ class Looked:
             headers=tuple((key, header_of(h)) for key, h in facts["headers"]),
             names=names,
             notes=tuple(facts["notes"]),
+            told=Told(**facts["told"]),
             **arrays,
         )
 
@@ -209,7 +216,7 @@ class Part(ABC):
     @property
     def key(self) -> str:
         """Names, sizes, times and settings: what was looked at under another key is out of date."""
-        return canonical_digest([type(self).__name__, dataclasses.asdict(self)])[:32]
+        return canonical_digest([KEPT, type(self).__name__, dataclasses.asdict(self)])[:32]
 
 
 @dataclass(frozen=True)
@@ -238,28 +245,37 @@ class TarPart(Part):
         name = path.name if path == root else str(path.relative_to(root))
         if not shard.samples:
             return looked(name, (), (), notes=(f"{name} holds no samples.",))
-        listing = self._listing(source, root, shard, name)
+        told, listing = self._listing(source, root, shard, name)
+        if listing is None:
+            return looked(name, (), (), told=told)
         columns = (listing.paths, listing.names, listing.labels, listing.split, listing.groups)
         images = [
-            shard.seen(member, name, label, split, group)
+            shard.seen(member, name, label, split, None if group is None else plainly(group))
             for member, name, label, split, group in zip(*columns, strict=True)
         ]
         alone = set(missing_shards([name]))  # what is said of one shard isn't so of all
         notes = tuple(
             note for note in listing.notes if note not in alone and "splits are those" not in note
         )
-        return looked(name, listing.classes, images, notes=notes)
+        return looked(name, listing.classes, images, notes=notes, told=told)
 
-    def _listing(self, source: WebDataset, root: Path, shard: Shard, name: str) -> Listing:
-        """Raises SynthgenError, which names the shard, for the first of its problems."""
+    def _listing(
+        self, source: WebDataset, root: Path, shard: Shard, name: str
+    ) -> tuple[Told, Listing | None]:
+        """None where no sample has a label. Raises SynthgenError, which names the shard, for the
+        first of its problems."""
         try:
-            listing = source.listing_of_part(root, shard)
+            rows, piece = source.part(root, shard)
+            told = told_of(rows)
+            if rows.label.texts and not any(rows.label.cells):
+                return told, None
+            listing = rows.listing(piece)
             if listing.problems:
                 raise listing.problems[0]
         except SynthgenError as error:
             said = str(error)
             raise SynthgenError(said if name in said else f"In {name}: {said}") from error
-        return listing
+        return told, listing
 
 
 @dataclass

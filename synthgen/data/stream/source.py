@@ -57,8 +57,9 @@ class ImageStream(FileSource):
     Args:
         path: a tar file or a folder, of a disk or behind an fsspec URL (``s3://…``), or several.
         image: the ending of the images in shards, where a sample has several.
-        label: what says the class of a shard's images; as ``group``, ``split`` and ``splits`` see
-            :class:`synthgen.data.WebDataset`, and for folders :class:`synthgen.data.ImageFolder`.
+        label: what says the class of a shard's images; as ``missing_label``, ``group``, ``split``
+            and ``splits`` see :class:`synthgen.data.WebDataset`, and for folders
+            :class:`synthgen.data.ImageFolder`.
         level: how deep class folders lie.
         window: how many images are shuffled together; every pass over the data has another order.
             None shuffles all at once, which takes 8 bytes an image and reads from everywhere.
@@ -69,6 +70,7 @@ class ImageStream(FileSource):
     path: str | list[str]
     image: str | None = None
     label: str | None = None
+    missing_label: list[str] | None = None
     group: str | list[str] | None = AUTO
     split: str | None = AUTO
     splits: dict[str, SplitFolders] | None = None
@@ -138,7 +140,8 @@ class ImageStream(FileSource):
         cache = own_cache() if self.cache is None else Path(self.cache).expanduser()
         choices = Choices(self.max_pixels, self.extra_band, self.pages)
         columns = {
-            name: getattr(self, name) for name in ("image", "label", "group", "split", "splits")
+            name: getattr(self, name)
+            for name in ("image", "label", "missing_label", "group", "split", "splits")
         }
         about = [FORM, columns, self.level, dataclasses.asdict(choices), self.paths]
         first = self.paths[0]
@@ -154,6 +157,12 @@ class ImageStream(FileSource):
     def _of_shards(
         self, columns: dict[str, Any], choices: Choices, cache: Path, about: list[Any]
     ) -> Index:
+        if isinstance(self.group, list) and len(self.group) > 1:
+            raise SynthgenError(
+                "data=stream keeps images together by one key: each shard is read by itself.\n"
+                "Give one, data.group=KEY, or write a key into the shards that joins what belongs "
+                "together."
+            )
         first, *more = self.paths
         storage = storage_of(first)
         files = list(dict.fromkeys(f for path in self.paths for f in storage.find(path, TAR)))
@@ -166,7 +175,11 @@ class ImageStream(FileSource):
         base = os.path.commonpath([os.path.dirname(f.path) for f in files]) if more else None
         base = storage.base(first) if base is None else base
         parts: list[Part] = [TarPart(first, choices, base, file, columns) for file in files]
-        facts = {"root": first, "files": [dataclasses.astuple(file) for file in files]}
+        facts = {
+            "root": first,
+            "files": [dataclasses.astuple(file) for file in files],
+            "missing_label": self.missing_label,
+        }
         return built_index(
             lambda: parts, cache, canonical_digest([about, facts["files"]])[:32], facts
         )

@@ -56,12 +56,14 @@ SHOWN = 20  # columns and values in a message
 class Choice:
     """What a table says of one thing: the columns that were taken, their cells and what to note.
 
-    ``cells`` is empty if no column says it; None is a row that doesn't.
+    ``cells`` is empty if no column says it; None is a row that doesn't. ``texts`` are the cells as
+    they stand, where these name the classes.
     """
 
     columns: tuple[str, ...] = ()
     cells: tuple[str | None, ...] = ()
     notes: tuple[str, ...] = ()
+    texts: tuple[str, ...] = ()
 
 
 def plain(name: str) -> str:

@@ -46,6 +46,21 @@ def group_choice(table: Table, wanted: str | Sequence[str] | None, taken: Sequen
     found = [name for name in found if name not in same]
     if not found:
         return Choice(tuple(same), (), notes)
+    return _by_coarsest(table, found, same, notes)
+
+
+def group_choice_of_part(
+    table: Table, wanted: str | Sequence[str] | None, taken: Sequence[str]
+) -> Choice:
+    """The same for a table of some of the images: what is one value here may not be so elsewhere,
+    as where each part holds a patient of its own."""
+    if wanted != AUTO:
+        return group_choice(table, wanted, taken)
+    found = [name for name in called(table, GROUP, taken) if not tells_splits(table, name)]
+    return _by_coarsest(table, found, [], ()) if found else Choice()
+
+
+def _by_coarsest(table: Table, found: list[str], same: list[str], notes: tuple[str, ...]) -> Choice:
     coarsest = [one for one in found if all(_within(table, other, one) for other in found)]
     if not coarsest:
         raise SynthgenError(

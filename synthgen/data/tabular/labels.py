@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from decimal import Decimal
 
 from synthgen.data.tabular.columns import (
@@ -64,7 +65,7 @@ def label_choice(
         return _best_of(table, found, missing)
     choice = _labels_in(table, found[0], missing)
     said = () if plain(found[0]) == "label" else (f"The label is the column {found[0]}.",)
-    return Choice(choice.columns, choice.cells, (*said, *choice.notes))
+    return replace(choice, notes=(*said, *choice.notes))
 
 
 def _either_could_be(table: Table, two: list[str]) -> SynthgenError:
@@ -101,7 +102,8 @@ def _best_of(table: Table, found: list[str], missing: Sequence[str] | None) -> C
             f"Say which: {' or '.join(f'data.label={name}' for name in found)}."
         )
     choice = _labels_in(table, best, missing)
-    return Choice((*choice.columns, *(found if same else ())), choice.cells, (*choice.notes, note))
+    columns = (*choice.columns, *(found if same else ()))
+    return replace(choice, columns=columns, notes=(*choice.notes, note))
 
 
 def _one_to_one(one: Sequence[str], other: Sequence[str]) -> bool:
@@ -123,7 +125,16 @@ def _labels_in(table: Table, name: str, missing: Sequence[str] | None) -> Choice
     labels, notes = whole_numbers([None if cell in none else cell for cell in cells])
     _require_one_spelling(table, name, labels)
     _require_one_label(table, name, labels)
-    return Choice((name,), tuple(labels), notes)
+    return Choice((name,), tuple(labels), notes, tuple(cells))
+
+
+def classes_of(
+    place: str, column: str, texts: Sequence[str], missing: Sequence[str] | None
+) -> dict[str, str | None]:
+    """The class that each text of a column stands for, None for none, where these are all texts
+    of it. Raises SynthgenError as :func:`label_choice` does."""
+    table = Table(place, (column,), (list(texts),))
+    return dict(zip(texts, _labels_in(table, column, missing).cells, strict=True))
 
 
 def missing_texts(cells: Sequence[str], missing: Sequence[str] | None = None) -> frozenset[str]:

@@ -15,7 +15,12 @@ from synthgen.data.readers import ImageFile, name_of
 from synthgen.data.source import existing, label_names, require_safe_names
 from synthgen.data.tabular import columns
 from synthgen.data.tabular.columns import AUTO, CALLED, Choice
-from synthgen.data.tabular.divisions import group_choice, require_training, split_choice
+from synthgen.data.tabular.divisions import (
+    group_choice,
+    group_choice_of_part,
+    require_training,
+    split_choice,
+)
 from synthgen.data.tabular.files import Table, is_missing, read_table
 from synthgen.data.tabular.keyed import (
     Key,
@@ -65,20 +70,27 @@ class TableSource(FileSource):
 
     def rows(self, table: Table) -> "Rows":
         """What each column of ``table`` says; none of them names the images any more."""
-        found = self.rows_of_part(table)
-        require_training(table, found.split)
-        return found
+        label, attribute = self._label(table)
+        group = group_choice(table, self.group, label.columns)
+        split = split_choice(table, self.split, self.splits, label.columns)
+        require_training(table, split)
+        return Rows(table, label, group, split, *attribute)
 
-    def rows_of_part(self, table: Table) -> "Rows":
+    def rows_of_part(self, table: Table) -> "PartOfRows":
         """The same of a table of some of the images, which may be of one split."""
+        label, attribute = self._label(table)
+        group = group_choice_of_part(table, self.group, label.columns)
+        split = split_choice(table, self.split, self.splits, label.columns)
+        return PartOfRows(table, label, group, split, *attribute)
+
+    def _label(self, table: Table) -> tuple[Choice, list[str]]:
+        """The class of each row, and the column of the attribute, if there is one."""
         attribute = []
         if self.attribute:
             attribute = [columns.attribute_column(table, self.attribute)]
         about = {*columns.called(table, columns.GROUP), *columns.called(table, columns.SPLIT)}
         label = label_choice(table, self.label, [*attribute, *about], self.missing_label)
-        group = group_choice(table, self.group, label.columns)
-        split = split_choice(table, self.split, self.splits, label.columns)
-        return Rows(table, label, group, split, *attribute)
+        return label, attribute
 
 
 @dataclass(frozen=True)
@@ -213,6 +225,23 @@ class Rows:
             f"data row {row + 1} than in {earlier + 1}.\n"
             "An image has one: correct or remove such rows."
         )
+
+
+class PartOfRows(Rows):
+    """Rows of some of the images. What only all of them together can tell is left to who has them:
+    how many have no label or group, and whether there is one class."""
+
+    def _notes(self) -> tuple[str, ...]:
+        return tuple(note for note in super()._notes() if "each stands by itself" not in note)
+
+    def _without_label(self, rows: Sequence[int], piece: Piece) -> Iterator[SynthgenError]:
+        return iter(()) if self.label.texts else super()._without_label(rows, piece)
+
+    def _unlabelled(self, rows: Sequence[int]) -> Iterator[str]:
+        return iter(())
+
+    def _alone(self, classes: Sequence[str]) -> Iterator[str]:
+        return iter(())
 
 
 def _identity(image: ImageFile | None) -> str:

@@ -14,7 +14,7 @@ from synthgen.data.source import existing
 from synthgen.data.tabular import columns
 from synthgen.data.tabular.files import table_of_rows
 from synthgen.data.tabular.members import Member, Piece, joined
-from synthgen.data.tabular.table import TableSource
+from synthgen.data.tabular.table import PartOfRows, TableSource
 from synthgen.errors import SynthgenError
 
 TEXTS = ("cls", "json")  # members that say something of an image
@@ -53,16 +53,20 @@ class WebDataset(TableSource):
         whole, problems = self._joined(path, read)
         return self.rows(whole.table).listing(whole, *problems)
 
-    def listing_of_part(self, path: Path, shard: "Shard") -> Listing:
-        """The samples of one of the shards that lie below ``path`` (or are it)."""
+    def part(self, path: Path, shard: "Shard") -> tuple[PartOfRows, Piece]:
+        """The samples of one of the shards that lie below ``path`` (or are it). Raises
+        SynthgenError for the first thing that is wrong with them."""
         whole, problems = self._joined(path, [shard])
-        return self.rows_of_part(whole.table).listing(whole, *problems)
+        if problems:
+            raise problems[0]
+        return self.rows_of_part(whole.table), whole
 
     @property
     def texts(self) -> set[str]:
         """The endings of the members that say something of an image."""
-        named = {one for one in (self.label, self.group, self.split, self.attribute) if one}
-        return {*TEXTS, *(one for one in named if isinstance(one, str))}
+        named = (self.label, self.group, self.split, self.attribute)
+        lists = ([one] if isinstance(one, str) else one or [] for one in named)
+        return {*TEXTS, *(name for names in lists for name in names)}
 
     def _joined(self, path: Path, read: Sequence["Shard"]) -> tuple[Piece, list[SynthgenError]]:
         """The samples of all shards, and what is wrong with them."""
@@ -136,6 +140,7 @@ class Shard:
                         raise tarfile.ReadError(f"{member.name} is cut off")
                     self._add(member, file, texts)
                     last = f" after {member.name}"
+                _require_end(file, archive.offset)
         except (tarfile.TarError, OSError, ValueError) as error:
             raise SynthgenError(
                 f"{self.path} is damaged or no tar file ({error}{last}).\nGet or write it again."
@@ -218,6 +223,24 @@ def require_tar(path: Path, file: BinaryIO) -> None:
                 f"{path} is compressed ({name}); tar shards are read as they are.\n"
                 "Unpack it to a .tar; images don't shrink anyway."
             )
+
+
+def _require_end(file: BinaryIO, offset: int) -> None:
+    """Refuse a tar whose members end without its mark of the end, or before its last ones: tarfile
+    takes a header that is cut off or damaged for the end, and what follows a first archive in one
+    file for padding.
+
+    Raises:
+        tarfile.ReadError: such a file.
+    """
+    file.seek(offset)
+    mark = file.read(tarfile.BLOCKSIZE)
+    if len(mark) < tarfile.BLOCKSIZE:
+        raise tarfile.ReadError("it is cut off")
+    if any(mark):
+        raise tarfile.ReadError("a header is damaged")
+    if any(file.read(2 * tarfile.RECORDSIZE)):
+        raise tarfile.ReadError("something follows its end: two archives in one file?")
 
 
 def _require_inside(path: Path, name: str) -> None:
