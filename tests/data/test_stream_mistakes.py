@@ -13,6 +13,7 @@ from streams import members_of, picture, png, write_shards, write_tar
 
 from synthgen.cli.main import main
 from synthgen.data import ImageStream, WebDataset, prepare, rebuild
+from synthgen.data.stream.storage import LostImageError
 from synthgen.errors import SynthgenError
 from synthgen.images import TOP
 
@@ -205,6 +206,37 @@ def test_a_shard_that_changed_between_start_and_resume_is_named(tmp_path, capsys
     write_tar(folder / "shard-001.tar", members_of(7))
     assert main(["train", f"resume={run}", "max_images=64"]) == 2
     assert "shard-001.tar is not as it was" in capsys.readouterr().err
+
+
+def test_an_image_that_another_was_put_in_the_place_of_is_told(tmp_path):
+    """It would be trained on under the old one's class, and might be a test image."""
+    for k in range(100):
+        file = tmp_path / "set" / f"c{k % 2}" / f"{k}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(png(picture(k)))
+    train = prepare(ImageStream(path=str(tmp_path / "set"), holdout=0.2)).train
+    number = int(train.images[0:1][0, 0, 0, 0])
+    place = tmp_path / "set" / f"c{number % 2}" / f"{number}.png"
+    before = place.read_bytes()
+    place.write_bytes(png(picture(200)))
+    with pytest.raises(LostImageError, match=f"{number}.png is not what it was"):
+        train.images[0:8]
+    place.write_bytes(before)
+    assert len(train.images[0:8]) == 8
+
+
+def test_a_shard_written_over_while_it_is_open_is_told(tmp_path):
+    """Its size, and with some tools its time, are what they were."""
+    folder = write_shards(tmp_path, 100, per_shard=100)
+    train = prepare(ImageStream(path=str(folder), holdout=0.2)).train
+    number = int(train.images[0:1][0, 0, 0, 0])
+    shard, content = folder / "shard-000.tar", png(picture(number))
+    at = shard.read_bytes().index(content)
+    with shard.open("r+b") as file:
+        file.seek(at + len(content) - 1)  # of a checksum that decoders pass over
+        file.write(b"?")
+    with pytest.raises(LostImageError, match=f"{number:05d}.png is not what it was"):
+        train.images[0:8]
 
 
 def test_a_source_in_memory_is_no_stream(tmp_path):

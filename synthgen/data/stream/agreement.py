@@ -64,8 +64,8 @@ class Agreement:
             if first.group != told.group:
                 raise SynthgenError(
                     f"{other} groups its images by {first.group}, {name} by {told.group}.\n"
-                    f"Say what must stay in one split, data.group={first.group} or {told.group}, if "
-                    "all shards have it, or data.group=null."
+                    f"Say what must stay in one split, data.group={first.group} or {told.group}, "
+                    "if all shards have it, or data.group=null."
                 )
         for text, meant in told.texts.items():
             before, where = self._texts.setdefault(text, (meant, name))

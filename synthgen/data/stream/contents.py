@@ -9,6 +9,7 @@ import numpy as np
 
 from synthgen.data.readers import FileBytes
 from synthgen.data.stream.index import NAMES, Index
+from synthgen.data.stream.looked import content_hash
 from synthgen.data.stream.storage import (
     LostImageError,
     Range,
@@ -31,9 +32,20 @@ class Contents:
         self.names = None if self.files else np.memmap(index.folder / NAMES, np.uint8, "r")
         self._storage: tuple[int, Storage] | None = None
 
-    def read(self, rows: np.ndarray) -> list[FileBytes]:
-        """The files at ``rows`` ``(n,)``, as the index has them, with their names. Raises
-        LostImageError for one that is gone or has changed."""
+    def read(self, rows: np.ndarray, hashes: np.ndarray) -> list[FileBytes]:
+        """The files at ``rows`` ``(n,)``, as the index has them, with their names. ``hashes``:
+        uint64 ``(n,)``, the first halves of theirs. Raises LostImageError for one that is gone or
+        has changed, also where its size and time are what they were."""
+        found = self._read(rows)
+        for file, known in zip(found, hashes.tolist(), strict=True):
+            if int.from_bytes(content_hash(file.content)[:8], "little") != known:
+                raise LostImageError(
+                    f"{file.name} is not what it was when the files were looked at.\n"
+                    "Put it back as it was, or start a new run."
+                )
+        return found
+
+    def _read(self, rows: np.ndarray) -> list[FileBytes]:
         if self.names is not None:
             return [self._file(row) for row in rows.tolist()]
         ranges = [

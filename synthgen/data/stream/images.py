@@ -25,6 +25,7 @@ from synthgen.io import read_json
 from synthgen.types import LabelledImages, Levels
 
 ROWS, LABELS, SAMPLE = "train-rows.npy", "train-labels.npy", "train-sample.npy"
+HASHES = "train-hashes.npy"
 SLICE = 512  # images decoded at a time
 MOST_BYTES = 2**32  # of images that are taken into memory
 
@@ -98,13 +99,16 @@ class LazyImages:
     slice; whatever would take all of them refuses with a sentence.
 
     Args:
-        rows: where each lies, see :class:`synthgen.data.stream.contents.Contents`.
+        rows, hashes: where each lies and what it holds, see
+            :meth:`synthgen.data.stream.contents.Contents.read`.
     """
 
     ndim = 4
 
-    def __init__(self, contents: Contents, rows: np.ndarray, decoding: Decoding) -> None:
-        self.contents, self.rows, self.decoding = contents, rows, decoding
+    def __init__(
+        self, contents: Contents, rows: np.ndarray, hashes: np.ndarray, decoding: Decoding
+    ) -> None:
+        self.contents, self.rows, self.hashes, self.decoding = contents, rows, hashes, decoding
 
     @property
     def shape(self) -> torch.Size:
@@ -124,7 +128,7 @@ class LazyImages:
         if not isinstance(index, slice | Tensor | list):
             self.refuse()
         where = index if isinstance(index, slice) else np.asarray(index)
-        return self.decoding(self.contents.read(self.rows[where]))
+        return self.decoding(self.contents.read(self.rows[where], self.hashes[where]))
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_") or not hasattr(Tensor, name):
@@ -229,7 +233,8 @@ def opened(folder: Path, window: int | None, workers: int) -> StreamedImages:
     facts = read_json(folder / FACTS)
     index = Index(folder.parent / facts["index"])
     decoding = decoding_from_json(facts["decoding"])
-    lazy = LazyImages(Contents(index), mapped(folder / ROWS), decoding)
+    rows, hashes = mapped(folder / ROWS), mapped(folder / HASHES)
+    lazy = LazyImages(Contents(index), rows, hashes, decoding)
     labels = torch.from_numpy(mapped(folder / LABELS))
     levels = None if decoding.ends is None else Levels(*decoding.ends)
     view = None if facts["view"] is None else tuple(facts["view"])

@@ -32,6 +32,7 @@ from synthgen.data.stream.division import (
     some_of,
 )
 from synthgen.data.stream.images import (
+    HASHES,
     LABELS,
     ROWS,
     SAMPLE,
@@ -182,11 +183,12 @@ def _ends(
 
 def _decoded(decode: Any, index: Index, contents: Contents, rows: np.ndarray, what: str) -> Tensor:
     """The images at some positions of the index."""
-    places = index.array("rows")[rows]
+    places, hashes = index.array("rows")[rows], index.array("hashes")[rows, 0]
     parts = []
     with track(len(rows), what) as advance:
         for at in range(0, len(rows), SLICE):
-            parts.append(decode(contents.read(places[at : at + SLICE])))
+            part = slice(at, at + SLICE)
+            parts.append(decode(contents.read(places[part], hashes[part])))
             advance(len(parts[-1]))
     return torch.cat(parts)
 
@@ -210,6 +212,7 @@ def _write_train(folder: Path, index: Index, division: Division, sample: np.ndar
     count = sum(counts_of(index, division.split, TRAIN))
     rows = np.lib.format.open_memmap(folder / ROWS, "w+", ROW, (count,))
     labels = np.lib.format.open_memmap(folder / LABELS, "w+", np.int64, (count,))
+    hashes = np.lib.format.open_memmap(folder / HASHES, "w+", np.uint64, (count,))
     wanted = np.sort(sample)
     chosen = np.empty(len(sample), PLACE)
     at = found = 0
@@ -218,11 +221,12 @@ def _write_train(folder: Path, index: Index, division: Division, sample: np.ndar
         taken = np.flatnonzero(division.split[part] == TRAIN)
         rows[at : at + len(taken)] = index.array("rows")[part][taken]
         labels[at : at + len(taken)] = index.array("labels")[part][taken]
+        hashes[at : at + len(taken)] = index.array("hashes")[part, 0][taken]
         here = wanted[(wanted >= first) & (wanted < first + CHUNK)]
         chosen["row"][found : found + len(here)] = at + np.searchsorted(taken, here - first)
         chosen["group"][found : found + len(here)] = index.array("groups")[here]
         at, found = at + len(taken), found + len(here)
-    for array in (rows, labels):
+    for array in (rows, labels, hashes):
         array.flush()
     np.save(folder / SAMPLE, chosen)
 
