@@ -35,11 +35,20 @@ class StoppedByUserError(SynthgenError):
     exit_code = 130
 
 
+TO_STOP = tuple(
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+)
 # What a scheduler sends some time before it ends a job: SLURM's --signal, submitit.
 TIME_IS_UP = tuple(
     getattr(signal, name) for name in ("SIGUSR1", "SIGUSR2") if hasattr(signal, name)
 )  # Windows has neither
 OUT_OF_TIME = 85  # exit code, as HTCondor knows it for what saved its state and wants to go on
+
+
+def listened_to(number: int) -> bool:
+    """Whether to act on the signal: not on SIGHUP, of a terminal that is closed, under nohup."""
+    hung_up = number == getattr(signal, "SIGHUP", None)
+    return not (hung_up and signal.getsignal(number) is signal.SIG_IGN)
 
 
 class OutOfTimeError(StoppedByUserError):

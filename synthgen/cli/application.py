@@ -48,7 +48,13 @@ from synthgen.cli.sweep.command import (
 )
 from synthgen.cli.sweep.objective import objective_of, value_of
 from synthgen.cli.trust import require_own_address, require_own_packages
-from synthgen.errors import StoppedByUserError, SynthgenError, printable
+from synthgen.errors import (
+    TO_STOP,
+    StoppedByUserError,
+    SynthgenError,
+    listened_to,
+    printable,
+)
 from synthgen.io import parse_json
 from synthgen.launch import current_launch, require_one_process
 
@@ -310,22 +316,24 @@ def _command_line() -> Iterator[None]:
     """Hydra reads ``sys.argv``, and swallows errors unless an environment variable forbids it: put
     everything back afterwards."""
     before, full_error = sys.argv, os.environ.get("HYDRA_FULL_ERROR")
-    terminate = _end_like_ctrl_c()
+    handlers = _end_like_ctrl_c()
     os.environ["HYDRA_FULL_ERROR"] = "1"
     try:
         yield
     finally:
         sys.argv = before
-        if terminate is not None:
-            signal.signal(signal.SIGTERM, terminate)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
         if full_error is None:
             os.environ.pop("HYDRA_FULL_ERROR", None)
         else:
             os.environ["HYDRA_FULL_ERROR"] = full_error
 
 
-def _end_like_ctrl_c() -> Any:
-    """Let SIGTERM clean up as Ctrl-C does; returns the handler to put back."""
+def _end_like_ctrl_c() -> dict[int, Any]:
+    """Let SIGTERM and a closed terminal clean up as Ctrl-C does; returns the handlers to put
+    back."""
     if threading.current_thread() is not threading.main_thread():
-        return None  # only the main thread may handle signals
-    return signal.signal(signal.SIGTERM, signal.default_int_handler)
+        return {}  # only the main thread may handle signals
+    numbers = [one for one in TO_STOP if one != signal.SIGINT and listened_to(one)]
+    return {one: signal.signal(one, signal.default_int_handler) for one in numbers}

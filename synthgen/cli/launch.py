@@ -27,7 +27,15 @@ from synthgen.cli.overrides import flags_and_settings, quote
 from synthgen.cli.resume import resumed
 from synthgen.cli.settings import TrainSettings
 from synthgen.cli.sweep.command import FLAGS
-from synthgen.errors import LOST, SynthgenError, printable
+from synthgen.errors import (
+    LOST,
+    TIME_IS_UP,
+    TO_STOP,
+    StoppedByUserError,
+    SynthgenError,
+    listened_to,
+    printable,
+)
 from synthgen.launch import FOLDER, current_launch, require_devices, require_strategy
 from synthgen.ranges import Count
 
@@ -36,13 +44,12 @@ if TYPE_CHECKING:
 
 GRACE = 20.0  # seconds that processes have to end by themselves once one of them is gone
 PATIENCE = 5.0  # seconds for the others to say what they know: the same fault, or how to go on
+FAREWELL = 600.0  # seconds that rank 0 has to hand the run to a tracker, once it says that it ends
+LEAVING = "leaving"  # a file of the launch's folder, with which it says so
+SAME_SIGNAL = 1.0  # seconds: a terminal and a launcher may both tell of one wish
 GLANCE = 0.05  # seconds between looks at the processes
 LIFELINE = "SYNTHGEN_LIFELINE"  # file descriptor that closes when the watching process dies
-FORWARDED = [
-    getattr(signal, name)
-    for name in ("SIGINT", "SIGTERM", "SIGUSR1", "SIGUSR2")
-    if hasattr(signal, name)
-]
+FORWARDED = (*TO_STOP, *TIME_IS_UP)
 MOST = 20_000  # characters of what a failed process wrote
 log = logging.getLogger(__name__)
 
@@ -173,23 +180,32 @@ class Team:
     folder: Path
     members: list[Member] = field(default_factory=list)
     first: Member | None = None  # that failed
+    asked: list[float] = field(default_factory=list)  # when the person wanted all to stop
+    deaf: list[int] = field(default_factory=list)  # ranks that did not end, asked twice
 
     @property
     def code(self) -> int:
-        return 0 if self.first is None else self.first.code or 0
+        if self.first is None:
+            return StoppedByUserError.exit_code if self.deaf else 0
+        return self.first.code or 0
 
     @contextlib.contextmanager
     def forwarding(self) -> Iterator[None]:
-        """Each signal that comes here goes to all, once."""
+        """Each signal that comes here goes to all, once; one that is ignored stays so."""
         if threading.current_thread() is not threading.main_thread():
             yield  # only the main thread may handle signals
             return
 
         def forward(number: int, frame: FrameType | None) -> None:
+            now = time.monotonic()
+            if number in TO_STOP and (not self.asked or now - self.asked[-1] > SAME_SIGNAL):
+                self.asked.append(now)
             for member in self.members:
                 member.process.send_signal(number)
 
-        before: dict[int, Any] = {one: signal.signal(one, forward) for one in FORWARDED}
+        before: dict[int, Any] = {
+            one: signal.signal(one, forward) for one in FORWARDED if listened_to(one)
+        }
         try:
             yield
         finally:
@@ -198,10 +214,13 @@ class Team:
 
     def watch(self) -> None:
         """Until all have ended. Once one has failed, the others are asked to end as well, and
-        ended if they don't."""
+        ended if they don't; so are those that don't end although the person asked twice."""
         failed_at: float | None = None
         while any(member.code is None for member in self.members):
             time.sleep(GLANCE)
+            if len(self.asked) > 1 and time.monotonic() - self.asked[1] > GRACE:
+                self.deaf = self.deaf or [m.rank for m in self.members if m.code is None]
+                self._end(signal.SIGKILL)
             if self.first is None or self.first.code == LOST:  # who was lost may take longer to go
                 self.first = self._first_failed()
             if self.first is None:
@@ -216,7 +235,9 @@ class Team:
 
     @property
     def _patience(self) -> float:
-        return 0.0 if self._rank_0_spoke else PATIENCE
+        if self._rank_0_spoke:
+            return 0.0
+        return FAREWELL if (self.folder / LEAVING).exists() else PATIENCE
 
     @property
     def _rank_0_spoke(self) -> bool:
@@ -238,6 +259,8 @@ class Team:
     def tell(self) -> None:
         """Why it ended, if rank 0 didn't say so itself."""
         first = self.first
+        for rank in self.deaf:
+            _say(f"Process {rank} of {len(self.members)} did not answer, and was ended.")
         if first is None or self._rank_0_spoke:
             return
         if first.process.returncode < 0:
@@ -262,9 +285,16 @@ def _say(text: str) -> None:
 # In the processes that are watched.
 
 
+def take_leave() -> None:
+    """Say that training has ended here, by whatever all know of, and that a tracker may need a
+    while: the others, who have nothing to hand over, end before."""
+    if (folder := os.environ.get(FOLDER)) is not None and Path(folder).is_dir():
+        (Path(folder) / LEAVING).touch()
+
+
 def hold_lifeline() -> None:
     """End this process if the one that started it dies: as with SIGTERM, and after a while for
-    good."""
+    good. What the other one would have removed is removed."""
     hand = os.environ.pop(LIFELINE, None)
     if hand is not None:
         threading.Thread(target=_end_with, args=(int(hand),), daemon=True).start()
@@ -273,6 +303,8 @@ def hold_lifeline() -> None:
 def _end_with(hand: int) -> None:
     while os.read(hand, 1):
         pass
+    if (folder := os.environ.get(FOLDER)) is not None:  # by now all have met there
+        shutil.rmtree(folder, ignore_errors=True)
     os.kill(os.getpid(), signal.SIGTERM)
     time.sleep(GRACE)
     os.kill(os.getpid(), signal.SIGKILL)

@@ -12,10 +12,9 @@ from typing import Any
 
 from pytorch_lightning import Callback, LightningModule, Trainer
 
-from synthgen.errors import TIME_IS_UP
+from synthgen.errors import TIME_IS_UP, TO_STOP, listened_to
 from synthgen.training.module import GenerativeModule
 
-TO_STOP = (signal.SIGINT, signal.SIGTERM)
 # A launcher hands on what the terminal or the scheduler has told the process already.
 SAME_SIGNAL = 1.0  # seconds
 log = logging.getLogger(__name__)
@@ -71,7 +70,7 @@ class StopWhenDone(BetweenBatches):
             after this one.
 
     Attributes:
-        interrupted: whether Ctrl-C or SIGTERM ended the run.
+        interrupted: whether Ctrl-C, SIGTERM or a closed terminal ended the run.
         out_of_time: whether SIGUSR1 or SIGUSR2 did, with which schedulers say that time is up.
     """
 
@@ -83,7 +82,7 @@ class StopWhenDone(BetweenBatches):
 
     def start(self, trainer: Trainer, module: GenerativeModule) -> None:
         if threading.current_thread() is threading.main_thread():
-            for number in (*TO_STOP, *TIME_IS_UP):
+            for number in filter(listened_to, (*TO_STOP, *TIME_IS_UP)):
                 self._previous[number] = signal.signal(number, self._note)
         if module.clock.finished:
             trainer.should_stop = True

@@ -18,6 +18,7 @@ import torch
 from synthgen.cli.assemble import build_instance, build_source, keyword_arguments, stage_tracker
 from synthgen.cli.build import build, check
 from synthgen.cli.coerce import coerce
+from synthgen.cli.launch import take_leave
 from synthgen.cli.requeue import going_on, ignore_the_end, mark_begun
 from synthgen.cli.resume import resumed, save_config
 from synthgen.data.divide import prepare, rebuild
@@ -244,11 +245,8 @@ def fit(
     try:
         if first:
             with stage_tracker(settings, out, "train", run=out) as tracker:
-                try:
+                with time_for_trackers():
                     run_it(loggers=tracker.loggers())
-                except OutOfTimeError:  # loggers may take a while to end
-                    ignore_the_end()
-                    raise
                 log_sampler(tracker, sampler_folder(out))
         else:
             run_it()
@@ -256,13 +254,33 @@ def fit(
         what = str(error).partition("\n")[0]
         raise type(error)(f"{what}\n{way_on(verb, out)}") from None
     except ProcessLostError as error:
-        if newest_state(out / CHECKPOINTS) is None:
-            raise
-        raise ProcessLostError(f"{error}\n{way_on(verb, out)}") from error
-    except BaseException:
-        if first and not resume and not has_begun(model, out):
-            remove_contents(out)
+        if newest_state(out / CHECKPOINTS) is not None:
+            raise ProcessLostError(f"{error}\n{way_on(verb, out)}") from error
+        leave_nothing(model, out, new=first and not resume)
         raise
+    except BaseException:
+        leave_nothing(model, out, new=first and not resume)
+        raise
+
+
+@contextmanager
+def time_for_trackers() -> Iterator[None]:
+    """They may take a while to end, once training has ended by what all its processes know of."""
+    try:
+        yield
+    except ProcessLostError:
+        raise
+    except SynthgenError as error:
+        if isinstance(error, OutOfTimeError):
+            ignore_the_end()
+        take_leave()
+        raise
+
+
+def leave_nothing(model: object, out: Path, *, new: bool) -> None:
+    """After a failure: of a ``new`` run that came to nothing."""
+    if new and not has_begun(model, out):
+        remove_contents(out)
 
 
 def has_begun(model: object, out: Path) -> bool:

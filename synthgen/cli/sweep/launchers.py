@@ -24,7 +24,7 @@ from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
 
 from synthgen.cli.sweep.folder import JOBS, SweepFolder, SweepJob
-from synthgen.errors import SynthgenError
+from synthgen.errors import TO_STOP, SynthgenError, listened_to
 
 SUBDIR = "hydra.sweep.subdir"
 BASIC, SUBMITIT = "basic_launcher", "hydra_submitit_launcher"
@@ -163,8 +163,8 @@ def submit(launcher: Any, batch: Batch) -> list[Any]:
 
 @contextmanager
 def stopped_in_order(folder: SweepFolder, *, alone: bool) -> Iterator[None]:
-    """Ctrl-C or SIGTERM: no further job begins, and what runs on this machine ends by its own
-    handlers, with its state saved. A second one ends at once."""
+    """Ctrl-C, SIGTERM or a closed terminal: no further job begins, and what runs on this machine
+    ends by its own handlers, with its state saved. A second one ends at once."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -181,7 +181,7 @@ def stopped_in_order(folder: SweepFolder, *, alone: bool) -> Iterator[None]:
                 if job.runs_here and job.pid not in (None, os.getpid()):
                     os.kill(job.pid or 0, signal.SIGINT)
 
-    before = {name: signal.signal(name, stop) for name in (signal.SIGINT, signal.SIGTERM)}
+    before = {name: signal.signal(name, stop) for name in filter(listened_to, TO_STOP)}
     try:
         yield
     finally:
