@@ -82,7 +82,7 @@ def test_who_does_not_end_by_itself_is_ended_after_a_while():
     assert time.monotonic() - begun < 20
 
 
-@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGUSR1", "SIGUSR2"])
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2"])
 def test_a_signal_reaches_each_once(tmp_path, name):
     process = watch(
         f"seen = []; signal.signal(signal.{name}, lambda *_: seen.append(1)); "
@@ -90,28 +90,87 @@ def test_a_signal_reaches_each_once(tmp_path, name):
         "while not seen: time.sleep(0.01)\n"
         "time.sleep(0.3); print(len(seen), flush=True); sys.exit(130 + len(seen) - 1)"
     )
-    while len(list(tmp_path.iterdir())) < 2:
-        time.sleep(0.02)
+    until_begun(tmp_path)
     os.killpg(process.pid, getattr(signal, name))  # as a terminal does it: to the whole group
     out, _ = process.communicate(timeout=30)
     assert (process.returncode, out) == (130, "1\n")
 
 
-def test_all_end_when_the_watching_process_dies(tmp_path):
+def until_begun(folder):
+    """Both processes have made a file there; returns the files."""
+    deadline = time.monotonic() + 60
+    while len(found := list(folder.iterdir())) < 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    return found
+
+
+BEGUN = "open(f'{folder}/{{rank}}-{{os.getpid()}}', 'w').close()\n"
+
+
+def test_under_nohup_a_closed_terminal_is_nothing(tmp_path):
+    process = watch(
+        BEGUN.format(folder=tmp_path) + "time.sleep(1)",
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN),
+    )
+    until_begun(tmp_path)
+    os.killpg(process.pid, signal.SIGHUP)
+    _, err = process.communicate(timeout=30)
+    assert (process.returncode, err) == (0, "")
+
+
+def test_rank_0_may_take_longer_than_the_others_to_hand_over_what_all_know_of(tmp_path):
+    process = watch(
+        "from synthgen.cli.launch import take_leave; seen = []; told = lambda *_: seen.append(1)\n"
+        "signal.signal(signal.SIGTERM, told); " + BEGUN.format(folder=tmp_path) + "\n"
+        "while not seen: time.sleep(0.01)\n"
+        "if rank == 0: take_leave(); time.sleep(1.5); print(len(seen), flush=True)\n"
+        "sys.exit(130)"
+    )
+    until_begun(tmp_path)
+    process.send_signal(signal.SIGTERM)
+    out, _ = process.communicate(timeout=30)
+    assert (process.returncode, out) == (130, "1\n")  # it was told once
+
+
+def test_who_does_not_answer_is_ended_once_the_person_has_asked_twice(tmp_path):
+    process = watch(
+        "signal.signal(signal.SIGINT, lambda *_: None); " + BEGUN.format(folder=tmp_path) + "\n"
+        "os.kill(os.getpid(), signal.SIGSTOP) if rank else time.sleep(50)",
+        grace=0.5,
+    )
+    found = until_begun(tmp_path)
+    process.send_signal(signal.SIGINT)
+    time.sleep(1.5)
+    assert process.poll() is None  # once may be too soon: it saves
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "Process 1 of 2 did not answer, and was ended." in err
+    assert not any(alive(pid_of(path)) for path in found)
+
+
+def pid_of(path):
+    return int(path.name.partition("-")[2])
+
+
+def test_all_end_when_the_watching_process_dies_and_nothing_is_left(tmp_path):
+    begun, scratch = tmp_path / "begun", tmp_path / "scratch"
+    begun.mkdir()
+    scratch.mkdir()
     process = watch(
         "from synthgen.cli.launch import hold_lifeline; hold_lifeline()\n"
-        f"open(f'{tmp_path}/{{rank}}-{{os.getpid()}}', 'w').close()\n"
-        "time.sleep(50)"
-    )
-    while len(found := list(tmp_path.iterdir())) < 2:
-        time.sleep(0.02)
+        + BEGUN.format(folder=begun) + "time.sleep(50)",
+        env={**os.environ, "TMPDIR": str(scratch)},
+    )  # fmt: skip
+    pids = [pid_of(path) for path in until_begun(begun)]
     process.kill()
     process.wait()  # not for its output, which the others hold open
-    pids = [int(path.name.partition("-")[2]) for path in found]
     deadline = time.monotonic() + 20
     while any(alive(pid) for pid in pids) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not any(alive(pid) for pid in pids)
+    assert list(scratch.iterdir()) == []
 
 
 def alive(pid):
