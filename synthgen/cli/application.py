@@ -4,6 +4,7 @@ where the result lies."""
 from __future__ import annotations
 
 import dataclasses
+import errno
 import functools
 import importlib
 import logging
@@ -227,8 +228,19 @@ def run_job(
             return JobDone(getattr(error, "exit_code", StoppedByUserError.exit_code))
         with redirect_stderr(StringIO()) as said:
             code = explain(error)
-        sys.stderr.write(said.getvalue())
+        _tell(said.getvalue())
         return JobDone(code, folder, said=said.getvalue()[-MOST_SAID:])
+
+
+def _tell(text: str) -> None:
+    """On stderr, unless that is a terminal that was closed: then nobody reads it."""
+    try:
+        sys.stderr.write(text)
+        sys.stderr.flush()
+    except OSError as error:
+        if error.errno != errno.EIO:
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())  # Python flushes once more
 
 
 def _done_together(

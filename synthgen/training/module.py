@@ -89,10 +89,12 @@ class GenerativeModule(LightningModule):
                 the first step, by buffers that differ between processes.
         """
         if self.batch_size % processes.world:
+            world, batch = processes.world, self.batch_size
+            fewer = next(one for one in range(world, 0, -1) if batch % one == 0)
             raise SynthgenError(
-                f"A batch of {self.batch_size} images can't be shared by {processes.world} "
-                "processes evenly.\n"
-                f"Use model.batch_size={-(-self.batch_size // processes.world) * processes.world}."
+                f"A batch of {batch} images can't be shared by {world} processes evenly.\n"
+                f"Use model.batch_size={-(-batch // world) * world}, or "
+                f"{fewer} process{'es' if fewer > 1 else ''}; a run that goes on keeps its batches."
             )
         self.processes = processes
         shared_parts(self, processes, skip=EMA)

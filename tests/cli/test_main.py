@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from synthgen.cli import application
 from synthgen.cli.main import SPINS, wait_briefly
 
 
@@ -37,3 +38,14 @@ def test_the_setting_is_there_before_torch_is_loaded() -> None:
         check=True,
     )
     assert f"GOMP_SPINCOUNT = '{SPINS}'" in done.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="it has no such terminals")
+def test_words_for_a_terminal_that_was_closed_are_no_error(monkeypatch):
+    ours, theirs = os.openpty()
+    os.close(ours)
+    with open(theirs, "w") as closed:
+        monkeypatch.setattr(sys, "stderr", closed)
+        application._tell("Stopped.\n")
+        assert closed.write("nothing is heard")
+        closed.flush()

@@ -253,7 +253,7 @@ def test_averages_keep_their_batch_norm():
 def test_a_batch_must_be_a_multiple_of_the_processes():
     module = ready(model_config(["model=vae"], EPS), 3)
     module.batch_size = 15
-    with pytest.raises(SynthgenError, match="batch_size=16"):
+    with pytest.raises(SynthgenError, match="batch_size=16, or 1 process"):
         module.share(Two())
 
 
