@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import math
 import time
@@ -49,9 +50,20 @@ def track(total: int, description: str, unit: str = "images") -> Iterator[Callab
         TextColumn("left"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=console) as progress:
+    with Bar(*columns, console=console) as progress:
         task = progress.add_task(description, total=total)
         yield lambda count: progress.advance(task, count)
+
+
+class Bar(Progress):
+    """Rich's. On a terminal that was closed meanwhile nobody sees it, which is no error."""
+
+    def stop(self) -> None:
+        try:
+            super().stop()
+        except OSError as error:
+            if error.errno != errno.EIO:
+                raise
 
 
 class RateColumn(ProgressColumn):

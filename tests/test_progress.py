@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import logging
+import os
+import sys
 
 import pytest
 from rich.console import Console
@@ -72,3 +74,17 @@ def test_durations(seconds, text):
 )
 def test_rates(rate, text):
     assert format_rate(rate) == text
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="it has no such terminals")
+def test_a_terminal_that_is_closed_meanwhile_is_no_error(monkeypatch):
+    ours, theirs = os.openpty()
+    with open(theirs, "w") as terminal:
+        monkeypatch.setattr(sys, "stderr", terminal)
+        monkeypatch.setenv("TERM", "xterm")
+        with track(10, "Drawing") as advance:
+            os.close(ours)
+            advance(1)
+            with pytest.raises(OSError, match="Input/output"):
+                terminal.write("nothing\n")
+        os.dup2(os.open(os.devnull, os.O_WRONLY), theirs)  # what is closed is written once more

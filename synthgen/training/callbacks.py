@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 from pytorch_lightning import LightningModule, Trainer
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
 from torch import Tensor
 
 from synthgen.dataset.origin import Training
@@ -24,6 +24,7 @@ from synthgen.images import to_float
 from synthgen.io import read_json, write_bytes, write_json
 from synthgen.metrics import Comparison, FrechetDistance, Metric
 from synthgen.pictures import named_grid
+from synthgen.progress import Bar
 from synthgen.samplers.base import Sampler
 from synthgen.seeds import row_seeds
 from synthgen.training.gradients import gradient_norms
@@ -200,7 +201,7 @@ class ShowProgress(BetweenBatches):
 
     def __init__(self, seconds_between_lines: float = 10.0) -> None:
         self.seconds_between_lines = seconds_between_lines
-        self._bar: Progress | None = None
+        self._bar: Bar | None = None
         self._last_line = 0.0
 
     def start(self, trainer: Trainer, module: GenerativeModule) -> None:
@@ -208,9 +209,7 @@ class ShowProgress(BetweenBatches):
         console = Console(stderr=True)
         if console.is_terminal and trainer.is_global_zero:
             text = TextColumn("{task.fields[text]}", markup=False)
-            self._bar = Progress(
-                "Training", BarColumn(), text, TimeElapsedColumn(), console=console
-            )
+            self._bar = Bar("Training", BarColumn(), text, TimeElapsedColumn(), console=console)
             self._task = self._bar.add_task("train", total=1.0, text="")
             self._bar.start()
 
