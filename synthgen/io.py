@@ -47,6 +47,7 @@ def readable_os_errors(target: Path, *, option: str = "out") -> Iterator[None]:
     except OSError as error:
         reasons = {
             errno.ENOSPC: "the disk is full. Free some space",
+            errno.EFBIG: "so large a file is not allowed there. Choose another out=",
             errno.EDQUOT: "your disk quota is used up. Free some space",
             errno.EROFS: "the file system is read-only. Choose another out=",
             errno.EACCES: "you have no permission to write there. Choose another out=",

@@ -1,5 +1,6 @@
 """Folders appear whole or not at all, belong to one process at a time, and leave nothing behind."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from synthgen.errors import SynthgenError
 from synthgen.io import (
     new_folder,
     read_json,
+    readable_os_errors,
     remove_contents,
     require_absent,
     sole_writer,
@@ -164,3 +166,10 @@ def test_json_that_can_not_be_read_or_written_again(tmp_path, text):
 def test_json_with_whole_characters_passes(tmp_path):
     (tmp_path / "a.json").write_text('["\\ud83d\\ude00", "\\\\ud800"]')
     assert read_json(tmp_path / "a.json") == ["\U0001f600", "\\ud800"]
+
+
+def test_a_file_larger_than_its_place_allows_is_told_in_words(tmp_path):
+    path = tmp_path / "last.ckpt"
+    told = pytest.raises(SynthgenError, match=r"last\.ckpt: so large a file .* another out=")
+    with told, readable_os_errors(path):
+        raise OSError(errno.EFBIG, "File too large")
