@@ -10,10 +10,11 @@ from pathlib import Path
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from synthgen.errors import SynthgenError
+from synthgen.errors import OUT_OF_TIME, SynthgenError
 
 STATE = ".sweep"  # in the folder of a sweep: what isn't a job's own
 INTERRUPTED = 130
+UNFINISHED = (None, INTERRUPTED, OUT_OF_TIME)  # codes of what was stopped, and may go on
 FLAGS, MODE = {"-m", "--multirun"}, "hydra.mode=MULTIRUN"
 DIR = "hydra.sweep.dir"
 

@@ -23,8 +23,9 @@ from hydra.core.singleton import Singleton
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
 
+from synthgen.cli.sweep.command import UNFINISHED
 from synthgen.cli.sweep.folder import JOBS, SweepFolder, SweepJob
-from synthgen.errors import TO_STOP, SynthgenError, listened_to
+from synthgen.errors import TIME_IS_UP, TO_STOP, SynthgenError, listened_to
 
 SUBDIR = "hydra.sweep.subdir"
 BASIC, SUBMITIT = "basic_launcher", "hydra_submitit_launcher"
@@ -50,7 +51,7 @@ class Jobs:
         """Run the jobs; returns how they ended, in their order. One that died has no code."""
         self.wanted |= {number: tuple(overrides) for number, overrides in batch}
         with stopped_in_order(self.folder, alone=self.alone):
-            left = list(batch)
+            left = [one for one in batch if not self._ended_before(*one)]
             while left and not self.folder.stopping:
                 self.launch(left)
                 begun = [one for one in left if self.folder.read(one[0]) is not None]
@@ -58,6 +59,14 @@ class Jobs:
                 if not begun:
                     break
         return [self.outcome(number) for number, _ in batch]
+
+    def _ended_before(self, number: int, overrides: Sequence[str]) -> bool:
+        """Whether the job ended in an earlier life of this command. Raises SynthgenError if that
+        was another job."""
+        found = self.folder.read(number)
+        if found is not None and found.overrides != tuple(overrides):
+            self.folder.require_new()
+        return found is not None and found.code not in UNFINISHED
 
     def outcome(self, number: int) -> SweepJob:
         found = self.folder.read(number)
@@ -163,8 +172,9 @@ def submit(launcher: Any, batch: Batch) -> list[Any]:
 
 @contextmanager
 def stopped_in_order(folder: SweepFolder, *, alone: bool) -> Iterator[None]:
-    """Ctrl-C, SIGTERM or a closed terminal: no further job begins, and what runs on this machine
-    ends by its own handlers, with its state saved. A second one ends at once."""
+    """Ctrl-C, SIGTERM, a closed terminal, or a scheduler's word that time is up: no further job
+    begins, and what runs on this machine ends by its own handlers, with its state saved. A second
+    one ends at once."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -176,12 +186,13 @@ def stopped_in_order(folder: SweepFolder, *, alone: bool) -> Iterator[None]:
         if alone:
             raise KeyboardInterrupt
         log.warning("Stopping: what runs may end by itself; once more, and it is ended.")
-        if number == signal.SIGTERM:  # Ctrl-C reaches all processes of a terminal
+        if number != signal.SIGINT:  # Ctrl-C reaches all processes of a terminal
             for job in folder.jobs():
                 if job.runs_here and job.pid not in (None, os.getpid()):
-                    os.kill(job.pid or 0, signal.SIGINT)
+                    os.kill(job.pid or 0, number if number in TIME_IS_UP else signal.SIGINT)
 
-    before = {name: signal.signal(name, stop) for name in filter(listened_to, TO_STOP)}
+    known = filter(listened_to, (*TO_STOP, *TIME_IS_UP))
+    before = {name: signal.signal(name, stop) for name in known}
     try:
         yield
     finally:

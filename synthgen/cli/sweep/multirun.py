@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import os
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -12,15 +13,17 @@ from typing import TYPE_CHECKING, Any
 
 from hydra._internal.callbacks import Callbacks
 from hydra._internal.hydra import Hydra
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.plugins import Plugins
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from synthgen.cli.sweep.command import INTERRUPTED, JobFailedError, shown, this_job
+from synthgen.cli.requeue import current_job
+from synthgen.cli.sweep.command import INTERRUPTED, UNFINISHED, JobFailedError, shown, this_job
 from synthgen.cli.sweep.folder import DIED, SweepFolder, SweepJob, as_text
-from synthgen.cli.sweep.launchers import Jobs, Numbered
-from synthgen.errors import printable
+from synthgen.cli.sweep.launchers import SUBMITIT, Jobs, Numbered
+from synthgen.errors import OUT_OF_TIME, printable
 from synthgen.launch import current_launch
 
 if TYPE_CHECKING:
@@ -40,7 +43,7 @@ def sweep_job(run: Callable[[SweepJob | None], JobDone], overrides: Sequence[str
         raise JobFailedError(INTERRUPTED)
     begun = time.monotonic()
     before = sweep.read(number)
-    if before is not None and before.code not in (None, INTERRUPTED):
+    if before is not None and before.code not in UNFINISHED:
         before = None
     if current_launch().rank:
         return run(before).objective
@@ -56,10 +59,21 @@ def sweep_job(run: Callable[[SweepJob | None], JobDone], overrides: Sequence[str
         "seconds": time.monotonic() - begun,
         "said": done.said,
     }
+    if done.code == OUT_OF_TIME and is_slurms_own():  # it is queued again, and ends in another life
+        sweep.end(record.model_copy(update={"said": done.said}))
+        raise SystemExit(OUT_OF_TIME)  # submitit takes whatever else ends here for the result
     sweep.end(record.model_copy(update=found))
+    if done.code == OUT_OF_TIME:
+        sweep.stop()  # it was the time of all jobs of this command
     if done.code:
         raise JobFailedError(done.code)
     return done.objective
+
+
+def is_slurms_own() -> bool:
+    """Whether this job of a sweep is one of SLURM's, too."""
+    launcher = str(HydraConfig.get().launcher.get("_target_"))
+    return SUBMITIT in launcher and current_job(os.environ) is not None
 
 
 def multirun(hydra: Hydra, config_name: str, overrides: list[str], task: Task) -> None:
@@ -81,9 +95,10 @@ def multirun(hydra: Hydra, config_name: str, overrides: list[str], task: Task) -
     finally:
         tell(folder, config_name.replace("_", " "), jobs)
     callbacks.on_multirun_end(config=config, config_name=config_name)
-    if folder.stopping:
-        raise JobFailedError(INTERRUPTED)
     ended = [jobs.outcome(number) for number in sorted(jobs.wanted)]
+    if folder.stopping:
+        time_is_up = any(one.code == OUT_OF_TIME for one in ended)
+        raise JobFailedError(OUT_OF_TIME if time_is_up else INTERRUPTED)
     code = next((one.code or DIED for one in ended if one.code != 0), 0)
     if code:
         raise JobFailedError(code)
@@ -115,7 +130,10 @@ def sweeper_of(
 
         study: Study = build(node, key="hydra.sweeper", role=Study)
         return functools.partial(study.sweep, jobs=jobs, config=config, context=context)
-    jobs.folder.require_new()
+    if is_begun_again():
+        jobs.folder.go_on()
+    else:
+        jobs.folder.require_new()
     plugins = Plugins.instance()
     basic = config.copy()  # it would look for a launcher of ours among Hydra's plugins
     with open_dict(basic.hydra):
@@ -123,6 +141,12 @@ def sweeper_of(
     sweeper = plugins.instantiate_sweeper(hydra_context=context, task_function=task, config=basic)
     sweeper.launcher = Numbered(jobs)
     return sweeper.sweep
+
+
+def is_begun_again() -> bool:
+    """Whether SLURM began this whole command again."""
+    job = current_job(os.environ)
+    return job is not None and job.restart > 0
 
 
 def tell(folder: SweepFolder, verb: str, jobs: Jobs) -> None:
@@ -146,7 +170,8 @@ def why(job: SweepJob) -> str:
     """A line about a job that failed."""
     if job.code is None:
         how = "began and was killed" if job.pid is not None else "was not begun"
-        return f"Job {job.job} {how}."
-    said = (job.said or "").strip().splitlines() or ["it says no more"]
-    at = -2 if said[0].startswith("Traceback") else 0  # the last line asks to report the bug
-    return f"Job {job.job} ended with code {job.code}: {said[at]}"
+        said = " ".join((job.said or "").split())
+        return f"Job {job.job} {how}: {said}" if said else f"Job {job.job} {how}."
+    lines = (job.said or "").strip().splitlines() or ["it says no more"]
+    at = -2 if lines[0].startswith("Traceback") else 0  # the last line asks to report the bug
+    return f"Job {job.job} ended with code {job.code}: {lines[at]}"

@@ -19,9 +19,10 @@ from hydra.core.override_parser.types import (
 from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf
 
+from synthgen.cli.sweep.command import INTERRUPTED
 from synthgen.cli.sweep.folder import SweepFolder, SweepJob, is_alive
 from synthgen.cli.sweep.launchers import Jobs, log
-from synthgen.errors import SynthgenError
+from synthgen.errors import OUT_OF_TIME, SynthgenError
 from synthgen.io import canonical_digest
 from synthgen.ranges import Count, Seed
 
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
 
 JOURNAL = "study.log"
 WORKER, LOST, ASKED, FOLDER = "worker", "lost", "asked", "folder"
-INTERRUPTED = 130
 Algorithm = Literal["tpe", "random", "gp"]
 ALGORITHMS: tuple[Algorithm, ...] = ("tpe", "random", "gp")
 
@@ -226,7 +226,7 @@ def tell_trial(study: optuna.Study, trial: Trial, job: SweepJob, *, stopping: bo
     if job.code == 0 and job.objective is not None:
         study.tell(trial, job.objective)
         return
-    if job.code == INTERRUPTED or (job.code is None and stopping):
+    if job.code in (INTERRUPTED, OUT_OF_TIME) or (job.code is None and stopping):
         give_back(study, trial.number)
     else:
         study.tell(trial, state=TrialState.FAIL)

@@ -11,10 +11,12 @@ import time
 from pathlib import Path
 
 import pytest
+from hydra.core.plugins import Plugins
 
 from synthgen.cli.main import main
+from synthgen.cli.resume import save_config
 from synthgen.cli.sweep.folder import SweepFolder, SweepJob, SweepTable, as_csv, best_first
-from synthgen.errors import SynthgenError
+from synthgen.errors import OutOfTimeError, SynthgenError
 
 SWEEP = ("train", "-m", "model=noise", "logger=csv")
 
@@ -133,10 +135,11 @@ def test_a_job_that_a_scheduler_starts_again_goes_on(synthgen, trained, monkeypa
     def act(settings, invocation):
         seen.append((settings.resume, invocation.overrides == ()))
         folder = made(settings, invocation) if settings.resume is None else Path(settings.resume)
-        (folder / "config.yaml").touch()
+        save_config(settings, "train", folder)
         return folder
 
     trained(act)
+    Plugins.instance()  # it executes the modules of launchers once more, which makes new classes
     launch = importlib.import_module("hydra._internal.core_plugins.basic_launcher").BasicLauncher
     once = launch.launch
 
@@ -150,6 +153,35 @@ def test_a_job_that_a_scheduler_starts_again_goes_on(synthgen, trained, monkeypa
     done = synthgen(*SWEEP, "seed=1", "out=sweep")
     assert done.code == 0, done.err
     assert seen == [(None, False), ("sweep/0", True)]
+
+
+def test_when_time_is_up_the_sweep_ends_and_its_next_life_does_the_rest(
+    synthgen, trained, monkeypatch
+):
+    seen = []
+
+    def act(settings, invocation):
+        seen.append((settings.seed, settings.resume))
+        folder = made(settings, invocation) if settings.resume is None else Path(settings.resume)
+        save_config(settings, "train", folder)
+        if settings.seed == 2 and settings.resume is None:
+            raise OutOfTimeError("Saved.")
+        return folder
+
+    trained(act)
+    monkeypatch.setenv("PATH", "/nowhere")  # no scontrol
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    line = (*SWEEP, "seed=1,2,3", "out=sweep")
+    stopped = synthgen(*line)
+    assert stopped.code == 85
+    assert stopped.out.splitlines() == ["sweep/0"]
+    assert seen == [(1, None), (2, None)]
+    monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
+    assert synthgen(*SWEEP, "seed=1,7,3", "out=sweep").code == 2  # another sweep
+    again = synthgen(*line)
+    assert again.code == 0, again.err
+    assert again.out.splitlines() == ["sweep/0", "sweep/1", "sweep/2"]
+    assert seen[2:] == [(2, "sweep/1"), (3, None)]
 
 
 @pytest.mark.parametrize("higher", [True, False])

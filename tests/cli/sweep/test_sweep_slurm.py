@@ -26,6 +26,7 @@ for task in tasks:
     job = subprocess.Popen(["bash", file], env=known, start_new_session=True,
                            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     open(f"{folder}/700_{{task}}.pid", "w").write(str(job.pid))
+    open(f"{folder}/700_{{task}}.file", "w").write(os.path.abspath(file))
 print("Submitted batch job 700")
 """
 SRUN = """\
@@ -61,6 +62,22 @@ for job in sys.argv[1:]:
     if path.is_file():
         os.killpg(int(path.read_text()), signal.SIGKILL)
 """
+SCONTROL = """\
+#!{python}
+import os, pathlib, subprocess, sys, time
+if sys.argv[1] == "requeue":  # what follows is the job's next life, and here at once
+    name = pathlib.Path("{folder}") / sys.argv[2]
+    before = name.with_suffix(".pid").read_text()
+    words = [sys.executable, __file__, "after", before, name.with_suffix(".file").read_text()]
+    job = subprocess.Popen(words, start_new_session=True, stdin=subprocess.DEVNULL,
+                           stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    name.with_suffix(".pid").write_text(str(job.pid))
+else:
+    stat = pathlib.Path("/proc") / sys.argv[2] / "stat"
+    while stat.is_file() and stat.read_text().split()[2] != "Z":
+        time.sleep(0.1)
+    os.execvpe("bash", ["bash", sys.argv[3]], dict(os.environ, SLURM_RESTART_COUNT="1"))
+"""
 LINE = ("train", "-m", "hydra/launcher=submitit_slurm", "hydra.launcher.timeout_min=5",
         "logger=csv", "out=sweep")  # fmt: skip
 TINY = ("model=vae", "model.density=null", "trainer.previews=0", "max_time=5")
@@ -71,7 +88,10 @@ def slurm(tmp_path, monkeypatch):
     """The folder of the stand-ins, which is in PATH."""
     folder = tmp_path / "slurm"
     folder.mkdir()
-    for name, text in {"sbatch": SBATCH, "srun": SRUN, "sacct": SACCT, "scancel": SCANCEL}.items():
+    commands = {
+        "sbatch": SBATCH, "srun": SRUN, "sacct": SACCT, "scancel": SCANCEL, "scontrol": SCONTROL,
+    }  # fmt: skip
+    for name, text in commands.items():
         path = folder / name
         path.write_text(text.format(python=sys.executable, folder=folder))
         path.chmod(0o755)
@@ -138,6 +158,18 @@ def test_ctrl_c_cancels_what_slurm_has(slurm):
     assert sweep.returncode == 130, err
     for path in slurm.glob("*.pid"):
         until(lambda path=path: not is_running(int(path.read_text())), 10)
+
+
+@pytest.mark.slow
+def test_a_job_whose_time_is_up_is_queued_again_and_waited_for(slurm):
+    sweep = started(*LINE, *TINY[:3], "max_images=500,4000", "trainer.devices=2")
+    until(lambda: Path("sweep/1/metrics.csv").is_file())
+    os.kill(record(1)["pid"], signal.SIGUSR2)
+    out, err = sweep.communicate(timeout=300)
+    assert sweep.returncode == 0, err
+    assert out.splitlines() == ["sweep/0", "sweep/1"]
+    (own,) = Path("sweep/.sweep/.submitit").glob("700_1/*_log.err")
+    assert "sweep/1 was begun before and goes on." in own.read_text()
 
 
 def is_running(pid):
