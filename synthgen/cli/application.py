@@ -259,7 +259,10 @@ def _done_together(
     place = Path(str(settings.resume)) if again else invocation.folder(settings.out)
     command = own_command(verb, arguments, invocation, place, "resume" if again else "out")
     code = start_together(command, count, stdout=subprocess.DEVNULL)
-    return JobDone(code, place if code == 0 else None)
+    if code == 0:
+        return JobDone(0, place)
+    said = f"its {count} processes ended, and said why in what stands above."
+    return JobDone(code, said=said)
 
 
 def _going_on(settings: Settings, invocation: Invocation) -> tuple[Settings, Invocation]:

@@ -63,8 +63,8 @@ def sweep_job(run: Callable[[SweepJob | None], JobDone], overrides: Sequence[str
         sweep.end(record.model_copy(update={"said": done.said}))
         raise SystemExit(OUT_OF_TIME)  # submitit takes whatever else ends here for the result
     sweep.end(record.model_copy(update=found))
-    if done.code == OUT_OF_TIME:
-        sweep.stop()  # it was the time of all jobs of this command
+    if done.code == OUT_OF_TIME or (done.code == INTERRUPTED and is_in_commands_process()):
+        sweep.stop()  # meant for all of them: a training that notices signals keeps them to itself
     if done.code:
         raise JobFailedError(done.code)
     return done.objective
@@ -72,8 +72,16 @@ def sweep_job(run: Callable[[SweepJob | None], JobDone], overrides: Sequence[str
 
 def is_slurms_own() -> bool:
     """Whether this job of a sweep is one of SLURM's, too."""
-    launcher = str(HydraConfig.get().launcher.get("_target_"))
-    return SUBMITIT in launcher and current_job(os.environ) is not None
+    return SUBMITIT in _launcher() and current_job(os.environ) is not None
+
+
+def is_in_commands_process() -> bool:
+    """Whether this job of a sweep is done by the command's own process, which gets its signals."""
+    return _launcher() == BASIC
+
+
+def _launcher() -> str:
+    return str(HydraConfig.get().launcher.get("_target_"))
 
 
 def multirun(hydra: Hydra, config_name: str, overrides: list[str], task: Task) -> None:

@@ -16,7 +16,7 @@ from hydra.core.plugins import Plugins
 from synthgen.cli.main import main
 from synthgen.cli.resume import save_config
 from synthgen.cli.sweep.folder import SweepFolder, SweepJob, SweepTable, as_csv, best_first
-from synthgen.errors import OutOfTimeError, SynthgenError
+from synthgen.errors import OutOfTimeError, StoppedByUserError, SynthgenError
 
 SWEEP = ("train", "-m", "model=noise", "logger=csv")
 
@@ -94,6 +94,20 @@ def test_ctrl_c_ends_the_sweep_and_not_only_its_job(synthgen, trained):
     assert done.out.splitlines() == ["sweep/0"]
     assert "Job 3 was not begun." in done.err
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_training_that_notices_ctrl_c_itself_ends_the_sweep_too(synthgen, trained):
+    """As those in several processes do: the sweep's own handler is not called."""
+
+    def act(settings, invocation):
+        if settings.seed == 2:
+            raise StoppedByUserError("Saved.")
+        return made(settings, invocation)
+
+    trained(act)
+    done = synthgen(*SWEEP, "seed=1,2,3", "out=sweep")
+    assert done.code == 130
+    assert {number: job.code for number, job in records("sweep").items()} == {0: 0, 1: 130}
 
 
 def test_a_place_that_holds_a_sweep_is_left_as_it_is(synthgen, trained):
