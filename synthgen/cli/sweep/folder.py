@@ -76,7 +76,9 @@ def is_alive(pid: int | None) -> bool:
         return False
     except PermissionError:
         return True  # somebody else's
-    return pid is not None
+    stat = Path(f"/proc/{pid}/stat")  # of Linux: what nobody reaped is there, and dead
+    state = stat.read_text("utf-8", "replace").rpartition(")")[2] if stat.is_file() else ""
+    return pid is not None and not state.startswith(" Z")
 
 
 @dataclass(frozen=True)

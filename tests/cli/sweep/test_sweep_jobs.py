@@ -15,7 +15,14 @@ from hydra.core.plugins import Plugins
 
 from synthgen.cli.main import main
 from synthgen.cli.resume import save_config
-from synthgen.cli.sweep.folder import SweepFolder, SweepJob, SweepTable, as_csv, best_first
+from synthgen.cli.sweep.folder import (
+    SweepFolder,
+    SweepJob,
+    SweepTable,
+    as_csv,
+    best_first,
+    is_alive,
+)
 from synthgen.errors import OutOfTimeError, StoppedByUserError, SynthgenError
 
 SWEEP = ("train", "-m", "model=noise", "logger=csv")
@@ -213,6 +220,14 @@ def test_a_spreadsheet_calculates_nothing_that_a_setting_says():
         SweepJob(job=at, overrides=(f"name={v}",), code=0) for at, v in enumerate(("=1+1", "b"))
     ]
     assert "'=1+1" in as_csv(jobs)
+
+
+def test_a_process_that_ended_and_that_nobody_reaped_is_not_at_work():
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    os.waitid(os.P_PID, ended.pid, os.WEXITED | os.WNOWAIT)
+    assert not is_alive(ended.pid)
+    ended.wait()
+    assert is_alive(os.getpid())
 
 
 def test_a_damaged_record_is_named(tmp_path):

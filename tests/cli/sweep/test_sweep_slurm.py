@@ -76,7 +76,9 @@ else:
     stat = pathlib.Path("/proc") / sys.argv[2] / "stat"
     while stat.is_file() and stat.read_text().split()[2] != "Z":
         time.sleep(0.1)
-    os.execvpe("bash", ["bash", sys.argv[3]], dict(os.environ, SLURM_RESTART_COUNT="1"))
+    known = {{key: value for key, value in os.environ.items()  # as the job was submitted
+             if "RANK" not in key and "WORLD" not in key and not key.startswith("SYNTHGEN")}}
+    os.execvpe("bash", ["bash", sys.argv[3]], dict(known, SLURM_RESTART_COUNT="1"))
 """
 LINE = ("train", "-m", "hydra/launcher=submitit_slurm", "hydra.launcher.timeout_min=5",
         "logger=csv", "out=sweep")  # fmt: skip
@@ -162,8 +164,8 @@ def test_ctrl_c_cancels_what_slurm_has(slurm):
 
 @pytest.mark.slow
 def test_a_job_whose_time_is_up_is_queued_again_and_waited_for(slurm):
-    sweep = started(*LINE, *TINY[:3], "max_images=500,4000", "trainer.devices=2")
-    until(lambda: Path("sweep/1/metrics.csv").is_file())
+    sweep = started(*LINE, *TINY[:3], "max_images=500,6000")
+    until(lambda: Path("sweep/1/metrics.csv").is_file(), 300)
     os.kill(record(1)["pid"], signal.SIGUSR2)
     out, err = sweep.communicate(timeout=300)
     assert sweep.returncode == 0, err
