@@ -144,7 +144,8 @@ class LabelledImages:
         groups: int64 ``(N,)``, equal for images that belong together (of one patient, or nearly the
             same), so that whoever divides them keeps groups whole; None: each is by itself.
         levels: what the lowest and the highest level stand for, see :class:`ImageSpec`.
-        view, shown: the channels and levels of pictures, see :class:`ImageSpec`.
+        view: the channels that are shown, see :class:`ImageSpec`.
+        shown: the levels that are shown, see there.
     """
 
     DTYPES: ClassVar[tuple[torch.dtype, ...]] = (torch.uint8, torch.uint16)

@@ -56,7 +56,7 @@ def test_nobody_is_told_to_install_a_package_that_is_not_ours():
     texts += [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "Makefile")]
     texts += (ROOT / "docs").rglob("*.md")
     assert len(texts) > 300
-    wrong = re.compile(r"pip install[^\n]*?[\s'\"]synthgen(?![\w-])|(?<!-)synthgen\[")
+    wrong = re.compile(r"pip install[^\n]*?[ \t'\"]synthgen(?![\w-])|(?<!-)synthgen\[")
     told = {path.name: found for path in texts if (found := wrong.findall(path.read_text()))}
     assert told == {}
 

@@ -186,6 +186,7 @@ def composed(words: list[str], capsys, monkeypatch) -> Done:
     with monkeypatch.context() as patch:
         patch.setattr(job, "run", look_only)
         patch.setattr("synthgen.cli.application.value_of", lambda *_: 0.0)
+        patch.setattr("synthgen.cli.application._processes_to_start", lambda *_: 1)
         capsys.readouterr()
         code = main([*verb.split(" "), *arguments])
     if not code and "--cfg" not in arguments:

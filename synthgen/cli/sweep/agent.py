@@ -24,8 +24,11 @@ def tell_agent(objective: Objective, value: float) -> None:
 
     mode = choose_mode(os.environ, netrc_hosts(os.environ))
     settings = wandb.Settings(**SETTINGS)  # nothing about the machine goes along
+    place = os.environ.get("WANDB_DIR") or os.getcwd()  # wandb would take that of an earlier run
     try:
-        run = wandb.init(id=os.environ.get(RUN), resume="allow", mode=mode, settings=settings)
+        run = wandb.init(
+            id=os.environ.get(RUN), resume="allow", mode=mode, settings=settings, dir=place
+        )
     except wandb.errors.Error as error:
         _tell_person(objective, value, str(error).strip().partition("\n")[0])
         return
