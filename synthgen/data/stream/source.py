@@ -136,7 +136,11 @@ class ImageStream(FileSource):
         )
 
     def index(self) -> Index:
-        """Built, or as ``cache`` has it."""
+        """Built, or as ``cache`` has it.
+
+        Raises:
+            SynthgenError: a part is damaged, no image or without a class, or parts disagree.
+        """
         cache = own_cache() if self.cache is None else Path(self.cache).expanduser()
         choices = Choices(self.max_pixels, self.extra_band, self.pages)
         columns = {

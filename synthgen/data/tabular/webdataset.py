@@ -54,8 +54,11 @@ class WebDataset(TableSource):
         return self.rows(whole.table).listing(whole, *problems)
 
     def part(self, path: Path, shard: "Shard") -> tuple[PartOfRows, Piece]:
-        """The samples of one of the shards that lie below ``path`` (or are it). Raises
-        SynthgenError for the first thing that is wrong with them."""
+        """The samples of one of the shards that lie below ``path`` (or are it).
+
+        Raises:
+            SynthgenError: the first thing that is wrong with them.
+        """
         whole, problems = self._joined(path, [shard])
         if problems:
             raise problems[0]
