@@ -12,6 +12,7 @@ FLOORS = {
     "types": 0, "images": 0, "seeds": 0, "roles": 0, "serialization": 0, "moved": 0, "io": 0,
     "errors": 0, "progress": 0, "device": 0, "ranges": 0, "stats": 0, "neighbors": 0, "masking": 0,
     "schema": 0, "pages": 0, "pictures": 0, "processes": 0, "launch": 0,
+    "private_folders": 0,
     "data": 1, "dataset": 1, "metrics": 1, "networks": 1, "transforms": 1,
     "samplers": 2, "training": 2,
     "gan": 3, "vae": 3, "synthesis": 3, "visualize": 3, "evaluation": 3,

@@ -7,27 +7,24 @@ import os
 import secrets
 import shutil
 import tempfile
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
-from filelock import FileLock, Timeout
 from torch import Tensor
 
 from synthgen.data.splits import Splits
 from synthgen.dataset.origin import Recipe
 from synthgen.io import readable_os_errors
 from synthgen.launch import Launch
+from synthgen.private_folders import held, remove_abandoned
 from synthgen.processes import Processes
 from synthgen.types import LabelledImages, Levels
 
 MEMORY = Path("/dev/shm")  # Linux's file system without a disk
-PREFIX, PIXELS, ABOUT, LOCK = "synthgen-images-", "pixels", "about.pt", "lock"
+PREFIX, PIXELS, ABOUT = "synthgen-images-", "pixels", "about.pt"
 SPARE = 1.1  # of the room that the images take
-NEW = 60.0  # seconds in which a folder may not be locked yet
 
 
 def read_once(processes: Processes, launch: Launch, read: Callable[[], Splits]) -> Splits:
@@ -46,7 +43,7 @@ def read_once(processes: Processes, launch: Launch, read: Callable[[], Splits]) 
         processes.wait()
         return splits
     splits = with_pixels_of_their_own(read())
-    remove_abandoned()
+    remove_abandoned(one for place in places("*") for one in place.parent.glob(place.name))
     folder = place_for(splits.train.images.nbytes, token)
     with readable_os_errors(folder, option="TMPDIR"), held(folder):
         write(splits, folder)
@@ -77,29 +74,6 @@ def place_for(count: int, token: str) -> Path:
     writable = MEMORY.is_dir() and os.access(MEMORY, os.W_OK)
     room = writable and shutil.disk_usage(MEMORY).free > SPARE * count
     return in_memory if room else on_disk
-
-
-@contextmanager
-def held(folder: Path) -> Iterator[None]:
-    """A new folder for this user alone, removed at the end; a killed process leaves it unlocked."""
-    folder.mkdir(mode=0o700)
-    try:
-        with FileLock(folder / LOCK):
-            yield
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def remove_abandoned() -> None:
-    """What killed processes left: it holds real images."""
-    for place in places("*"):
-        for folder in place.parent.glob(place.name):
-            with suppress(OSError, Timeout):
-                if folder.stat().st_uid != os.getuid() or folder.is_symlink():
-                    continue
-                if time.time() - folder.stat().st_mtime > NEW:
-                    with FileLock(folder / LOCK, timeout=0):
-                        shutil.rmtree(folder, ignore_errors=True)
 
 
 def with_pixels_of_their_own(splits: Splits) -> Splits:

@@ -116,7 +116,7 @@ def test_what_has_no_partner_is_counted(tmp_path, export):
     said = " ".join(records.notes)
     assert len(records.files) == (PATIENTS - 2) * EACH
     assert "20 files were joined with 10 of 11 rows by PatientID." in said
-    assert "Left out 4 of 24 files: no row has their PatientID." in said
+    assert "Left out 4 of 24 files: no row with a label has their PatientID." in said
     assert "1 of 11 rows have no file of their PatientID." in said
     assert "1 row has no PatientID" in said
     assert "Left out 1 file without a picture (no DICOM 1)." in said

@@ -1,5 +1,10 @@
 """Where the images of a stream lie, and what is looked at again."""
 
+import os
+import subprocess
+import sys
+import tempfile
+
 import numpy as np
 import pytest
 import torch
@@ -144,4 +149,30 @@ def test_without_a_cache_the_index_goes_with_the_process(shards, monkeypatch, tm
     splits = prepare(ImageStream(path=str(shards)))
     assert splits.train.folder.parent.parent == tmp_path
     assert prepare(ImageStream(path=str(shards))).train.folder == splits.train.folder
+    own_cache.cache_clear()
+
+
+KILLED = """
+import os, signal
+from synthgen.data.stream.source import own_cache
+(own_cache() / "held").write_bytes(b"a real image")
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_what_a_killed_process_left_is_removed_by_the_next(tmp_path, monkeypatch):
+    from synthgen import private_folders
+    from synthgen.data.stream.source import own_cache
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(private_folders, "NEW", -1.0)
+    place = {**os.environ, "TMPDIR": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", KILLED], check=False, env=place)
+    assert len([*tmp_path.iterdir()]) == 1
+    own_cache.cache_clear()
+    mine = own_cache()
+    assert mine.stat().st_mode & 0o077 == 0
+    assert [*tmp_path.iterdir()] == [mine]
+    private_folders.remove_abandoned([mine])  # another process's start
+    assert mine.is_dir()
     own_cache.cache_clear()

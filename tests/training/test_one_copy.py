@@ -11,6 +11,7 @@ import torch.distributed as dist
 import torch.multiprocessing as multiprocessing
 from filelock import FileLock
 
+from synthgen import private_folders
 from synthgen.data.splits import Splits
 from synthgen.dataset.origin import Recipe
 from synthgen.launch import Launch
@@ -124,13 +125,13 @@ def test_what_killed_processes_left_is_removed_and_nothing_else(tmp_path, monkey
         folder.mkdir()
         (folder / one_copy.PIXELS).write_bytes(b"x")
         if name != "fresh":
-            long_ago = time.time() - 2 * one_copy.NEW
+            long_ago = time.time() - 2 * private_folders.NEW
             os.utime(folder, (long_ago, long_ago))
     used = tmp_path / f"{one_copy.PREFIX}in-use"
-    with FileLock(used / one_copy.LOCK):
-        long_ago = time.time() - 2 * one_copy.NEW
+    with FileLock(used / private_folders.LOCK):
+        long_ago = time.time() - 2 * private_folders.NEW
         os.utime(used, (long_ago, long_ago))
-        one_copy.remove_abandoned()
+        private_folders.remove_abandoned(tmp_path.glob(f"{one_copy.PREFIX}*"))
     left = {path.name.removeprefix(one_copy.PREFIX) for path in tmp_path.iterdir()}
     assert left == {"fresh", "in-use", "other"}
 

@@ -1,13 +1,14 @@
 """``data=stream``: sets that don't fit in memory."""
 
 import atexit
+import contextlib
 import dataclasses
 import functools
 import hashlib
 import importlib.metadata
 import logging
 import os
-import shutil
+import secrets
 import tempfile
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
@@ -33,9 +34,11 @@ from synthgen.dataset.origin import Recipe, SplitFile
 from synthgen.errors import SynthgenError
 from synthgen.images import image_hashes
 from synthgen.io import canonical_digest
+from synthgen.private_folders import held, remove_abandoned
 from synthgen.ranges import Count, Depth
 from synthgen.types import LabelledImages
 
+OWN_CACHE = "synthgen-stream-"
 log = logging.getLogger(__name__)
 
 Workers = Annotated[int, Interval(ge=0, le=1024)]
@@ -258,13 +261,18 @@ def holds_no_shards(path: Path) -> bool:
 
 @functools.cache
 def own_cache() -> Path:
-    """A folder of this process, which goes when it ends."""
-    folder = Path(tempfile.mkdtemp(prefix="synthgen-stream-"))
-    maker = os.getpid()
+    """A folder of this process, which goes when it ends, or else at the next start of another one:
+    images that are held back lie in it."""
+    place = Path(tempfile.gettempdir())
+    remove_abandoned(place.glob(f"{OWN_CACHE}*"))
+    folder = place / f"{OWN_CACHE}{secrets.token_hex(8)}"
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(held(folder))
+        kept, maker = stack.pop_all(), os.getpid()
 
     def remove() -> None:
         if os.getpid() == maker:  # not at the end of a forked worker
-            shutil.rmtree(folder, ignore_errors=True)
+            kept.close()
 
     atexit.register(remove)
     log.info("The index of the images is not kept; data.cache=FOLDER keeps it for the next start.")
