@@ -181,7 +181,8 @@ def _on_rest(
         said.append(f"Left out {without:,} files without a {key}.")
     strange = files - without - kept
     if strange:
-        said.append(f"Left out {strange:,} of {files:,} files: no row with a label has their {key}.")
+        left_out = f"Left out {strange:,} of {files:,} files"
+        said.append(f"{left_out}: no row with a label has their {key}.")
     idle = count - len(places)
     if idle:
         said.append(f"{idle:,} of {count:,} rows have no file of their {key}.")
