@@ -115,7 +115,7 @@ def _read_matlab(path: Path) -> tuple[dict[str, np.ndarray], list[str]]:
 
     try:
         content = loadmat(path)
-    except (*BROKEN, MatReadError, NotImplementedError, RuntimeError, MemoryError) as error:
+    except (*BROKEN, MatReadError, RuntimeError, MemoryError) as error:
         raise _damaged(path, "MATLAB", error) from error
     arrays = {name: one for name, one in content.items() if not name.startswith("__")}
     found = {

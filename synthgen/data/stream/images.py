@@ -180,7 +180,9 @@ class StreamedImages(LabelledImages):
         for at in range(0, len(index), SLICE):
             images[at : at + SLICE] = lazy[index[at : at + SLICE]]
         labels = self.labels[index]
-        return LabelledImages(images, labels, self.classes, None, self.levels, self.view)
+        return LabelledImages(
+            images, labels, self.classes, None, self.levels, self.view, self.shown
+        )
 
     def __reduce__(self) -> tuple[Any, ...]:
         """By path: other processes would get a copy of what a memory map shows else."""
