@@ -19,7 +19,8 @@ from synthgen.processes import Processes, Together
 from synthgen.training import one_copy
 from synthgen.types import LabelledImages, Levels
 
-WORLD, SIDE, COUNT = 2, 64, 2400
+# More than 32 MiB: of less, glibc may keep what is freed, which would count as memory of one's own.
+WORLD, SIDE, COUNT = 2, 64, 3200
 PIXELS = 3 * COUNT * SIDE * SIDE
 LEVELS = Levels(-1.0, 3.0)
 
