@@ -41,7 +41,9 @@ DRAWS, MOST_DRAWN = 20, 10_000  # sets of clean labels, and labels of each
 ROWS = 10_000  # images at a time
 STRONG = 0.8  # agreement, from which on mistakes between two classes are told from confusions
 EVIDENCE = 5.0  # of noise, in log likelihood: less comes once in a thousand clean sets
-SLACK = 1.1  # sets known to be clean had up to 7 % more flags than predicted
+# Sets known to be clean had up to 7 % more flags than predicted; five made ones, a third of whose
+# labels can't be told from the pictures, had 15 to 28 % more.
+SLACK = 1.1
 NAMED = 10  # classes in a sentence
 UNSEEN = -1e3  # the score of a class that a classifier saw nothing of
 

@@ -160,7 +160,7 @@ def _merge(paths: Sequence[Path], folder: Path, about: dict[str, Any]) -> None:
     require_safe_names(classes)
     number = {name: i for i, name in enumerate(classes)}
     with readable_os_errors(folder, option="data.cache"), new_folder(folder) as staging:
-        arrays: dict[str, np.ndarray] = {}
+        arrays: dict[str, np.memmap] = {}
         at = names = 0
         with (staging / NAMES).open("wb") as blob:
             for i, path in enumerate(paths):
@@ -180,7 +180,7 @@ def _merge(paths: Sequence[Path], folder: Path, about: dict[str, Any]) -> None:
                 at = end
         facts["notes"] += _of_groups(arrays["groups"], agreement.group)
         for array in arrays.values():
-            array.flush()  # type: ignore[attr-defined]
+            array.flush()
         write_json(staging / FACTS, about | facts | {"format": FORM, "classes": list(classes)})
 
 
@@ -198,7 +198,7 @@ def _of_groups(groups: np.ndarray, key: str) -> list[str]:
     return [f"{alone:,} of {len(groups):,} images have no {key}: each stands by itself."]
 
 
-def _new(path: Path, dtype: np.dtype, shape: tuple[int, ...]) -> np.ndarray:
+def _new(path: Path, dtype: np.dtype, shape: tuple[int, ...]) -> np.memmap:
     return np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)
 
 
